@@ -1,0 +1,1 @@
+"""Conference Insights: Twilio Conference Summaries in a DuckDB warehouse, kept complete."""

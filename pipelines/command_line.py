@@ -1,0 +1,153 @@
+"""The command `conference-insights`: reads what the user wants, reports what was done.
+
+Everything heavy is imported by the commands that need it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+BUG, USAGE, UNAVAILABLE, DISK, BUSY, REFUSED = 1, 2, 69, 74, 75, 77
+EXIT_CODES = """\b
+Exit codes:
+  0   done, also when there was nothing new
+  1   a bug in this program
+  2   wrong usage or configuration
+  69  the API gave no good answer, after all retries
+  74  the warehouse file or the disk cannot be used
+  75  busy: another run or program holds the warehouse; or still pending at the timeout
+  77  refused by Twilio: credentials, region, or Advanced Features not active
+  130, 143  stopped by SIGINT or SIGTERM; everything finished until then is kept
+"""
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration such as 90s, 15m, 2h or 7d."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        from pipelines.twilio_insights.times import parse_duration
+
+        try:
+            return value if isinstance(value, timedelta) else parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
+@click.version_option(package_name="conference-insights")
+def main() -> None:
+    """Load Twilio Conference Summaries into a DuckDB warehouse, and keep them complete."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("conference_insights").setLevel(logging.INFO)
+
+
+@main.command(epilog=EXIT_CODES)
+@click.option(
+    "--until-complete",
+    is_flag=True,
+    help="Keep asking until what was pending at the first listing is final.",
+)
+@click.option("--every", type=Duration(), default="60s", show_default=True, help="How often.")
+@click.option("--timeout", type=Duration(), default="45m", show_default=True, help="How long.")
+def run(until_complete: bool, every: timedelta, timeout: timedelta) -> None:
+    """Bring the warehouse up to date: what is new, late, changed or still pending.
+
+    \b
+    Examples:
+      conference-insights run
+      conference-insights run --until-complete --every 60s --timeout 45m
+    """
+    with _ending_well() as stop:
+        from pipelines.conference_insights import Polling
+        from pipelines.conference_insights import run as run_once
+        from pipelines.terminal import final_line, progress_shown
+
+        polling = Polling(every, timeout) if until_complete else None
+        with progress_shown() as on_change:
+            done = run_once("run", polling, stop, on_change)
+        click.echo(final_line(done))
+
+
+@main.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="demo",
+    show_default=True,
+    help="Where its own warehouse goes; that of an earlier demo is replaced.",
+)
+def demo(folder: Path) -> None:
+    """Show the whole pipeline at work on a simulated account: no credentials, no network.
+
+    \b
+    Example:
+      conference-insights demo
+    """
+    with _ending_well() as stop:
+        from pipelines.demo import show
+
+        show(folder, stop)
+
+
+@contextmanager
+def _ending_well() -> Iterator[threading.Event]:
+    """Give an event that SIGINT and SIGTERM set; end with a clear message and an exit code.
+
+    A second signal ends the process at once.
+    """
+    stop, received = threading.Event(), []
+
+    def handle(number: int, _frame: object) -> None:
+        received.append(number)
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    try:
+        yield stop
+    except Exception as error:
+        if not received:
+            code = exit_code(error)
+            if code == BUG:
+                traceback.print_exc()
+                error = Exception("this is a bug in conference-insights; please report the above")
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(code)
+    if received:
+        click.echo("Stopped; everything finished until then is kept.", err=True)
+        sys.exit(128 + received[0])
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of an error; BUG for what no user, network or API can cause."""
+    from dlt.common.configuration.exceptions import ConfigurationException
+
+    from pipelines.conference_insights import StillPendingError
+    from pipelines.twilio_insights.client import InsightsError, RefusedError
+    from pipelines.warehouse.file import BusyError, WarehouseError
+
+    codes: dict[type[Exception], int] = {
+        ConfigurationException: USAGE,
+        RefusedError: REFUSED,
+        InsightsError: UNAVAILABLE,
+        StillPendingError: BUSY,
+        BusyError: BUSY,
+        WarehouseError: DISK,
+        OSError: DISK,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), BUG)

@@ -1,0 +1,240 @@
+"""One run: finish what a killed run left, list and load package by package, then the views."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.utils import uniq_id
+from dlt.extract.exceptions import ResourceExtractionError
+from dlt.load.exceptions import LoadClientJobFailed
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from pipelines.twilio_insights import (
+    InsightsClient,
+    Progress,
+    TwilioInsightsConfiguration,
+    twilio_insights,
+)
+from pipelines.twilio_insights.pages import CONTINUES
+from pipelines.twilio_insights.stored import StoredSummaries
+from pipelines.twilio_insights.times import naive_utc
+from pipelines.warehouse.file import DATASET, Warehouse, open_warehouse, warehouse_path
+from pipelines.warehouse.runs import close_row, open_row
+from pipelines.warehouse.views import apply_views
+
+log = logging.getLogger("conference_insights")
+
+PIPELINE = "conference_insights"
+PACKAGE_ROWS = 100_000
+"""A long catch-up advances in load packages of about so many summaries."""
+
+DLT_SETTINGS: dict[str, Any] = {
+    "runtime.dlthub_telemetry": False,  # nothing leaves this machine but requests to Twilio
+    "runtime.intercept_signals": False,  # a signal ends a run at a window edge, not inside a load
+    "load.workers": 1,  # DuckDB uses all cores for one statement; more only cost memory
+    "load.delete_completed_jobs": True,  # else every package stays on disk, with what it loaded
+    "load.truncate_staging_dataset": True,  # else the last package stays in the warehouse twice
+    "load.auto_abort_on_terminal_error": True,  # else a package that can never load blocks all
+    "sources.data_writer.buffer_max_items": 50_000,  # rows of a Parquet row group
+}
+"""Set wherever the user set nothing: a wheel or a cron job sees no `.dlt/config.toml`."""
+
+
+class StillPendingError(Exception):
+    """The time was up before everything was final."""
+
+
+@dataclass(frozen=True)
+class Polling:
+    """How `--until-complete` asks again."""
+
+    every: timedelta
+    timeout: timedelta
+
+
+@dataclass
+class Run:
+    """What a run did, for its last line and its row in `_runs`."""
+
+    command: str
+    progress: Progress
+    warehouse: Path
+    created: bool = False
+    pending_before: int = 0
+    pending_after: int = 0
+    seconds: float = 0.0
+
+    @property
+    def row(self) -> dict[str, Any]:
+        done = self.progress
+        return {
+            "ended_at": naive_utc(datetime.now(UTC)),
+            "seconds": self.seconds,
+            "window_from": done.started_at and naive_utc(done.started_at),
+            "window_to": done.listed_until and naive_utc(done.listed_until),
+            "pages": done.pages,
+            "requests": done.requests,
+            "retries": json.dumps(done.retries),
+            "rows_listed": done.listed,
+            "rows_refetched": done.refetched,
+            "rows_new": done.new,
+            "rows_updated": done.updated,
+            "rows_unchanged": done.unchanged,
+            "rows_rejected": done.rejected,
+            "pending_before": self.pending_before,
+            "pending_after": self.pending_after,
+        }
+
+
+def run(
+    command: str = "run",
+    polling: Polling | None = None,
+    stop: threading.Event | None = None,
+    on_change: Callable[[Progress], None] = lambda _: None,
+) -> Run:
+    """Bring the warehouse up to date with the API, and say what was done.
+
+    Args:
+        command: what the row in `_runs` calls it.
+        polling: keep asking until what was pending at the first listing is final.
+        stop: ends the run cleanly at the next window edge when set.
+        on_change: called whenever the progress changed.
+
+    Raises:
+        ConfigurationException: a setting is missing or wrong.
+        BusyError: the warehouse is held by another run or program.
+        WarehouseError: the warehouse file cannot be used.
+        InsightsError: the API could not be read; what was listed completely before is loaded.
+        StillPendingError: polling reached its timeout.
+        ViewError: a view does not run; the data is loaded.
+    """
+    for key, value in DLT_SETTINGS.items():
+        if dlt.config.get(key) is None:
+            dlt.config[key] = value
+    sections = ("sources", "twilio_insights")
+    settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
+    progress = Progress(uniq_id(8), stop=stop or threading.Event(), on_change=on_change)
+    done = Run(command, progress, warehouse_path())
+    with open_warehouse(done.warehouse) as warehouse:
+        done.created = warehouse.created
+        log.info("Warehouse: %s%s", done.warehouse, " (NEW, created now)" * done.created)
+        pipeline = dlt.pipeline(
+            PIPELINE,
+            destination=warehouse.destination,
+            dataset_name=DATASET,
+            pipelines_dir=str(warehouse.working_folder),
+        )
+        with _recorded(pipeline, done), InsightsClient(settings, progress) as client:
+            _finish_left_package(pipeline, warehouse)
+            done.pending_before = _count_pending(pipeline, client)
+            _load(pipeline, client, polling)
+            done.pending_after = _count_pending(pipeline, client)
+            apply_views(warehouse.connection)
+    return done
+
+
+def _finish_left_package(pipeline: dlt.Pipeline, warehouse: Warehouse) -> None:
+    """Load what a killed run extracted; then forget dlt's local state, the warehouse has it.
+
+    A package that can never load, or that does not continue what the warehouse holds (an older
+    copy of the file was put back), is set aside: all it stands for will be listed again.
+    """
+    if pipeline.has_pending_data:
+        try:
+            pipeline.normalize()
+            reason = _misfit(pipeline)
+            if reason is None:
+                log.info("Finishing the load package that a stopped run left")
+                pipeline.load()
+        except PipelineStepFailed as error:
+            if not isinstance(error.exception, LoadClientJobFailed):
+                raise
+            reason = str(error.exception)
+        if reason is not None:
+            _set_aside(pipeline, warehouse, reason)
+    pipeline.drop()
+
+
+def _misfit(pipeline: dlt.Pipeline) -> str | None:
+    """Why the left package must not be loaded, if so."""
+    with pipeline.sql_client() as client:
+        last = StoredSummaries(client).last_load_id()
+    for load_id in pipeline.list_normalized_load_packages():
+        state: Any = pipeline.get_load_package_state(load_id)
+        if last not in (state.get(CONTINUES), load_id):
+            return f"it continues package {state.get(CONTINUES)}, the warehouse is at {last}"
+    return None
+
+
+def _set_aside(pipeline: dlt.Pipeline, warehouse: Warehouse, reason: str) -> None:
+    place = warehouse.working_folder / "set_aside" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    place.parent.mkdir(exist_ok=True)
+    Path(pipeline.working_dir).rename(place)
+    (place / "reason.txt").write_text(f"{reason}\n")
+    log.warning("A load package that a stopped run left was set aside in %s: %s", place, reason)
+
+
+def _load(pipeline: dlt.Pipeline, client: InsightsClient, polling: Polling | None) -> None:
+    progress = client.progress
+    while not progress.complete and not progress.stop.is_set():
+        source = twilio_insights(client.settings, client=client, package_rows=PACKAGE_ROWS)
+        pipeline.run(source)
+    if polling is None:
+        return
+    awaited, deadline = progress.still_pending, time.monotonic() + polling.timeout.total_seconds()
+    while awaited and not progress.stop.is_set():
+        if time.monotonic() + polling.every.total_seconds() > deadline:
+            raise StillPendingError(
+                f"{len(awaited)} summaries are still pending after {polling.timeout}; the next "
+                "run asks for them again"
+            )
+        log.info("%d pending, asking again in %s", len(awaited), polling.every)
+        progress.stop.wait(polling.every.total_seconds())
+        progress.still_pending = set()
+        pipeline.run(twilio_insights(client.settings, client=client, only=awaited))
+        awaited = awaited & progress.still_pending
+
+
+def _count_pending(pipeline: dlt.Pipeline, client: InsightsClient) -> int:
+    with pipeline.sql_client() as sql:
+        return StoredSummaries(sql).count_pending(client.now())
+
+
+@contextmanager
+def _recorded(pipeline: dlt.Pipeline, done: Run) -> Iterator[None]:
+    """Keep the run's row in `_runs`, however it ends; raise what really went wrong."""
+    started = time.monotonic()
+    row = {"run_id": done.progress.run_id, "command": done.command}
+    outcome: dict[str, Any] = {"outcome": "ok"}
+    with pipeline.sql_client() as client:
+        open_row(client, row | {"started_at": naive_utc(datetime.now(UTC))})
+    try:
+        yield
+        if done.progress.stop.is_set():
+            outcome = {"outcome": "stopped"}
+    except Exception as error:
+        cause = _cause(error)
+        outcome = {"outcome": "failed", "error_class": type(cause).__name__}
+        raise cause from cause.__cause__
+    finally:
+        done.seconds = round(time.monotonic() - started, 3)
+        with pipeline.sql_client() as client:
+            close_row(client, done.progress.run_id, outcome | done.row)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error below dlt's step and resource errors."""
+    while isinstance(error, PipelineStepFailed | ResourceExtractionError) and error.__cause__:
+        error = error.__cause__
+    return error

@@ -1,0 +1,1 @@
+"""A simulated Insights API with an account of its own: serves `demo` and the tests."""

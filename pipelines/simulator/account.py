@@ -1,0 +1,103 @@
+"""A simulated account: conferences whose summaries change as its own clock moves."""
+
+from __future__ import annotations
+
+import re
+import threading
+from bisect import bisect_left, bisect_right, insort
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+Row = dict[str, Any]
+
+ACCOUNT_SID = "AC" + "d" * 32
+AUTH_TOKEN = "simulated-auth-token"
+BASE_URL = "https://insights.twilio.com/v1/Conferences"
+
+_PROPERTIES = dict.fromkeys(
+    re.findall(
+        r"\w+",
+        "conference_sid account_sid friendly_name create_time start_time end_time duration_seconds "
+        "connect_duration_seconds status max_participants max_concurrent_participants "
+        "unique_participants end_reason ended_by mixer_region mixer_region_requested "
+        "recording_enabled detected_issues tags tag_info processing_state url links",
+    )
+)
+
+
+class Version(NamedTuple):
+    """A summary as it reads from `since` on; `row` None: the API no longer knows it."""
+
+    since: datetime
+    row: Row | None
+    body: bytes
+
+
+class Account:
+    """Summaries with the versions they go through, and a clock that stands until it is moved.
+
+    Bodies are rendered when they are put, so that serving a page only joins them.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now.astimezone(UTC).replace(microsecond=0)
+        self.logins = {(ACCOUNT_SID, AUTH_TOKEN)}
+        self._versions: dict[str, list[Version]] = {}
+        self._by_time: list[tuple[datetime, str]] = []
+        self._lock = threading.Lock()
+
+    def put(self, row: Row, since: datetime | None = None) -> None:
+        """Make the summary read `row` from `since` (default: now) on."""
+        sid, created = row["conference_sid"], datetime.fromisoformat(row["create_time"])
+        with self._lock:
+            if sid not in self._versions:
+                insort(self._by_time, (created, sid))
+            self._add(sid, Version(since or self.now, row, orjson.dumps(row)))
+
+    def forget(self, conference_sid: str) -> None:
+        """From now on, answer 404 for the summary and list it no more."""
+        with self._lock:
+            self._add(conference_sid, Version(self.now, None, b""))
+
+    def get(self, conference_sid: str) -> Version | None:
+        """The summary as it reads now, if it can be seen."""
+        for version in reversed(self._versions.get(conference_sid, ())):
+            if version.since <= self.now:
+                return version if version.row is not None else None
+        return None
+
+    def rows(self) -> list[Row]:
+        """Everything that can be seen now."""
+        return [v.row for sid in self._versions if (v := self.get(sid)) and v.row is not None]
+
+    def created_between(self, after: datetime, before: datetime, inclusive: bool) -> list[str]:
+        """SIDs created between two times, oldest first, whether they can be seen or not."""
+        first, last = (bisect_left, bisect_right) if inclusive else (bisect_right, bisect_left)
+        with self._lock:
+            lower = first(self._by_time, after, key=lambda entry: entry[0])
+            upper = last(self._by_time, before, key=lambda entry: entry[0])
+            return [sid for _, sid in self._by_time[lower:upper]]
+
+    def _add(self, sid: str, version: Version) -> None:
+        insort(self._versions.setdefault(sid, []), version, key=lambda v: v.since)
+
+
+def running_row(sid: str, created: datetime) -> Row:
+    """All 23 properties of a conference that is going on."""
+    return _PROPERTIES | {
+        "conference_sid": sid,
+        "account_sid": ACCOUNT_SID,
+        "create_time": iso(created),
+        "status": "in_progress",
+        "max_participants": 250,
+        "processing_state": "in_progress",
+        "url": f"{BASE_URL}/{sid}",
+        "links": {"conference_participants": f"{BASE_URL}/{sid}/Participants"},
+    }
+
+
+def iso(moment: datetime) -> str:
+    """Write a time the way the API does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

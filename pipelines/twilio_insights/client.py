@@ -1,0 +1,295 @@
+"""The Insights API over HTTP: one origin, bounded waiting, answers checked before use.
+
+InsightsError               says what failed, where, and what to do next
+├── RefusedError            Twilio refused the credentials or the feature (401, 403)
+├── UnavailableError        no good answer within the retries (429, 5xx, network, deadline)
+└── BadAnswerError          an answer that cannot be used
+    └── ForeignOriginError  it leads to another origin; nothing was sent there
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import httpx
+import orjson
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event
+from tenacity.wait import wait_random_exponential
+
+from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
+from pipelines.twilio_insights.times import as_utc, iso_seconds, parse_duration
+
+LIST_PATH = "/v1/Conferences"
+ATTEMPTS = 8
+MALFORMED_ATTEMPTS = 3
+MAX_RETRY_AFTER = 300.0
+MAX_BODY_BYTES = 64 << 20
+"""Decoded size of an answer; a page of 1,000 summaries is about 1 MB."""
+_backoff = wait_random_exponential(multiplier=0.5, max=30)
+_SURROGATES = re.compile(
+    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F]..)"
+)
+
+
+class InsightsError(Exception):
+    """The Insights API could not be read."""
+
+
+class RefusedError(InsightsError):
+    """Twilio refused the request (401 or 403)."""
+
+
+class UnavailableError(InsightsError):
+    """The API gave no good answer, however often it was asked."""
+
+    def __init__(self, message: str, kind: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after = retry_after
+
+
+class BadAnswerError(InsightsError):
+    """The API answered with something that cannot be used."""
+
+
+class ForeignOriginError(BadAnswerError):
+    """The answer leads to another origin than the configured one."""
+
+
+class Page(NamedTuple):
+    """`rows` are decoded elements of `conferences`: objects, if the API keeps its word."""
+
+    rows: list[Any]
+    fetched_at: datetime
+    next_url: str | None
+
+
+class InsightsClient:
+    """Lists and fetches Conference Summaries of one account; threads may share it.
+
+    `transport` replaces the network, for tests.
+    """
+
+    def __init__(
+        self,
+        settings: TwilioInsightsConfiguration,
+        progress: Progress | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.settings = settings
+        self.progress = progress or Progress()
+        self._deadline = parse_duration(settings.request_deadline).total_seconds()
+        self._budget = parse_duration(settings.retry_budget).total_seconds()
+        self._lock = threading.Lock()
+        self._server_clock: tuple[datetime, float] | None = None
+        self._base = httpx.URL(settings.base_url)
+        self._http = httpx.Client(
+            auth=httpx.BasicAuth(*settings.basic_auth),
+            headers={"Accept": "application/json", "User-Agent": "conference-insights"},
+            timeout=httpx.Timeout(min(30.0, self._deadline), connect=10.0),
+            limits=httpx.Limits(max_connections=settings.max_concurrency),
+            follow_redirects=False,
+            trust_env=not settings.is_loopback,
+            transport=transport,
+        )
+
+    def __enter__(self) -> InsightsClient:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._http.close()
+
+    def now(self) -> datetime:
+        """The server's time in whole seconds (header `Date`), asked for if not yet known."""
+        if self._server_clock is None:
+            here = datetime.now(UTC)
+            self._get(self._list_url(here - timedelta(seconds=1), here, page_size=1))
+        if self._server_clock is None:
+            return datetime.now(UTC).replace(microsecond=0)
+        date, received = self._server_clock
+        return date + timedelta(seconds=int(time.monotonic() - received))
+
+    def list_pages(self, after: datetime, before: datetime) -> Iterator[Page]:
+        """Walk the summaries created between two times, until there is no next page.
+
+        Both bounds are always sent: with none, the API lists the last 24 hours only.
+
+        Raises:
+            InsightsError: a page could not be had; what was yielded before is good.
+        """
+        url: str | None = self._list_url(after, before, self.settings.page_size)
+        visited: set[str] = set()
+        while url is not None:
+            if url in visited:
+                raise BadAnswerError(
+                    f"The API sent the same next_page_url twice after {len(visited)} pages of "
+                    f"{iso_seconds(after)} to {iso_seconds(before)}; run again"
+                )
+            visited.add(url)
+            page = self._page(url)
+            yield page
+            url = page.next_url
+
+    def fetch(self, conference_sid: str) -> Page:
+        """Fetch one summary: a page with one row, or with none after a 404.
+
+        Raises:
+            InsightsError: there was no usable answer.
+        """
+        path = f"{LIST_PATH}/{quote(conference_sid, safe='')}"
+        body, fetched_at, status = self._get(str(self._base.join(path)))
+        if status == 404:
+            return Page([], fetched_at, None)
+        if not isinstance(body, dict) or body.get("conference_sid") != conference_sid:
+            raise BadAnswerError(f"The answer for {conference_sid} is not that conference")
+        return Page([body], fetched_at, None)
+
+    def _page(self, url: str) -> Page:
+        body, fetched_at, status = self._get(url)
+        meta = body.get("meta") if isinstance(body, dict) else None
+        rows = body.get("conferences") if isinstance(body, dict) else None
+        next_url = meta.get("next_page_url") if isinstance(meta, dict) else 0
+        if status != 200 or not isinstance(rows, list) or not isinstance(next_url, str | None):
+            raise BadAnswerError(
+                f"{LIST_PATH} answered {status} without `conferences` and `meta.next_page_url`; "
+                f"is {self.settings.base_url} the Insights API?"
+            )
+        return Page(rows, fetched_at, next_url)
+
+    def _list_url(self, after: datetime, before: datetime, page_size: int) -> str:
+        bounds = {"CreatedAfter": iso_seconds(after), "CreatedBefore": iso_seconds(before)}
+        query = urlencode(bounds | {"PageSize": str(page_size)})
+        return str(self._base.join(f"{LIST_PATH}?{query}"))
+
+    def _get(self, url: str) -> tuple[Any, datetime, int]:
+        """Decoded body, server time and status (200 or 404) of one request, retried."""
+        target, base = self._base.join(url), self._base
+        if (target.scheme, target.netloc, target.userinfo) != (base.scheme, base.netloc, b""):
+            raise ForeignOriginError(
+                f"The API pointed to {target.scheme}://{target.host}, not to "
+                f"{self.settings.base_url}; nothing was sent there. If the account is in another "
+                "region, set base_url to it"
+            )
+        retrying = Retrying(
+            retry=retry_if_exception_type(UnavailableError),
+            wait=_wait,
+            stop=self._gives_up,
+            before_sleep=self._spend,
+            sleep=sleep_using_event(self.progress.stop),
+            reraise=True,
+        )
+        return retrying(self._request, target)
+
+    def _gives_up(self, state: RetryCallState) -> bool:
+        attempts = MALFORMED_ATTEMPTS if _fault(state).kind == "malformed" else ATTEMPTS
+        spent = state.attempt_number >= attempts or state.upcoming_sleep > self._budget
+        return spent or self.progress.stop.is_set()
+
+    def _spend(self, state: RetryCallState) -> None:
+        with self._lock:
+            self._budget -= state.upcoming_sleep
+        self.progress.count_retry(_fault(state).kind)
+
+    def _request(self, url: httpx.URL) -> tuple[Any, datetime, int]:
+        self.progress.count_request()
+        status, headers, content = self._send(url)
+        fetched_at = datetime.now(UTC).replace(microsecond=0)
+        if date := _http_date(headers.get("date")):
+            fetched_at, self._server_clock = date, (date, time.monotonic())
+        body = _decode(headers, content)
+        if status == 404 or (status == 200 and body is not None):
+            return body, fetched_at, status
+        said = f"{status}{_twilio_error(body)}"
+        if status in (401, 403):
+            raise RefusedError(
+                f"Twilio refused account {self.settings.account_sid} ({said}). Either the "
+                "credentials are wrong or belong to another region than "
+                f"{self.settings.base_url}, or Voice Insights Advanced Features, a paid setting, "
+                "is not active for this account"
+            )
+        if status == 200:
+            kind = headers.get("content-type", "an unknown type")
+            message = f"{url.host} answered with {kind} that is not JSON; is it the Insights API?"
+            raise UnavailableError(message, "malformed")
+        if status in (429, 500, 502, 503, 504):
+            wait = _retry_after(headers.get("retry-after", ""), fetched_at)
+            raise UnavailableError(f"Twilio answered {said}; run again later", str(status), wait)
+        if 300 <= status < 400:
+            raise ForeignOriginError(f"{url.host} answered with a redirect, which is not followed")
+        raise BadAnswerError(f"Twilio answered {said} to {url.path}")
+
+    def _send(self, url: httpx.URL) -> tuple[int, httpx.Headers, bytes]:
+        end, content = time.monotonic() + self._deadline, bytearray()
+        try:
+            with self._http.stream("GET", url) as response:
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > MAX_BODY_BYTES:
+                        raise BadAnswerError(f"{url.host} sent more than {MAX_BODY_BYTES} bytes")
+                    if time.monotonic() > end:
+                        limit = f"{self.settings.request_deadline} (request_deadline)"
+                        raise UnavailableError(f"{url.host} took more than {limit}", "deadline")
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            kind = type(error).__name__
+            raise UnavailableError(f"Cannot read {url.host}: {kind} {error}", kind) from None
+        return response.status_code, response.headers, bytes(content)
+
+
+def _decode(headers: httpx.Headers, content: bytes) -> Any:
+    """The JSON of an answer, None if it is none. Lone surrogates, legal there, become U+FFFD."""
+    if "json" not in headers.get("content-type", ""):
+        return None
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        mended = _SURROGATES.sub(lambda m: r"\ufffd" if m[1] else m[0], content.decode())
+        return json.loads(mended, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _twilio_error(body: Any) -> str:
+    """`, code 20003: Authenticate` of an error body, classic or RFC 9457, for messages and logs."""
+    if not isinstance(body, dict):
+        return ""
+    code, text = body.get("code"), body.get("message") or body.get("title") or ""
+    said = re.sub(r"[^\x20-\x7e]", " ", str(text))[:200]
+    return (f", code {code}" if isinstance(code, int) else "") + (f": {said}" if said else "")
+
+
+def _http_date(value: str | None) -> datetime | None:
+    try:
+        return as_utc(parsedate_to_datetime(value or ""))
+    except ValueError:
+        return None
+
+
+def _retry_after(value: str, now: datetime) -> float | None:
+    """Seconds to wait, from a number or a date; None when absent or unreadable."""
+    if value.isascii() and value.isdigit():
+        return float(value)
+    date = _http_date(value)
+    return max(0.0, (date - now).total_seconds()) if date else None
+
+
+def _fault(state: RetryCallState) -> UnavailableError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, UnavailableError)
+    return error
+
+
+def _wait(state: RetryCallState) -> float:
+    """What the server asked for, with jitter, so that threads do not all return at once."""
+    backoff, asked = float(_backoff(state)), _fault(state).retry_after
+    return backoff if asked is None else min(asked, MAX_RETRY_AFTER) + min(1.0, backoff)

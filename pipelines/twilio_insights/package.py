@@ -1,0 +1,144 @@
+"""Which copies a load package writes: those that differ from the stored and are not less final."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.twilio_insights.client import Page
+from pipelines.twilio_insights.flatten import Received, Tables, digest, flatten, to_json
+from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.stored import FINAL, Copy, Pending, StoredSummaries, rank
+from pipelines.twilio_insights.tables import REFETCHES, REJECTED_ROWS, TABLES, Table
+from pipelines.twilio_insights.times import naive_utc
+
+BATCH_ROWS = 10_000
+"""Summaries handed to dlt at once: it costs about 2 ms a table however many they are."""
+MAX_BACKOFF_HOURS = 24
+_SID = re.compile("CF[0-9a-fA-F]{32}")
+
+
+class LoadPackage:
+    """Collects the rows of one dlt load package and hands them out as Arrow tables."""
+
+    def __init__(self, load_id: str, stored: StoredSummaries, progress: Progress) -> None:
+        self.written: set[str] = set()
+        self.made_progress = False
+        self._load_id = load_id
+        self._progress = progress
+        self._previous: set[str] = set()
+        self._rejected = stored.rejected_digests()
+        self._batch: list[Tables] = []
+        self._batch_rows = 0
+
+    def take(self, pages: Iterable[Page], stored: Mapping[str, Copy]) -> None:
+        """Take over what is to be written of a window, given the stored copies it may touch.
+
+        Pages shift and windows overlap, so a SID may come more than once: the most final copy of
+        a window counts, and none that the window before or this package had already.
+        """
+        candidates: dict[str, Received] = {}
+        for page in pages:
+            for row in page.rows:
+                one = Received(row, digest(row), page.fetched_at)
+                if reason := _why_rejected(row):
+                    self._reject(one, reason)
+                    continue
+                rival = candidates.setdefault(row["conference_sid"], one)
+                if _rank(one) > _rank(rival):
+                    candidates[row["conference_sid"]] = one
+        fresh = candidates.keys() - self._previous - self.written
+        self._progress.listed += len(fresh)
+        self._write(
+            one
+            for sid, one in candidates.items()
+            if sid in fresh and self._differs(sid, one, stored.get(sid))
+        )
+        self._previous = set(candidates)
+
+    def take_fetched(self, asked: Pending, answer: Page) -> None:
+        """Take over the answer to a fetch by SID; a 404 is noted and asked for again later."""
+        self._progress.refetched += 1
+        sid, now = asked.conference_sid, answer.fetched_at
+        if not answer.rows:
+            hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
+            self.note_refetch(sid, asked.attempts + 1, 404, now, now + hours, "gone")
+        elif asked.attempts:
+            self.note_refetch(sid, 0, 200, now, None, None)
+        for row in answer.rows:
+            one = Received(row, digest(row), now)
+            self._write([one] if self._differs(sid, one, asked.copy) else [])
+
+    def note_refetch(
+        self,
+        sid: str,
+        attempts: int,
+        status: int,
+        asked_at: datetime,
+        due: datetime | None,
+        outcome: str | None,
+    ) -> None:
+        moments = naive_utc(asked_at), due and naive_utc(due)
+        self._add_row(REFETCHES, sid, attempts, status, *moments, outcome)
+
+    def flush(self, at_least: int = 1) -> Tables | None:
+        """Hand out what was collected, if it is `at_least` so many rows."""
+        if self._batch_rows < at_least:
+            return None
+        batch: Tables = {}
+        for table in TABLES:
+            if parts := [part[table.name] for part in self._batch if table.name in part]:
+                batch[table.name] = pa.concat_tables(parts)
+        self._batch, self._batch_rows = [], 0
+        return batch
+
+    def _differs(self, sid: str, one: Received, stored: Copy | None) -> bool:
+        """Count the copy, and tell whether to write it."""
+        progress, finality = self._progress, _rank(one)
+        if finality < FINAL:
+            progress.still_pending.add(sid)
+        if stored is None:
+            progress.new += 1
+            return True
+        if one.digest == stored.digest or finality < stored.rank:
+            progress.unchanged += 1
+            return False
+        progress.updated += 1
+        if stored.rank >= FINAL and stored.digest is not None:
+            progress.final_changed.append(sid)
+        return True
+
+    def _write(self, received: Iterable[Received]) -> None:
+        if chosen := list(received):
+            self.written.update(one.row["conference_sid"] for one in chosen)
+            self._batch.append(flatten(chosen, self._load_id))
+            self._batch_rows += len(chosen)
+
+    def _reject(self, one: Received, reason: str) -> None:
+        if one.digest not in self._rejected:
+            self._rejected.add(one.digest)
+            self._progress.rejected += 1
+            when, run_id = naive_utc(one.fetched_at), self._progress.run_id
+            self._add_row(REJECTED_ROWS, one.digest, reason, to_json(one.row), when, run_id)
+
+    def _add_row(self, table: Table, *values: Any) -> None:
+        arrays = [[value] for value in (*values, self._load_id)]
+        self._batch.append({table.name: pa.Table.from_arrays(arrays, schema=table.arrow_schema)})
+        self._batch_rows += 1
+
+
+def _rank(one: Received) -> int:
+    return rank(one.row.get("processing_state"))
+
+
+def _why_rejected(row: Any) -> str | None:
+    if not isinstance(row, dict):
+        return f"not an object but {type(row).__name__}"
+    sid = row.get("conference_sid")
+    if not isinstance(sid, str) or not _SID.fullmatch(sid):
+        return "no conference_sid" if sid is None else "conference_sid is not CF and 32 hex digits"
+    return None

@@ -1,0 +1,130 @@
+"""One load package: list on from the watermark, then ask again for what is still pending."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, cast
+
+import dlt
+
+from pipelines.twilio_insights.client import InsightsClient, InsightsError
+from pipelines.twilio_insights.flatten import Tables
+from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
+from pipelines.twilio_insights.settings import RETENTION, TwilioInsightsConfiguration
+from pipelines.twilio_insights.stored import Pending, StoredSummaries
+from pipelines.twilio_insights.tables import TABLES
+from pipelines.twilio_insights.times import as_utc, iso_seconds, parse_duration, parse_moment
+from pipelines.twilio_insights.windows import FIRST_SPAN, OVERLAP, list_windows, span_for
+
+WATERMARKS = "watermarks"
+"""Key in the source's state: by account, the end of what was listed completely."""
+CONTINUES = "continues"
+"""Key in the load package's state: the package completed before it in the destination."""
+
+
+def read_pages(
+    client: InsightsClient, package_rows: int | None, only: Collection[str] | None
+) -> Iterator[Tables]:
+    """Yield what the package writes. The watermark goes into the same package as its rows.
+
+    With `only`, nothing is listed and just these SIDs are asked for.
+    """
+    progress, account = client.progress, client.settings.account_sid or ""
+    watermarks: dict[str, str] = dlt.current.source_state().setdefault(WATERMARKS, {})
+    if progress.horizon is None:
+        progress.horizon = client.now()
+        progress.started_at = _start(client.settings, watermarks.get(account), progress.horizon)
+        progress.listed_until = progress.started_at
+    if not dlt.current.source_schema().tables.keys() >= {table.name for table in TABLES}:
+        # All tables exist from the first load on, however little there is to load.
+        yield {table.name: table.arrow_schema.empty_table() for table in TABLES}
+    with dlt.current.pipeline().sql_client() as sql:
+        stored, this = StoredSummaries(sql), dlt.current.load_package_state()
+        cast(dict[str, Any], this["state"])[CONTINUES] = stored.last_load_id()
+        package = LoadPackage(this["load_id"], stored, progress)
+        try:
+            if only is None:
+                yield from _list(client, stored, package, package_rows)
+            if only is not None or progress.listed_until == progress.horizon:
+                others = watermarks.keys() - {account}
+                yield from _refetch(client, package, _due(client, stored, package, only, others))
+                progress.complete = not progress.stop.is_set()
+        except InsightsError:
+            if package_rows is None or not package.made_progress:
+                raise  # else it is raised again by the next package, which has nothing to load
+        if batch := package.flush():
+            yield batch
+    if only is None and progress.listed_until is not None:
+        reached = iso_seconds(progress.listed_until)
+        watermarks[account] = max(watermarks.get(account, ""), reached)
+
+
+def _start(settings: TwilioInsightsConfiguration, watermark: str | None, now: datetime) -> datetime:
+    """Where a run begins: behind the watermark by the lookback, else at the first cursor."""
+    oldest = now - RETENTION
+    if watermark is not None:
+        listed = min(as_utc(datetime.fromisoformat(watermark)), now)
+        return max(listed - parse_duration(settings.lookback), oldest)
+    if settings.created_after is not None:
+        return min(max(parse_moment(settings.created_after, now), oldest), now)
+    return oldest
+
+
+def _list(
+    client: InsightsClient, stored: StoredSummaries, package: LoadPackage, package_rows: int | None
+) -> Iterator[Tables]:
+    """List window by window up to the horizon, or until the package is full."""
+    progress = client.progress
+    start, end = progress.listed_until, progress.horizon
+    assert start is not None
+    assert end is not None
+    known = stored.count_between(start, end)
+    span = span_for(known, end - start, client.settings.page_size) if known else FIRST_SPAN
+    for window, pages in list_windows(client, start, end, span):
+        package.take(pages, stored.between(window.start - OVERLAP, window.end))
+        progress.pages += len(pages)
+        progress.listed_until = window.end
+        package.made_progress = True
+        progress.on_change(progress)
+        if batch := package.flush(at_least=BATCH_ROWS):
+            yield batch
+        full = package_rows is not None and len(package.written) >= package_rows
+        if full or progress.stop.is_set():
+            return
+
+
+def _due(
+    client: InsightsClient,
+    stored: StoredSummaries,
+    package: LoadPackage,
+    only: Collection[str] | None,
+    other_accounts: Collection[str],
+) -> list[Pending]:
+    """What to ask for by SID: everything pending that this run has not just seen."""
+    if only is not None:
+        copies = stored.by_sid(only)
+        return [Pending(sid, copies.get(sid), 0) for sid in only]
+    now = client.now()
+    for sid, attempts, asked_at in stored.expired(now):
+        package.note_refetch(sid, attempts, 404, asked_at, None, "expired")
+    seen = client.progress.still_pending | package.written
+    return [p for p in stored.pending(now, other_accounts) if p.conference_sid not in seen]
+
+
+def _refetch(client: InsightsClient, package: LoadPackage, due: list[Pending]) -> Iterator[Tables]:
+    progress = client.progress
+    pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="refetch")
+    try:
+        answers = pool.map(lambda asked: client.fetch(asked.conference_sid), due)
+        for asked, answer in zip(due, answers, strict=True):
+            package.take_fetched(asked, answer)
+            package.made_progress = True
+            progress.on_change(progress)
+            if batch := package.flush(at_least=BATCH_ROWS):
+                yield batch
+            if progress.stop.is_set():
+                return
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,59 @@
+"""What one run has done so far: the only place where it is counted."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass
+class Progress:
+    """Counts and position of one run, shared by its load packages and request threads."""
+
+    run_id: str = ""
+    requests: int = 0
+    pages: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
+    """By kind: the status code, or the name of the fault."""
+    listed: int = 0
+    refetched: int = 0
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    final_changed: list[str] = field(default_factory=list)
+    """Summaries that were final in the warehouse and still changed."""
+
+    started_at: datetime | None = None
+    """Start of the stretch this run lists, lookback included."""
+    listed_until: datetime | None = None
+    """Everything created before was listed completely; the next package starts here."""
+    horizon: datetime | None = None
+    complete: bool = False
+    """The horizon is reached and what was pending has been asked for again."""
+    still_pending: set[str] = field(default_factory=set)
+    """Not final, and seen so by this run: there is no need to ask for them again."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set to end the run at the next window edge."""
+    on_change: Callable[[Progress], None] = lambda _: None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def count_request(self) -> None:
+        with self._lock:
+            self.requests += 1
+
+    def count_retry(self, kind: str) -> None:
+        with self._lock:
+            self.retries[kind] += 1
+
+    @property
+    def share_listed(self) -> float:
+        """How much of the stretch is listed, 0 to 1."""
+        start, reached, end = self.started_at, self.listed_until, self.horizon
+        if start is None or reached is None or end is None or end <= start:
+            return 0.0
+        return (reached - start) / (end - start)

@@ -1,0 +1,93 @@
+"""What the source can be told, where it looks for it, and what it assumes otherwise."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from dlt.common.configuration import configspec
+from dlt.common.configuration.exceptions import ConfigurationValueError
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.typing import TSecretStrValue
+
+from pipelines.twilio_insights.times import parse_duration
+
+RETENTION = timedelta(days=30)
+"""Twilio deletes a summary 30 days after the call (docs: Voice Insights FAQ)."""
+
+_TWILIO_NAMES = {
+    "account_sid": "TWILIO_ACCOUNT_SID",
+    "auth_token": "TWILIO_AUTH_TOKEN",
+    "api_key_sid": "TWILIO_API_KEY",
+    "api_key_secret": "TWILIO_API_SECRET",
+}
+_ELSEWHERE = "; or {} under [sources.twilio_insights] in .dlt/secrets.toml"
+
+
+@configspec
+class TwilioInsightsConfiguration(BaseConfiguration):
+    """Credentials and knobs of the source, section `sources.twilio_insights`.
+
+    Each is read from `SOURCES__TWILIO_INSIGHTS__<NAME>`, `.dlt/secrets.toml` or
+    `.dlt/config.toml`; credentials also from the variables that Twilio's own tools use.
+    """
+
+    account_sid: str | None = None
+    auth_token: TSecretStrValue | None = None
+    api_key_sid: str | None = None
+    api_key_secret: TSecretStrValue | None = None
+    base_url: str = "https://insights.twilio.com"
+    created_after: str | None = None
+    """First cursor of an account never listed before; as far back as Twilio keeps by default."""
+    lookback: str = "48h"
+    """How far behind the watermark every run lists again, for rows that appear late."""
+    page_size: int = 1000
+    max_concurrency: int = 4
+    """Requests in flight at once; Twilio limits how many, not how often."""
+    request_deadline: str = "60s"
+    """Wall-clock limit of one request, body included."""
+    retry_budget: str = "10m"
+    """How long one run may wait for retries in all before it gives up."""
+
+    def on_resolved(self) -> None:
+        for field, variable in _TWILIO_NAMES.items():
+            if getattr(self, field) is None:
+                setattr(self, field, os.environ.get(variable))
+        if problem := self._problem():
+            raise ConfigurationValueError(problem)
+
+    def _problem(self) -> str | None:
+        """What is wrong with the settings, and how to mend it."""
+        if not self.account_sid:
+            return "No account: set TWILIO_ACCOUNT_SID" + _ELSEWHERE.format("account_sid")
+        if bool(self.api_key_sid) != bool(self.api_key_secret):
+            return "Half an API key: set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither"
+        if not self.api_key_sid and not self.auth_token:
+            return (
+                f"No credentials for account {self.account_sid}: set TWILIO_AUTH_TOKEN, or "
+                "TWILIO_API_KEY and TWILIO_API_SECRET" + _ELSEWHERE.format("the same")
+            )
+        url, name = urlsplit(self.base_url), "sources.twilio_insights."
+        if not url.hostname or url.username or not (url.scheme == "https" or self.is_loopback):
+            return f"{name}base_url: write https://host; plain http is for loopback only"
+        for field in ("lookback", "request_deadline", "retry_budget"):
+            try:
+                parse_duration(getattr(self, field))
+            except ValueError as error:
+                return f"{name}{field}: {error}"
+        if not 1 <= self.page_size <= 1000:
+            return f"{name}page_size: {self.page_size} is not between 1 and 1000"
+        if self.max_concurrency < 1:
+            return f"{name}max_concurrency: {self.max_concurrency} is not 1 or more"
+        return None
+
+    @property
+    def basic_auth(self) -> tuple[str, str]:
+        """User name and password: the API key when there is one, else SID and auth token."""
+        key = self.api_key_sid or self.account_sid or ""
+        return key, (self.api_key_secret if self.api_key_sid else self.auth_token) or ""
+
+    @property
+    def is_loopback(self) -> bool:
+        return urlsplit(self.base_url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -1,0 +1,135 @@
+"""What the destination holds already: read with plain SELECTs, so that it is the only truth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.sql_client import SqlClientBase
+
+from pipelines.twilio_insights.settings import RETENTION
+from pipelines.twilio_insights.times import naive_utc
+
+_RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
+FINAL = _RANKS["timeout"]
+
+
+def rank(processing_state: Any) -> int:
+    """How final a copy is: unknown or NULL, in_progress, timeout, complete."""
+    return _RANKS.get(processing_state, 0) if isinstance(processing_state, str) else 0
+
+
+class Copy(NamedTuple):
+    """What is known of a stored summary; `digest` is None if its package never completed."""
+
+    digest: int | None
+    rank: int
+
+
+class Pending(NamedTuple):
+    """A summary to ask for again, and how many 404 answers it has got so far."""
+
+    conference_sid: str
+    copy: Copy | None
+    attempts: int
+
+
+class StoredSummaries:
+    """The summaries in the destination, through the dlt pipeline's SQL client."""
+
+    def __init__(self, client: SqlClientBase[Any]) -> None:
+        self._client = client
+        # Tables of a package are merged one after the other: until all are, a root row may be
+        # newer than its children, so its digest must not count as stored.
+        unfinished = (
+            "SELECT DISTINCT _dlt_load_id FROM {conference_summaries} "
+            "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads})"
+        )
+        self._unfinished = {load_id for (load_id,) in self._select(unfinished)}
+        # Those without a creation time are in no window.
+        self._undated = self._copies("create_time IS NULL")
+
+    def last_load_id(self) -> str | None:
+        """The package completed last."""
+        rows = self._select("SELECT max(load_id) FROM {_dlt_loads}")
+        return rows[0][0] if rows else None
+
+    def between(self, start: datetime, end: datetime) -> dict[str, Copy]:
+        """Copies by SID, created from start to end (both included) or at an unknown time."""
+        created = "create_time >= %s AND create_time <= %s"
+        return self._undated | self._copies(created, naive_utc(start), naive_utc(end))
+
+    def count_between(self, start: datetime, end: datetime) -> int:
+        return self._count("create_time >= %s AND create_time <= %s", start, end)
+
+    def by_sid(self, sids: Collection[str]) -> dict[str, Copy]:
+        marks = ", ".join(["%s"] * len(sids))
+        return self._copies(f"conference_sid IN ({marks})", *sids) if sids else {}
+
+    def pending(self, now: datetime, other_accounts: Collection[str]) -> list[Pending]:
+        """Not final, younger than the API's retention, and not waiting after a 404.
+
+        Rows of `other_accounts`, which are loaded with credentials of their own, are left out.
+        """
+        rows = self._select(
+            "SELECT s.conference_sid, s.row_digest, s.processing_state, s._dlt_load_id, "
+            "s.account_sid, coalesce(r.attempts, 0) FROM {conference_summaries} AS s "
+            "LEFT JOIN {_refetches} AS r ON r.conference_sid = s.conference_sid "
+            f"WHERE {_PENDING} AND {_AGE} >= %s AND (r.next_due_at IS NULL OR r.next_due_at <= %s) "
+            "ORDER BY s.conference_sid",
+            naive_utc(now - RETENTION),
+            naive_utc(now),
+        )
+        return [
+            Pending(sid, self._copy(digest, state, load_id), attempts)
+            for sid, digest, state, load_id, account, attempts in rows
+            if account not in other_accounts
+        ]
+
+    def count_pending(self, now: datetime) -> int:
+        """All that is not final and young enough to still become so."""
+        return self._count(f"{_PENDING} AND {_AGE} >= %s", now - RETENTION)
+
+    def expired(self, now: datetime) -> list[tuple[Any, ...]]:
+        """SID, attempts and last asking of what answered 404 until Twilio's retention was over."""
+        return self._select(
+            "SELECT r.conference_sid, r.attempts, r.last_asked_at FROM {_refetches} AS r "
+            "JOIN {conference_summaries} AS s ON s.conference_sid = r.conference_sid "
+            f"WHERE r.outcome = 'gone' AND {_PENDING} AND {_AGE} < %s",
+            naive_utc(now - RETENTION),
+        )
+
+    def rejected_digests(self) -> set[int]:
+        return {digest for (digest,) in self._select("SELECT row_digest FROM {_rejected_rows}")}
+
+    def _copies(self, condition: str, *arguments: Any) -> dict[str, Copy]:
+        rows = self._select(
+            "SELECT conference_sid, row_digest, processing_state, _dlt_load_id "
+            f"FROM {{conference_summaries}} WHERE {condition}",
+            *arguments,
+        )
+        return {sid: self._copy(digest, state, load_id) for sid, digest, state, load_id in rows}
+
+    def _copy(self, digest: int, state: str | None, load_id: str) -> Copy:
+        return Copy(None if load_id in self._unfinished else digest, rank(state))
+
+    def _count(self, condition: str, *moments: datetime) -> int:
+        sql = f"SELECT count(*) FROM {{conference_summaries}} AS s WHERE {condition}"
+        rows = self._select(sql, *map(naive_utc, moments))
+        return int(rows[0][0]) if rows else 0
+
+    def _select(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query whose `{table}` names are qualified; none if a table is missing."""
+        names = ("conference_summaries", "_refetches", "_rejected_rows", "_dlt_loads")
+        tables = {name: self._client.make_qualified_table_name(name) for name in names}
+        try:
+            rows = self._client.execute_sql(sql.format(**tables), *arguments)
+        except DatabaseUndefinedRelation:  # nothing was loaded yet
+            return []
+        return [tuple(row) for row in rows or ()]
+
+
+_PENDING = "(s.processing_state IS NULL OR s.processing_state NOT IN ('complete', 'timeout'))"
+_AGE = "coalesce(s.create_time, s.fetched_at)"

@@ -1,0 +1,135 @@
+"""The warehouse file: where it is, who holds it, and how old the engines are that can read it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import dlt
+import duckdb
+from dlt.common.configuration.exceptions import ConfigurationValueError
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+STORAGE_VERSION = "v1.2.0"
+"""Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
+DATASET = "conference_insights"
+ANALYTICS = "analytics"
+DEFAULT_NAME = "warehouse.duckdb"
+_SCHEMAS = {DATASET, f"{DATASET}_staging", ANALYTICS, "main", "temp", "system"}
+_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+
+class WarehouseError(Exception):
+    """The warehouse file or its folder cannot be used."""
+
+
+class BusyError(Exception):
+    """Another process holds the warehouse; trying again later helps."""
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """An open warehouse file. Its connection is held for a whole run and handed to dlt, so that
+    no other program can take the file between listing and loading."""
+
+    path: Path
+    connection: duckdb.DuckDBPyConnection
+    created: bool
+
+    @property
+    def destination(self) -> Any:
+        # Without transactions a merge that fails half way leaves child tables emptied.
+        return dlt.destinations.duckdb(self.connection, supports_transactions=True)
+
+    @property
+    def working_folder(self) -> Path:
+        return working_folder(self.path)
+
+
+def warehouse_path() -> Path:
+    """Where the warehouse is, from `destination.duckdb.credentials`, as an absolute path.
+
+    Raises:
+        ConfigurationValueError: it is not a file, or its name collides with a schema in it.
+    """
+    configured: Any = dlt.secrets.get("destination.duckdb.credentials") or DEFAULT_NAME
+    if isinstance(configured, dict):
+        configured = configured.get("database", DEFAULT_NAME)
+    database = DuckDbCredentials(str(configured)).database
+    if not isinstance(database, str) or database.startswith((":", "md:")):
+        raise ConfigurationValueError(
+            f"destination.duckdb.credentials is {configured!r}; write the path of a file"
+        )
+    path = Path(database).expanduser().absolute()
+    if path.stem.lower() in _SCHEMAS:
+        raise ConfigurationValueError(
+            f"The warehouse file cannot be named {path.name}: {path.stem} is also the name of a "
+            "schema, and queries could not tell them apart. Choose another name in "
+            "DESTINATION__DUCKDB__CREDENTIALS"
+        )
+    return path
+
+
+def working_folder(path: Path) -> Path:
+    """What dlt needs while it works stays beside the warehouse, apart from any other's."""
+    return path.with_name(f"{path.name}.dlt")
+
+
+@contextmanager
+def open_warehouse(path: Path) -> Iterator[Warehouse]:
+    """Hold the run lock and the file, created if there is none, while the block lasts.
+
+    Raises:
+        BusyError: another run, or another program, holds it.
+        WarehouseError: the file or its folder cannot be used.
+    """
+    folder = working_folder(path)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lock = (folder / "run.lock").open("a+")
+    except OSError as error:
+        raise WarehouseError(f"Cannot use {folder}: {error.strerror}") from None
+    with lock:
+        _lock(lock, path)
+        created = not path.exists()
+        connection = _connect(path, created)
+        try:
+            yield Warehouse(path, connection, created)
+        finally:
+            connection.close()
+
+
+def _lock(lock: IO[str], path: Path) -> None:
+    """Take the lock, which the kernel frees however this process ends."""
+    lock.seek(0)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BusyError(f"Another run holds {path}: {lock.read()}") from None
+    lock.truncate()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    lock.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started}))
+    lock.flush()
+
+
+def _connect(path: Path, create: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        if create:
+            return duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION})
+        return duckdb.connect(path)
+    except duckdb.Error as error:
+        if held := _HOLDER.search(str(error)):
+            raise BusyError(
+                f"{path} is held by {Path(held['program']).name} (process {held['pid']}); close "
+                "it there and run again"
+            ) from None
+        raise WarehouseError(f"DuckDB {duckdb.__version__} cannot open {path}: {error}") from None
