@@ -16,6 +16,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.utils import uniq_id
+from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract.exceptions import ResourceExtractionError
 from dlt.load.exceptions import LoadClientJobFailed
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -42,6 +43,7 @@ PACKAGE_ROWS = 100_000
 DLT_SETTINGS: dict[str, Any] = {
     "runtime.dlthub_telemetry": False,  # nothing leaves this machine but requests to Twilio
     "runtime.intercept_signals": False,  # a signal ends a run at a window edge, not inside a load
+    "enable_runtime_trace": False,  # it would repeat error texts in a file, and takes time
     "load.workers": 1,  # DuckDB uses all cores for one statement; more only cost memory
     "load.delete_completed_jobs": True,  # else every package stays on disk, with what it loaded
     "load.truncate_staging_dataset": True,  # else the last package stays in the warehouse twice
@@ -135,16 +137,22 @@ def run(
             dataset_name=DATASET,
             pipelines_dir=str(warehouse.working_folder),
         )
-        with _recorded(pipeline, done), InsightsClient(settings, progress) as client:
-            _finish_left_package(pipeline, warehouse)
-            done.pending_before = _count_pending(pipeline, client)
+        with (
+            pipeline.sql_client() as sql,
+            _recorded(sql, done),
+            InsightsClient(settings, progress) as client,
+        ):
+            _finish_left_package(pipeline, warehouse, StoredSummaries(sql).last_load_id())
+            done.pending_before = StoredSummaries(sql).count_pending(client.now())
             _load(pipeline, client, polling)
-            done.pending_after = _count_pending(pipeline, client)
+            done.pending_after = StoredSummaries(sql).count_pending(client.now())
             apply_views(warehouse.connection)
     return done
 
 
-def _finish_left_package(pipeline: dlt.Pipeline, warehouse: Warehouse) -> None:
+def _finish_left_package(
+    pipeline: dlt.Pipeline, warehouse: Warehouse, last_load_id: str | None
+) -> None:
     """Load what a killed run extracted; then forget dlt's local state, the warehouse has it.
 
     A package that can never load, or that does not continue what the warehouse holds (an older
@@ -153,7 +161,7 @@ def _finish_left_package(pipeline: dlt.Pipeline, warehouse: Warehouse) -> None:
     if pipeline.has_pending_data:
         try:
             pipeline.normalize()
-            reason = _misfit(pipeline)
+            reason = _misfit(pipeline, last_load_id)
             if reason is None:
                 log.info("Finishing the load package that a stopped run left")
                 pipeline.load()
@@ -166,10 +174,8 @@ def _finish_left_package(pipeline: dlt.Pipeline, warehouse: Warehouse) -> None:
     pipeline.drop()
 
 
-def _misfit(pipeline: dlt.Pipeline) -> str | None:
+def _misfit(pipeline: dlt.Pipeline, last: str | None) -> str | None:
     """Why the left package must not be loaded, if so."""
-    with pipeline.sql_client() as client:
-        last = StoredSummaries(client).last_load_id()
     for load_id in pipeline.list_normalized_load_packages():
         state: Any = pipeline.get_load_package_state(load_id)
         if last not in (state.get(CONTINUES), load_id):
@@ -206,19 +212,13 @@ def _load(pipeline: dlt.Pipeline, client: InsightsClient, polling: Polling | Non
         awaited = awaited & progress.still_pending
 
 
-def _count_pending(pipeline: dlt.Pipeline, client: InsightsClient) -> int:
-    with pipeline.sql_client() as sql:
-        return StoredSummaries(sql).count_pending(client.now())
-
-
 @contextmanager
-def _recorded(pipeline: dlt.Pipeline, done: Run) -> Iterator[None]:
+def _recorded(sql: SqlClientBase[Any], done: Run) -> Iterator[None]:
     """Keep the run's row in `_runs`, however it ends; raise what really went wrong."""
     started = time.monotonic()
     row = {"run_id": done.progress.run_id, "command": done.command}
     outcome: dict[str, Any] = {"outcome": "ok"}
-    with pipeline.sql_client() as client:
-        open_row(client, row | {"started_at": naive_utc(datetime.now(UTC))})
+    open_row(sql, row | {"started_at": naive_utc(datetime.now(UTC))})
     try:
         yield
         if done.progress.stop.is_set():
@@ -229,8 +229,7 @@ def _recorded(pipeline: dlt.Pipeline, done: Run) -> Iterator[None]:
         raise cause from cause.__cause__
     finally:
         done.seconds = round(time.monotonic() - started, 3)
-        with pipeline.sql_client() as client:
-            close_row(client, done.progress.run_id, outcome | done.row)
+        close_row(sql, done.progress.run_id, outcome | done.row)
 
 
 def _cause(error: BaseException) -> BaseException:

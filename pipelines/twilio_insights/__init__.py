@@ -9,6 +9,7 @@ dlt.pipeline("conferences", destination="duckdb").run(twilio_insights())
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import dlt
@@ -63,8 +64,8 @@ def twilio_insights(
         ConfigurationValueError: a setting is missing or wrong.
         InsightsError: the API could not be read.
     """
-    client = client or InsightsClient(settings, progress)
-    pages = dlt.resource(read_pages, name="pages", selected=False)(client, package_rows, only)
+    session = nullcontext(client) if client else InsightsClient(settings, progress)
+    pages = dlt.resource(read_pages, name="pages", selected=False)(session, package_rows, only)
 
     yield _table(pages, CONFERENCE_SUMMARIES)
     for child in CHILDREN:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.twilio_insights.tables import (
     ARROW_TYPES,
@@ -96,6 +97,7 @@ def _column(column: Column, rows: Sequence[dict[str, Any]], extras: Extras) -> p
         try:
             if column.type == "timestamp":
                 moments = pa.array(values, pa.string()).cast(pa.timestamp("us", "UTC"))
+                pc.min_max(moments).as_py()  # an OverflowError beyond the years 1 to 9999
                 return moments.cast(ARROW_TYPES["timestamp"])
             return pa.array(values, ARROW_TYPES[column.type])
         except (pa.ArrowInvalid, OverflowError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, cast
 
@@ -25,40 +26,38 @@ CONTINUES = "continues"
 
 
 def read_pages(
-    client: InsightsClient, package_rows: int | None, only: Collection[str] | None
+    session: AbstractContextManager[InsightsClient],
+    package_rows: int | None,
+    only: Collection[str] | None,
 ) -> Iterator[Tables]:
     """Yield what the package writes. The watermark goes into the same package as its rows.
 
     With `only`, nothing is listed and just these SIDs are asked for.
     """
-    progress, account = client.progress, client.settings.account_sid or ""
-    watermarks: dict[str, str] = dlt.current.source_state().setdefault(WATERMARKS, {})
-    if progress.horizon is None:
-        progress.horizon = client.now()
-        progress.started_at = _start(client.settings, watermarks.get(account), progress.horizon)
-        progress.listed_until = progress.started_at
     if not dlt.current.source_schema().tables.keys() >= {table.name for table in TABLES}:
         # All tables exist from the first load on, however little there is to load.
         yield {table.name: table.arrow_schema.empty_table() for table in TABLES}
-    with dlt.current.pipeline().sql_client() as sql:
+    with session as client, dlt.current.pipeline().sql_client() as sql:
         stored, this = StoredSummaries(sql), dlt.current.load_package_state()
         cast(dict[str, Any], this["state"])[CONTINUES] = stored.last_load_id()
-        package = LoadPackage(this["load_id"], stored, progress)
+        package = LoadPackage(this["load_id"], stored, client.progress)
+        watermarks: dict[str, str] = dlt.current.source_state().setdefault(WATERMARKS, {})
+        account = client.settings.account_sid or ""
         try:
             if only is None:
-                yield from _list(client, stored, package, package_rows)
-            if only is not None or progress.listed_until == progress.horizon:
+                yield from _list(client, stored, package, watermarks.get(account), package_rows)
+            if only is not None or client.progress.listed_until == client.progress.horizon:
                 others = watermarks.keys() - {account}
                 yield from _refetch(client, package, _due(client, stored, package, only, others))
-                progress.complete = not progress.stop.is_set()
+                client.progress.complete = not client.progress.stop.is_set()
         except InsightsError:
             if package_rows is None or not package.made_progress:
                 raise  # else it is raised again by the next package, which has nothing to load
         if batch := package.flush():
             yield batch
-    if only is None and progress.listed_until is not None:
-        reached = iso_seconds(progress.listed_until)
-        watermarks[account] = max(watermarks.get(account, ""), reached)
+        if only is None and client.progress.listed_until is not None:
+            reached = iso_seconds(client.progress.listed_until)
+            watermarks[account] = max(watermarks.get(account, ""), reached)
 
 
 def _start(settings: TwilioInsightsConfiguration, watermark: str | None, now: datetime) -> datetime:
@@ -73,13 +72,19 @@ def _start(settings: TwilioInsightsConfiguration, watermark: str | None, now: da
 
 
 def _list(
-    client: InsightsClient, stored: StoredSummaries, package: LoadPackage, package_rows: int | None
+    client: InsightsClient,
+    stored: StoredSummaries,
+    package: LoadPackage,
+    watermark: str | None,
+    package_rows: int | None,
 ) -> Iterator[Tables]:
     """List window by window up to the horizon, or until the package is full."""
     progress = client.progress
-    start, end = progress.listed_until, progress.horizon
-    assert start is not None
-    assert end is not None
+    if progress.horizon is None:
+        progress.horizon = client.now()
+        progress.started_at = _start(client.settings, watermark, progress.horizon)
+        progress.listed_until = progress.started_at
+    start, end = progress.listed_until or progress.horizon, progress.horizon
     known = stored.count_between(start, end)
     span = span_for(known, end - start, client.settings.page_size) if known else FIRST_SPAN
     for window, pages in list_windows(client, start, end, span):

@@ -69,7 +69,8 @@ class TwilioInsightsConfiguration(BaseConfiguration):
                 "TWILIO_API_KEY and TWILIO_API_SECRET" + _ELSEWHERE.format("the same")
             )
         url, name = urlsplit(self.base_url), "sources.twilio_insights."
-        if not url.hostname or url.username or not (url.scheme == "https" or self.is_loopback):
+        plain = url.scheme == "http" and self.is_loopback
+        if not url.hostname or url.username or not (url.scheme == "https" or plain):
             return f"{name}base_url: write https://host; plain http is for loopback only"
         for field in ("lookback", "request_deadline", "retry_budget"):
             try:

@@ -1,0 +1,136 @@
+"""A simulated account, its API on loopback, and a warehouse of its own for every test."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.conference_insights import Polling, Run, run
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, iso, running_row
+from pipelines.simulator.server import InsightsServer
+from tests import expected
+
+NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the user's settings reaches a test, and nothing of a test another."""
+    for name in os.environ:
+        if name.startswith(("TWILIO_", "SOURCES__", "DESTINATION__", "RUNTIME__", "LOAD__")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account(NOW)
+
+
+@pytest.fixture
+def server(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[InsightsServer]:
+    with InsightsServer(account) as insights:
+        for name, value in environment(insights).items():
+            monkeypatch.setenv(name, value)
+        yield insights
+
+
+def environment(server: InsightsServer) -> dict[str, str]:
+    return {
+        "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+        "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+        "SOURCES__TWILIO_INSIGHTS__BASE_URL": server.url,
+    }
+
+
+@dataclass
+class Loaded:
+    """A warehouse that follows the simulated account."""
+
+    account: Account
+    server: InsightsServer
+    path: Path
+
+    def run(self, polling: Polling | None = None, **kwargs: Any) -> Run:
+        self.server.requests.clear()
+        return run("run", polling, **kwargs)
+
+    def assert_exact(self) -> None:
+        assert expected.of_warehouse(self.path) == expected.of_api(self.account.rows())
+
+    def query(self, sql: str) -> list[Any]:
+        with duckdb.connect(self.path, read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+
+@pytest.fixture
+def loaded(account: Account, server: InsightsServer, tmp_path: Path) -> Loaded:
+    return Loaded(account, server, tmp_path / "warehouse.duckdb")
+
+
+def sid(number: int) -> str:
+    return f"CF{number:032x}"
+
+
+def summary(number: int, age: timedelta, state: str = "complete", **values: Any) -> Row:
+    """A conference created `age` before NOW; final ones have a tag and issues."""
+    row = running_row(sid(number), NOW - age) | {"processing_state": state}
+    if state == "complete":
+        row |= {
+            "status": "completed",
+            "end_time": iso(NOW - age + timedelta(minutes=10)),
+            "duration_seconds": 600,
+            "tags": ["high_jitter"],
+            "tag_info": {"high_jitter": {"severity": "low"}},
+            "detected_issues": {"call_quality": number % 3, "participant_behavior": 0},
+        }
+    return row | values
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `conference-insights` as a user would, in a folder of its own."""
+
+    def call(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pipelines", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def old_engine() -> Callable[[str], Path]:
+    """Install an older DuckDB beside this environment's, once, and give its folder."""
+
+    def install(version: str) -> Path:
+        folder = Path(sys.prefix) / f"duckdb-{version}"
+        with Path(f"{folder}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                new = f"{folder}.new"
+                pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+                subprocess.run([*pip, "--target", new, f"duckdb=={version}"], check=True)
+                Path(new).rename(folder)
+        return folder
+
+    return install

@@ -1,0 +1,323 @@
+"""The client against real HTTP: what it sends, what it accepts, when it gives up, what it says."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
+from pipelines.simulator.server import InsightsHandler, InsightsServer
+from pipelines.twilio_insights.client import (
+    BadAnswerError,
+    ForeignOriginError,
+    InsightsClient,
+    RefusedError,
+    UnavailableError,
+)
+from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
+from tests.conftest import NOW, sid, summary
+
+DAY = timedelta(days=1)
+Behaviour = Callable[[InsightsHandler], bool]
+"""Answers the request itself and says True, or leaves it to the simulator."""
+
+
+@contextmanager
+def serving(account: Account, *faults: Behaviour | None) -> Iterator[InsightsServer]:
+    """The simulator, whose first answers are replaced by `faults`, one each; None is no fault."""
+    left = list(faults)
+
+    class Faulty(InsightsHandler):
+        def do_GET(self) -> None:
+            fault = left.pop(0) if left else None
+            if fault is None or not fault(self):
+                super().do_GET()
+
+    with InsightsServer(account, handler=Faulty) as server:
+        yield server
+
+
+def settings(server: InsightsServer, **values: Any) -> TwilioInsightsConfiguration:
+    return TwilioInsightsConfiguration(
+        account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, base_url=server.url, **values
+    )
+
+
+def answer(
+    status: int, body: bytes = b"{}", content_type: str = "application/json", **headers: str
+) -> Behaviour:
+    def respond(handler: InsightsHandler) -> bool:
+        handler.server.requests.append(handler.path)
+        handler.send_response(status)
+        handler.send_header("Content-Type", content_type)
+        handler.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        return True
+
+    return respond
+
+
+def cut(handler: InsightsHandler) -> bool:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+    handler.wfile.write(b'Content-Length: 1000\r\n\r\n{"conferences": [')
+    handler.close_connection = True
+    return True
+
+
+def reset(handler: InsightsHandler) -> bool:
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    handler.close_connection = True
+    return True
+
+
+def drip(handler: InsightsHandler) -> bool:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+    stop = threading.Event()
+    try:
+        for _ in range(100):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            stop.wait(0.1)
+    except OSError:
+        pass
+    handler.close_connection = True
+    return True
+
+
+_open: list[InsightsClient] = []
+
+
+def connect(*arguments: Any, **options: Any) -> InsightsClient:
+    _open.append(InsightsClient(*arguments, **options))
+    return _open[-1]
+
+
+@pytest.fixture
+def account() -> Account:
+    account = Account(NOW)
+    for number in range(5):
+        account.put(summary(number, timedelta(hours=number + 1)))
+    return account
+
+
+@pytest.fixture(autouse=True)
+def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("pipelines.twilio_insights.client._backoff", lambda _: 0.01)
+    yield
+    while _open:
+        _open.pop().__exit__()
+
+
+def rows(client: InsightsClient) -> list[str]:
+    pages = client.list_pages(NOW - DAY, NOW)
+    return sorted(row["conference_sid"] for page in pages for row in page.rows)
+
+
+ALL = [sid(number) for number in range(5)]
+
+
+def test_it_pages_to_the_end_with_both_bounds_and_basic_auth(account: Account) -> None:
+    seen: list[str] = []
+    with serving(account, lambda handler: bool(seen.append(handler.headers["Authorization"]))) as s:
+        assert rows(connect(settings(s, page_size=2))) == ALL
+        assert len(s.requests) == 3
+        assert "CreatedAfter=2026-11-19T14%3A30%3A00Z" in s.requests[0]
+        assert "CreatedBefore=2026-11-20T14%3A30%3A00Z" in s.requests[0]
+        assert "PageSize=2" in s.requests[0]
+    assert base64.b64decode(seen[0].split()[1]).decode() == f"{ACCOUNT_SID}:{AUTH_TOKEN}"
+
+
+def test_an_api_key_is_the_login_where_there_is_one(account: Account) -> None:
+    account.logins = {("SK" + "1" * 32, "s3cret")}
+    with serving(account) as server:
+        key = {"api_key_sid": "SK" + "1" * 32, "api_key_secret": "s3cret"}
+        assert rows(connect(settings(server, **key))) == ALL
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (answer(429, Retry_After="0"), "429"),
+        (answer(429, Retry_After="Fri, 20 Nov 2026 14:30:00 GMT"), "429"),
+        (answer(429), "429"),
+        (answer(500, b"<html>oops</html>", "text/html"), "500"),
+        (answer(503, b""), "503"),
+        (cut, "RemoteProtocolError"),
+        (reset, "RemoteProtocolError"),
+        (answer(200, b'{"conferences": ['), "malformed"),
+        (answer(200, b"<html>hello</html>", "text/html"), "malformed"),
+        (drip, "deadline"),
+        (answer(200, b"not gzip", Content_Encoding="gzip"), "DecodingError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_passing_fault_is_retried_and_counted(
+    account: Account, fault: Behaviour, kind: str
+) -> None:
+    with serving(account, fault) as server:
+        client = connect(settings(server, request_deadline="1s"))
+        assert rows(client) == ALL
+        assert client.progress.retries == {kind: 1}
+        assert client.progress.requests == 2
+
+
+def test_retry_after_is_waited_for(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(
+        "pipelines.twilio_insights.client.sleep_using_event", lambda _: waited.append
+    )
+    date = "Fri, 20 Nov 2026 14:30:40 GMT"
+    with serving(account, answer(429, Retry_After="7"), answer(429, Retry_After=date)) as server:
+        assert rows(connect(settings(server))) == ALL
+    assert waited == pytest.approx([7, 40], abs=1.1)
+
+
+def test_the_retry_budget_bounds_all_waiting(account: Account) -> None:
+    with serving(account, answer(429, Retry_After="100")) as server:
+        with pytest.raises(UnavailableError, match="429"):
+            rows(connect(settings(server, retry_budget="90s")))
+        assert len(server.requests) == 1
+
+
+def test_a_lasting_fault_ends_after_bounded_retries(account: Account) -> None:
+    with serving(account, *[answer(503)] * 50) as server:
+        with pytest.raises(UnavailableError, match="503"):
+            rows(connect(settings(server)))
+        assert len(server.requests) == 8
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_names_both_causes_and_is_not_retried(account: Account, status: int) -> None:
+    body = json.dumps({"code": 20003, "message": "Authenticate", "status": status}).encode()
+    with serving(account, answer(status, body)) as server:
+        with pytest.raises(RefusedError, match=rf"{status}, code 20003: Authenticate") as caught:
+            rows(connect(settings(server)))
+        assert len(server.requests) == 1
+    assert re.search("credentials.*region", str(caught.value))
+    assert "Advanced Features" in str(caught.value)
+
+
+def page(next_url: str) -> bytes:
+    return json.dumps({"conferences": [], "meta": {"next_page_url": next_url}}).encode()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.example/v1/Conferences",
+        "http://127.0.0.1:1/v1/Conferences",
+        "//localhost/v1/Conferences",
+        "https://insights.twilio.com@evil.example/",
+    ],
+)
+def test_credentials_never_go_to_another_origin(account: Account, target: str) -> None:
+    with serving(account, answer(200, page(target))) as server:
+        with pytest.raises(ForeignOriginError, match="nothing was sent there"):
+            rows(connect(settings(server)))
+        assert len(server.requests) == 1
+
+
+def test_user_info_in_the_next_page_is_refused(account: Account) -> None:
+    with serving(account) as server:
+        target = server.url.replace("://", "://someone:else@") + "/v1/Conferences?Page=1"
+        with (
+            serving(account, answer(200, page(target))) as other,
+            pytest.raises(ForeignOriginError),
+        ):
+            rows(connect(settings(other)))
+        assert server.requests == []
+
+
+def test_a_redirect_is_not_followed(account: Account) -> None:
+    with serving(account) as target:
+        elsewhere = f"{target.url}/v1/Conferences"
+        with serving(account, answer(302, Location=elsewhere)) as server:
+            with pytest.raises(ForeignOriginError, match="redirect"):
+                rows(connect(settings(server)))
+        assert target.requests == []
+
+
+def test_a_page_loop_is_noticed(account: Account) -> None:
+    def loop(handler: InsightsHandler) -> bool:
+        return answer(200, page(f"{handler.server.url}/v1/Conferences?Page=1"))(handler)
+
+    with serving(account, loop, loop, loop) as server:
+        with pytest.raises(BadAnswerError, match="same next_page_url twice"):
+            rows(connect(settings(server)))
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b'{"conferences": {}, "meta": {}}', b'{"conferences": []}', b"null"]
+)
+def test_json_of_another_shape_is_refused(account: Account, body: bytes) -> None:
+    with (
+        serving(account, *[answer(200, body)] * 5) as server,
+        pytest.raises((BadAnswerError, UnavailableError), match="Insights API"),
+    ):
+        rows(connect(settings(server)))
+
+
+def test_a_decompression_bomb_is_refused(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gzip
+
+    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BODY_BYTES", 1 << 20)
+    bomb = answer(200, gzip.compress(b" " * (4 << 20)), Content_Encoding="gzip")
+    with serving(account, bomb) as server, pytest.raises(BadAnswerError, match="more than"):
+        rows(connect(settings(server)))
+
+
+def test_a_fetch_gives_the_row_or_none(account: Account) -> None:
+    with serving(account) as server:
+        client = connect(settings(server))
+        assert client.fetch(sid(3)).rows[0]["conference_sid"] == sid(3)
+        assert client.fetch(sid(99)).rows == []
+
+
+def test_a_fetch_answered_with_another_conference_is_refused(account: Account) -> None:
+    with (
+        serving(account, answer(200, json.dumps(summary(4, DAY)).encode())) as server,
+        pytest.raises(BadAnswerError, match="not that conference"),
+    ):
+        connect(settings(server)).fetch(sid(3))
+
+
+def test_the_clock_is_the_servers(account: Account) -> None:
+    with serving(account) as server:
+        assert connect(settings(server)).now() == NOW
+
+
+def test_no_secret_is_in_any_representation_or_message(account: Account) -> None:
+    with serving(account, *[reset] * 8, answer(401)) as server:
+        config = settings(server)
+        client = connect(config)
+        said = [repr(client), str(client.__dict__), str(client._http.headers), repr(config)]
+        for _ in range(2):
+            with pytest.raises((UnavailableError, RefusedError)) as caught:
+                rows(client)
+            said += [str(caught.value), repr(caught.value)]
+    encoded = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
+    assert not [text for text in said if AUTH_TOKEN in text or encoded in text]
+
+
+def test_the_transport_can_be_handed_in() -> None:
+    import httpx
+
+    config = TwilioInsightsConfiguration(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN)
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(200, json={"conferences": [1], "meta": {"next_page_url": None}})
+    )
+    pages = list(connect(config, transport=transport).list_pages(NOW - DAY, NOW))
+    assert pages[0].rows == [1]

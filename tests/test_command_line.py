@@ -1,0 +1,176 @@
+"""The command as a user meets it: help, exit codes, messages, the demonstration."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+from pipelines import command_line, demo
+from pipelines.simulator.server import InsightsServer
+from tests.conftest import NOW, Loaded, sid, summary
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+HOUR = timedelta(hours=1)
+
+
+def test_help_imports_nothing_heavy(command: Command) -> None:
+    import sys
+
+    program = (
+        "import sys; from pipelines.command_line import main; main(['--help'], standalone_mode=False)"
+        "; print([name for name in ('dlt', 'duckdb', 'httpx', 'pyarrow') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize("name", sorted(command_line.main.commands))
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    done = CliRunner().invoke(command_line.main, [name, "--help"])
+    assert done.exit_code == 0
+    assert f"conference-insights {name}" in done.output
+
+
+def test_every_exit_code_is_explained_in_the_help() -> None:
+    done = CliRunner().invoke(command_line.main, ["--help"])
+    codes = {0, 1, 2, 69, 74, 75, 77, 130, 143}
+    assert codes <= {int(number) for number in re.findall(r"\b\d+\b", done.output)}
+
+
+def test_the_final_line_tells_all(loaded: Loaded, command: Command) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.account.put(summary(2, HOUR, "in_progress"))
+    done = command("run")
+    assert done.returncode == 0
+    assert done.stdout.count("\n") == 1
+    assert re.fullmatch(
+        r"run [0-9a-f]{16} \| 2026-10-21T14:30:00Z to 2026-11-20T14:30:00Z \| \d+ pages \| "
+        r"\d+ requests \| 0 retries \| 2 new \| 0 updated \| 0 unchanged \| pending 0 -> 1 \| "
+        r"\d+\.\d s\n",
+        done.stdout,
+    )
+    assert f"Warehouse: {loaded.path} (NEW, created now)" in done.stderr
+    assert f"Warehouse: {loaded.path}\n" in command("run").stderr
+
+
+def test_no_credentials_is_a_usage_error_that_names_what_to_set(command: Command) -> None:
+    done = command("run")
+    assert done.returncode == 2
+    assert "TWILIO_ACCOUNT_SID" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_refused_credentials_exit_77(loaded: Loaded, command: Command) -> None:
+    done = command("run", TWILIO_AUTH_TOKEN="wrong-canary-token")
+    assert done.returncode == 77
+    assert "20003" in done.stderr
+    assert "canary" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_an_api_that_is_down_exits_69(loaded: Loaded, command: Command) -> None:
+    nowhere = {"SOURCES__TWILIO_INSIGHTS__BASE_URL": "http://127.0.0.1:9"}
+    done = command("run", SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET="1s", **nowhere)
+    assert done.returncode == 69
+    assert "ConnectError" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_used_exits_74(loaded: Loaded, command: Command) -> None:
+    done = command("run", DESTINATION__DUCKDB__CREDENTIALS="/proc/nowhere/w.duckdb")
+    assert done.returncode == 74
+    assert "/proc/nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_duration_is_a_usage_error(command: Command) -> None:
+    done = command("run", "--every", "often")
+    assert done.returncode == 2
+    assert "90s, 15m, 2h or 7d" in done.stderr
+
+
+def test_until_complete_polls_until_what_was_pending_is_final(
+    loaded: Loaded, command: Command
+) -> None:
+    loaded.account.put(summary(1, HOUR, "in_progress"))
+    loaded.account.put(summary(2, 9 * 24 * HOUR, "in_progress"))
+    seen = threading.Event()
+
+    def finish() -> None:
+        while not seen.wait(0.05):
+            if any(sid(1) in request for request in loaded.server.requests):
+                loaded.account.put(summary(1, HOUR))
+                loaded.account.put(summary(2, 9 * 24 * HOUR))
+                loaded.account.put(summary(3, timedelta(0), "in_progress"))
+                return
+
+    other = threading.Thread(target=finish)
+    other.start()
+    done = command("run", "--until-complete", "--every", "1s", "--timeout", "60s")
+    seen.set()
+    other.join()
+    assert done.returncode == 0, done.stderr
+    assert "pending 0 -> 0" in done.stdout
+    assert "2 pending, asking again" in done.stderr
+    stored = loaded.query(
+        "SELECT conference_sid, processing_state FROM conference_insights.conference_summaries"
+    )
+    assert sorted(stored) == [(sid(1), "complete"), (sid(2), "complete")]
+
+
+def test_until_complete_exits_75_at_its_timeout(loaded: Loaded, command: Command) -> None:
+    loaded.account.put(summary(1, HOUR, "in_progress"))
+    done = command("run", "--until-complete", "--every", "1s", "--timeout", "2s")
+    assert done.returncode == 75
+    assert "1 summaries are still pending" in done.stderr
+    assert loaded.query("SELECT outcome, error_class FROM conference_insights._runs") == [
+        ("failed", "StillPendingError")
+    ]
+
+
+def test_until_complete_does_not_wait_for_what_is_gone(loaded: Loaded, command: Command) -> None:
+    loaded.account.put(summary(1, 9 * 24 * HOUR, "in_progress"))
+    loaded.run()
+    loaded.account.forget(sid(1))
+    done = command("run", "--until-complete", "--every", "1s", "--timeout", "2s")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path) -> None:
+    for _ in range(2):
+        done = command("demo")
+        assert done.returncode == 0, done.stderr
+    assert re.search(r"Of \d\d summaries in progress, \d\d changed", done.stdout)
+    for question in demo.QUESTIONS:
+        assert question in done.stdout
+    with duckdb.connect(tmp_path / "demo/demo.duckdb", read_only=True) as connection:
+        (first, second) = connection.execute(
+            "SELECT rows_new, rows_updated, pending_after FROM conference_insights._runs "
+            "ORDER BY started_at"
+        ).fetchall()
+        shapes = connection.execute(
+            "SELECT count(reason), count(severity), count(participant_identity), count(details) "
+            "FROM conference_insights.conference_tag_info"
+        ).fetchone()
+    assert first[0] > 4000
+    assert first[2] > 10
+    assert second[1] > 10
+    assert shapes is not None
+    assert min(shapes) > 10
+
+
+def test_the_simulator_can_be_started_by_hand(tmp_path: Path) -> None:
+    from pipelines.simulator.account import Account
+
+    with InsightsServer(Account(NOW)) as server:
+        assert server.url.startswith("http://127.0.0.1:")

@@ -1,0 +1,268 @@
+"""The dlt source by itself: what it loads, with which keys and types, in any dlt pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from pipelines.simulator.account import Account, iso
+from pipelines.simulator.server import InsightsServer
+from pipelines.twilio_insights import TwilioInsightsConfiguration, twilio_insights
+from pipelines.twilio_insights.flatten import Received, digest, flatten
+from pipelines.twilio_insights.tables import FROM_TWILIO, TABLES
+from tests import expected
+from tests.conftest import NOW, ROOT, Loaded, sid, summary
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SAMPLES = json.loads((ROOT / "tests/samples/conferences.json").read_text())
+
+
+def official_rows() -> list[dict[str, Any]]:
+    """Each sample as a conference of its own: several samples use the same made-up SIDs."""
+    rows = []
+    for sample in SAMPLES.values():
+        rows += sample.get("conferences", [sample])
+    return [row | {"conference_sid": sid(number)} for number, row in enumerate(rows)]
+
+
+def test_the_official_samples_load_field_by_field(loaded: Loaded) -> None:
+    rows = official_rows()
+    assert len(rows) == 8
+    for row in rows:
+        loaded.account.put(row | {"create_time": iso(NOW - HOUR)})
+    loaded.run()
+    loaded.assert_exact()
+    listed = [row for row in loaded.account.rows() if row["conference_sid"] == sid(3)]
+    columns = ", ".join(column.name for column in FROM_TWILIO)
+    with duckdb.connect(loaded.path) as connection:
+        answer = connection.execute(
+            f"SELECT {columns} FROM conference_insights.conference_summaries "
+            f"WHERE conference_sid = '{sid(3)}'"
+        )
+        stored = dict(zip([d[0] for d in answer.description], answer.fetchone() or (), strict=True))
+    for name, value in stored.items():
+        if name.endswith("_time"):
+            assert (
+                iso(value.astimezone() if value.tzinfo else value.replace(tzinfo=NOW.tzinfo))
+                == (listed[0][name])
+            )
+        else:
+            assert (json.loads(value) if name == "links" else value) == listed[0][name]
+
+
+def test_all_properties_of_the_samples_have_a_place() -> None:
+    places = {column.name for column in FROM_TWILIO} | {"tags", "tag_info", "detected_issues"}
+    assert all(row.keys() == places for row in official_rows())
+    assert len(places) == 23
+
+
+@pytest.fixture
+def pipeline(server: InsightsServer, tmp_path: Path) -> dlt.Pipeline:
+    return dlt.pipeline(
+        "somebody_elses",
+        destination=dlt.destinations.duckdb(str(tmp_path / "theirs.duckdb")),
+        dataset_name="calls",
+        pipelines_dir=str(tmp_path / "pipelines"),
+    )
+
+
+def test_it_loads_into_any_dlt_pipeline(
+    pipeline: dlt.Pipeline, account: Account, tmp_path: Path
+) -> None:
+    for number in range(30):
+        account.put(summary(number, number * 20 * HOUR + HOUR))
+    account.put(summary(50, 10 * DAY, "in_progress"))
+    for hours in (0, 1, 24):
+        account.now += hours * HOUR
+        pipeline.run(twilio_insights())
+        account.put(summary(50, 10 * DAY))
+        account.put(summary(100 + hours, -hours * HOUR))
+    pipeline.run(twilio_insights())
+    with duckdb.connect(tmp_path / "theirs.duckdb") as connection:
+        assert expected.of_connection(connection, "calls") == expected.of_api(account.rows())
+
+
+def test_alone_a_failure_loads_nothing_and_is_raised(
+    pipeline: dlt.Pipeline, account: Account, server: InsightsServer
+) -> None:
+    account.put(summary(1, HOUR))
+    account.logins.clear()
+    with pytest.raises(PipelineStepFailed, match="Advanced Features"):
+        pipeline.run(twilio_insights())
+    assert not pipeline.has_pending_data
+
+
+def test_settings_can_be_handed_in(pipeline: dlt.Pipeline, server: InsightsServer) -> None:
+    settings = TwilioInsightsConfiguration(
+        account_sid="AC" + "d" * 32, auth_token="wrong", base_url=server.url
+    )
+    with pytest.raises(PipelineStepFailed, match="refused"):
+        pipeline.run(twilio_insights(settings))
+
+
+def test_tables_have_the_keys_types_and_nulls_they_declare(loaded: Loaded) -> None:
+    loaded.run()
+    types = {"text": "VARCHAR", "bigint": "BIGINT", "bool": "BOOLEAN", "timestamp": "TIMESTAMP"}
+    for table in TABLES:
+        found = loaded.query(f"DESCRIBE conference_insights.{table.name}")
+        assert [(name, kind, null == "YES") for name, kind, null, *_ in found] == [
+            (column.name, types[column.type], column.nullable) for column in table.columns
+        ]
+
+
+ODD: list[tuple[str, Any, str, Any, Any]] = [
+    # field, value as received, column, value stored, kept in extra_fields
+    ("duration_seconds", 7.5, "duration_seconds", None, 7.5),
+    ("duration_seconds", 7.0, "duration_seconds", 7, None),
+    ("duration_seconds", "7", "duration_seconds", None, "7"),
+    ("duration_seconds", True, "duration_seconds", None, True),
+    ("duration_seconds", 2**63, "duration_seconds", None, 2**63),
+    ("status", 5, "status", None, 5),
+    ("status", "hold_music", "status", "hold_music", None),
+    ("recording_enabled", "yes", "recording_enabled", None, "yes"),
+    ("recording_enabled", 1, "recording_enabled", None, 1),
+    ("start_time", "2026-11-20T10:00:00.25Z", "start_time", "2026-11-20 10:00:00.25", None),
+    ("start_time", "2026-11-20T12:00:00+02:00", "start_time", "2026-11-20 10:00:00", None),
+    ("start_time", "yesterday", "start_time", None, "yesterday"),
+    ("start_time", 12345, "start_time", None, 12345),
+    ("start_time", "9999-12-31T23:59:59-23:00", "start_time", None, "9999-12-31T23:59:59-23:00"),
+    ("friendly_name", "a\u0000b", "friendly_name", "a\u0000b", None),
+    ("friendly_name", "x" * 5_000_000, "friendly_name", "x" * 5_000_000, None),
+    ("links", [1], "links", "[1]", None),
+    ("tags", "low_mos", "status", "completed", "low_mos"),
+    ("tags", {"a": 1}, "status", "completed", {"a": 1}),
+    ("tags", [5, "low_mos"], "status", "completed", [5]),
+    ("tags", 0, "status", "completed", 0),
+    ("tag_info", "text", "status", "completed", "text"),
+    ("detected_issues", [3], "status", "completed", [3]),
+    ("detected_issues", {"a": 1.5, "b": 2}, "status", "completed", {"a": 1.5}),
+    ("brand_new", {"deep": [None]}, "status", "completed", {"deep": [None]}),
+]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "column", "stored", "kept"), ODD, ids=lambda value: str(value)[:20]
+)
+def test_what_does_not_fit_is_kept_beside_what_does(
+    field: str, value: Any, column: str, stored: Any, kept: Any
+) -> None:
+    rows = [summary(1, HOUR), summary(2, HOUR, **{field: value}), summary(3, HOUR)]
+    tables = flatten([Received(row, digest(row), NOW) for row in rows], "1")
+    root = tables["conference_summaries"]
+    assert root["conference_sid"].to_pylist() == [sid(1), sid(2), sid(3)]
+    found = root[column].to_pylist()[1]
+    assert (str(found).rstrip("0").rstrip(":0") if column == "start_time" and found else found) == (
+        stored.rstrip("0").rstrip(":0") if column == "start_time" and stored else stored
+    )
+    extra = root["extra_fields"].to_pylist()
+    assert extra[0] is extra[2] is None
+    assert (extra[1] and json.loads(extra[1])) == (None if kept is None else {field: kept})
+
+
+TAG_INFOS: list[tuple[Any, list[tuple[Any, ...]]]] = [
+    ({"a": {"reason": "r"}}, [("a", 0, None, "r", None, None)]),
+    ({"a": {"severity": "high", "x": 1}}, [("a", 0, "high", None, None, '{"x":1}')]),
+    ({"a": {"severity": 3}}, [("a", 0, None, None, None, '{"severity":3}')]),
+    (
+        {"a": [{"participant_identity": "p", "participant_sids": ["CP1"]}, {"reason": "q"}]},
+        [
+            ("a", 0, None, None, "p", '{"participant_sids":["CP1"]}'),
+            ("a", 1, None, "q", None, None),
+        ],
+    ),
+    ({"a": None, "b": [], "c": {}}, [(tag, 0, None, None, None, None) for tag in "abc"]),
+    ({"a": "text", "b": [1]}, [("a", 0, None, None, None, '"text"'), ("b", 0, *[None] * 3, "1")]),
+]
+
+
+@pytest.mark.parametrize(("tag_info", "rows"), TAG_INFOS, ids=lambda value: str(value)[:20])
+def test_every_shape_of_tag_info_becomes_rows(tag_info: Any, rows: list[Any]) -> None:
+    row = summary(1, HOUR, tag_info=tag_info)
+    table = flatten([Received(row, digest(row), NOW)], "1")["conference_tag_info"]
+    names = ("tag", "item_index", "severity", "reason", "participant_identity", "details")
+    assert [tuple(r[name] for name in names) for r in table.to_pylist()] == rows
+    assert table["_tombstone"].to_pylist() == [None] * len(rows)
+
+
+def test_a_conference_without_children_gets_tombstones() -> None:
+    row = summary(1, HOUR, tags=[], tag_info=None, detected_issues={})
+    tables = flatten([Received(row, digest(row), NOW)], "1")
+    for name in ("conference_tags", "conference_tag_info", "conference_detected_issues"):
+        assert tables[name]["_tombstone"].to_pylist() == [True]
+
+
+def test_the_digest_ignores_the_order_of_keys_and_nothing_else() -> None:
+    row = summary(1, HOUR)
+    assert digest(dict(reversed(row.items()))) == digest(row)
+    assert digest(row | {"tags": []}) != digest(row | {"tags": None})
+
+
+def test_elements_that_are_no_conference_are_kept_whole_once(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    odd = [None, 5, [1], {"friendly_name": "no sid"}, {"conference_sid": "CF1"}]
+    real = InsightsServer.list_page
+
+    def with_odd(server: InsightsServer, query: dict[str, str]) -> bytes:
+        page = json.loads(real(server, query))
+        page["conferences"] += odd
+        return json.dumps(page).encode()
+
+    monkeypatch.setattr(InsightsServer, "list_page", with_odd)
+    done = loaded.run()
+    assert done.progress.rejected == 5
+    loaded.assert_exact()
+    rejected = loaded.query("SELECT row, reason, run_id FROM conference_insights._rejected_rows")
+    assert sorted(row for row, *_ in rejected) == sorted(
+        json.dumps(row, separators=(",", ":")) for row in odd
+    )
+    assert {run_id for *_, run_id in rejected} == {done.progress.run_id}
+    assert loaded.run().progress.rejected == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"TWILIO_ACCOUNT_SID": ""}, "TWILIO_ACCOUNT_SID"),
+        ({"TWILIO_AUTH_TOKEN": ""}, "TWILIO_AUTH_TOKEN"),
+        ({"TWILIO_API_KEY": "SK1"}, "Half an API key"),
+        ({"SOURCES__TWILIO_INSIGHTS__LOOKBACK": "2 days"}, "lookback: '2 days'"),
+        ({"SOURCES__TWILIO_INSIGHTS__PAGE_SIZE": "1001"}, "page_size"),
+        ({"SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": "0"}, "max_concurrency"),
+        ({"SOURCES__TWILIO_INSIGHTS__BASE_URL": "http://insights.twilio.com"}, "base_url"),
+        ({"SOURCES__TWILIO_INSIGHTS__BASE_URL": "https://a:b@twilio.com"}, "base_url"),
+        ({"SOURCES__TWILIO_INSIGHTS__BASE_URL": "ftp://127.0.0.1"}, "base_url"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_wrong_setting_is_named(
+    server: InsightsServer,
+    environment: dict[str, str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Exception, match=message):
+        twilio_insights()
+
+
+def test_it_can_be_imported_without_side_effects(command: Callable[..., Any]) -> None:
+    import subprocess
+    import sys
+
+    program = (
+        "import threading, os; before = threading.active_count(), sorted(os.listdir('.')); "
+        "import pipelines.twilio_insights; "
+        "assert (threading.active_count(), sorted(os.listdir('.'))) == before"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -1,0 +1,327 @@
+"""The warehouse file: one run at a time, nobody else's file touched, readable by old engines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from dlt.common.configuration.exceptions import ConfigurationValueError
+
+from pipelines.conference_insights import DLT_SETTINGS
+from pipelines.simulator.account import Account
+from pipelines.simulator.server import InsightsHandler, InsightsServer
+from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse, warehouse_path
+from pipelines.warehouse.views import sql_folder
+from tests import expected
+from tests.conftest import NOW, ROOT, Loaded, environment, sid, summary
+
+HOUR = timedelta(hours=1)
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def python(program: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+        env=os.environ | env,
+    )
+
+
+@pytest.fixture
+def held_by_another_program(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    holder = python(
+        """
+        import duckdb, sys
+        with duckdb.connect(sys.argv[1]):
+            print("open", flush=True)
+            sys.stdin.read()
+        """,
+        str(tmp_path / "warehouse.duckdb"),
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "open\n"
+    yield holder
+    holder.communicate()
+
+
+def test_a_file_held_by_another_program_is_named_and_exits_75(
+    server: InsightsServer, held_by_another_program: subprocess.Popen[str], command: Command
+) -> None:
+    done = command("run")
+    assert done.returncode == 75
+    assert f"(process {held_by_another_program.pid})" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert server.requests == []
+
+
+def test_a_second_run_is_refused_and_told_who_holds_it(loaded: Loaded, command: Command) -> None:
+    with open_warehouse(loaded.path):
+        done = command("run")
+        assert done.returncode == 75
+        assert f'"pid": {os.getpid()}' in done.stderr
+        with pytest.raises(BusyError), open_warehouse(loaded.path):
+            pass
+    assert command("run").returncode == 0
+
+
+def test_the_storage_version_is_old_enough_for_bi_tools(
+    loaded: Loaded, old_engine: Callable[[str], Path]
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    loaded.run()
+    program = """
+        import duckdb, sys
+        connection = duckdb.connect(sys.argv[1], read_only=True)
+        print(duckdb.__version__, connection.execute(
+            "SELECT conference_sid, complete FROM conference_insights.conference_summaries, "
+            "analytics.completeness_by_day").fetchall())
+    """
+    reader = python(program, str(loaded.path), PYTHONPATH=str(old_engine("1.2.2")))
+    assert reader.communicate()[0] == f"1.2.2 [('{sid(1)}', 1)]\n"
+
+
+@pytest.mark.parametrize(
+    ("configured", "path"),
+    [
+        (None, "warehouse.duckdb"),
+        ("data.duckdb", "data.duckdb"),
+        ("duckdb:///data.duckdb", "data.duckdb"),
+        ("/somewhere/calls.db", "/somewhere/calls.db"),
+    ],
+)
+def test_where_the_warehouse_is(
+    configured: str | None, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if configured:
+        monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", configured)
+    assert warehouse_path() == tmp_path / path
+
+
+@pytest.mark.parametrize("name", ["conference_insights.duckdb", "analytics.db", ":memory:", "md:x"])
+def test_names_that_cannot_be_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", name)
+    with pytest.raises(ConfigurationValueError):
+        warehouse_path()
+
+
+def test_a_file_that_is_no_warehouse_is_left_alone(loaded: Loaded) -> None:
+    loaded.path.write_text("a letter")
+    with pytest.raises(WarehouseError, match="cannot open"):
+        loaded.run()
+    assert loaded.path.read_text() == "a letter"
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError, match="nowhere"), open_warehouse(tmp_path / "nowhere/w.db"):
+        pass
+
+
+def test_the_working_folder_is_private_and_beside_the_warehouse(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    loaded.run()
+    folder = loaded.path.with_name("warehouse.duckdb.dlt")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["home", loaded.path.name, folder.name]
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def kill_run_when(
+    condition: Callable[[], bool], folder: Path, number: int = signal.SIGKILL
+) -> tuple[int, str]:
+    """Start a run in a folder, send it a signal once the condition holds, and give its end."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", "run"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not condition() and run.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    run.send_signal(number)
+    said = run.communicate(timeout=60)[1]
+    return run.returncode, said
+
+
+def test_two_warehouses_under_one_home_run_in_turns_and_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two accounts; the first warehouse is killed with a package on disk, not yet loaded."""
+    accounts = [Account(NOW), Account(NOW)]
+    with InsightsServer(accounts[0]) as one, InsightsServer(accounts[1]) as two:
+        folders = [tmp_path / "one", tmp_path / "two"]
+        for folder in folders:
+            folder.mkdir()
+        for turn in range(3):
+            for which, (account, server) in enumerate(zip(accounts, (one, two), strict=True)):
+                for name, value in environment(server).items():
+                    monkeypatch.setenv(name, value)
+                folder = folders[which]
+                for number in range(300):
+                    row = summary(which * 10**6 + turn * 1000 + number, number * HOUR / 20)
+                    account.put(row)
+                if which == 0 and turn == 1:
+                    work = folder / "warehouse.duckdb.dlt/conference_insights"
+                    extracted = work / "normalize/extracted"
+                    code, _ = kill_run_when(lambda e=extracted: any(e.glob("*")), folder)
+                    assert code == -signal.SIGKILL
+                    assert any(work.glob("normalize/extracted/*")) or any(work.glob("load/*/*"))
+                else:
+                    done = subprocess.run(
+                        [sys.executable, "-m", "pipelines", "run"],
+                        cwd=folder,
+                        env=os.environ | {"PYTHONPATH": str(ROOT)},
+                        capture_output=True,
+                        text=True,
+                        check=False,
+                    )
+                    assert done.returncode == 0, done.stderr
+                    assert ("Finishing the load package" in done.stderr) == (
+                        which == 0 and turn == 2
+                    )
+        for folder, account in zip(folders, accounts, strict=True):
+            assert expected.of_warehouse(folder / "warehouse.duckdb") == expected.of_api(
+                account.rows()
+            )
+    with duckdb.connect(folders[0] / "warehouse.duckdb") as connection:
+        outcomes = connection.execute(
+            "SELECT outcome FROM conference_insights._runs ORDER BY started_at"
+        )
+        assert outcomes.fetchall() == [("ok",), ("killed",), ("ok",)]
+
+
+def test_a_left_package_does_not_go_into_an_older_copy(
+    loaded: Loaded, tmp_path: Path, command: Command
+) -> None:
+    """A killed run leaves a package; before the next, an older copy of the warehouse is put back."""
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    old = loaded.path.read_bytes()
+    loaded.account.now += 10 * 24 * HOUR
+    for number in range(2, 200):
+        loaded.account.put(summary(number, -number * HOUR))
+    loaded.run()
+    loaded.account.now += 10 * 24 * HOUR
+    for number in range(300, 400):
+        loaded.account.put(summary(number, -number * HOUR))
+    extracted = tmp_path / "warehouse.duckdb.dlt/conference_insights/normalize/extracted"
+    kill_run_when(lambda: any(extracted.glob("*")), tmp_path)
+    loaded.path.write_bytes(old)
+    loaded.path.with_name("warehouse.duckdb.wal").unlink(missing_ok=True)
+    done = command("run")
+    assert done.returncode == 0, done.stderr
+    assert "set aside" in done.stderr
+    loaded.assert_exact()
+    reasons = list((tmp_path / "warehouse.duckdb.dlt/set_aside").glob("*/reason.txt"))
+    assert len(reasons) == 1
+    assert "the warehouse is at" in reasons[0].read_text()
+
+
+def test_rows_of_a_package_that_never_completed_do_not_count_as_stored(loaded: Loaded) -> None:
+    """A kill between the merge of the root table and those of its children, and no package left."""
+    loaded.account.put(summary(1, HOUR, "in_progress"))
+    loaded.run()
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    loaded.assert_exact()
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute("DELETE FROM conference_insights.conference_tags")
+        connection.execute(
+            "DELETE FROM conference_insights._dlt_loads WHERE load_id = "
+            "(SELECT _dlt_load_id FROM conference_insights.conference_summaries)"
+        )
+    assert loaded.run().progress.updated == 1
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_run_cleanly_and_keeps_what_is_finished(
+    loaded: Loaded, tmp_path: Path, number: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "5")
+    loaded.server.latency = 0.05
+    for count in range(700):
+        loaded.account.put(summary(count, count * HOUR))
+    ended, said = kill_run_when(lambda: len(loaded.server.requests) > 30, tmp_path, number)
+    assert ended == code, said
+    assert "Traceback" not in said
+    outcome = "SELECT outcome, rows_new, window_to FROM conference_insights._runs"
+    (stopped, new, until), *_ = loaded.query(outcome)
+    assert stopped == "stopped"
+    assert 0 < new < 700
+    stored = loaded.query(
+        "SELECT count(*), max(create_time) <= ? FROM conference_insights.conference_summaries".replace(
+            "?", f"TIMESTAMP '{until}'"
+        )
+    )
+    assert stored == [(new, True)]
+    loaded.server.latency = 0
+    loaded.run()
+    loaded.assert_exact()
+
+
+def test_a_fault_in_the_middle_keeps_the_finished_windows(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "5")
+    for count in range(700):
+        loaded.account.put(summary(count, count * HOUR))
+    real, seen = InsightsHandler.answer, threading.Semaphore(40)
+
+    def refuse(handler: InsightsHandler) -> tuple[int, bytes]:
+        if seen.acquire(blocking=False):
+            return real(handler)
+        return 401, json.dumps({"code": 20003, "message": "Authenticate"}).encode()
+
+    monkeypatch.setattr(InsightsHandler, "answer", refuse)
+    done = command("run")
+    assert done.returncode == 77
+    assert "Advanced Features" in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = loaded.query("SELECT count(*) FROM conference_insights.conference_summaries")[0][0]
+    assert 0 < kept < 700
+    assert loaded.query("SELECT outcome, error_class, rows_new FROM conference_insights._runs") == [
+        ("failed", "RefusedError", kept)
+    ]
+    monkeypatch.setattr(InsightsHandler, "answer", real)
+    again = loaded.run()
+    loaded.assert_exact()
+    assert again.progress.new == 700 - kept
+
+
+def test_config_toml_shows_what_the_code_assumes() -> None:
+    import tomllib
+
+    config = tomllib.loads((ROOT / ".dlt/config.toml").read_text())
+    for key, value in DLT_SETTINGS.items():
+        found = config
+        for part in key.split("."):
+            found = found[part]
+        assert found == value
+    from pipelines.twilio_insights import TwilioInsightsConfiguration
+
+    defaults = TwilioInsightsConfiguration()
+    for name, value in config["sources"]["twilio_insights"].items():
+        assert getattr(defaults, name) == value
+
+
+def test_sql_is_found_in_the_checkout() -> None:
+    assert sql_folder() == ROOT / "sql"
