@@ -1,0 +1,1 @@
+"""Tests against real HTTP on loopback and real DuckDB files."""

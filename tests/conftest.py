@@ -31,6 +31,7 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("TWILIO_", "SOURCES__", "DESTINATION__", "RUNTIME__", "LOAD__")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "home/dlt"))
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path)
 

@@ -10,16 +10,13 @@ from typing import Any
 
 import duckdb
 
-TEXT = (
-    "conference_sid account_sid friendly_name status end_reason ended_by mixer_region "
-    "mixer_region_requested processing_state url"
-).split()
-NUMBERS = (
-    "duration_seconds connect_duration_seconds max_participants max_concurrent_participants "
-    "unique_participants"
-).split()
-TIMES = "create_time start_time end_time".split()
-ROOT = [*TEXT, *NUMBERS, *TIMES, "recording_enabled", "links", "extra_fields"]
+TIMES = ("create_time", "start_time", "end_time")
+COLUMNS = (
+    "conference_sid, account_sid, friendly_name, status, end_reason, ended_by, mixer_region, "
+    "mixer_region_requested, processing_state, url, duration_seconds, connect_duration_seconds, "
+    "max_participants, max_concurrent_participants, unique_participants, recording_enabled, "
+    "create_time, start_time, end_time, links, extra_fields"
+)
 
 Contents = dict[str, Counter[tuple[Any, ...]]]
 
@@ -54,7 +51,7 @@ def of_connection(
     connection: duckdb.DuckDBPyConnection, dataset: str = "conference_insights"
 ) -> Contents:
     columns = {
-        "conference_summaries": ", ".join(ROOT),
+        "conference_summaries": COLUMNS,
         "conference_tags": "conference_sid, tag",
         "conference_tag_info": (
             "conference_sid, tag, item_index, severity, reason, participant_identity, details"
@@ -73,7 +70,7 @@ def _root(row: dict[str, Any]) -> tuple[Any, ...]:
     }
     links = row["links"] and json.dumps(row["links"], separators=(",", ":"), sort_keys=True)
     whole = row | moments | {"links": links, "extra_fields": None}
-    return tuple(whole[name] for name in ROOT)
+    return tuple(whole[name] for name in COLUMNS.split(", "))
 
 
 def _info(sid: str, tag: str, index: int, item: dict[str, Any]) -> tuple[Any, ...]:

@@ -130,7 +130,12 @@ ALL = [sid(number) for number in range(5)]
 
 def test_it_pages_to_the_end_with_both_bounds_and_basic_auth(account: Account) -> None:
     seen: list[str] = []
-    with serving(account, lambda handler: bool(seen.append(handler.headers["Authorization"]))) as s:
+
+    def login(handler: InsightsHandler) -> bool:
+        seen.append(handler.headers["Authorization"])
+        return False
+
+    with serving(account, login) as s:
         assert rows(connect(settings(s, page_size=2))) == ALL
         assert len(s.requests) == 3
         assert "CreatedAfter=2026-11-19T14%3A30%3A00Z" in s.requests[0]

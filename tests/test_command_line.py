@@ -25,7 +25,8 @@ def test_help_imports_nothing_heavy(command: Command) -> None:
     import sys
 
     program = (
-        "import sys; from pipelines.command_line import main; main(['--help'], standalone_mode=False)"
+        "import sys; from pipelines.command_line import main; "
+        "main(['--help'], standalone_mode=False)"
         "; print([name for name in ('dlt', 'duckdb', 'httpx', 'pyarrow') if name in sys.modules])"
     )
     done = subprocess.run(
@@ -147,9 +148,10 @@ def test_until_complete_does_not_wait_for_what_is_gone(loaded: Loaded, command: 
 
 
 def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path) -> None:
-    for _ in range(2):
-        done = command("demo")
-        assert done.returncode == 0, done.stderr
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo/demo.duckdb").write_text("an earlier demo")
+    done = command("demo")
+    assert done.returncode == 0, done.stderr
     assert re.search(r"Of \d\d summaries in progress, \d\d changed", done.stdout)
     for question in demo.QUESTIONS:
         assert question in done.stdout

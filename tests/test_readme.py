@@ -1,0 +1,123 @@
+"""Every command, query and setting in the README works as it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines import command_line
+from pipelines.simulator.lively import lively_account
+from pipelines.simulator.server import InsightsServer
+from pipelines.twilio_insights import TwilioInsightsConfiguration
+from pipelines.twilio_insights.tables import TABLES
+from tests.conftest import NOW, ROOT, environment
+
+README = (ROOT / "README.md").read_text()
+CI = (ROOT / ".ci/run").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Loaded by the README's own three lines, from a simulated account."""
+    folder = tmp_path_factory.mktemp("readme")
+    shell = next(block for block in blocks("sh") if "TWILIO_ACCOUNT_SID" in block)
+    with InsightsServer(lively_account(NOW, days=2, per_day=300)) as server:
+        names = environment(server)
+        shell = shell.replace("AC...", names["TWILIO_ACCOUNT_SID"])
+        shell = shell.replace("TOKEN=...", f"TOKEN={names['TWILIO_AUTH_TOKEN']}")
+        run_shell(shell, folder, SOURCES__TWILIO_INSIGHTS__BASE_URL=server.url)
+        polling = next(block for block in blocks("sh") if "--until-complete" in block)
+        server.account.now += timedelta(days=10)
+        run_shell(polling, folder, **names)
+    return folder / "warehouse.duckdb"
+
+
+def run_shell(program: str, folder: Path, **env: str) -> None:
+    import sys
+
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-eu", "-c", program],
+        cwd=folder,
+        env=os.environ | {"PATH": path} | env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("number", range(len(blocks("sql"))))
+def test_every_query_runs_and_answers(number: int, warehouse: Path) -> None:
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        query = blocks("sql")[number].replace("now()::TIMESTAMP", f"TIMESTAMP '{NOW:%F %T}'")
+        assert connection.execute(query).fetchall()
+
+
+def test_the_python_example_runs(tmp_path: Path) -> None:
+    import sys
+
+    (example,) = blocks("python")
+    with InsightsServer(lively_account(NOW, days=1, per_day=20)) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", example],
+            cwd=tmp_path,
+            env=os.environ | environment(server),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "1 load package(s) were loaded" in done.stdout
+
+
+def test_ci_runs_exactly_the_two_commands() -> None:
+    setup, test = blocks("sh")[:2]
+    assert setup in CI
+    assert test in CI
+
+
+def test_every_command_in_a_block_is_run_somewhere() -> None:
+    known = (
+        "python3 -m venv .venv",
+        ".venv/bin/pytest",
+        "export TWILIO",
+        "conference-insights run",
+    )
+    assert [block for block in blocks("sh") if not block.startswith(known)] == []
+
+
+def test_every_table_and_column_of_ours_is_described() -> None:
+    for table in TABLES:
+        (line,) = re.findall(rf"^\| `{table.name}` \|.*$", README, re.MULTILINE)
+        if table.name != "conference_summaries":
+            for column in table.columns:
+                assert column.name.startswith(("_", "row_digest", "rejected_at", "run_id")) or (
+                    column.name in line or column.name == "conference_sid"
+                )
+
+
+def test_every_setting_is_in_the_table() -> None:
+    for name in TwilioInsightsConfiguration.get_resolvable_fields():
+        assert name.upper() in README
+
+
+def test_every_exit_code_is_explained() -> None:
+    codes = re.findall(r"^  (\d+)", command_line.EXIT_CODES, re.MULTILINE)
+    assert re.findall(r"^\| (\d+)", README, re.MULTILINE) == codes
+
+
+def test_every_linked_file_exists() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
+        assert (ROOT / target).exists()
