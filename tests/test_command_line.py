@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines import command_line, demo
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.server import InsightsServer
 from tests.conftest import NOW, Loaded, sid, summary
 
@@ -69,6 +70,19 @@ def test_no_credentials_is_a_usage_error_that_names_what_to_set(command: Command
     assert done.returncode == 2
     assert "TWILIO_ACCOUNT_SID" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_credentials_are_read_from_secrets_toml(
+    loaded: Loaded, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt/secrets.toml").write_text(
+        f'[sources.twilio_insights]\naccount_sid = "{ACCOUNT_SID}"\nauth_token = "{AUTH_TOKEN}"\n'
+        '[destination.duckdb]\ncredentials = "elsewhere.duckdb"\n'
+    )
+    done = command("run", TWILIO_ACCOUNT_SID="", TWILIO_AUTH_TOKEN="")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "elsewhere.duckdb").exists()
 
 
 def test_refused_credentials_exit_77(loaded: Loaded, command: Command) -> None:

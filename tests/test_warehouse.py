@@ -74,7 +74,7 @@ def test_a_second_run_is_refused_and_told_who_holds_it(loaded: Loaded, command: 
     with open_warehouse(loaded.path):
         done = command("run")
         assert done.returncode == 75
-        assert f'"pid": {os.getpid()}' in done.stderr
+        assert f"process {os.getpid()} on " in done.stderr
         with pytest.raises(BusyError), open_warehouse(loaded.path):
             pass
     assert command("run").returncode == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import socket
@@ -121,7 +120,7 @@ def _lock(lock: IO[str], path: Path) -> None:
         raise BusyError(f"Another run holds {path}: {lock.read()}") from None
     lock.truncate()
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    lock.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started}))
+    lock.write(f"process {os.getpid()} on {socket.gethostname()}, started {started}")
     lock.flush()
 
 
