@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -29,9 +28,8 @@ from pipelines.twilio_insights import (
 )
 from pipelines.twilio_insights.pages import CONTINUES
 from pipelines.twilio_insights.stored import StoredSummaries
-from pipelines.twilio_insights.times import naive_utc
 from pipelines.warehouse.file import DATASET, Warehouse, open_warehouse, warehouse_path
-from pipelines.warehouse.runs import close_row, open_row
+from pipelines.warehouse.runs import COLUMNS, close_row, open_row
 from pipelines.warehouse.views import apply_views
 
 log = logging.getLogger("conference_insights")
@@ -65,46 +63,12 @@ class Polling:
     timeout: timedelta
 
 
-@dataclass
-class Run:
-    """What a run did, for its last line and its row in `_runs`."""
-
-    command: str
-    progress: Progress
-    warehouse: Path
-    created: bool = False
-    pending_before: int = 0
-    pending_after: int = 0
-    seconds: float = 0.0
-
-    @property
-    def row(self) -> dict[str, Any]:
-        done = self.progress
-        return {
-            "ended_at": naive_utc(datetime.now(UTC)),
-            "seconds": self.seconds,
-            "window_from": done.started_at and naive_utc(done.started_at),
-            "window_to": done.listed_until and naive_utc(done.listed_until),
-            "pages": done.pages,
-            "requests": done.requests,
-            "retries": json.dumps(done.retries),
-            "rows_listed": done.listed,
-            "rows_refetched": done.refetched,
-            "rows_new": done.new,
-            "rows_updated": done.updated,
-            "rows_unchanged": done.unchanged,
-            "rows_rejected": done.rejected,
-            "pending_before": self.pending_before,
-            "pending_after": self.pending_after,
-        }
-
-
 def run(
     command: str = "run",
     polling: Polling | None = None,
     stop: threading.Event | None = None,
     on_change: Callable[[Progress], None] = lambda _: None,
-) -> Run:
+) -> Progress:
     """Bring the warehouse up to date with the API, and say what was done.
 
     Args:
@@ -126,11 +90,10 @@ def run(
             dlt.config[key] = value
     sections = ("sources", "twilio_insights")
     settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
-    progress = Progress(uniq_id(8), stop=stop or threading.Event(), on_change=on_change)
-    done = Run(command, progress, warehouse_path())
-    with open_warehouse(done.warehouse) as warehouse:
-        done.created = warehouse.created
-        log.info("Warehouse: %s%s", done.warehouse, " (NEW, created now)" * done.created)
+    path = warehouse_path()
+    progress = Progress(uniq_id(8), command, stop=stop or threading.Event(), on_change=on_change)
+    with open_warehouse(path) as warehouse:
+        log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
         pipeline = dlt.pipeline(
             PIPELINE,
             destination=warehouse.destination,
@@ -139,15 +102,15 @@ def run(
         )
         with (
             pipeline.sql_client() as sql,
-            _recorded(sql, done),
+            _recorded(sql, progress),
             InsightsClient(settings, progress) as client,
         ):
             _finish_left_package(pipeline, warehouse, StoredSummaries(sql).last_load_id())
-            done.pending_before = StoredSummaries(sql).count_pending(client.now())
+            progress.pending_before = StoredSummaries(sql).count_pending(client.now())
             _load(pipeline, client, polling)
-            done.pending_after = StoredSummaries(sql).count_pending(client.now())
+            progress.pending_after = StoredSummaries(sql).count_pending(client.now())
             apply_views(warehouse.connection)
-    return done
+    return progress
 
 
 def _finish_left_package(
@@ -213,23 +176,23 @@ def _load(pipeline: dlt.Pipeline, client: InsightsClient, polling: Polling | Non
 
 
 @contextmanager
-def _recorded(sql: SqlClientBase[Any], done: Run) -> Iterator[None]:
+def _recorded(sql: SqlClientBase[Any], progress: Progress) -> Iterator[None]:
     """Keep the run's row in `_runs`, however it ends; raise what really went wrong."""
     started = time.monotonic()
-    row = {"run_id": done.progress.run_id, "command": done.command}
-    outcome: dict[str, Any] = {"outcome": "ok"}
-    open_row(sql, row | {"started_at": naive_utc(datetime.now(UTC))})
+    open_row(sql, progress.run_id, progress.command)
+    outcome, error_class = "ok", None
     try:
         yield
-        if done.progress.stop.is_set():
-            outcome = {"outcome": "stopped"}
+        if progress.stop.is_set():
+            outcome = "stopped"
     except Exception as error:
         cause = _cause(error)
-        outcome = {"outcome": "failed", "error_class": type(cause).__name__}
+        outcome, error_class = "failed", type(cause).__name__
         raise cause from cause.__cause__
     finally:
-        done.seconds = round(time.monotonic() - started, 3)
-        close_row(sql, done.progress.run_id, outcome | done.row)
+        progress.seconds = round(time.monotonic() - started, 3)
+        counted = {name: getattr(progress, name) for name in COLUMNS if hasattr(progress, name)}
+        close_row(sql, counted | {"outcome": outcome, "error_class": error_class})
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -13,11 +13,12 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.conference_insights import Run, run
+from pipelines.conference_insights import run
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.terminal import final_line, progress_shown
+from pipelines.twilio_insights import Progress
 from pipelines.warehouse.file import WarehouseError, working_folder
 
 WAREHOUSE = "demo.duckdb"
@@ -70,7 +71,7 @@ def show(folder: Path, stop: threading.Event) -> None:
     if stop.is_set():
         return
     click.echo(
-        f"\n   Of {first.pending_after} summaries in progress, {second.progress.updated} changed: "
+        f"\n   Of {first.pending_after} summaries in progress, {second.rows_updated} changed: "
         "complete now, with their tags and issues.\n"
     )
     _answer(path)
@@ -101,7 +102,7 @@ def _last_afternoon() -> datetime:
     return afternoon if afternoon <= now else afternoon - timedelta(days=1)
 
 
-def _run(stop: threading.Event) -> Run:
+def _run(stop: threading.Event) -> Progress:
     with progress_shown() as on_change:
         done = run("demo", stop=stop, on_change=on_change)
     click.echo(f"   {final_line(done)}")

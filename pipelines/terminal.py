@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import click
 
-from pipelines.conference_insights import Run
 from pipelines.twilio_insights import Progress
 from pipelines.twilio_insights.times import iso_seconds
 
@@ -48,32 +47,35 @@ def _lines() -> Callable[[Progress], None]:
 
 
 def _so_far(progress: Progress) -> str:
+    to_write = progress.rows_new + progress.rows_updated
     return (
-        f"{progress.pages:,} pages, {progress.listed:,} listed, "
-        f"{progress.new + progress.updated:,} to write, {progress.refetched:,} asked for again"
+        f"{progress.pages:,} pages, {progress.rows_listed:,} listed, {to_write:,} to write, "
+        f"{progress.rows_refetched:,} asked for again"
     )
 
 
-def final_line(done: Run) -> str:
+def final_line(progress: Progress) -> str:
     """One line that says all a run did."""
-    progress = done.progress
     window = "nothing listed"
-    if progress.started_at and progress.listed_until:
-        window = f"{iso_seconds(progress.started_at)} to {iso_seconds(progress.listed_until)}"
+    if progress.window_from and progress.window_to:
+        window = f"{iso_seconds(progress.window_from)} to {iso_seconds(progress.window_to)}"
     kinds = ", ".join(f"{kind}: {count}" for kind, count in progress.retries.items())
     parts = [
-        f"{done.command} {progress.run_id}",
+        f"{progress.command} {progress.run_id}",
         window,
         f"{progress.pages:,} pages",
         f"{progress.requests:,} requests",
         f"{progress.retries.total():,} retries" + (f" ({kinds})" if kinds else ""),
-        f"{progress.new:,} new",
-        f"{progress.updated:,} updated",
-        f"{progress.unchanged:,} unchanged",
+        f"{progress.rows_new:,} new",
+        f"{progress.rows_updated:,} updated",
+        f"{progress.rows_unchanged:,} unchanged",
     ]
-    if progress.rejected:
-        parts.append(f"{progress.rejected:,} rejected, see _rejected_rows")
+    if progress.rows_rejected:
+        parts.append(f"{progress.rows_rejected:,} rejected, see _rejected_rows")
     if changed := progress.final_changed:
         parts.append(f"{len(changed):,} final ones changed, the first {changed[0]}")
-    parts += [f"pending {done.pending_before:,} -> {done.pending_after:,}", f"{done.seconds:.1f} s"]
+    parts += [
+        f"pending {progress.pending_before:,} -> {progress.pending_after:,}",
+        f"{progress.seconds:.1f} s",
+    ]
     return " | ".join(parts)

@@ -15,9 +15,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.conference_insights import Polling, Run, run
+from pipelines.conference_insights import Polling, run
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, iso, running_row
 from pipelines.simulator.server import InsightsServer
+from pipelines.twilio_insights import Progress
 from tests import expected
 
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
@@ -65,7 +66,7 @@ class Loaded:
     server: InsightsServer
     path: Path
 
-    def run(self, polling: Polling | None = None, **kwargs: Any) -> Run:
+    def run(self, polling: Polling | None = None, **kwargs: Any) -> Progress:
         self.server.requests.clear()
         return run("run", polling, **kwargs)
 

@@ -28,11 +28,11 @@ def test_a_lively_account_is_loaded_exactly(
 
     first = loaded.run()
     loaded.assert_exact()
-    assert first.progress.new == len(loaded.account.rows())
-    assert first.progress.pages > 15
+    assert first.rows_new == len(loaded.account.rows())
+    assert first.pages > 15
 
     again = loaded.run()
-    assert (again.progress.new, again.progress.updated) == (0, 0)
+    assert (again.rows_new, again.rows_updated) == (0, 0)
     loaded.assert_exact()
 
     loaded.account.now += 7 * HOUR
@@ -52,8 +52,8 @@ def test_summaries_on_the_edges_of_windows_are_neither_lost_nor_doubled(
         loaded.account.put(summary(second, timedelta(seconds=second)))
     done = loaded.run()
     loaded.assert_exact()
-    assert done.progress.new == 59
-    assert done.progress.unchanged == 0
+    assert done.rows_new == 59
+    assert done.rows_unchanged == 0
 
 
 def test_a_second_run_writes_nothing(loaded: Loaded) -> None:
@@ -62,8 +62,8 @@ def test_a_second_run_writes_nothing(loaded: Loaded) -> None:
     loaded.run()
     before = loaded.query("FROM conference_insights._dlt_loads")
     done = loaded.run()
-    assert done.progress.new == done.progress.updated == 0
-    assert done.progress.unchanged == 2
+    assert done.rows_new == done.rows_updated == 0
+    assert done.rows_unchanged == 2
     assert loaded.query("FROM conference_insights._dlt_loads") == before
 
 
@@ -86,8 +86,8 @@ def test_a_pending_summary_becomes_complete_with_its_new_child_rows(
     second = loaded.run()
     loaded.assert_exact()
     assert (second.pending_before, second.pending_after) == (1, 0)
-    assert second.progress.updated == 1
-    assert second.progress.refetched == (1 if age > 2 * DAY else 0)
+    assert second.rows_updated == 1
+    assert second.rows_refetched == (1 if age > 2 * DAY else 0)
 
 
 def test_child_rows_that_vanish_are_deleted(loaded: Loaded) -> None:
@@ -97,7 +97,7 @@ def test_child_rows_that_vanish_are_deleted(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, **bare))
     done = loaded.run()
     loaded.assert_exact()
-    assert done.progress.final_changed == [sid(1)]
+    assert done.final_changed == [sid(1)]
     assert loaded.query("SELECT count(*) FROM conference_insights.conference_tags") == [(0,)]
 
 
@@ -135,7 +135,7 @@ def test_a_less_final_copy_never_replaces_a_final_one(loaded: Loaded) -> None:
     for state in ("in_progress", None, "timeout"):
         loaded.account.put(summary(1, HOUR, processing_state=state))
         done = loaded.run()
-        assert done.progress.unchanged == 1
+        assert done.rows_unchanged == 1
     loaded.account.put(final[0])
     loaded.assert_exact()
 
@@ -148,7 +148,7 @@ def test_a_404_keeps_the_row_and_is_asked_more_and_more_rarely(loaded: Loaded) -
     asked = []
     for hour in (0, 1, 2, 3, 6, 7):
         loaded.account.now = NOW + hour * HOUR
-        if loaded.run().progress.refetched:
+        if loaded.run().rows_refetched:
             asked.append(hour)
     assert asked == [0, 1, 3, 7]
     outcome = "SELECT attempts, last_status, outcome FROM conference_insights._refetches"
@@ -172,7 +172,7 @@ def test_what_is_older_than_the_retention_is_not_asked_for(loaded: Loaded) -> No
     loaded.run()
     loaded.account.now += 2 * DAY
     done = loaded.run()
-    assert done.progress.refetched == 0
+    assert done.rows_refetched == 0
     assert (done.pending_before, done.pending_after) == (0, 0)
     assert loaded.query("SELECT outcome FROM conference_insights._refetches") == [("expired",)]
 
@@ -180,10 +180,10 @@ def test_what_is_older_than_the_retention_is_not_asked_for(loaded: Loaded) -> No
 def test_the_first_cursor_is_thirty_days_ago_or_as_configured(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert loaded.run().progress.started_at == NOW - 30 * DAY
+    assert loaded.run().window_from == NOW - 30 * DAY
     loaded.path.unlink()
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__CREATED_AFTER", "2026-11-19")
-    assert loaded.run().progress.started_at == datetime(2026, 11, 19, tzinfo=UTC)
+    assert loaded.run().window_from == datetime(2026, 11, 19, tzinfo=UTC)
 
 
 def test_both_bounds_are_on_every_listing(loaded: Loaded) -> None:
@@ -196,13 +196,13 @@ def test_the_watermark_rests_on_the_listing_and_not_on_the_rows(loaded: Loaded) 
     loaded.account.put(summary(1, 20 * DAY))
     loaded.run()
     loaded.account.now += 10 * DAY
-    assert loaded.run().progress.started_at == NOW - 2 * DAY
+    assert loaded.run().window_from == NOW - 2 * DAY
 
 
 def test_an_account_without_conferences_has_all_tables_and_views(loaded: Loaded) -> None:
     done = loaded.run()
-    assert done.created
     loaded.assert_exact()
+    assert done.rows_listed == 0
     assert loaded.query("FROM analytics.completeness_by_day") == []
     assert loaded.query("FROM conference_insights._rejected_rows") == []
 
@@ -218,8 +218,8 @@ def test_a_long_catch_up_advances_package_by_package(
     loaded.assert_exact()
     packages = loaded.query("SELECT count(*) FROM conference_insights._dlt_loads")[0][0]
     assert 4 <= packages <= 6
-    assert done.progress.new == 201
-    assert loaded.run().progress.new == 0
+    assert done.rows_new == 201
+    assert loaded.run().rows_new == 0
 
 
 def test_an_old_copy_put_back_is_exact_after_the_next_run(loaded: Loaded) -> None:
@@ -242,8 +242,7 @@ def test_a_deleted_warehouse_is_loaded_afresh(loaded: Loaded) -> None:
     loaded.account.put(summary(1, 9 * DAY))
     loaded.run()
     loaded.path.unlink()
-    done = loaded.run()
-    assert done.created
+    loaded.run()
     loaded.assert_exact()
 
 
@@ -251,7 +250,7 @@ def test_the_clock_is_the_servers(loaded: Loaded) -> None:
     loaded.account.now = datetime(2031, 5, 5, tzinfo=UTC)
     loaded.account.put(summary(1, NOW - datetime(2031, 5, 4, tzinfo=UTC)))
     done = loaded.run()
-    assert done.progress.horizon == loaded.account.now
+    assert done.horizon == loaded.account.now
     loaded.assert_exact()
     assert loaded.query("SELECT max(fetched_at) FROM conference_insights.conference_summaries") == [
         (datetime(2031, 5, 5),)
@@ -266,12 +265,12 @@ def test_every_run_leaves_a_row(loaded: Loaded) -> None:
         "pending_after, window_to FROM conference_insights._runs"
     ) == [
         (
-            done.progress.run_id,
+            done.run_id,
             "run",
             "ok",
             1,
             0,
-            done.progress.pages,
+            done.pages,
             len(loaded.server.requests),
             0,
             1,

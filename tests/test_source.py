@@ -219,14 +219,14 @@ def test_elements_that_are_no_conference_are_kept_whole_once(
 
     monkeypatch.setattr(InsightsServer, "list_page", with_odd)
     done = loaded.run()
-    assert done.progress.rejected == 5
+    assert done.rows_rejected == 5
     loaded.assert_exact()
     rejected = loaded.query("SELECT row, reason, run_id FROM conference_insights._rejected_rows")
     assert sorted(row for row, *_ in rejected) == sorted(
         json.dumps(row, separators=(",", ":")) for row in odd
     )
-    assert {run_id for *_, run_id in rejected} == {done.progress.run_id}
-    assert loaded.run().progress.rejected == 0
+    assert {run_id for *_, run_id in rejected} == {done.run_id}
+    assert loaded.run().rows_rejected == 0
 
 
 @pytest.mark.parametrize(

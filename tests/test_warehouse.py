@@ -240,7 +240,7 @@ def test_rows_of_a_package_that_never_completed_do_not_count_as_stored(loaded: L
             "DELETE FROM conference_insights._dlt_loads WHERE load_id = "
             "(SELECT _dlt_load_id FROM conference_insights.conference_summaries)"
         )
-    assert loaded.run().progress.updated == 1
+    assert loaded.run().rows_updated == 1
     loaded.assert_exact()
 
 
@@ -294,7 +294,7 @@ def test_a_fault_in_the_middle_keeps_the_finished_windows(
     monkeypatch.setattr(InsightsHandler, "answer", real)
     again = loaded.run()
     loaded.assert_exact()
-    assert again.progress.new == 400 - kept
+    assert again.rows_new == 400 - kept
 
 
 def test_config_toml_shows_what_the_code_assumes() -> None:

@@ -52,7 +52,7 @@ class LoadPackage:
                 if _rank(one) > _rank(rival):
                     candidates[row["conference_sid"]] = one
         fresh = candidates.keys() - self._previous - self.written
-        self._progress.listed += len(fresh)
+        self._progress.rows_listed += len(fresh)
         self._write(
             one
             for sid, one in candidates.items()
@@ -62,7 +62,7 @@ class LoadPackage:
 
     def take_fetched(self, asked: Pending, answer: Page) -> None:
         """Take over the answer to a fetch by SID; a 404 is noted and asked for again later."""
-        self._progress.refetched += 1
+        self._progress.rows_refetched += 1
         sid, now = asked.conference_sid, answer.fetched_at
         if not answer.rows:
             hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
@@ -102,12 +102,12 @@ class LoadPackage:
         if finality < FINAL:
             progress.still_pending.add(sid)
         if stored is None:
-            progress.new += 1
+            progress.rows_new += 1
             return True
         if one.digest == stored.digest or finality < stored.rank:
-            progress.unchanged += 1
+            progress.rows_unchanged += 1
             return False
-        progress.updated += 1
+        progress.rows_updated += 1
         if stored.rank >= FINAL and stored.digest is not None:
             progress.final_changed.append(sid)
         return True
@@ -121,7 +121,7 @@ class LoadPackage:
     def _reject(self, one: Received, reason: str) -> None:
         if one.digest not in self._rejected:
             self._rejected.add(one.digest)
-            self._progress.rejected += 1
+            self._progress.rows_rejected += 1
             when, run_id = naive_utc(one.fetched_at), self._progress.run_id
             self._add_row(REJECTED_ROWS, one.digest, reason, to_json(one.row), when, run_id)
 

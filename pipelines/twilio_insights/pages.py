@@ -46,7 +46,7 @@ def read_pages(
         try:
             if only is None:
                 yield from _list(client, stored, package, watermarks.get(account), package_rows)
-            if only is not None or client.progress.listed_until == client.progress.horizon:
+            if only is not None or client.progress.window_to == client.progress.horizon:
                 others = watermarks.keys() - {account}
                 yield from _refetch(client, package, _due(client, stored, package, only, others))
                 client.progress.complete = not client.progress.stop.is_set()
@@ -55,8 +55,8 @@ def read_pages(
                 raise  # else it is raised again by the next package, which has nothing to load
         if batch := package.flush():
             yield batch
-        if only is None and client.progress.listed_until is not None:
-            reached = iso_seconds(client.progress.listed_until)
+        if only is None and client.progress.window_to is not None:
+            reached = iso_seconds(client.progress.window_to)
             watermarks[account] = max(watermarks.get(account, ""), reached)
 
 
@@ -82,15 +82,15 @@ def _list(
     progress = client.progress
     if progress.horizon is None:
         progress.horizon = client.now()
-        progress.started_at = _start(client.settings, watermark, progress.horizon)
-        progress.listed_until = progress.started_at
-    start, end = progress.listed_until or progress.horizon, progress.horizon
+        progress.window_from = _start(client.settings, watermark, progress.horizon)
+        progress.window_to = progress.window_from
+    start, end = progress.window_to or progress.horizon, progress.horizon
     known = stored.count_between(start, end)
     span = span_for(known, end - start, client.settings.page_size) if known else FIRST_SPAN
     for window, pages in list_windows(client, start, end, span):
         package.take(pages, stored.between(window.start - OVERLAP, window.end))
         progress.pages += len(pages)
-        progress.listed_until = window.end
+        progress.window_to = window.end
         package.made_progress = True
         progress.on_change(progress)
         if batch := package.flush(at_least=BATCH_ROWS):

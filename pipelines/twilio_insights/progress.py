@@ -1,4 +1,7 @@
-"""What one run has done so far: the only place where it is counted."""
+"""What one run has done so far: the only place where it is counted.
+
+Names are those of the columns of `_runs`, which is filled from here, as is a run's last line.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,26 @@ class Progress:
     """Counts and position of one run, shared by its load packages and request threads."""
 
     run_id: str = ""
+    command: str = ""
+    seconds: float = 0.0
     requests: int = 0
     pages: int = 0
     retries: Counter[str] = field(default_factory=Counter)
     """By kind: the status code, or the name of the fault."""
-    listed: int = 0
-    refetched: int = 0
-    new: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
+    rows_listed: int = 0
+    rows_refetched: int = 0
+    rows_new: int = 0
+    rows_updated: int = 0
+    rows_unchanged: int = 0
+    rows_rejected: int = 0
+    pending_before: int = 0
+    pending_after: int = 0
     final_changed: list[str] = field(default_factory=list)
     """Summaries that were final in the warehouse and still changed."""
 
-    started_at: datetime | None = None
+    window_from: datetime | None = None
     """Start of the stretch this run lists, lookback included."""
-    listed_until: datetime | None = None
+    window_to: datetime | None = None
     """Everything created before was listed completely; the next package starts here."""
     horizon: datetime | None = None
     complete: bool = False
@@ -53,7 +60,7 @@ class Progress:
     @property
     def share_listed(self) -> float:
         """How much of the stretch is listed, 0 to 1."""
-        start, reached, end = self.started_at, self.listed_until, self.horizon
+        start, reached, end = self.window_from, self.window_to, self.horizon
         if start is None or reached is None or end is None or end <= start:
             return 0.0
         return (reached - start) / (end - start)
