@@ -39,7 +39,7 @@ class Duration(click.ParamType[timedelta]):
     def convert(
         self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
-        from pipelines.twilio_insights.times import parse_duration
+        from pipelines.times import parse_duration
 
         try:
             return value if isinstance(value, timedelta) else parse_duration(value)
@@ -55,7 +55,7 @@ def main() -> None:
     logging.getLogger("conference_insights").setLevel(logging.INFO)
 
 
-@main.command(epilog=EXIT_CODES)
+@main.command(epilog=EXIT_CODES, short_help="Bring the warehouse up to date.")
 @click.option(
     "--until-complete",
     is_flag=True,
@@ -73,16 +73,12 @@ def run(until_complete: bool, every: timedelta, timeout: timedelta) -> None:
     """
     with _ending_well() as stop:
         from pipelines.conference_insights import Polling
-        from pipelines.conference_insights import run as run_once
-        from pipelines.terminal import final_line, progress_shown
+        from pipelines.terminal import run_shown
 
-        polling = Polling(every, timeout) if until_complete else None
-        with progress_shown() as on_change:
-            done = run_once("run", polling, stop, on_change)
-        click.echo(final_line(done))
+        run_shown("run", stop, Polling(every, timeout) if until_complete else None)
 
 
-@main.command()
+@main.command(short_help="Show it at work on a simulated account.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -120,6 +116,8 @@ def _ending_well() -> Iterator[threading.Event]:
         signal.signal(number, handle)
     try:
         yield stop
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if not received:
             code = exit_code(error)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,6 @@ from typing import Any
 
 import dlt
 from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.utils import uniq_id
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract.exceptions import ResourceExtractionError
 from dlt.load.exceptions import LoadClientJobFailed
@@ -63,19 +61,12 @@ class Polling:
     timeout: timedelta
 
 
-def run(
-    command: str = "run",
-    polling: Polling | None = None,
-    stop: threading.Event | None = None,
-    on_change: Callable[[Progress], None] = lambda _: None,
-) -> Progress:
-    """Bring the warehouse up to date with the API, and say what was done.
+def run(progress: Progress, polling: Polling | None = None) -> Progress:
+    """Bring the warehouse up to date with the API.
 
     Args:
-        command: what the row in `_runs` calls it.
+        progress: counts what is done, also when this raises; ends the run when its `stop` is set.
         polling: keep asking until what was pending at the first listing is final.
-        stop: ends the run cleanly at the next window edge when set.
-        on_change: called whenever the progress changed.
 
     Raises:
         ConfigurationException: a setting is missing or wrong.
@@ -91,7 +82,6 @@ def run(
     sections = ("sources", "twilio_insights")
     settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
     path = warehouse_path()
-    progress = Progress(uniq_id(8), command, stop=stop or threading.Event(), on_change=on_change)
     with open_warehouse(path) as warehouse:
         log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
         pipeline = dlt.pipeline(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +14,10 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.conference_insights import run
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
-from pipelines.terminal import final_line, progress_shown
-from pipelines.twilio_insights import Progress
+from pipelines.terminal import run_shown
 from pipelines.warehouse.file import WarehouseError, working_folder
 
 WAREHOUSE = "demo.duckdb"
@@ -29,11 +28,11 @@ QUESTIONS = {
         FROM analytics.completeness_by_day
         ORDER BY created_date""",
     "Why do conferences end?": """
-        SELECT end_reason, sum(conferences) AS conferences,
+        SELECT coalesce(end_reason, '(none)') AS end_reason, sum(conferences) AS conferences,
             round(sum(duration_seconds) / sum(conferences_with_duration) / 60, 1) AS mean_minutes
         FROM analytics.conference_end_reasons
         WHERE processing_state = 'complete'
-        GROUP BY end_reason
+        GROUP BY ALL
         ORDER BY conferences DESC""",
     "What does Twilio detect most?": """
         SELECT t.tag, sum(t.tagged_conferences) AS conferences,
@@ -41,7 +40,7 @@ QUESTIONS = {
         FROM analytics.conference_tag_trends AS t,
             (SELECT sum(conferences) AS conferences FROM analytics.completeness_by_day) AS total
         GROUP BY t.tag
-        ORDER BY conferences DESC
+        ORDER BY conferences DESC, t.tag
         LIMIT 5""",
 }
 
@@ -63,11 +62,11 @@ def show(folder: Path, stop: threading.Event) -> None:
         }
         click.echo(f"A simulated Twilio account answers on {server.url}.\n")
         click.echo("1. First run: everything it still has, a lively week.")
-        first = _run(stop)
+        first = run_shown("demo", stop)
         click.echo(f"\n2. {MEANWHILE.seconds // 60} minutes pass there. Second run: what is new or")
         click.echo("   late, and what was in progress.")
         account.now += MEANWHILE
-        second = _run(stop)
+        second = run_shown("demo", stop)
     if stop.is_set():
         return
     click.echo(
@@ -76,10 +75,13 @@ def show(folder: Path, stop: threading.Event) -> None:
     )
     _answer(path)
     click.echo(f"\nThe warehouse is {path}\n\nNext: query it with any DuckDB client, for example")
-    query = "FROM conference_insights._runs"
-    click.echo(f"""  python3 -c "import duckdb; duckdb.connect('{path}').sql('{query}').show()\"""")
+    query = (
+        "SELECT started_at, rows_new, rows_updated, pending_after FROM conference_insights._runs"
+    )
+    click.echo(f"""  {sys.executable} -c \\
+    "import duckdb; duckdb.connect('{path}').sql('{query}').show()\"""")
     click.echo("or load your own account:\n  export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=...")
-    click.echo("  conference-insights run")
+    click.echo(f"  {Path(sys.executable).with_name('conference-insights')} run")
 
 
 def _fresh(folder: Path) -> Path:
@@ -100,13 +102,6 @@ def _last_afternoon() -> datetime:
     now = datetime.now(UTC)
     afternoon = now.replace(hour=14, minute=30, second=0)
     return afternoon if afternoon <= now else afternoon - timedelta(days=1)
-
-
-def _run(stop: threading.Event) -> Progress:
-    with progress_shown() as on_change:
-        done = run("demo", stop=stop, on_change=on_change)
-    click.echo(f"   {final_line(done)}")
-    return done
 
 
 def _answer(path: Path) -> None:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 
+from pipelines.conference_insights import Polling, run
+from pipelines.times import iso_seconds
 from pipelines.twilio_insights import Progress
-from pipelines.twilio_insights.times import iso_seconds
 
 SECONDS_BETWEEN_LINES = 5.0
 
 
+def run_shown(command: str, stop: threading.Event, polling: Polling | None = None) -> Progress:
+    """Run, show the progress, and end with one line that tells what was done, come what may."""
+    progress = Progress(command, stop=stop)
+    try:
+        with _progress_shown() as progress.on_change:
+            run(progress, polling)
+    finally:
+        if progress.requests:
+            click.echo(final_line(progress))
+    return progress
+
+
 @contextmanager
-def progress_shown() -> Iterator[Callable[[Progress], None]]:
+def _progress_shown() -> Iterator[Callable[[Progress], None]]:
     """A progress bar on a terminal, elsewhere a plain line every few seconds; on stderr."""
     if not sys.stderr.isatty():
         yield _lines()

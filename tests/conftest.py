@@ -68,7 +68,7 @@ class Loaded:
 
     def run(self, polling: Polling | None = None, **kwargs: Any) -> Progress:
         self.server.requests.clear()
-        return run("run", polling, **kwargs)
+        return run(Progress("run", **kwargs), polling)
 
     def assert_exact(self) -> None:
         assert expected.of_warehouse(self.path) == expected.of_api(self.account.rows())

@@ -148,6 +148,7 @@ def test_until_complete_exits_75_at_its_timeout(loaded: Loaded, command: Command
     done = command("run", "--until-complete", "--every", "1s", "--timeout", "2s")
     assert done.returncode == 75
     assert "1 summaries are still pending" in done.stderr
+    assert "1 new" in done.stdout
     assert loaded.query("SELECT outcome, error_class FROM conference_insights._runs") == [
         ("failed", "StillPendingError")
     ]

@@ -61,7 +61,9 @@ def run_shell(program: str, folder: Path, **env: str) -> None:
 @pytest.mark.parametrize("number", range(len(blocks("sql"))))
 def test_every_query_runs_and_answers(number: int, warehouse: Path) -> None:
     with duckdb.connect(warehouse, read_only=True) as connection:
-        query = blocks("sql")[number].replace("now()::TIMESTAMP", f"TIMESTAMP '{NOW:%F %T}'")
+        query = blocks("sql")[number].replace(
+            "now() AT TIME ZONE 'UTC'", f"TIMESTAMP '{NOW:%F %T}'"
+        )
         assert connection.execute(query).fetchall()
 
 

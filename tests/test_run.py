@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines import conference_insights
 from pipelines.simulator.lively import lively_account
@@ -184,6 +185,16 @@ def test_the_first_cursor_is_thirty_days_ago_or_as_configured(
     loaded.path.unlink()
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__CREATED_AFTER", "2026-11-19")
     assert loaded.run().window_from == datetime(2026, 11, 19, tzinfo=UTC)
+
+
+def test_a_first_cursor_in_the_future_is_refused(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__CREATED_AFTER", "2026-11-21")
+    with pytest.raises(ConfigurationValueError, match="in the future"):
+        loaded.run()
+    monkeypatch.delenv("SOURCES__TWILIO_INSIGHTS__CREATED_AFTER")
+    assert loaded.run().window_from == NOW - 30 * DAY
 
 
 def test_both_bounds_are_on_every_listing(loaded: Loaded) -> None:

@@ -233,9 +233,12 @@ def test_elements_that_are_no_conference_are_kept_whole_once(
     ("environment", "message"),
     [
         ({"TWILIO_ACCOUNT_SID": ""}, "TWILIO_ACCOUNT_SID"),
+        ({"TWILIO_ACCOUNT_SID": "AC..."}, "'AC...' is not AC and 32"),
         ({"TWILIO_AUTH_TOKEN": ""}, "TWILIO_AUTH_TOKEN"),
+        ({"SOURCES__TWILIO_INSIGHTS__REQUEST_DEADLINE": "0s"}, "request_deadline"),
+        ({"SOURCES__TWILIO_INSIGHTS__CREATED_AFTER": "yesterday"}, "'yesterday' is not a time"),
         ({"TWILIO_API_KEY": "SK1"}, "Half an API key"),
-        ({"SOURCES__TWILIO_INSIGHTS__LOOKBACK": "2 days"}, "lookback: '2 days'"),
+        ({"SOURCES__TWILIO_INSIGHTS__LOOKBACK": "2 days"}, "'2 days' is not a duration"),
         ({"SOURCES__TWILIO_INSIGHTS__PAGE_SIZE": "1001"}, "page_size"),
         ({"SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": "0"}, "max_concurrency"),
         ({"SOURCES__TWILIO_INSIGHTS__BASE_URL": "http://insights.twilio.com"}, "base_url"),

@@ -24,6 +24,7 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 from pipelines.conference_insights import DLT_SETTINGS, run
 from pipelines.simulator.account import Account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
+from pipelines.twilio_insights import Progress
 from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse, warehouse_path
 from pipelines.warehouse.views import sql_folder
 from tests import expected
@@ -190,7 +191,7 @@ def test_two_warehouses_under_one_home_run_in_turns_and_after_a_kill(
                 assert any_in(work / "normalize/extracted") or any_in(work / "load/normalized")
                 continue
             caplog.clear()
-            run()
+            run(Progress("run"))
             assert ("Finishing the load package" in caplog.text) == ((turn, which) == (2, 0))
     for folder, account in zip(folders, accounts, strict=True):
         found = expected.of_warehouse(folder / "warehouse.duckdb")

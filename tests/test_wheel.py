@@ -32,7 +32,7 @@ def test_the_wheel_runs_from_an_empty_folder(
     loaded.account.put(summary(1, timedelta(hours=1)))
     program = (
         "import dlt, pipelines.conference_insights as c; from pipelines.warehouse.views import *; "
-        "c.run(); print(sql_folder()); "
+        "c.run(c.Progress('run')); print(sql_folder()); "
         "print([dlt.config[key] for key in c.DLT_SETTINGS] == [*c.DLT_SETTINGS.values()])"
     )
     done = subprocess.run(

@@ -24,9 +24,9 @@ import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event
 from tenacity.wait import wait_random_exponential
 
+from pipelines.times import as_utc, iso_seconds, parse_duration
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
-from pipelines.twilio_insights.times import as_utc, iso_seconds, parse_duration
 
 LIST_PATH = "/v1/Conferences"
 ATTEMPTS = 8
@@ -240,7 +240,9 @@ class InsightsClient:
                         raise UnavailableError(f"{url.host} took more than {limit}", "deadline")
         except (httpx.TransportError, httpx.DecodingError) as error:
             kind = type(error).__name__
-            raise UnavailableError(f"Cannot read {url.host}: {kind} {error}", kind) from None
+            raise UnavailableError(
+                f"Cannot read {self.settings.base_url} (base_url): {kind} {error}", kind
+            ) from None
         return response.status_code, response.headers, bytes(content)
 
 

@@ -17,6 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.times import naive_utc
 from pipelines.twilio_insights.tables import (
     ARROW_TYPES,
     CONFERENCE_DETECTED_ISSUES,
@@ -28,7 +29,6 @@ from pipelines.twilio_insights.tables import (
     ColumnType,
     Table,
 )
-from pipelines.twilio_insights.times import naive_utc
 
 Tables = dict[str, pa.Table]
 """Arrow tables by table name."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.times import naive_utc
 from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.flatten import Received, Tables, digest, flatten, to_json
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.stored import FINAL, Copy, Pending, StoredSummaries, rank
 from pipelines.twilio_insights.tables import REFETCHES, REJECTED_ROWS, TABLES, Table
-from pipelines.twilio_insights.times import naive_utc
 
 BATCH_ROWS = 10_000
 """Summaries handed to dlt at once: it costs about 2 ms a table however many they are."""

@@ -9,14 +9,15 @@ from datetime import datetime
 from typing import Any, cast
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigurationValueError
 
+from pipelines.times import as_utc, iso_seconds, parse_duration, parse_moment
 from pipelines.twilio_insights.client import InsightsClient, InsightsError
 from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.settings import RETENTION, TwilioInsightsConfiguration
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.twilio_insights.times import as_utc, iso_seconds, parse_duration, parse_moment
 from pipelines.twilio_insights.windows import FIRST_SPAN, OVERLAP, list_windows, span_for
 
 WATERMARKS = "watermarks"
@@ -66,9 +67,14 @@ def _start(settings: TwilioInsightsConfiguration, watermark: str | None, now: da
     if watermark is not None:
         listed = min(as_utc(datetime.fromisoformat(watermark)), now)
         return max(listed - parse_duration(settings.lookback), oldest)
-    if settings.created_after is not None:
-        return min(max(parse_moment(settings.created_after, now), oldest), now)
-    return oldest
+    if settings.created_after is None:
+        return oldest
+    first = parse_moment(settings.created_after, now)
+    if first > now:
+        raise ConfigurationValueError(
+            f"sources.twilio_insights.created_after: {settings.created_after} is in the future"
+        )
+    return max(first, oldest)
 
 
 def _list(

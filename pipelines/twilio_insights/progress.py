@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import uuid4
 
 
 @dataclass
 class Progress:
     """Counts and position of one run, shared by its load packages and request threads."""
 
-    run_id: str = ""
     command: str = ""
+    run_id: str = field(default_factory=lambda: uuid4().hex[:16])
     seconds: float = 0.0
     requests: int = 0
     pages: int = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from dlt.common.configuration import configspec
@@ -11,7 +12,7 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 
-from pipelines.twilio_insights.times import parse_duration
+from pipelines.times import parse_duration, parse_moment
 
 RETENTION = timedelta(days=30)
 """Twilio deletes a summary 30 days after the call (docs: Voice Insights FAQ)."""
@@ -54,11 +55,10 @@ class TwilioInsightsConfiguration(BaseConfiguration):
         for field, variable in _TWILIO_NAMES.items():
             if getattr(self, field) is None:
                 setattr(self, field, os.environ.get(variable))
-        if problem := self._problem():
+        if problem := self._missing() or self._wrong():
             raise ConfigurationValueError(problem)
 
-    def _problem(self) -> str | None:
-        """What is wrong with the settings, and how to mend it."""
+    def _missing(self) -> str | None:
         if not self.account_sid:
             return "No account: set TWILIO_ACCOUNT_SID" + _ELSEWHERE.format("account_sid")
         if bool(self.api_key_sid) != bool(self.api_key_secret):
@@ -68,20 +68,26 @@ class TwilioInsightsConfiguration(BaseConfiguration):
                 f"No credentials for account {self.account_sid}: set TWILIO_AUTH_TOKEN, or "
                 "TWILIO_API_KEY and TWILIO_API_SECRET" + _ELSEWHERE.format("the same")
             )
-        url, name = urlsplit(self.base_url), "sources.twilio_insights."
+        return None
+
+    def _wrong(self) -> str | None:
+        url, section = urlsplit(self.base_url), "sources.twilio_insights"
+        if not re.fullmatch("AC[0-9a-fA-F]{32}", self.account_sid or ""):
+            return f"{section}.account_sid: {self.account_sid!r} is not AC and 32 hex digits"
         plain = url.scheme == "http" and self.is_loopback
         if not url.hostname or url.username or not (url.scheme == "https" or plain):
-            return f"{name}base_url: write https://host; plain http is for loopback only"
-        for field in ("lookback", "request_deadline", "retry_budget"):
-            try:
-                parse_duration(getattr(self, field))
-            except ValueError as error:
-                return f"{name}{field}: {error}"
+            return f"{section}.base_url: write https://host; plain http is for loopback only"
         if not 1 <= self.page_size <= 1000:
-            return f"{name}page_size: {self.page_size} is not between 1 and 1000"
+            return f"{section}.page_size: {self.page_size} is not between 1 and 1000"
         if self.max_concurrency < 1:
-            return f"{name}max_concurrency: {self.max_concurrency} is not 1 or more"
-        return None
+            return f"{section}.max_concurrency: {self.max_concurrency} is not 1 or more"
+        try:
+            parse_moment(self.created_after or "0d", datetime.now(UTC))
+            durations = [*map(parse_duration, (self.request_deadline, self.retry_budget))]
+            parse_duration(self.lookback)
+        except ValueError as error:
+            return f"{section}: {error}"
+        return None if all(durations) else f"{section}: request_deadline and retry_budget take time"
 
     @property
     def basic_auth(self) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
+from pipelines.times import naive_utc
 from pipelines.twilio_insights.settings import RETENTION
-from pipelines.twilio_insights.times import naive_utc
 
 _RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
 FINAL = _RANKS["timeout"]

@@ -100,7 +100,7 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
         folder.mkdir(mode=0o700, exist_ok=True)
         lock = (folder / "run.lock").open("a+")
     except OSError as error:
-        raise WarehouseError(f"Cannot use {folder}: {error.strerror}") from None
+        raise WarehouseError(f"Cannot use the folder of {path}: {error.strerror}") from None
     with lock:
         _lock(lock, path)
         created = not path.exists()
