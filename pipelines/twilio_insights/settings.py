@@ -81,13 +81,15 @@ class TwilioInsightsConfiguration(BaseConfiguration):
             return f"{section}.page_size: {self.page_size} is not between 1 and 1000"
         if self.max_concurrency < 1:
             return f"{section}.max_concurrency: {self.max_concurrency} is not 1 or more"
-        try:
-            parse_moment(self.created_after or "0d", datetime.now(UTC))
-            durations = [*map(parse_duration, (self.request_deadline, self.retry_budget))]
-            parse_duration(self.lookback)
-        except ValueError as error:
-            return f"{section}: {error}"
-        return None if all(durations) else f"{section}: request_deadline and retry_budget take time"
+        for field in ("lookback", "request_deadline", "retry_budget", "created_after"):
+            try:
+                if field == "created_after":
+                    parse_moment(self.created_after or "0d", datetime.now(UTC))
+                elif not parse_duration(getattr(self, field)):
+                    return f"{section}.{field}: must be more than nothing"
+            except ValueError as error:
+                return f"{section}.{field}: {error}"
+        return None
 
     @property
     def basic_auth(self) -> tuple[str, str]:
