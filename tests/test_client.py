@@ -18,6 +18,7 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
 from pipelines.twilio_insights.client import (
     BadAnswerError,
+    ExpiredTokenError,
     ForeignOriginError,
     InsightsClient,
     RefusedError,
@@ -297,6 +298,21 @@ def test_a_fetch_answered_with_another_conference_is_refused(account: Account) -
         pytest.raises(BadAnswerError, match="not that conference"),
     ):
         connect(settings(server)).fetch(sid(3))
+
+
+def test_a_400_on_the_list_tells_what_twilio_said(account: Account) -> None:
+    body = b'{"code": 17400, "message": "Invalid query parameter"}'
+    with (
+        serving(account, answer(400, body)) as server,
+        pytest.raises(BadAnswerError, match="400, code 17400: Invalid query parameter"),
+    ):
+        rows(connect(settings(server)))
+
+
+def test_an_expired_page_token_is_told_apart(account: Account) -> None:
+    body = b'{"code": 21481, "message": "Invalid PageToken"}'
+    with serving(account, None, answer(400, body)) as server, pytest.raises(ExpiredTokenError):
+        rows(connect(settings(server, page_size=2)))
 
 
 def test_the_clock_is_the_servers(account: Account) -> None:

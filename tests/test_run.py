@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines import conference_insights
+from pipelines.conference_insights import Polling
 from pipelines.simulator.lively import lively_account
+from pipelines.simulator.server import InsightsHandler, InsightsServer
 from pipelines.twilio_insights import windows
 from tests.conftest import NOW, Loaded, sid, summary
 
@@ -163,6 +166,53 @@ def test_a_404_keeps_the_row_and_is_asked_more_and_more_rarely(loaded: Loaded) -
     loaded.run()
     loaded.assert_exact()
     assert loaded.query(outcome) == [(0, 200, None)]
+
+
+def test_a_window_whose_page_token_expires_is_listed_again(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "3")
+    for number in range(20):
+        loaded.account.put(summary(number, MINUTE * number + MINUTE))
+    real, expired = InsightsServer.list_page, threading.Semaphore(2)
+
+    def expiring(server: InsightsServer, query: dict[str, str]) -> bytes:
+        if "PageToken" in query and expired.acquire(blocking=False):
+            raise ValueError("Invalid PageToken")
+        return real(server, query)
+
+    monkeypatch.setattr(InsightsServer, "list_page", expiring)
+    assert loaded.run().rows_new == 20
+    loaded.assert_exact()
+    assert not expired.acquire(blocking=False)
+
+
+def test_a_summary_that_is_refused_does_not_hold_up_the_others(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
+    loaded.run()
+    for number in (1, 3):
+        loaded.account.put(summary(number, 6 * DAY))
+    real = InsightsHandler.answer
+
+    def refusing(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (400, b'{"code": 20001}') if sid(2) in handler.path else real(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", refusing)
+    assert loaded.run().rows_updated == 2
+    assert loaded.query(
+        "SELECT conference_sid, last_status FROM conference_insights._refetches"
+    ) == [(sid(2), 400)]
+
+
+def test_polling_does_not_wait_for_a_stale_copy_of_a_final_summary(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    loaded.account.put(summary(1, HOUR, "in_progress"))
+    done = loaded.run(Polling(timedelta(seconds=5), timedelta(seconds=6)))
+    assert done.rows_refetched == 0
 
 
 def test_what_is_older_than_the_retention_is_not_asked_for(loaded: Loaded) -> None:

@@ -4,6 +4,7 @@ InsightsError               says what failed, where, and what to do next
 ├── RefusedError            Twilio refused the credentials or the feature (401, 403)
 ├── UnavailableError        no good answer within the retries (429, 5xx, network, deadline)
 └── BadAnswerError          an answer that cannot be used
+    ├── ExpiredTokenError   the page token is no longer valid: list again from the first page
     └── ForeignOriginError  it leads to another origin; nothing was sent there
 """
 
@@ -32,6 +33,7 @@ LIST_PATH = "/v1/Conferences"
 ATTEMPTS = 8
 MALFORMED_ATTEMPTS = 3
 MAX_RETRY_AFTER = 300.0
+INVALID_PAGE_TOKEN = 21481
 MAX_BODY_BYTES = 64 << 20
 """Decoded size of an answer; a page of 1,000 summaries is about 1 MB."""
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
@@ -61,6 +63,10 @@ class BadAnswerError(InsightsError):
     """The API answered with something that cannot be used."""
 
 
+class ExpiredTokenError(BadAnswerError):
+    """The page token is no longer valid (code 21481)."""
+
+
 class ForeignOriginError(BadAnswerError):
     """The answer leads to another origin than the configured one."""
 
@@ -70,7 +76,8 @@ class Page(NamedTuple):
 
     rows: list[Any]
     fetched_at: datetime
-    next_url: str | None
+    next_url: str | None = None
+    status: int = 200
 
 
 class InsightsClient:
@@ -113,10 +120,8 @@ class InsightsClient:
         if self._server_clock is None:
             here = datetime.now(UTC)
             self._get(self._list_url(here - timedelta(seconds=1), here, page_size=1))
-        if self._server_clock is None:
-            return datetime.now(UTC).replace(microsecond=0)
-        date, received = self._server_clock
-        return date + timedelta(seconds=int(time.monotonic() - received))
+        date, received = self._server_clock or (datetime.now(UTC), time.monotonic())
+        return (date + timedelta(seconds=time.monotonic() - received)).replace(microsecond=0)
 
     def list_pages(self, after: datetime, before: datetime) -> Iterator[Page]:
         """Walk the summaries created between two times, until there is no next page.
@@ -140,38 +145,38 @@ class InsightsClient:
             url = page.next_url
 
     def fetch(self, conference_sid: str) -> Page:
-        """Fetch one summary: a page with one row, or with none after a 404.
+        """Fetch one summary: a page with one row, or with none after a 404 or the like.
 
         Raises:
             InsightsError: there was no usable answer.
         """
-        path = f"{LIST_PATH}/{quote(conference_sid, safe='')}"
-        body, fetched_at, status = self._get(str(self._base.join(path)))
-        if status == 404:
-            return Page([], fetched_at, None)
+        body, fetched_at, status = self._get(f"{LIST_PATH}/{quote(conference_sid, safe='')}")
+        if status != 200:
+            return Page([], fetched_at, status=status)
         if not isinstance(body, dict) or body.get("conference_sid") != conference_sid:
             raise BadAnswerError(f"The answer for {conference_sid} is not that conference")
-        return Page([body], fetched_at, None)
+        return Page([body], fetched_at)
 
     def _page(self, url: str) -> Page:
         body, fetched_at, status = self._get(url)
         meta = body.get("meta") if isinstance(body, dict) else None
         rows = body.get("conferences") if isinstance(body, dict) else None
         next_url = meta.get("next_page_url") if isinstance(meta, dict) else 0
+        if isinstance(body, dict) and body.get("code") == INVALID_PAGE_TOKEN:
+            raise ExpiredTokenError(f"{LIST_PATH} answered {status}{_twilio_error(body)}")
         if status != 200 or not isinstance(rows, list) or not isinstance(next_url, str | None):
             raise BadAnswerError(
-                f"{LIST_PATH} answered {status} without `conferences` and `meta.next_page_url`; "
-                f"is {self.settings.base_url} the Insights API?"
+                f"{LIST_PATH} answered {status}{_twilio_error(body)}, not with `conferences` and "
+                f"`meta.next_page_url`; is {self.settings.base_url} the Insights API?"
             )
         return Page(rows, fetched_at, next_url)
 
     def _list_url(self, after: datetime, before: datetime, page_size: int) -> str:
         bounds = {"CreatedAfter": iso_seconds(after), "CreatedBefore": iso_seconds(before)}
-        query = urlencode(bounds | {"PageSize": str(page_size)})
-        return str(self._base.join(f"{LIST_PATH}?{query}"))
+        return f"{LIST_PATH}?{urlencode(bounds | {'PageSize': str(page_size)})}"
 
     def _get(self, url: str) -> tuple[Any, datetime, int]:
-        """Decoded body, server time and status (200 or 404) of one request, retried."""
+        """Decoded body, server time and status (200, 404 and the like) of a request, retried."""
         target, base = self._base.join(url), self._base
         if (target.scheme, target.netloc, target.userinfo) != (base.scheme, base.netloc, b""):
             raise ForeignOriginError(
@@ -206,8 +211,6 @@ class InsightsClient:
         if date := _http_date(headers.get("date")):
             fetched_at, self._server_clock = date, (date, time.monotonic())
         body = _decode(headers, content)
-        if status == 404 or (status == 200 and body is not None):
-            return body, fetched_at, status
         said = f"{status}{_twilio_error(body)}"
         if status in (401, 403):
             raise RefusedError(
@@ -216,7 +219,7 @@ class InsightsClient:
                 f"{self.settings.base_url}, or Voice Insights Advanced Features, a paid setting, "
                 "is not active for this account"
             )
-        if status == 200:
+        if status == 200 and body is None:
             kind = headers.get("content-type", "an unknown type")
             message = f"{url.host} answered with {kind} that is not JSON; is it the Insights API?"
             raise UnavailableError(message, "malformed")
@@ -225,7 +228,7 @@ class InsightsClient:
             raise UnavailableError(f"Twilio answered {said}; run again later", str(status), wait)
         if 300 <= status < 400:
             raise ForeignOriginError(f"{url.host} answered with a redirect, which is not followed")
-        raise BadAnswerError(f"Twilio answered {said} to {url.path}")
+        return body, fetched_at, status
 
     def _send(self, url: httpx.URL) -> tuple[int, httpx.Headers, bytes]:
         end, content = time.monotonic() + self._deadline, bytearray()
@@ -281,8 +284,7 @@ def _retry_after(value: str, now: datetime) -> float | None:
     """Seconds to wait, from a number or a date; None when absent or unreadable."""
     if value.isascii() and value.isdigit():
         return float(value)
-    date = _http_date(value)
-    return max(0.0, (date - now).total_seconds()) if date else None
+    return max(0.0, (date - now).total_seconds()) if (date := _http_date(value)) else None
 
 
 def _fault(state: RetryCallState) -> UnavailableError:

@@ -61,12 +61,12 @@ class LoadPackage:
         self._previous = set(candidates)
 
     def take_fetched(self, asked: Pending, answer: Page) -> None:
-        """Take over the answer to a fetch by SID; a 404 is noted and asked for again later."""
+        """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""
         self._progress.rows_refetched += 1
         sid, now = asked.conference_sid, answer.fetched_at
         if not answer.rows:
             hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
-            self.note_refetch(sid, asked.attempts + 1, 404, now, now + hours, "gone")
+            self.note_refetch(sid, asked.attempts + 1, answer.status, now, now + hours, "gone")
         elif asked.attempts:
             self.note_refetch(sid, 0, 200, now, None, None)
         for row in answer.rows:
@@ -99,7 +99,7 @@ class LoadPackage:
     def _differs(self, sid: str, one: Received, stored: Copy | None) -> bool:
         """Count the copy, and tell whether to write it."""
         progress, finality = self._progress, _rank(one)
-        if finality < FINAL:
+        if finality < FINAL and (stored is None or stored.rank < FINAL):
             progress.still_pending.add(sid)
         if stored is None:
             progress.rows_new += 1

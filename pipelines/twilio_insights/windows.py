@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from pipelines.twilio_insights.client import InsightsClient, Page
+from pipelines.twilio_insights.client import ExpiredTokenError, InsightsClient, Page
 
 OVERLAP = timedelta(seconds=1)
 """Each listing begins this much early: whether the API's bounds are inclusive is not documented."""
@@ -19,6 +19,8 @@ MAX_PAGES = 10
 FIRST_SPAN = timedelta(hours=1)
 MAX_SPAN = timedelta(days=2)
 MIN_SPAN = timedelta(seconds=1)
+LISTINGS = 3
+"""A window whose page token expires is listed so often from its first page."""
 _GROWTH = 4
 
 
@@ -91,9 +93,15 @@ def _next_span(window: Window, rows: int, client: InsightsClient) -> timedelta:
 
 def _list_window(client: InsightsClient, window: Window) -> list[Page] | None:
     """All pages of a window, or None if there are too many and it can be split."""
-    pages: list[Page] = []
-    for page in client.list_pages(window.start - OVERLAP, window.end):
-        pages.append(page)
-        if len(pages) == MAX_PAGES and page.next_url and window.span > 2 * MIN_SPAN:
-            return None
+    for attempt in range(LISTINGS):
+        pages: list[Page] = []
+        try:
+            for page in client.list_pages(window.start - OVERLAP, window.end):
+                pages.append(page)
+                if len(pages) == MAX_PAGES and page.next_url and window.span > 2 * MIN_SPAN:
+                    return None
+            break
+        except ExpiredTokenError:
+            if attempt == LISTINGS - 1:
+                raise
     return pages
