@@ -6,13 +6,14 @@ Everything heavy is imported by the commands that need it, so that `--help` answ
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -47,6 +48,21 @@ class Duration(click.ParamType[timedelta]):
             self.fail(str(error), param, ctx)
 
 
+class Moment(click.ParamType[str]):
+    """A time that `parse_moment` can read; ages are counted from the server's clock, later."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from pipelines.times import parse_moment
+
+        try:
+            parse_moment(value, datetime.now(UTC))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
 @click.group(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
 @click.version_option(package_name="conference-insights")
 def main() -> None:
@@ -76,6 +92,36 @@ def run(until_complete: bool, every: timedelta, timeout: timedelta) -> None:
         from pipelines.terminal import run_shown
 
         run_shown("run", stop, Polling(every, timeout) if until_complete else None)
+
+
+@main.command(epilog=EXIT_CODES, short_help="Read a range, or single conferences, again.")
+@click.option("--from", "since", type=Moment(), help="A date, a time or an age: 2026-11-01, 29d.")
+@click.option("--to", "until", type=Moment(), default="0d", help="The same; until now by default.")
+@click.option("--conference", "conferences", multiple=True, metavar="CF...", help="Just this one.")
+def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> None:
+    """Read summaries again that scheduled runs have passed, and write what differs.
+
+    The watermark stays where it is. Twilio keeps 30 days. An interrupted backfill is simply run
+    again.
+
+    \b
+    Examples:
+      conference-insights backfill --from 29d
+      conference-insights backfill --from 2026-11-01 --to 2026-11-08
+      conference-insights backfill --conference CF0123456789abcdef0123456789abcdef
+    """
+    if bool(since) == bool(conferences):
+        raise click.UsageError("Say either --from or --conference.")
+    for sid in conferences:
+        if not re.fullmatch("CF[0-9a-fA-F]{32}", sid):
+            raise click.BadParameter(
+                f"{sid!r} is not CF and 32 hex digits", param_hint="conference"
+            )
+    with _ending_well() as stop:
+        from pipelines.conference_insights import Backfill
+        from pipelines.terminal import run_shown
+
+        run_shown("backfill", stop, backfill=Backfill(since or "30d", until, conferences))
 
 
 @main.command(short_help="Show it at work on a simulated account.")

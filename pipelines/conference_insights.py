@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,19 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract.exceptions import ResourceExtractionError
 from dlt.load.exceptions import LoadClientJobFailed
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from pipelines.times import iso_seconds, parse_moment
 from pipelines.twilio_insights import (
     InsightsClient,
     Progress,
     TwilioInsightsConfiguration,
+    Window,
     twilio_insights,
 )
 from pipelines.twilio_insights.pages import CONTINUES
+from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import StoredSummaries
 from pipelines.warehouse.file import DATASET, Warehouse, open_warehouse, warehouse_path
 from pipelines.warehouse.runs import COLUMNS, close_row, open_row
@@ -61,12 +65,43 @@ class Polling:
     timeout: timedelta
 
 
-def run(progress: Progress, polling: Polling | None = None) -> Progress:
+@dataclass(frozen=True)
+class Backfill:
+    """What to read again: a range, given as dates, times or ages, or single conferences."""
+
+    since: str = "30d"
+    until: str = "0d"
+    conferences: tuple[str, ...] = ()
+
+    def scope(self, now: datetime) -> Window | Collection[str]:
+        """The range in whole seconds, cut to what Twilio still has.
+
+        Raises:
+            ConfigurationValueError: it is empty, or nothing of it is left.
+        """
+        if self.conferences:
+            return self.conferences
+        start, end = parse_moment(self.since, now), min(parse_moment(self.until, now), now)
+        oldest = now - RETENTION
+        if start >= end or end <= oldest:
+            raise ConfigurationValueError(
+                f"There is nothing to read from {iso_seconds(start)} to {iso_seconds(end)}: Twilio "
+                f"has summaries from {iso_seconds(oldest)} to {iso_seconds(now)}"
+            )
+        if start < oldest:
+            log.warning("Twilio keeps 30 days: reading from %s", iso_seconds(oldest))
+        return Window(max(start, oldest), end)
+
+
+def run(
+    progress: Progress, polling: Polling | None = None, backfill: Backfill | None = None
+) -> Progress:
     """Bring the warehouse up to date with the API.
 
     Args:
         progress: counts what is done, also when this raises; ends the run when its `stop` is set.
         polling: keep asking until what was pending at the first listing is final.
+        backfill: read this again instead of what is new or pending; the watermark stays.
 
     Raises:
         ConfigurationException: a setting is missing or wrong.
@@ -97,7 +132,8 @@ def run(progress: Progress, polling: Polling | None = None) -> Progress:
         ):
             _finish_left_package(pipeline, warehouse, StoredSummaries(sql).last_load_id())
             progress.pending_before = StoredSummaries(sql).count_pending(client.now())
-            _load(pipeline, client, polling)
+            only = backfill.scope(client.now()) if backfill else None
+            _load(pipeline, client, polling, only)
             progress.pending_after = StoredSummaries(sql).count_pending(client.now())
             apply_views(warehouse.connection)
     return progress
@@ -144,11 +180,17 @@ def _set_aside(pipeline: dlt.Pipeline, warehouse: Warehouse, reason: str) -> Non
     log.warning("A load package that a stopped run left was set aside in %s: %s", place, reason)
 
 
-def _load(pipeline: dlt.Pipeline, client: InsightsClient, polling: Polling | None) -> None:
+def _load(
+    pipeline: dlt.Pipeline,
+    client: InsightsClient,
+    polling: Polling | None,
+    only: Window | Collection[str] | None,
+) -> None:
     progress = client.progress
     while not progress.complete and not progress.stop.is_set():
-        source = twilio_insights(client.settings, client=client, package_rows=PACKAGE_ROWS)
-        pipeline.run(source)
+        pipeline.run(
+            twilio_insights(client.settings, client=client, package_rows=PACKAGE_ROWS, only=only)
+        )
     if polling is None:
         return
     awaited, deadline = progress.still_pending, time.monotonic() + polling.timeout.total_seconds()

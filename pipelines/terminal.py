@@ -10,19 +10,24 @@ from contextlib import contextmanager
 
 import click
 
-from pipelines.conference_insights import Polling, run
+from pipelines.conference_insights import Backfill, Polling, run
 from pipelines.times import iso_seconds
 from pipelines.twilio_insights import Progress
 
 SECONDS_BETWEEN_LINES = 5.0
 
 
-def run_shown(command: str, stop: threading.Event, polling: Polling | None = None) -> Progress:
+def run_shown(
+    command: str,
+    stop: threading.Event,
+    polling: Polling | None = None,
+    backfill: Backfill | None = None,
+) -> Progress:
     """Run, show the progress, and end with one line that tells what was done, come what may."""
     progress = Progress(command, stop=stop)
     try:
         with _progress_shown() as progress.on_change:
-            run(progress, polling)
+            run(progress, polling, backfill)
     finally:
         if progress.requests:
             click.echo(final_line(progress))
@@ -86,6 +91,8 @@ def final_line(progress: Progress) -> str:
     ]
     if progress.rows_rejected:
         parts.append(f"{progress.rows_rejected:,} rejected, see _rejected_rows")
+    if missing := progress.not_found:
+        parts.append(f"{len(missing):,} not found, the first {missing[0]}")
     if changed := progress.final_changed:
         parts.append(f"{len(changed):,} final ones changed, the first {changed[0]}")
     parts += [

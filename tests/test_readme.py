@@ -39,6 +39,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         polling = next(block for block in blocks("sh") if "--until-complete" in block)
         server.account.now += timedelta(days=10)
         run_shell(polling, folder, **names)
+        sweep = next(block for block in blocks("sh") if "backfill" in block)
+        run_shell(sweep, folder, **names)
     return folder / "warehouse.duckdb"
 
 
@@ -96,6 +98,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         ".venv/bin/pytest",
         "export TWILIO",
         "conference-insights run",
+        "conference-insights backfill",
     )
     assert [block for block in blocks("sh") if not block.startswith(known)] == []
 

@@ -27,8 +27,9 @@ from pipelines.twilio_insights.tables import (
     REJECTED_ROWS,
     Table,
 )
+from pipelines.twilio_insights.windows import Window
 
-__all__ = ["InsightsClient", "Progress", "TwilioInsightsConfiguration", "twilio_insights"]
+__all__ = ["InsightsClient", "Progress", "TwilioInsightsConfiguration", "Window", "twilio_insights"]
 
 
 @dlt.source(name="twilio_insights", spec=TwilioInsightsConfiguration, max_table_nesting=0)
@@ -38,7 +39,7 @@ def twilio_insights(
     client: InsightsClient | None = None,
     progress: Progress | None = None,
     package_rows: int | None = None,
-    only: Collection[str] | None = None,
+    only: Window | Collection[str] | None = None,
 ) -> Iterator[DltResource]:
     """Summaries created since the account's watermark, and those still pending, in four tables.
 
@@ -58,7 +59,8 @@ def twilio_insights(
         package_rows: end the load package at the first window edge after so many rows, or where
             listing fails after a finished window; call again until `progress.complete`.
             None: everything in one package, and a failure loads nothing.
-        only: fetch these SIDs and list nothing; the watermark stays.
+        only: read just this window, or fetch just these SIDs; the watermark stays, and nothing
+            else that is pending is asked for.
 
     Raises:
         ConfigurationValueError: a setting is missing or wrong.

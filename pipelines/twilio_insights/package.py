@@ -64,7 +64,9 @@ class LoadPackage:
         """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""
         self._progress.rows_refetched += 1
         sid, now = asked.conference_sid, answer.fetched_at
-        if not answer.rows:
+        if not answer.rows and asked.copy is None:
+            self._progress.not_found.append(sid)
+        elif not answer.rows:
             hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
             self.note_refetch(sid, asked.attempts + 1, answer.status, now, now + hours, "gone")
         elif asked.attempts:

@@ -18,7 +18,7 @@ from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.settings import RETENTION, TwilioInsightsConfiguration
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.twilio_insights.windows import FIRST_SPAN, OVERLAP, list_windows, span_for
+from pipelines.twilio_insights.windows import FIRST_SPAN, OVERLAP, Window, list_windows, span_for
 
 WATERMARKS = "watermarks"
 """Key in the source's state: by account, the end of what was listed completely."""
@@ -29,35 +29,39 @@ CONTINUES = "continues"
 def read_pages(
     session: AbstractContextManager[InsightsClient],
     package_rows: int | None,
-    only: Collection[str] | None,
+    only: Window | Collection[str] | None,
 ) -> Iterator[Tables]:
-    """Yield what the package writes. The watermark goes into the same package as its rows.
-
-    With `only`, nothing is listed and just these SIDs are asked for.
-    """
+    """Yield what the package writes. The watermark goes into the same package as its rows."""
     if not dlt.current.source_schema().tables.keys() >= {table.name for table in TABLES}:
         # All tables exist from the first load on, however little there is to load.
         yield {table.name: table.arrow_schema.empty_table() for table in TABLES}
     with session as client, dlt.current.pipeline().sql_client() as sql:
+        progress, account = client.progress, client.settings.account_sid or ""
         stored, this = StoredSummaries(sql), dlt.current.load_package_state()
         cast(dict[str, Any], this["state"])[CONTINUES] = stored.last_load_id()
-        package = LoadPackage(this["load_id"], stored, client.progress)
+        package = LoadPackage(this["load_id"], stored, progress)
         watermarks: dict[str, str] = dlt.current.source_state().setdefault(WATERMARKS, {})
-        account = client.settings.account_sid or ""
+        listing = only is None or isinstance(only, Window)
+        if listing and progress.window_to is None:
+            now, watermark = client.now(), watermarks.get(account)
+            stretch = only if isinstance(only, Window) else None
+            stretch = stretch or Window(_start(client.settings, watermark, now), now)
+            progress.window_from = progress.window_to = stretch.start
+            progress.horizon = stretch.end
         try:
-            if only is None:
-                yield from _list(client, stored, package, watermarks.get(account), package_rows)
-            if only is not None or client.progress.window_to == client.progress.horizon:
+            if listing:
+                yield from _list(client, stored, package, package_rows)
+            if not listing or progress.window_to == progress.horizon:
                 others = watermarks.keys() - {account}
                 yield from _refetch(client, package, _due(client, stored, package, only, others))
-                client.progress.complete = not client.progress.stop.is_set()
+                progress.complete = not progress.stop.is_set()
         except InsightsError:
             if package_rows is None or not package.made_progress:
                 raise  # else it is raised again by the next package, which has nothing to load
         if batch := package.flush():
             yield batch
-        if only is None and client.progress.window_to is not None:
-            reached = iso_seconds(client.progress.window_to)
+        if only is None and progress.window_to is not None:
+            reached = iso_seconds(progress.window_to)
             watermarks[account] = max(watermarks.get(account, ""), reached)
 
 
@@ -78,19 +82,13 @@ def _start(settings: TwilioInsightsConfiguration, watermark: str | None, now: da
 
 
 def _list(
-    client: InsightsClient,
-    stored: StoredSummaries,
-    package: LoadPackage,
-    watermark: str | None,
-    package_rows: int | None,
+    client: InsightsClient, stored: StoredSummaries, package: LoadPackage, package_rows: int | None
 ) -> Iterator[Tables]:
     """List window by window up to the horizon, or until the package is full."""
     progress = client.progress
-    if progress.horizon is None:
-        progress.horizon = client.now()
-        progress.window_from = _start(client.settings, watermark, progress.horizon)
-        progress.window_to = progress.window_from
-    start, end = progress.window_to or progress.horizon, progress.horizon
+    start, end = progress.window_to, progress.horizon
+    assert start is not None
+    assert end is not None
     known = stored.count_between(start, end)
     span = span_for(known, end - start, client.settings.page_size) if known else FIRST_SPAN
     for window, pages in list_windows(client, start, end, span):
@@ -110,10 +108,12 @@ def _due(
     client: InsightsClient,
     stored: StoredSummaries,
     package: LoadPackage,
-    only: Collection[str] | None,
+    only: Window | Collection[str] | None,
     other_accounts: Collection[str],
 ) -> list[Pending]:
     """What to ask for by SID: everything pending that this run has not just seen."""
+    if isinstance(only, Window):
+        return []
     if only is not None:
         copies = stored.by_sid(only)
         return [Pending(sid, copies.get(sid), 0) for sid in only]

@@ -32,6 +32,8 @@ class Progress:
     rows_rejected: int = 0
     pending_before: int = 0
     pending_after: int = 0
+    not_found: list[str] = field(default_factory=list)
+    """Asked for by SID, but neither Twilio nor the warehouse knows them."""
     final_changed: list[str] = field(default_factory=list)
     """Summaries that were final in the warehouse and still changed."""
 

@@ -1,0 +1,146 @@
+"""A backfill reads a range or single conferences again, writes what differs, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+
+import duckdb
+import pytest
+
+from pipelines import conference_insights
+from pipelines.conference_insights import Backfill, run
+from pipelines.twilio_insights import Progress
+from tests.conftest import NOW, Loaded, sid, summary
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def backfill(since: str = "30d", until: str = "0d", conferences: tuple[str, ...] = ()) -> Progress:
+    return run(Progress("backfill"), backfill=Backfill(since, until, conferences))
+
+
+@pytest.fixture
+def late(loaded: Loaded) -> Loaded:
+    """Thirty conferences, one a day, that appeared when scheduled runs had passed them."""
+    loaded.run()
+    for number in range(30):
+        loaded.account.put(summary(number, number * DAY + HOUR))
+    return loaded
+
+
+def test_it_finds_what_the_lookback_cannot_see(late: Loaded) -> None:
+    assert late.run().rows_new == 2
+    done = backfill("29d")
+    assert (done.rows_new, done.rows_updated, done.rows_unchanged) == (27, 0, 2)
+    assert backfill("30d").rows_new == 1
+    late.assert_exact()
+    again = backfill("30d")
+    assert (again.rows_new, again.rows_updated) == (0, 0)
+
+
+def test_it_reads_its_range_and_leaves_the_watermark(late: Loaded) -> None:
+    done = backfill("2026-11-01", "2026-11-04")
+    assert (done.window_from, done.window_to) == (
+        NOW.replace(day=1, hour=0, minute=0),
+        done.horizon,
+    )
+    assert done.rows_new == 3
+    late.account.now += HOUR
+    assert late.run().window_from == NOW - 2 * DAY
+
+
+def test_it_restores_what_was_deleted(late: Loaded) -> None:
+    backfill()
+    with duckdb.connect(late.path) as connection:
+        connection.execute(
+            "DELETE FROM conference_insights.conference_summaries WHERE "
+            f"conference_sid IN ('{sid(9)}', '{sid(10)}')"
+        )
+        connection.execute(
+            "UPDATE conference_insights.conference_summaries SET row_digest = 0 "
+            f"WHERE conference_sid = '{sid(11)}'"
+        )
+    done = backfill()
+    assert (done.rows_new, done.rows_updated) == (2, 1)
+    late.assert_exact()
+
+
+def test_it_advances_in_packages_and_can_be_run_again_after_a_stop(
+    late: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conference_insights, "PACKAGE_ROWS", 5)
+    progress = Progress("backfill")
+
+    def stop_half_way(changed: Progress) -> None:
+        if changed.rows_new > 12:
+            changed.stop.set()
+
+    progress.on_change = stop_half_way
+    run(progress, backfill=Backfill())
+    assert 12 < progress.rows_new < 30
+    again = backfill()
+    assert again.rows_new == 30 - progress.rows_new
+    late.assert_exact()
+    outcomes = "SELECT command, outcome FROM conference_insights._runs ORDER BY started_at"
+    assert late.query(outcomes) == [("run", "ok"), ("backfill", "stopped"), ("backfill", "ok")]
+
+
+def test_single_conferences(late: Loaded) -> None:
+    done = backfill(conferences=(sid(7), sid(20), sid(99)))
+    assert (done.rows_new, done.not_found, done.pages) == (2, [sid(99)], 0)
+    stored = "SELECT conference_sid FROM conference_insights.conference_summaries ORDER BY ALL"
+    assert late.query(stored) == [(sid(7),), (sid(20),)]
+    late.account.put(summary(7, 7 * DAY + HOUR, end_reason="corrected"))
+    assert backfill(conferences=(sid(7),)).rows_updated == 1
+    assert late.query("FROM conference_insights._refetches") == []
+
+
+def test_it_does_not_ask_for_what_is_pending_elsewhere(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, 20 * DAY, "in_progress"))
+    loaded.run()
+    loaded.account.put(summary(1, 20 * DAY))
+    assert backfill("5d").pending_after == 1
+    assert backfill("25d").pending_after == 0
+
+
+def test_a_range_beyond_the_retention_is_cut_with_a_word(
+    late: Loaded, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert backfill("2026-09-01").window_from == NOW - 30 * DAY
+    assert "Twilio keeps 30 days: reading from 2026-10-21T14:30:00Z" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "2026-01-01", "--to", "2026-02-01"),
+        ("--from", "2026-11-10", "--to", "2026-11-09"),
+        ("--from", "2031-01-01"),
+        ("--from", "soon"),
+        ("--conference", "CF1"),
+        ("--conference", sid(1), "--from", "2d"),
+        (),
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_what_cannot_be_read_is_a_usage_error(
+    loaded: Loaded, command: Command, arguments: tuple[str, ...]
+) -> None:
+    done = command("backfill", *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(("Error: There is nothing to read", "Usage:")) or (
+        "Error: There is nothing to read" in done.stderr
+    )
+
+
+def test_the_command(late: Loaded, command: Command) -> None:
+    done = command("backfill", "--from", "30d")
+    assert done.returncode == 0, done.stderr
+    assert "30 new" in done.stdout
+    done = command("backfill", "--conference", sid(3), "--conference", sid(77))
+    assert "1 unchanged" in done.stdout
+    assert f"1 not found, the first {sid(77)}" in done.stdout
