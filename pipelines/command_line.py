@@ -32,35 +32,25 @@ Exit codes:
 """
 
 
-class Duration(click.ParamType[timedelta]):
-    """A duration such as 90s, 15m, 2h or 7d."""
+def _duration(_context: click.Context, _option: click.Parameter, value: str) -> timedelta:
+    """Read a duration such as 90s, 15m, 2h or 7d."""
+    from pipelines.times import parse_duration
 
-    name = "duration"
-
-    def convert(
-        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        from pipelines.times import parse_duration
-
-        try:
-            return value if isinstance(value, timedelta) else parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
-class Moment(click.ParamType[str]):
-    """A time that `parse_moment` can read; ages are counted from the server's clock, later."""
+def _moment(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Check a time; an age is counted later, from the server's clock."""
+    from pipelines.times import parse_moment
 
-    name = "time"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from pipelines.times import parse_moment
-
-        try:
-            parse_moment(value, datetime.now(UTC))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return value
+    try:
+        parse_moment(value or "0d", datetime.now(UTC))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
@@ -77,8 +67,8 @@ def main() -> None:
     is_flag=True,
     help="Keep asking until what was pending at the first listing is final.",
 )
-@click.option("--every", type=Duration(), default="60s", show_default=True, help="How often.")
-@click.option("--timeout", type=Duration(), default="45m", show_default=True, help="How long.")
+@click.option("--every", callback=_duration, default="60s", show_default=True, help="How often.")
+@click.option("--timeout", callback=_duration, default="45m", show_default=True, help="How long.")
 def run(until_complete: bool, every: timedelta, timeout: timedelta) -> None:
     """Bring the warehouse up to date: what is new, late, changed or still pending.
 
@@ -95,8 +85,12 @@ def run(until_complete: bool, every: timedelta, timeout: timedelta) -> None:
 
 
 @main.command(epilog=EXIT_CODES, short_help="Read a range, or single conferences, again.")
-@click.option("--from", "since", type=Moment(), help="A date, a time or an age: 2026-11-01, 29d.")
-@click.option("--to", "until", type=Moment(), default="0d", help="The same; until now by default.")
+@click.option(
+    "--from", "since", callback=_moment, help="A date, a time or an age: 2026-11-01, 29d."
+)
+@click.option(
+    "--to", "until", callback=_moment, default="0d", help="The same; until now by default."
+)
 @click.option("--conference", "conferences", multiple=True, metavar="CF...", help="Just this one.")
 def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> None:
     """Read summaries again that scheduled runs have passed, and write what differs.
