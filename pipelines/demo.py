@@ -18,10 +18,9 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.terminal import run_shown
-from pipelines.warehouse.file import WarehouseError, working_folder
+from pipelines.warehouse.file import working_folder
 
 WAREHOUSE = "demo.duckdb"
-MEANWHILE = timedelta(minutes=45)
 QUESTIONS = {
     "How many conferences a day, and how many are final?": """
         SELECT created_date, conferences, complete, timed_out, pending
@@ -49,9 +48,13 @@ def show(folder: Path, stop: threading.Event) -> None:
     """Load, let time pass, load again, and answer three questions from the warehouse.
 
     Raises:
-        WarehouseError: the folder cannot be used.
+        OSError: the folder cannot be used.
     """
-    path = _fresh(folder).absolute()
+    path = folder.absolute() / WAREHOUSE
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in (path, path.with_name(f"{path.name}.wal")):
+        old.unlink(missing_ok=True)
+    shutil.rmtree(working_folder(path), ignore_errors=True)
     account = lively_account(_last_afternoon())
     with InsightsServer(account) as server:
         os.environ |= {
@@ -63,9 +66,8 @@ def show(folder: Path, stop: threading.Event) -> None:
         click.echo(f"A simulated Twilio account answers on {server.url}.\n")
         click.echo("1. First run: everything it still has, a lively week.")
         first = run_shown("demo", stop)
-        click.echo(f"\n2. {MEANWHILE.seconds // 60} minutes pass there. Second run: what is new or")
-        click.echo("   late, and what was in progress.")
-        account.now += MEANWHILE
+        click.echo("\n2. 45 minutes pass there. Second run: what is new, late, or was in progress.")
+        account.now += timedelta(minutes=45)
         second = run_shown("demo", stop)
     if stop.is_set():
         return
@@ -73,28 +75,25 @@ def show(folder: Path, stop: threading.Event) -> None:
         f"\n   Of {first.pending_after} summaries in progress, {second.rows_updated} changed: "
         "complete now, with their tags and issues.\n"
     )
-    _answer(path)
-    click.echo(f"\nThe warehouse is {path}\n\nNext: query it with any DuckDB client, for example")
-    query = (
-        "SELECT started_at, rows_new, rows_updated, pending_after FROM conference_insights._runs"
+    console = Console()
+    with duckdb.connect(path, read_only=True) as connection:
+        for question, sql in QUESTIONS.items():
+            answer = connection.execute(sql)
+            table = Table(*(c[0] for c in answer.description), title=question, title_justify="left")
+            for row in answer.fetchall():
+                table.add_row(*map(str, row))
+            console.print(table, "")
+    python, query = sys.executable, "SELECT outcome, rows_new, rows_updated, pending_after"
+    click.echo(
+        f"""The warehouse is {path}
+
+Next: query it with any DuckDB client, for example
+  {python} -c \\
+    "import duckdb; duckdb.connect('{path}').sql('{query} FROM conference_insights._runs').show()"
+or load your own account:
+  export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=...
+  {Path(python).with_name("conference-insights")} run"""
     )
-    click.echo(f"""  {sys.executable} -c \\
-    "import duckdb; duckdb.connect('{path}').sql('{query}').show()\"""")
-    click.echo("or load your own account:\n  export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=...")
-    click.echo(f"  {Path(sys.executable).with_name('conference-insights')} run")
-
-
-def _fresh(folder: Path) -> Path:
-    """Where the warehouse goes, without the demo that was there."""
-    path = folder / WAREHOUSE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
-    except OSError as error:
-        raise WarehouseError(f"Cannot use {folder}: {error.strerror}") from None
-    shutil.rmtree(working_folder(path), ignore_errors=True)
-    return path
 
 
 def _last_afternoon() -> datetime:
@@ -102,15 +101,3 @@ def _last_afternoon() -> datetime:
     now = datetime.now(UTC)
     afternoon = now.replace(hour=14, minute=30, second=0)
     return afternoon if afternoon <= now else afternoon - timedelta(days=1)
-
-
-def _answer(path: Path) -> None:
-    console = Console()
-    with duckdb.connect(path, read_only=True) as connection:
-        for question, sql in QUESTIONS.items():
-            answer = connection.execute(sql)
-            columns = [column[0] for column in answer.description]
-            table = Table(*columns, title=question, title_justify="left")
-            for row in answer.fetchall():
-                table.add_row(*("" if value is None else str(value) for value in row))
-            console.print(table)

@@ -11,15 +11,18 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
 
 from pipelines.simulator.account import Account, Row
+
+T = TypeVar("T")
 
 LIST_PATH = "/v1/Conferences"
 _FILTERS = {
@@ -112,18 +115,19 @@ class InsightsServer(ThreadingHTTPServer):
 
     def list_page(self, query: dict[str, str]) -> bytes:
         """The envelope of one page; raises ValueError naming a parameter that is wrong."""
-        size, number = _number(query, "PageSize", 50), _number(query, "Page", 0)
+        size, number = _read(query, "PageSize", int, 50), _read(query, "Page", int, 0)
+        start = _read(query, "PageToken", lambda token: int(token.removeprefix("PT")), 0)
         if not 1 <= size <= 1000:
             raise ValueError("Invalid query parameter: PageSize")
-        after, before = _moment(query, "CreatedAfter"), _moment(query, "CreatedBefore")
-        if after is None and before is None:
-            after = self.account.now - timedelta(hours=24)
         oldest, newest = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-        sids = self.account.created_between(after or oldest, before or newest, self.inclusive)
+        if not query.keys() & {"CreatedAfter", "CreatedBefore"}:
+            oldest = self.account.now - timedelta(hours=24)
+        after = _read(query, "CreatedAfter", datetime.fromisoformat, oldest)
+        before = _read(query, "CreatedBefore", datetime.fromisoformat, newest)
+        sids = self.account.created_between(after, before, self.inclusive)
         if self.newest_first:
             sids.reverse()
         filters = {name: value for name, value in query.items() if name in _FILTERS}
-        start = _number({"PageToken": query.get("PageToken", "PT0")[2:]}, "PageToken", 0)
         bodies: list[bytes] = []
         next_position = None
         for position in range(start, len(sids)):
@@ -151,6 +155,13 @@ class InsightsServer(ThreadingHTTPServer):
         return b'{"meta":%s,"conferences":[%s]}' % (orjson.dumps(meta), b",".join(bodies))
 
 
+def _read(query: dict[str, str], name: str, parse: Callable[[str], T], default: T) -> T:
+    try:
+        return parse(query[name]) if name in query else default
+    except ValueError:
+        raise ValueError(f"Invalid query parameter: {name}") from None
+
+
 def _fits(row: Row, filters: dict[str, str]) -> bool:
     for name, wanted in filters.items():
         value = row.get(_FILTERS[name])
@@ -165,18 +176,3 @@ def _error(status: int, code: int, message: str) -> tuple[int, bytes]:
     more_info = f"https://www.twilio.com/docs/errors/{code}"
     body = {"code": code, "message": message, "more_info": more_info, "status": status}
     return status, orjson.dumps(body)
-
-
-def _number(query: dict[str, str], name: str, default: int) -> int:
-    try:
-        return int(query.get(name, default))
-    except ValueError:
-        raise ValueError(f"Invalid query parameter: {name}") from None
-
-
-def _moment(query: dict[str, str], name: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(query[name]) if name in query else None
-    except ValueError:
-        raise ValueError(f"Invalid query parameter: {name}") from None
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
