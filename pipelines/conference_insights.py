@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -147,6 +148,10 @@ def _finish_left_package(
     A package that can never load, or that does not continue what the warehouse holds (an older
     copy of the file was put back), is set aside: all it stands for will be listed again.
     """
+    for load_id in pipeline.list_extracted_load_packages():
+        # dlt deletes what it extracted once it is normalized; a kill may leave half of it.
+        if load_id in pipeline.list_normalized_load_packages():
+            shutil.rmtree(Path(pipeline.working_dir, "normalize", "extracted", load_id))
     if pipeline.has_pending_data:
         try:
             pipeline.normalize()
@@ -155,7 +160,7 @@ def _finish_left_package(
                 log.info("Finishing the load package that a stopped run left")
                 pipeline.load()
         except PipelineStepFailed as error:
-            if not isinstance(error.exception, LoadClientJobFailed):
+            if not isinstance(error.exception, LoadClientJobFailed | FileNotFoundError):
                 raise
             reason = str(error.exception)
         if reason is not None:

@@ -201,6 +201,23 @@ def test_two_warehouses_under_one_home_run_in_turns_and_after_a_kill(
         assert connection.execute(runs).fetchall() == [("ok",), ("killed",), ("ok",)]
 
 
+def test_a_kill_while_a_normalized_package_is_tidied_away_is_survived(
+    loaded: Loaded, tmp_path: Path, command: Command
+) -> None:
+    """dlt deletes what it extracted once it is normalized; a kill may leave an empty folder."""
+    for number in range(300):
+        loaded.account.put(summary(number, number * HOUR / 20))
+    work = tmp_path / "warehouse.duckdb.dlt/conference_insights"
+    code, _ = kill_run_when(partial(any_in, work / "load/normalized"), tmp_path)
+    assert code == -signal.SIGKILL
+    (package,) = (work / "load/normalized").iterdir()
+    (work / "normalize/extracted" / package.name).mkdir(exist_ok=True)
+    done = command("run")
+    assert done.returncode == 0, done.stderr
+    assert "Finishing the load package" in done.stderr
+    loaded.assert_exact()
+
+
 def test_a_left_package_does_not_go_into_an_older_copy(
     loaded: Loaded, tmp_path: Path, command: Command
 ) -> None:
