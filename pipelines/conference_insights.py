@@ -15,6 +15,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.runtime.telemetry import stop_telemetry
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract.exceptions import ResourceExtractionError
 from dlt.load.exceptions import LoadClientJobFailed
@@ -115,6 +116,8 @@ def run(
     for key, value in DLT_SETTINGS.items():
         if dlt.config.get(key) is None:
             dlt.config[key] = value
+    stop_telemetry()  # dlt started it, on by default, when its settings were first asked for
+    dlt.current.run_context().initialize_runtime()
     sections = ("sources", "twilio_insights")
     settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
     path = warehouse_path()
