@@ -159,7 +159,7 @@ def _finish_left_package(
         try:
             pipeline.normalize()
             reason = _misfit(pipeline, last_load_id)
-            if reason is None:
+            if reason is None and last_load_id not in pipeline.list_normalized_load_packages():
                 log.info("Finishing the load package that a stopped run left")
                 pipeline.load()
         except PipelineStepFailed as error:
@@ -220,11 +220,11 @@ def _recorded(sql: SqlClientBase[Any], progress: Progress) -> Iterator[None]:
     """Keep the run's row in `_runs`, however it ends; raise what really went wrong."""
     started = time.monotonic()
     open_row(sql, progress.run_id, progress.command)
-    outcome, error_class = "ok", None
+    outcome, error_class = "stopped", None
     try:
         yield
-        if progress.stop.is_set():
-            outcome = "stopped"
+        if not progress.stop.is_set():
+            outcome = "ok"
     except Exception as error:
         cause = _cause(error)
         outcome, error_class = "failed", type(cause).__name__

@@ -59,7 +59,9 @@ def show(folder: Path, stop: threading.Event) -> None:
     with InsightsServer(account) as server:
         os.environ |= {
             "SOURCES__TWILIO_INSIGHTS__ACCOUNT_SID": ACCOUNT_SID,
-            "SOURCES__TWILIO_INSIGHTS__AUTH_TOKEN": AUTH_TOKEN,
+            # A key of the user's own would go before the token, and to the simulated account.
+            "SOURCES__TWILIO_INSIGHTS__API_KEY_SID": ACCOUNT_SID,
+            "SOURCES__TWILIO_INSIGHTS__API_KEY_SECRET": AUTH_TOKEN,
             "SOURCES__TWILIO_INSIGHTS__BASE_URL": server.url,
             "DESTINATION__DUCKDB__CREDENTIALS": str(path),
         }

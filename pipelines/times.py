@@ -13,7 +13,10 @@ def parse_duration(text: str) -> timedelta:
     match = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a duration; write for example 90s, 15m, 2h or 7d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if duration > timedelta(days=366):
+        raise ValueError(f"{text!r} is longer than a year")
+    return duration
 
 
 def parse_moment(text: str, now: datetime) -> datetime:

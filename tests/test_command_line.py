@@ -165,7 +165,7 @@ def test_until_complete_does_not_wait_for_what_is_gone(loaded: Loaded, command: 
 def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/demo.duckdb").write_text("an earlier demo")
-    done = command("demo")
+    done = command("demo", TWILIO_API_KEY="SK1", TWILIO_API_SECRET="mine")
     assert done.returncode == 0, done.stderr
     assert re.search(r"Of \d\d summaries in progress, \d\d changed", done.stdout)
     for question in demo.QUESTIONS:

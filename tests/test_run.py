@@ -15,6 +15,7 @@ from pipelines.conference_insights import Polling
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
 from pipelines.twilio_insights import windows
+from pipelines.twilio_insights.client import BadAnswerError
 from tests.conftest import NOW, Loaded, sid, summary
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -205,6 +206,26 @@ def test_a_summary_that_is_refused_does_not_hold_up_the_others(
     assert loaded.query(
         "SELECT conference_sid, last_status FROM conference_insights._refetches"
     ) == [(sid(2), 400)]
+
+
+def test_an_answer_that_is_another_conference_does_not_hold_up_the_others(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
+    loaded.run()
+    for number in (1, 2, 3):
+        loaded.account.put(summary(number, 6 * DAY))
+    real = InsightsHandler.answer
+
+    def confusing(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (200, b'{"conference_sid": "CF"}') if sid(1) in handler.path else real(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", confusing)
+    with pytest.raises(BadAnswerError, match="not that conference"):
+        loaded.run()
+    final = "SELECT count(*) FROM conference_insights.conference_tags"
+    assert loaded.query(final) == [(2,)]
 
 
 def test_polling_does_not_wait_for_a_stale_copy_of_a_final_summary(loaded: Loaded) -> None:

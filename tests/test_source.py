@@ -244,6 +244,9 @@ def test_elements_that_are_no_conference_are_kept_whole_once(
         ({"SOURCES__TWILIO_INSIGHTS__BASE_URL": "http://insights.twilio.com"}, "base_url"),
         ({"SOURCES__TWILIO_INSIGHTS__BASE_URL": "https://a:b@twilio.com"}, "base_url"),
         ({"SOURCES__TWILIO_INSIGHTS__BASE_URL": "ftp://127.0.0.1"}, "base_url"),
+        ({"SOURCES__TWILIO_INSIGHTS__BASE_URL": "https://:secret@twilio.com"}, "write https"),
+        ({"SOURCES__TWILIO_INSIGHTS__BASE_URL": "https://twilio.com/insights"}, "base_url"),
+        ({"SOURCES__TWILIO_INSIGHTS__LOOKBACK": "999999999d"}, "longer than a year"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -115,11 +115,30 @@ def test_where_the_warehouse_is(
     assert warehouse_path() == tmp_path / path
 
 
-@pytest.mark.parametrize("name", ["conference_insights.duckdb", "analytics.db", ":memory:", "md:x"])
+@pytest.mark.parametrize(
+    "name", ["conference_insights.duckdb", "analytics.2026.db", ":memory:", "md:x"]
+)
 def test_names_that_cannot_be_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", name)
     with pytest.raises(ConfigurationValueError):
         warehouse_path()
+
+
+def test_a_refetched_summary_whose_package_never_completed_is_asked_for_again(
+    loaded: Loaded,
+) -> None:
+    loaded.account.put(summary(1, 240 * HOUR, "in_progress"))
+    loaded.run()
+    loaded.account.put(summary(1, 240 * HOUR))
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute("DELETE FROM conference_insights.conference_tags")
+        connection.execute(
+            "DELETE FROM conference_insights._dlt_loads WHERE load_id = "
+            "(SELECT _dlt_load_id FROM conference_insights.conference_summaries)"
+        )
+    loaded.run()
+    loaded.assert_exact()
 
 
 def test_a_file_that_is_no_warehouse_is_left_alone(loaded: Loaded) -> None:

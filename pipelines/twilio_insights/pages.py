@@ -12,7 +12,7 @@ import dlt
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration, parse_moment
-from pipelines.twilio_insights.client import InsightsClient, InsightsError
+from pipelines.twilio_insights.client import BadAnswerError, InsightsClient, InsightsError, Page
 from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.settings import RETENTION, TwilioInsightsConfiguration
@@ -125,11 +125,21 @@ def _due(
 
 
 def _refetch(client: InsightsClient, package: LoadPackage, due: list[Pending]) -> Iterator[Tables]:
-    progress = client.progress
+    """Ask for each; an answer that cannot be used is raised when the others have been taken."""
+    progress, fault = client.progress, None
+
+    def fetch(asked: Pending) -> Page | BadAnswerError:
+        try:
+            return client.fetch(asked.conference_sid)
+        except BadAnswerError as error:
+            return error
+
     pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="refetch")
     try:
-        answers = pool.map(lambda asked: client.fetch(asked.conference_sid), due)
-        for asked, answer in zip(due, answers, strict=True):
+        for asked, answer in zip(due, pool.map(fetch, due), strict=True):
+            if isinstance(answer, BadAnswerError):
+                fault = fault or answer
+                continue
             package.take_fetched(asked, answer)
             package.made_progress = True
             progress.on_change(progress)
@@ -139,3 +149,5 @@ def _refetch(client: InsightsClient, package: LoadPackage, due: list[Pending]) -
                 return
     finally:
         pool.shutdown(cancel_futures=True)
+    if fault is not None:
+        raise fault

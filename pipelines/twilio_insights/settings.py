@@ -75,7 +75,8 @@ class TwilioInsightsConfiguration(BaseConfiguration):
         if not re.fullmatch("AC[0-9a-fA-F]{32}", self.account_sid or ""):
             return f"{section}.account_sid: {self.account_sid!r} is not AC and 32 hex digits"
         plain = url.scheme == "http" and self.is_loopback
-        if not url.hostname or url.username or not (url.scheme == "https" or plain):
+        beyond = "@" in url.netloc or url.path.strip("/") or url.query
+        if not url.hostname or beyond or not (url.scheme == "https" or plain):
             return f"{section}.base_url: write https://host; plain http is for loopback only"
         if not 1 <= self.page_size <= 1000:
             return f"{section}.page_size: {self.page_size} is not between 1 and 1000"

@@ -77,7 +77,9 @@ class StoredSummaries:
             "SELECT s.conference_sid, s.row_digest, s.processing_state, s._dlt_load_id, "
             "s.account_sid, coalesce(r.attempts, 0) FROM {conference_summaries} AS s "
             "LEFT JOIN {_refetches} AS r ON r.conference_sid = s.conference_sid "
-            f"WHERE {_PENDING} AND {_AGE} >= %s AND (r.next_due_at IS NULL OR r.next_due_at <= %s) "
+            # What an unfinished package wrote may lack its child rows, however final it is.
+            f"WHERE ({_PENDING} OR s._dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}})) "
+            f"AND {_AGE} >= %s AND (r.next_due_at IS NULL OR r.next_due_at <= %s) "
             "ORDER BY s.conference_sid",
             naive_utc(now - RETENTION),
             naive_utc(now),

@@ -72,7 +72,7 @@ def list_windows(
             if pages is None:
                 first, second = window.halves()
                 in_flight.extendleft((submit(second), submit(first)))
-                span = max(MIN_SPAN, min(span, first.span / 2))
+                span = max(MIN_SPAN, min(span, first.span // 2 // MIN_SPAN * MIN_SPAN))
                 continue
             span = _next_span(window, sum(len(page.rows) for page in pages), client)
             yield Listed(window, pages)

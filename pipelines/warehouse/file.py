@@ -73,9 +73,9 @@ def warehouse_path() -> Path:
             f"destination.duckdb.credentials is {configured!r}; write the path of a file"
         )
     path = Path(database).expanduser().absolute()
-    if path.stem.lower() in _SCHEMAS:
+    if path.name.split(".")[0].lower() in _SCHEMAS:  # DuckDB's catalog is named so
         raise ConfigurationValueError(
-            f"The warehouse file cannot be named {path.name}: {path.stem} is also the name of a "
+            f"The warehouse file cannot be named {path.name}: that is also the name of a "
             "schema, and queries could not tell them apart. Choose another name in "
             "DESTINATION__DUCKDB__CREDENTIALS"
         )
