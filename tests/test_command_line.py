@@ -15,8 +15,7 @@ from click.testing import CliRunner
 
 from pipelines import command_line, demo
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
-from pipelines.simulator.server import InsightsServer
-from tests.conftest import NOW, Loaded, sid, summary
+from tests.conftest import Loaded, sid, summary
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 HOUR = timedelta(hours=1)
@@ -184,10 +183,3 @@ def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path)
     assert second[1] > 10
     assert shapes is not None
     assert min(shapes) > 10
-
-
-def test_the_simulator_can_be_started_by_hand(tmp_path: Path) -> None:
-    from pipelines.simulator.account import Account
-
-    with InsightsServer(Account(NOW)) as server:
-        assert server.url.startswith("http://127.0.0.1:")

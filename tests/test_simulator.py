@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -115,10 +116,6 @@ class TestTwilioSdk:
 
 
 def get(server: InsightsServer, path: str) -> tuple[int, Any, Any]:
-    password = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    password.add_password(None, server.url, ACCOUNT_SID, AUTH_TOKEN)
-    import base64
-
     login = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
     request = urllib.request.Request(server.url + path, headers={"Authorization": f"Basic {login}"})
     try:
