@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.runtime.telemetry import stop_telemetry
-from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract.exceptions import ResourceExtractionError
-from dlt.load.exceptions import LoadClientJobFailed
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.times import iso_seconds, parse_moment
+from pipelines.left_package import PIPELINE, open_pipeline
+from pipelines.times import as_utc, iso_seconds, parse_moment
 from pipelines.twilio_insights import (
     InsightsClient,
     Progress,
@@ -29,18 +26,25 @@ from pipelines.twilio_insights import (
     Window,
     twilio_insights,
 )
-from pipelines.twilio_insights.pages import CONTINUES
+from pipelines.twilio_insights.pages import WATERMARKS
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import StoredSummaries
-from pipelines.warehouse.file import DATASET, Warehouse, open_warehouse, warehouse_path
-from pipelines.warehouse.runs import COLUMNS, close_row, open_row
+from pipelines.warehouse.file import (
+    DATASET,
+    Warehouse,
+    as_disk_fault,
+    open_warehouse,
+    warehouse_path,
+)
+from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.views import apply_views
 
 log = logging.getLogger("conference_insights")
 
-PIPELINE = "conference_insights"
 PACKAGE_ROWS = 100_000
 """A long catch-up advances in load packages of about so many summaries."""
+SOON = timedelta(days=10)
+"""So long before Twilio deletes what was never listed, runs begin to warn."""
 
 DLT_SETTINGS: dict[str, Any] = {
     "runtime.dlthub_telemetry": False,  # nothing leaves this machine but requests to Twilio
@@ -118,125 +122,120 @@ def run(
             dlt.config[key] = value
     stop_telemetry()  # dlt started it, on by default, when its settings were first asked for
     dlt.current.run_context().initialize_runtime()
-    sections = ("sources", "twilio_insights")
-    settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
     path = warehouse_path()
-    with open_warehouse(path) as warehouse:
-        log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
+    with RunRecord(path, progress) as record, _true_causes():
+        sections = ("sources", "twilio_insights")
+        settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
+        with open_warehouse(path) as warehouse:
+            log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
+            with (
+                record.kept_in(warehouse),
+                _true_causes(),
+                InsightsClient(settings, progress) as client,
+            ):
+                _load(warehouse, client, record, polling, backfill)
+    return progress
+
+
+def _load(
+    warehouse: Warehouse,
+    client: InsightsClient,
+    record: RunRecord,
+    polling: Polling | None,
+    backfill: Backfill | None,
+) -> None:
+    """List package by package, ask again for what is pending, then the views."""
+    progress = client.progress
+
+    def make_pipeline() -> dlt.Pipeline:
         pipeline = dlt.pipeline(
             PIPELINE,
             destination=warehouse.destination,
             dataset_name=DATASET,
             pipelines_dir=str(warehouse.working_folder),
         )
-        with (
-            pipeline.sql_client() as sql,
-            _recorded(sql, progress),
-            InsightsClient(settings, progress) as client,
-        ):
-            _finish_left_package(pipeline, warehouse, StoredSummaries(sql).last_load_id())
-            progress.pending_before = StoredSummaries(sql).count_pending(client.now())
-            only = backfill.scope(client.now()) if backfill else None
-            _load(pipeline, client, polling, only)
-            progress.pending_after = StoredSummaries(sql).count_pending(client.now())
-            apply_views(warehouse.connection)
-    return progress
+        pipeline.config.restore_from_destination = True  # there is no other truth
+        return pipeline
 
-
-def _finish_left_package(
-    pipeline: dlt.Pipeline, warehouse: Warehouse, last_load_id: str | None
-) -> None:
-    """Load what a killed run extracted; then forget dlt's local state, the warehouse has it.
-
-    A package that can never load, or that does not continue what the warehouse holds (an older
-    copy of the file was put back), is set aside: all it stands for will be listed again.
-    """
-    for load_id in pipeline.list_extracted_load_packages():
-        # dlt deletes what it extracted once it is normalized; a kill may leave half of it.
-        if load_id in pipeline.list_normalized_load_packages():
-            shutil.rmtree(Path(pipeline.working_dir, "normalize", "extracted", load_id))
-    if pipeline.has_pending_data:
-        try:
-            pipeline.normalize()
-            reason = _misfit(pipeline, last_load_id)
-            if reason is None and last_load_id not in pipeline.list_normalized_load_packages():
-                log.info("Finishing the load package that a stopped run left")
-                pipeline.load()
-        except PipelineStepFailed as error:
-            if not isinstance(error.exception, LoadClientJobFailed | FileNotFoundError):
-                raise
-            reason = str(error.exception)
-        if reason is not None:
-            _set_aside(pipeline, warehouse, reason)
-    pipeline.drop()
-
-
-def _misfit(pipeline: dlt.Pipeline, last: str | None) -> str | None:
-    """Why the left package must not be loaded, if so."""
-    for load_id in pipeline.list_normalized_load_packages():
-        state: Any = pipeline.get_load_package_state(load_id)
-        if last not in (state.get(CONTINUES), load_id):
-            return f"it continues package {state.get(CONTINUES)}, the warehouse is at {last}"
-    return None
-
-
-def _set_aside(pipeline: dlt.Pipeline, warehouse: Warehouse, reason: str) -> None:
-    place = warehouse.working_folder / "set_aside" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    place.parent.mkdir(exist_ok=True)
-    Path(pipeline.working_dir).rename(place)
-    (place / "reason.txt").write_text(f"{reason}\n")
-    log.warning("A load package that a stopped run left was set aside in %s: %s", place, reason)
-
-
-def _load(
-    pipeline: dlt.Pipeline,
-    client: InsightsClient,
-    polling: Polling | None,
-    only: Window | Collection[str] | None,
-) -> None:
-    progress = client.progress
-    while not progress.complete and not progress.stop.is_set():
-        pipeline.run(
+    def load_package(only: Window | Collection[str] | None) -> None:
+        record.phase("extract")
+        pipeline.extract(
             twilio_insights(client.settings, client=client, package_rows=PACKAGE_ROWS, only=only)
         )
-    if polling is None:
-        return
+        record.phase("normalize")
+        pipeline.normalize()
+        record.phase("load")
+        pipeline.load(raise_on_failed_jobs=True)
+
+    record.phase("finish")
+    pipeline, progress.left_package = open_pipeline(make_pipeline, warehouse)
+    with pipeline.sql_client() as sql:
+        stored = StoredSummaries(sql)
+        now = _look_at_the_clock(pipeline, client)
+        progress.pending_before = stored.count_pending(now)
+        only = backfill.scope(now) if backfill else None
+        while not (progress.complete or progress.fault or progress.stop.is_set()):
+            load_package(only)
+        late = None
+        if polling is not None:
+            late = _poll(progress, polling, load_package)
+        progress.pending_after = stored.count_pending(client.now())
+    record.phase("views")
+    apply_views(warehouse.connection)
+    if not progress.stop.is_set() and (fault := progress.fault or late):
+        raise fault
+
+
+def _look_at_the_clock(pipeline: dlt.Pipeline, client: InsightsClient) -> datetime:
+    """The API's time; warns of what Twilio has deleted, or will soon, before it was ever listed."""
+    sources: dict[str, Any] = pipeline.state.get("sources", {})
+    watermarks = sources.get("twilio_insights", {}).get(WATERMARKS, {})
+    listed = watermarks.get(client.settings.account_sid)
+    now = datetime.now(UTC)
+    try:
+        return (now := client.now())
+    finally:
+        if listed is not None:
+            until, oldest = as_utc(datetime.fromisoformat(listed)), now - RETENTION
+            if until < oldest:
+                client.progress.gap_from, client.progress.gap_to = until, oldest
+                log.warning(
+                    "LOST: what was created from %s to %s was never listed, and Twilio keeps 30 "
+                    "days",
+                    iso_seconds(until),
+                    iso_seconds(oldest),
+                )
+            elif until < oldest + SOON:
+                log.warning(
+                    "Nothing created since %s is listed yet; Twilio begins to delete it on %s",
+                    iso_seconds(until),
+                    iso_seconds(until + RETENTION),
+                )
+
+
+def _poll(progress: Progress, polling: Polling, load_package: Any) -> StillPendingError | None:
     awaited, deadline = progress.still_pending, time.monotonic() + polling.timeout.total_seconds()
-    while awaited and not progress.stop.is_set():
+    while awaited and not progress.stop.is_set() and progress.fault is None:
         if time.monotonic() + polling.every.total_seconds() > deadline:
-            raise StillPendingError(
+            return StillPendingError(
                 f"{len(awaited)} summaries are still pending after {polling.timeout}; the next "
                 "run asks for them again"
             )
         log.info("%d pending, asking again in %s", len(awaited), polling.every)
         progress.stop.wait(polling.every.total_seconds())
         progress.still_pending = set()
-        pipeline.run(twilio_insights(client.settings, client=client, only=awaited))
+        load_package(awaited)
         awaited = awaited & progress.still_pending
+    return None
 
 
 @contextmanager
-def _recorded(sql: SqlClientBase[Any], progress: Progress) -> Iterator[None]:
-    """Keep the run's row in `_runs`, however it ends; raise what really went wrong."""
-    started = time.monotonic()
-    open_row(sql, progress.run_id, progress.command)
-    outcome, error_class = "stopped", None
+def _true_causes() -> Iterator[None]:
+    """Raise what went wrong below dlt's step and resource errors; a full disk as such."""
     try:
         yield
-        if not progress.stop.is_set():
-            outcome = "ok"
     except Exception as error:
-        cause = _cause(error)
-        outcome, error_class = "failed", type(cause).__name__
-        raise cause from cause.__cause__
-    finally:
-        progress.seconds = round(time.monotonic() - started, 3)
-        counted = {name: getattr(progress, name) for name in COLUMNS if hasattr(progress, name)}
-        close_row(sql, counted | {"outcome": outcome, "error_class": error_class})
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The error below dlt's step and resource errors."""
-    while isinstance(error, PipelineStepFailed | ResourceExtractionError) and error.__cause__:
-        error = error.__cause__
-    return error
+        cause: BaseException = error
+        while isinstance(cause, PipelineStepFailed | ResourceExtractionError) and cause.__cause__:
+            cause = cause.__cause__
+        raise as_disk_fault(error) or cause from cause.__cause__

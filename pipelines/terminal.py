@@ -91,10 +91,16 @@ def final_line(progress: Progress) -> str:
     ]
     if progress.rows_rejected:
         parts.append(f"{progress.rows_rejected:,} rejected, see _rejected_rows")
-    if missing := progress.not_found:
-        parts.append(f"{len(missing):,} not found, the first {missing[0]}")
-    if changed := progress.final_changed:
-        parts.append(f"{len(changed):,} final ones changed, the first {changed[0]}")
+    for sids, what in (
+        (progress.not_found, "not found"),
+        (progress.unreadable, "could not be fetched"),
+        (progress.final_changed, "final ones changed"),
+    ):
+        if sids:
+            parts.append(f"{len(sids):,} {what}, the first {sids[0]}")
+    if progress.drift:
+        named = [f"{what} (first {sid})" for what, sid in progress.drift.items()]
+        parts.append(f"{len(named)} not in the documentation: {', '.join(named[:3])}")
     parts += [
         f"pending {progress.pending_before:,} -> {progress.pending_after:,}",
         f"{progress.seconds:.1f} s",

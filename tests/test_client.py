@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from pipelines.twilio_insights.client import (
     RefusedError,
     UnavailableError,
 )
+from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
 from tests.conftest import NOW, sid, summary
 
@@ -115,7 +116,7 @@ def account() -> Account:
 
 @pytest.fixture(autouse=True)
 def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("pipelines.twilio_insights.client._backoff", lambda _: 0.01)
+    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
     yield
     while _open:
         _open.pop().__exit__()
@@ -179,15 +180,18 @@ def test_a_passing_fault_is_retried_and_counted(
         assert client.progress.requests == 2
 
 
-def test_retry_after_is_waited_for(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_is_waited_for(account: Account) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(
-        "pipelines.twilio_insights.client.sleep_using_event", lambda _: waited.append
-    )
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0.0)
+            return False
+
     date = "Fri, 20 Nov 2026 14:30:40 GMT"
     with serving(account, answer(429, Retry_After="7"), answer(429, Retry_After=date)) as server:
-        assert rows(connect(settings(server))) == ALL
-    assert waited == pytest.approx([7, 40], abs=1.1)
+        assert rows(connect(settings(server), Progress(stop=Stop()))) == ALL
+    assert waited == pytest.approx([7, 40], abs=0.011)
 
 
 def test_the_retry_budget_bounds_all_waiting(account: Account) -> None:
@@ -333,12 +337,52 @@ def test_no_secret_is_in_any_representation_or_message(account: Account) -> None
     assert not [text for text in said if AUTH_TOKEN in text or encoded in text]
 
 
-def test_the_transport_can_be_handed_in() -> None:
-    import httpx
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12345678901234567890123", 12345678901234567890123),
+        ("-9223372036854775809", -9223372036854775809),
+        ("1e999", "1e999"),
+        ("9" * 5000, "9" * 5000),
+        ("NaN", "NaN"),
+        ("0.1", 0.1),
+        (r'"\ud800x"', "\ufffdx"),
+        (r'"\ud83d\ude00"', "\U0001f600"),
+        (r'"\u0000"', "\0"),
+        ('"a\tb"', "a\tb"),
+    ],
+)
+def test_no_value_is_rounded_or_ends_a_page(account: Account, text: str, value: Any) -> None:
+    body = f'{{"conferences": [{{"x": {text}}}], "meta": {{"next_page_url": null}}}}'
+    with serving(account, answer(200, body.encode())) as server:
+        (page,) = connect(settings(server)).list_pages(NOW - DAY, NOW)
+    assert page.rows == [{"x": value}]
 
-    config = TwilioInsightsConfiguration(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN)
-    transport = httpx.MockTransport(
-        lambda _: httpx.Response(200, json={"conferences": [1], "meta": {"next_page_url": None}})
-    )
-    pages = list(connect(config, transport=transport).list_pages(NOW - DAY, NOW))
-    assert pages[0].rows == [1]
+
+def test_bytes_that_are_no_utf_8_end_no_page(account: Account) -> None:
+    body = b'{"conferences": [{"x": "\xff"}], "meta": {"next_page_url": null}}'
+    with serving(account, answer(200, body)) as server:
+        (page,) = connect(settings(server)).list_pages(NOW - DAY, NOW)
+    assert page.rows == [{"x": "\ufffd"}]
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "https://x:99999999/", "http://\0/"])
+def test_a_next_page_that_is_no_url_is_refused(account: Account, target: str) -> None:
+    with serving(account, answer(200, page(target))) as server, pytest.raises(BadAnswerError):
+        rows(connect(settings(server)))
+
+
+def test_the_clock_is_not_taken_from_an_error_page(account: Account) -> None:
+    date = "Sat, 01 Jan 2050 00:00:00 GMT"
+    gateway = answer(503, b"<html>", "text/html", Date=date)
+    with serving(account, gateway) as server:
+        assert connect(settings(server)).now() == NOW
+
+
+def test_a_date_beyond_all_calendars_is_ignored(account: Account) -> None:
+    def undated(handler: InsightsHandler) -> bool:
+        handler.date_time_string = lambda timestamp=None: "Fri, 31 Dec 9999 23:59:59 -2300"  # type: ignore[method-assign]
+        return False
+
+    with serving(account, undated) as server:
+        assert abs(connect(settings(server)).now() - datetime.now(UTC)) < timedelta(minutes=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,11 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines import conference_insights
 from pipelines.conference_insights import Polling
+from pipelines.simulator.account import Account
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
 from pipelines.twilio_insights import windows
-from pipelines.twilio_insights.client import BadAnswerError
+from pipelines.twilio_insights.client import BadAnswerError, RefusedError, UnavailableError
 from tests.conftest import NOW, Loaded, sid, summary
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -208,9 +210,13 @@ def test_a_summary_that_is_refused_does_not_hold_up_the_others(
     ) == [(sid(2), 400)]
 
 
-def test_an_answer_that_is_another_conference_does_not_hold_up_the_others(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b'{"conference_sid": "CF"}'), (503, b"{}")], ids=["wrong", "503"]
+)
+def test_a_summary_without_a_usable_answer_does_not_hold_up_the_others(
+    loaded: Loaded, status: int, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
     for number in (1, 2, 3):
         loaded.account.put(summary(number, 6 * DAY, "in_progress"))
     loaded.run()
@@ -219,13 +225,125 @@ def test_an_answer_that_is_another_conference_does_not_hold_up_the_others(
     real = InsightsHandler.answer
 
     def confusing(handler: InsightsHandler) -> tuple[int, bytes]:
-        return (200, b'{"conference_sid": "CF"}') if sid(1) in handler.path else real(handler)
+        return (status, body) if sid(1) in handler.path else real(handler)
 
     monkeypatch.setattr(InsightsHandler, "answer", confusing)
-    with pytest.raises(BadAnswerError, match="not that conference"):
+    done = loaded.run()
+    assert (done.rows_updated, done.unreadable, done.pending_after) == (2, [sid(1)], 1)
+
+
+def test_an_api_that_fails_every_fetch_is_down(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    for number in range(20):
+        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
+    loaded.run()
+    real = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (503, b"{}") if "CF" in handler.path else real(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", failing)
+    with pytest.raises(UnavailableError):
         loaded.run()
-    final = "SELECT count(*) FROM conference_insights.conference_tags"
-    assert loaded.query(final) == [(2,)]
+    assert len(loaded.server.requests) < 80
+
+
+def test_a_window_that_cannot_be_read_does_not_hold_up_what_is_pending(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, 6 * DAY, "in_progress"))
+    loaded.run()
+    loaded.account.put(summary(1, 6 * DAY))
+    loaded.account.put(summary(2, -timedelta(minutes=1)))
+    loaded.account.now += HOUR
+
+    def bad(server: InsightsServer, query: dict[str, str]) -> bytes:
+        return b'{"conferences": "none"}'
+
+    with monkeypatch.context() as patch, pytest.raises(BadAnswerError):
+        patch.setattr(InsightsServer, "list_page", bad)
+        loaded.run()
+    assert loaded.query("SELECT count(*) FROM conference_insights.conference_tags") == [(1,)]
+    assert loaded.query("FROM analytics.completeness_by_day")
+    loaded.run()
+    loaded.assert_exact()
+
+
+def test_a_watermark_from_a_wrong_clock_hides_nothing(loaded: Loaded) -> None:
+    loaded.run()
+    loaded.account.now = NOW + 400 * DAY
+    loaded.run()
+    loaded.account.now = NOW + 5 * DAY
+    loaded.account.put(summary(1, -DAY))
+    loaded.run()
+    loaded.assert_exact()
+    loaded.account.now += DAY
+    assert loaded.run().window_from == NOW + 3 * DAY
+
+
+def test_a_copy_with_another_creation_time_is_no_new_summary(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, 20 * DAY))
+    loaded.run()
+    final = loaded.account.rows()
+    twin = Account(NOW)
+    twin.put(summary(1, HOUR, "in_progress"))
+    loaded.account.__dict__.update(twin.__dict__)
+    done = loaded.run()
+    assert (done.rows_new, done.rows_unchanged) == (0, 1)
+    loaded.account.__dict__.update(Account(NOW).__dict__)
+    loaded.account.put(final[0])
+    loaded.assert_exact()
+
+
+def test_what_was_never_listed_and_is_deleted_is_named_with_its_dates(
+    loaded: Loaded, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded.run()
+    loaded.account.now = NOW + 25 * DAY
+    assert loaded.run().gap_from is None
+    assert "begins to delete it on 2026-12-20T14:30:00Z" in caplog.text
+    loaded.account.now += 40 * DAY
+    done = loaded.run()
+    assert (done.gap_from, done.gap_to) == (NOW + 25 * DAY, NOW + 35 * DAY)
+    assert "LOST: what was created from 2026-12-15T14:30:00Z to 2026-12-25" in caplog.text
+    gap = "SELECT gap_from, gap_to FROM conference_insights._runs WHERE gap_from IS NOT NULL"
+    assert loaded.query(gap) == [
+        ((NOW + 25 * DAY).replace(tzinfo=None), (NOW + 35 * DAY).replace(tzinfo=None))
+    ]
+
+
+def test_the_retention_is_watched_while_the_api_is_down(
+    loaded: Loaded, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded.account.now = datetime.now(UTC) - 25 * DAY
+    loaded.run()
+    loaded.account.logins.clear()
+    with pytest.raises(RefusedError):
+        loaded.run()
+    assert "begins to delete it on" in caplog.text
+
+
+def test_what_the_documentation_does_not_know_is_named_once(loaded: Loaded) -> None:
+    odd = {"tags": ["low_mos", "very_new"], "brand_new": 1, "status": "on_hold"}
+    loaded.account.put(summary(1, HOUR, detected_issues={"echo": 2}))
+    loaded.account.put(summary(2, HOUR, **odd))
+    loaded.account.put(summary(3, 2 * HOUR, **odd, account_sid="AC" + "e" * 32))
+    done = loaded.run()
+    assert done.drift == {
+        "account_sid = AC" + "e" * 32: sid(3),
+        "status = on_hold": done.drift["status = on_hold"],
+        "tag = very_new": done.drift["tag = very_new"],
+        "issue = echo": sid(1),
+        "extra_fields = brand_new": done.drift["extra_fields = brand_new"],
+    }
+    assert {*done.drift.values()} <= {sid(1), sid(2), sid(3)}
+    ((drift,),) = loaded.query("SELECT drift FROM conference_insights._runs")
+    assert json.loads(drift) == done.drift
+    loaded.account.put(summary(4, HOUR, **odd))
+    loaded.account.put(summary(5, HOUR, end_reason="bored"))
+    assert loaded.run().drift == {"end_reason = bored": sid(5)}
 
 
 def test_polling_does_not_wait_for_a_stale_copy_of_a_final_summary(loaded: Loaded) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import signal
 import stat
 import subprocess
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -26,11 +28,13 @@ from pipelines.simulator.account import Account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
 from pipelines.twilio_insights import Progress
 from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse, warehouse_path
+from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.views import sql_folder
 from tests import expected
 from tests.conftest import NOW, ROOT, Loaded, environment, sid, summary
 
 HOUR = timedelta(hours=1)
+SUMMARIES = "conference_insights.conference_summaries"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -39,6 +43,7 @@ def python(program: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", textwrap.dedent(program), *arguments],
         stdout=subprocess.PIPE,
         stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=os.environ | env,
     )
@@ -69,6 +74,118 @@ def test_a_file_held_by_another_program_is_named_and_exits_75(
     assert f"(process {held_by_another_program.pid})" in done.stderr
     assert "Traceback" not in done.stderr
     assert server.requests == []
+
+
+def test_a_file_that_is_let_go_is_waited_for(
+    loaded: Loaded, held_by_another_program: subprocess.Popen[str]
+) -> None:
+    threading.Timer(0.5, held_by_another_program.communicate).start()
+    loaded.run()
+    loaded.assert_exact()
+
+
+def status(path: Path, kind: str = "status") -> Any:
+    return json.loads(path.with_name(f"{path.name}.{kind}.json").read_text())
+
+
+def test_every_run_leaves_its_status_beside_the_warehouse(loaded: Loaded, command: Command) -> None:
+    loaded.account.put(summary(1, HOUR, "in_progress"))
+    done = loaded.run()
+    said = status(loaded.path)
+    assert (said["run"]["outcome"], said["run"]["phase"]) == ("ok", "views")
+    assert (said["run"]["rows_new"], said["run"]["pending_after"]) == (1, 1)
+    assert said["last_good"]["run_id"] == done.run_id
+    assert said["last_good"]["window_to"] == "2026-11-20T14:30:00"
+    loaded.account.logins.clear()
+    assert command("run").returncode == 77
+    said = status(loaded.path)
+    assert said["run"]["outcome"] == "failed"
+    assert said["run"]["error_class"] == "RefusedError"
+    assert "Advanced Features" in said["run"]["error"]
+    assert said["last_good"]["run_id"] == done.run_id
+
+
+def test_the_status_tells_each_phase(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = RunRecord.phase
+
+    def phase(record: RunRecord, name: str) -> None:
+        real(record, name)
+        said = status(loaded.path)["run"]
+        assert (said["phase"], said["outcome"], said["pid"]) == (name, "running", os.getpid())
+        seen.append(name)
+
+    monkeypatch.setattr(RunRecord, "phase", phase)
+    loaded.run()
+    assert seen == ["finish", "extract", "normalize", "load", "views"]
+
+
+def test_a_run_that_never_held_the_warehouse_says_so_elsewhere(
+    loaded: Loaded, command: Command
+) -> None:
+    done = loaded.run()
+    with open_warehouse(loaded.path):
+        assert command("run").returncode == 75
+    refused = status(loaded.path, "refused")["run"]
+    assert (refused["outcome"], refused["error_class"]) == ("refused", "BusyError")
+    assert command("run", TWILIO_ACCOUNT_SID="AC1").returncode == 2
+    assert "account_sid" in status(loaded.path, "refused")["run"]["error"]
+    assert status(loaded.path)["run"]["run_id"] == done.run_id
+
+
+def test_a_table_of_runs_from_an_earlier_version_gets_the_new_columns(loaded: Loaded) -> None:
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute("ALTER TABLE conference_insights._runs DROP COLUMN drift")
+        connection.execute("ALTER TABLE conference_insights._runs DROP COLUMN gap_to")
+    done = loaded.run()
+    runs = loaded.query("SELECT run_id, drift FROM conference_insights._runs ORDER BY started_at")
+    assert runs[1] == (done.run_id, None)
+
+
+FULL = """
+    import resource, sys
+    from pipelines.command_line import main
+    limit = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    sys.argv[1:] = ["run"]
+    main()
+"""
+
+
+@pytest.mark.parametrize("kib", [16, 200, 800, 2000])
+def test_a_full_disk_exits_74_and_loses_nothing(loaded: Loaded, kib: int) -> None:
+    """A quota on the size of any file stands for the disk, wherever in the run it is met."""
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    for number in range(2, 2000):
+        text = random.Random(number).randbytes(2000).hex()
+        loaded.account.put(summary(number, number * HOUR / 50, friendly_name=text))
+    before = loaded.path.stat().st_size // 1024
+    full = python(FULL, str((before + kib) * 1024), PYTHONPATH=str(ROOT))
+    _, said = full.communicate(timeout=60)
+    assert full.returncode == 74, said
+    assert "Traceback" not in said
+    assert "File too large" in said
+    assert sid(1) in {sid for (sid,) in loaded.query("SELECT conference_sid FROM " + SUMMARIES)}
+    loaded.run()
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize("damage", ["state.json", "schemas/twilio_insights.schema.json", "*"])
+def test_a_damaged_working_folder_is_set_aside(
+    loaded: Loaded, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    work = loaded.path.with_name("warehouse.duckdb.dlt") / "conference_insights"
+    damaged = [file for file in work.rglob(damage) if file.is_file()]
+    assert damaged
+    for file in damaged:
+        file.write_text("{")
+    loaded.account.put(summary(2, HOUR))
+    loaded.run()
+    loaded.assert_exact()
 
 
 def test_a_second_run_is_refused_and_told_who_holds_it(loaded: Loaded, command: Command) -> None:
@@ -159,7 +276,10 @@ def test_the_working_folder_is_private_and_beside_the_warehouse(
     loaded.run()
     folder = loaded.path.with_name("warehouse.duckdb.dlt")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["home", loaded.path.name, folder.name]
+    status = f"{loaded.path.name}.status.json"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("home", loaded.path.name, folder.name, status),
+    ]
     assert list((tmp_path / "home").iterdir()) == []  # nor in dlt's own folder, which is there
 
 

@@ -10,20 +10,21 @@ InsightsError               says what failed, where, and what to do next
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import re
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import httpx
-import orjson
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event
-from tenacity.wait import wait_random_exponential
+from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration
 from pipelines.twilio_insights.progress import Progress
@@ -32,11 +33,11 @@ from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
 LIST_PATH = "/v1/Conferences"
 ATTEMPTS = 8
 MALFORMED_ATTEMPTS = 3
-MAX_RETRY_AFTER = 300.0
+MAX_RETRY_AFTER, MAX_BACKOFF = 300.0, 30.0
+"""Seconds."""
 INVALID_PAGE_TOKEN = 21481
 MAX_BODY_BYTES = 64 << 20
 """Decoded size of an answer; a page of 1,000 summaries is about 1 MB."""
-_backoff = wait_random_exponential(multiplier=0.5, max=30)
 _SURROGATES = re.compile(
     r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F]..)"
 )
@@ -81,16 +82,10 @@ class Page(NamedTuple):
 
 
 class InsightsClient:
-    """Lists and fetches Conference Summaries of one account; threads may share it.
-
-    `transport` replaces the network, for tests.
-    """
+    """Lists and fetches Conference Summaries of one account; threads may share it."""
 
     def __init__(
-        self,
-        settings: TwilioInsightsConfiguration,
-        progress: Progress | None = None,
-        transport: httpx.BaseTransport | None = None,
+        self, settings: TwilioInsightsConfiguration, progress: Progress | None = None
     ) -> None:
         self.settings = settings
         self.progress = progress or Progress()
@@ -99,15 +94,20 @@ class InsightsClient:
         self._lock = threading.Lock()
         self._server_clock: tuple[datetime, float] | None = None
         self._base = httpx.URL(settings.base_url)
-        self._http = httpx.Client(
-            auth=httpx.BasicAuth(*settings.basic_auth),
-            headers={"Accept": "application/json", "User-Agent": "conference-insights"},
-            timeout=httpx.Timeout(min(30.0, self._deadline), connect=10.0),
-            limits=httpx.Limits(max_connections=settings.max_concurrency),
-            follow_redirects=False,
-            trust_env=not settings.is_loopback,
-            transport=transport,
-        )
+        try:
+            self._http = httpx.Client(
+                auth=httpx.BasicAuth(*settings.basic_auth),
+                headers={"Accept": "application/json", "User-Agent": "conference-insights"},
+                timeout=httpx.Timeout(min(30.0, self._deadline), connect=10.0),
+                limits=httpx.Limits(max_connections=settings.max_concurrency),
+                follow_redirects=False,
+                verify=httpx.create_ssl_context(),  # SSL_CERT_FILE is honoured there
+                trust_env=not settings.is_loopback,  # a proxy of the environment
+            )
+        except (ValueError, OSError, ImportError, httpx.InvalidURL) as error:
+            raise ConfigurationValueError(
+                f"A proxy or SSL_CERT_FILE in the environment cannot be used: {error}"
+            ) from None
 
     def __enter__(self) -> InsightsClient:
         return self
@@ -177,40 +177,46 @@ class InsightsClient:
 
     def _get(self, url: str) -> tuple[Any, datetime, int]:
         """Decoded body, server time and status (200, 404 and the like) of a request, retried."""
-        target, base = self._base.join(url), self._base
+        try:
+            target, base = self._base.join(url), self._base
+        except httpx.InvalidURL as error:
+            raise BadAnswerError(f"The API sent a next_page_url that is none: {error}") from None
         if (target.scheme, target.netloc, target.userinfo) != (base.scheme, base.netloc, b""):
             raise ForeignOriginError(
                 f"The API pointed to {target.scheme}://{target.host}, not to "
                 f"{self.settings.base_url}; nothing was sent there. If the account is in another "
                 "region, set base_url to it"
             )
-        retrying = Retrying(
-            retry=retry_if_exception_type(UnavailableError),
-            wait=_wait,
-            stop=self._gives_up,
-            before_sleep=self._spend,
-            sleep=sleep_using_event(self.progress.stop),
-            reraise=True,
-        )
-        return retrying(self._request, target)
+        for attempt in itertools.count(1):
+            try:
+                return self._request(target)
+            except UnavailableError as error:
+                wait = self._wait(error, attempt)
+                if wait is None:
+                    raise
+                self.progress.count_retry(error.kind)
+                self.progress.stop.wait(wait)
+        raise AssertionError
 
-    def _gives_up(self, state: RetryCallState) -> bool:
-        attempts = MALFORMED_ATTEMPTS if _fault(state).kind == "malformed" else ATTEMPTS
-        spent = state.attempt_number >= attempts or state.upcoming_sleep > self._budget
-        return spent or self.progress.stop.is_set()
-
-    def _spend(self, state: RetryCallState) -> None:
+    def _wait(self, fault: UnavailableError, attempt: int) -> float | None:
+        """Seconds to wait before the next attempt; None: there is to be none."""
+        wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** (attempt - 1)))
+        if fault.retry_after is not None:  # with jitter, so that threads do not all return at once
+            wait = min(fault.retry_after, MAX_RETRY_AFTER) + min(1.0, wait)
+        last = MALFORMED_ATTEMPTS if fault.kind == "malformed" else ATTEMPTS
         with self._lock:
-            self._budget -= state.upcoming_sleep
-        self.progress.count_retry(_fault(state).kind)
+            if attempt == last or wait > self._budget or self.progress.stop.is_set():
+                return None
+            self._budget -= wait
+        return wait
 
     def _request(self, url: httpx.URL) -> tuple[Any, datetime, int]:
         self.progress.count_request()
         status, headers, content = self._send(url)
-        fetched_at = datetime.now(UTC).replace(microsecond=0)
-        if date := _http_date(headers.get("date")):
+        fetched_at, body = datetime.now(UTC).replace(microsecond=0), _decode(headers, content)
+        # The clock is taken from what the API itself says, not from some gateway's error page.
+        if body is not None and (date := _http_date(headers.get("date"))):
             fetched_at, self._server_clock = date, (date, time.monotonic())
-        body = _decode(headers, content)
         said = f"{status}{_twilio_error(body)}"
         if status in (401, 403):
             raise RefusedError(
@@ -223,7 +229,7 @@ class InsightsClient:
             kind = headers.get("content-type", "an unknown type")
             message = f"{url.host} answered with {kind} that is not JSON; is it the Insights API?"
             raise UnavailableError(message, "malformed")
-        if status in (429, 500, 502, 503, 504):
+        if status in (408, 429) or status >= 500:
             wait = _retry_after(headers.get("retry-after", ""), fetched_at)
             raise UnavailableError(f"Twilio answered {said}; run again later", str(status), wait)
         if 300 <= status < 400:
@@ -250,18 +256,29 @@ class InsightsClient:
 
 
 def _decode(headers: httpx.Headers, content: bytes) -> Any:
-    """The JSON of an answer, None if it is none. Lone surrogates, legal there, become U+FFFD."""
+    """The JSON of an answer, None if it is none, with no number rounded.
+
+    Lone surrogates, legal there, become U+FFFD; a number too large for Python stays text.
+    """
     if "json" not in headers.get("content-type", ""):
         return None
+    text = content.decode(errors="replace")
+    if r"\ud" in text or r"\uD" in text:
+        text = _SURROGATES.sub(lambda m: r"\ufffd" if m[1] else m[0], text)
     try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        mended = _SURROGATES.sub(lambda m: r"\ufffd" if m[1] else m[0], content.decode())
-        return json.loads(mended, parse_constant=str)
+        return json.loads(
+            text, parse_int=_integer, parse_float=_float, parse_constant=str, strict=False
+        )
     except (ValueError, RecursionError):
         return None
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < 4000 else digits
+
+
+def _float(digits: str) -> float | str:
+    return number if isfinite(number := float(digits)) else digits
 
 
 def _twilio_error(body: Any) -> str:
@@ -276,7 +293,7 @@ def _twilio_error(body: Any) -> str:
 def _http_date(value: str | None) -> datetime | None:
     try:
         return as_utc(parsedate_to_datetime(value or ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -285,15 +302,3 @@ def _retry_after(value: str, now: datetime) -> float | None:
     if value.isascii() and value.isdigit():
         return float(value)
     return max(0.0, (date - now).total_seconds()) if (date := _http_date(value)) else None
-
-
-def _fault(state: RetryCallState) -> UnavailableError:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, UnavailableError)
-    return error
-
-
-def _wait(state: RetryCallState) -> float:
-    """What the server asked for, with jitter, so that threads do not all return at once."""
-    backoff, asked = float(_backoff(state)), _fault(state).retry_after
-    return backoff if asked is None else min(asked, MAX_RETRY_AFTER) + min(1.0, backoff)

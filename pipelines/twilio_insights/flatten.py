@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.times import naive_utc
+from pipelines.twilio_insights.client import BadAnswerError
 from pipelines.twilio_insights.tables import (
     ARROW_TYPES,
     CONFERENCE_DETECTED_ISSUES,
@@ -66,7 +67,11 @@ def to_json(value: Any) -> str:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except TypeError:  # an integer beyond 64 bits
+        pass
+    try:
         return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    except RecursionError:
+        raise BadAnswerError("The API sent JSON that is nested hundreds of levels deep") from None
 
 
 def flatten(received: Sequence[Received], load_id: str) -> Tables:

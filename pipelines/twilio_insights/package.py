@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.client import Page
+from pipelines.twilio_insights.drift import name_drift
 from pipelines.twilio_insights.flatten import Received, Tables, digest, flatten, to_json
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.stored import FINAL, Copy, Pending, StoredSummaries, rank
@@ -25,18 +26,28 @@ _SID = re.compile("CF[0-9a-fA-F]{32}")
 class LoadPackage:
     """Collects the rows of one dlt load package and hands them out as Arrow tables."""
 
-    def __init__(self, load_id: str, stored: StoredSummaries, progress: Progress) -> None:
+    def __init__(
+        self,
+        load_id: str,
+        stored: StoredSummaries,
+        progress: Progress,
+        account_sid: str,
+        named: dict[str, str],
+    ) -> None:
         self.written: set[str] = set()
-        self.made_progress = False
+        self._account_sid = account_sid
+        self._named = named
         self._load_id = load_id
         self._progress = progress
+        self._stored = stored
         self._previous: set[str] = set()
         self._rejected = stored.rejected_digests()
+        self._gone = stored.gone()
         self._batch: list[Tables] = []
         self._batch_rows = 0
 
-    def take(self, pages: Iterable[Page], stored: Mapping[str, Copy]) -> None:
-        """Take over what is to be written of a window, given the stored copies it may touch.
+    def take(self, pages: Iterable[Page], start: datetime, end: datetime) -> None:
+        """Take over what is to be written of the summaries created from start to end.
 
         Pages shift and windows overlap, so a SID may come more than once: the most final copy of
         a window counts, and none that the window before or this package had already.
@@ -53,6 +64,10 @@ class LoadPackage:
                     candidates[row["conference_sid"]] = one
         fresh = candidates.keys() - self._previous - self.written
         self._progress.rows_listed += len(fresh)
+        stored = self._stored.copies(fresh, start, end)
+        for sid in fresh & self._gone:
+            self.note_refetch(sid, 0, 200, candidates[sid].fetched_at, None, None)
+            self._gone.remove(sid)
         self._write(
             one
             for sid, one in candidates.items()
@@ -69,7 +84,7 @@ class LoadPackage:
         elif not answer.rows:
             hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
             self.note_refetch(sid, asked.attempts + 1, answer.status, now, now + hours, "gone")
-        elif asked.attempts:
+        elif sid in self._gone:
             self.note_refetch(sid, 0, 200, now, None, None)
         for row in answer.rows:
             one = Received(row, digest(row), now)
@@ -96,6 +111,7 @@ class LoadPackage:
             if parts := [part[table.name] for part in self._batch if table.name in part]:
                 batch[table.name] = pa.concat_tables(parts)
         self._batch, self._batch_rows = [], 0
+        self._progress.drift |= name_drift(batch, self._account_sid, self._named)
         return batch
 
     def _differs(self, sid: str, one: Received, stored: Copy | None) -> bool:

@@ -5,25 +5,37 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration, parse_moment
-from pipelines.twilio_insights.client import BadAnswerError, InsightsClient, InsightsError, Page
+from pipelines.twilio_insights.client import (
+    BadAnswerError,
+    InsightsClient,
+    InsightsError,
+    Page,
+    UnavailableError,
+)
 from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
-from pipelines.twilio_insights.settings import RETENTION, TwilioInsightsConfiguration
+from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.twilio_insights.windows import FIRST_SPAN, OVERLAP, Window, list_windows, span_for
 
 WATERMARKS = "watermarks"
 """Key in the source's state: by account, the end of what was listed completely."""
+DRIFT = "drift"
+"""Key in the source's state: what was named as drift already."""
 CONTINUES = "continues"
 """Key in the load package's state: the package completed before it in the destination."""
+MAX_SKEW = timedelta(hours=1)
+"""A watermark further ahead of the API's clock than this was set by a wrong one."""
+IN_A_ROW = 3
+"""So many summaries that cannot be fetched, one after the other, mean that the API is down."""
 
 
 def read_pages(
@@ -39,25 +51,30 @@ def read_pages(
         progress, account = client.progress, client.settings.account_sid or ""
         stored, this = StoredSummaries(sql), dlt.current.load_package_state()
         cast(dict[str, Any], this["state"])[CONTINUES] = stored.last_load_id()
-        package = LoadPackage(this["load_id"], stored, progress)
-        watermarks: dict[str, str] = dlt.current.source_state().setdefault(WATERMARKS, {})
+        state = dlt.current.source_state()
+        named: dict[str, str] = state.setdefault(DRIFT, {})
+        package = LoadPackage(this["load_id"], stored, progress, account, named)
+        watermarks: dict[str, str] = state.setdefault(WATERMARKS, {})
         listing = only is None or isinstance(only, Window)
         if listing and progress.window_to is None:
-            now, watermark = client.now(), watermarks.get(account)
-            stretch = only if isinstance(only, Window) else None
-            stretch = stretch or Window(_start(client.settings, watermark, now), now)
+            stretch = only if isinstance(only, Window) else _stretch(client, watermarks)
             progress.window_from = progress.window_to = stretch.start
             progress.horizon = stretch.end
         try:
             if listing:
                 yield from _list(client, stored, package, package_rows)
-            if not listing or progress.window_to == progress.horizon:
+        except InsightsError as error:
+            progress.fault = error
+        listed = not listing or progress.window_to == progress.horizon
+        try:
+            if listed or isinstance(progress.fault, BadAnswerError):
                 others = watermarks.keys() - {account}
                 yield from _refetch(client, package, _due(client, stored, package, only, others))
-                progress.complete = not progress.stop.is_set()
-        except InsightsError:
-            if package_rows is None or not package.made_progress:
-                raise  # else it is raised again by the next package, which has nothing to load
+        except InsightsError as error:
+            progress.fault = progress.fault or error
+        if progress.fault is not None and package_rows is None:
+            raise progress.fault
+        progress.complete = listed and not progress.stop.is_set()
         if batch := package.flush():
             yield batch
         if only is None and progress.window_to is not None:
@@ -65,20 +82,23 @@ def read_pages(
             watermarks[account] = max(watermarks.get(account, ""), reached)
 
 
-def _start(settings: TwilioInsightsConfiguration, watermark: str | None, now: datetime) -> datetime:
-    """Where a run begins: behind the watermark by the lookback, else at the first cursor."""
+def _stretch(client: InsightsClient, watermarks: dict[str, str]) -> Window:
+    """From behind the watermark by the lookback, or from the first cursor, until now."""
+    settings, now, account = client.settings, client.now(), client.settings.account_sid or ""
     oldest = now - RETENTION
-    if watermark is not None:
-        listed = min(as_utc(datetime.fromisoformat(watermark)), now)
-        return max(listed - parse_duration(settings.lookback), oldest)
+    if watermarks.get(account, "") > iso_seconds(now + MAX_SKEW):
+        del watermarks[account]  # a wrong clock set it; what it hides must be listed
+    if account in watermarks:
+        listed = min(as_utc(datetime.fromisoformat(watermarks[account])), now)
+        return Window(max(listed - parse_duration(settings.lookback), oldest), now)
     if settings.created_after is None:
-        return oldest
+        return Window(oldest, now)
     first = parse_moment(settings.created_after, now)
     if first > now:
         raise ConfigurationValueError(
             f"sources.twilio_insights.created_after: {settings.created_after} is in the future"
         )
-    return max(first, oldest)
+    return Window(max(first, oldest), now)
 
 
 def _list(
@@ -92,10 +112,9 @@ def _list(
     known = stored.count_between(start, end)
     span = span_for(known, end - start, client.settings.page_size) if known else FIRST_SPAN
     for window, pages in list_windows(client, start, end, span):
-        package.take(pages, stored.between(window.start - OVERLAP, window.end))
+        package.take(pages, window.start - OVERLAP, window.end)
         progress.pages += len(pages)
         progress.window_to = window.end
-        package.made_progress = True
         progress.on_change(progress)
         if batch := package.flush(at_least=BATCH_ROWS):
             yield batch
@@ -125,23 +144,30 @@ def _due(
 
 
 def _refetch(client: InsightsClient, package: LoadPackage, due: list[Pending]) -> Iterator[Tables]:
-    """Ask for each; an answer that cannot be used is raised when the others have been taken."""
-    progress, fault = client.progress, None
+    """Ask for each. One that cannot be had is named and left for the next run.
 
-    def fetch(asked: Pending) -> Page | BadAnswerError:
+    Raises:
+        InsightsError: Twilio refuses, or the API is down: no good answer `IN_A_ROW` times.
+    """
+    progress, in_a_row = client.progress, 0
+
+    def fetch(asked: Pending) -> Page | InsightsError:
         try:
             return client.fetch(asked.conference_sid)
-        except BadAnswerError as error:
+        except (BadAnswerError, UnavailableError) as error:
             return error
 
     pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="refetch")
     try:
         for asked, answer in zip(due, pool.map(fetch, due), strict=True):
-            if isinstance(answer, BadAnswerError):
-                fault = fault or answer
+            if isinstance(answer, InsightsError):
+                progress.unreadable.append(asked.conference_sid)
+                in_a_row += 1
+                if asked.copy is None or in_a_row == IN_A_ROW:
+                    raise answer
                 continue
+            in_a_row = 0
             package.take_fetched(asked, answer)
-            package.made_progress = True
             progress.on_change(progress)
             if batch := package.flush(at_least=BATCH_ROWS):
                 yield batch
@@ -149,5 +175,3 @@ def _refetch(client: InsightsClient, package: LoadPackage, due: list[Pending]) -
                 return
     finally:
         pool.shutdown(cancel_futures=True)
-    if fault is not None:
-        raise fault

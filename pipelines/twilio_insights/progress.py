@@ -10,7 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import uuid4
+
+if TYPE_CHECKING:
+    from pipelines.twilio_insights.client import InsightsError
 
 
 @dataclass
@@ -34,6 +38,10 @@ class Progress:
     pending_after: int = 0
     not_found: list[str] = field(default_factory=list)
     """Asked for by SID, but neither Twilio nor the warehouse knows them."""
+    unreadable: list[str] = field(default_factory=list)
+    """Asked for by SID, but there was no usable answer."""
+    drift: dict[str, str] = field(default_factory=dict)
+    """What the documentation does not know, seen for the first time, and the first SID."""
     final_changed: list[str] = field(default_factory=list)
     """Summaries that were final in the warehouse and still changed."""
 
@@ -42,10 +50,18 @@ class Progress:
     window_to: datetime | None = None
     """Everything created before was listed completely; the next package starts here."""
     horizon: datetime | None = None
+    gap_from: datetime | None = None
+    gap_to: datetime | None = None
+    """What was created between them was never listed, and Twilio no longer has it."""
+    left_package: str | None = None
+    """`finished`, or why it was set aside: what a stopped run had not loaded yet."""
     complete: bool = False
     """The horizon is reached and what was pending has been asked for again."""
     still_pending: set[str] = field(default_factory=set)
     """Not final, and seen so by this run: there is no need to ask for them again."""
+
+    fault: InsightsError | None = None
+    """Why it is not complete; what was finished before is loaded all the same."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     """Set to end the run at the next window edge."""

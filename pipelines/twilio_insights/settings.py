@@ -71,11 +71,15 @@ class TwilioInsightsConfiguration(BaseConfiguration):
         return None
 
     def _wrong(self) -> str | None:
-        url, section = urlsplit(self.base_url), "sources.twilio_insights"
+        section = "sources.twilio_insights"
+        try:
+            url = urlsplit(self.base_url)
+            plain = url.scheme == "http" and self.is_loopback
+            beyond = url.port == 0 or "@" in url.netloc or url.path.strip("/") or url.query
+        except ValueError as error:
+            return f"{section}.base_url: {error}"
         if not re.fullmatch("AC[0-9a-fA-F]{32}", self.account_sid or ""):
             return f"{section}.account_sid: {self.account_sid!r} is not AC and 32 hex digits"
-        plain = url.scheme == "http" and self.is_loopback
-        beyond = "@" in url.netloc or url.path.strip("/") or url.query
         if not url.hostname or beyond or not (url.scheme == "https" or plain):
             return f"{section}.base_url: write https://host; plain http is for loopback only"
         if not 1 <= self.page_size <= 1000:

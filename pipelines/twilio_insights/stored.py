@@ -48,25 +48,24 @@ class StoredSummaries:
             "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads})"
         )
         self._unfinished = {load_id for (load_id,) in self._select(unfinished)}
-        # Those without a creation time are in no window.
-        self._undated = self._copies("create_time IS NULL")
 
     def last_load_id(self) -> str | None:
         """The package completed last."""
         rows = self._select("SELECT max(load_id) FROM {_dlt_loads}")
         return rows[0][0] if rows else None
 
-    def between(self, start: datetime, end: datetime) -> dict[str, Copy]:
-        """Copies by SID, created from start to end (both included) or at an unknown time."""
-        created = "create_time >= %s AND create_time <= %s"
-        return self._undated | self._copies(created, naive_utc(start), naive_utc(end))
-
-    def count_between(self, start: datetime, end: datetime) -> int:
-        return self._count("create_time >= %s AND create_time <= %s", start, end)
+    def copies(self, sids: Collection[str], start: datetime, end: datetime) -> dict[str, Copy]:
+        """By SID; most were created from start to end, and are found at once."""
+        between = "create_time >= %s AND create_time <= %s"
+        found = self._copies(between, naive_utc(start), naive_utc(end))
+        return found | self.by_sid([sid for sid in sids if sid not in found])
 
     def by_sid(self, sids: Collection[str]) -> dict[str, Copy]:
         marks = ", ".join(["%s"] * len(sids))
         return self._copies(f"conference_sid IN ({marks})", *sids) if sids else {}
+
+    def count_between(self, start: datetime, end: datetime) -> int:
+        return self._count("create_time >= %s AND create_time <= %s", start, end)
 
     def pending(self, now: datetime, other_accounts: Collection[str]) -> list[Pending]:
         """Not final, younger than the API's retention, and not waiting after a 404.
@@ -103,6 +102,10 @@ class StoredSummaries:
             naive_utc(now - RETENTION),
         )
 
+    def gone(self) -> set[str]:
+        """What answered 404 when it was asked for last."""
+        return {sid for (sid,) in self._select(_GONE)}
+
     def rejected_digests(self) -> set[int]:
         return {digest for (digest,) in self._select("SELECT row_digest FROM {_rejected_rows}")}
 
@@ -133,5 +136,6 @@ class StoredSummaries:
         return [tuple(row) for row in rows or ()]
 
 
+_GONE = "SELECT conference_sid FROM {_refetches} WHERE outcome IS NOT NULL"
 _PENDING = "(s.processing_state IS NULL OR s.processing_state NOT IN ('complete', 'timeout'))"
 _AGE = "coalesce(s.create_time, s.fetched_at)"

@@ -24,13 +24,14 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `personal` marks personal data."""
+    """One column; `personal` marks personal data, `values` are the documented ones."""
 
     name: str
     description: str
     type: ColumnType = "text"
     nullable: bool = True
     personal: bool = False
+    values: tuple[str, ...] = ()
 
     @property
     def hints(self) -> dict[str, Any]:
@@ -59,7 +60,8 @@ class Table:
 
 
 def _table(name: str, grain: str, key: list[str], columns: dict[str, Any]) -> Table:
-    return Table(name, grain, tuple(key), tuple(Column(n, **c) for n, c in columns.items()))
+    defined = (Column(n, **c | {"values": (*c.get("values", ()),)}) for n, c in columns.items())
+    return Table(name, grain, tuple(key), tuple(defined))
 
 
 _DEFINITIONS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))

@@ -6,10 +6,12 @@ import fcntl
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +25,8 @@ STORAGE_VERSION = "v1.2.0"
 DATASET = "conference_insights"
 ANALYTICS = "analytics"
 DEFAULT_NAME = "warehouse.duckdb"
+PATIENCE = 5.0
+"""Seconds that a run waits for another program to let go of the file."""
 _SCHEMAS = {DATASET, f"{DATASET}_staging", ANALYTICS, "main", "temp", "system"}
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
@@ -33,6 +37,20 @@ class WarehouseError(Exception):
 
 class BusyError(Exception):
     """Another process holds the warehouse; trying again later helps."""
+
+
+_DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
+
+
+def as_disk_fault(error: BaseException) -> WarehouseError | None:
+    """What DuckDB, dlt or Python raised, if it is a disk that is full, broken or write-protected.
+
+    dlt wraps errors and keeps no more than their text, so the text is what tells.
+    """
+    said = (line for line in str(error).splitlines() if _DISK_FAULTS.search(line))
+    if isinstance(error, WarehouseError) or (line := next(said, None)) is None:
+        return None
+    return WarehouseError(f"The disk cannot be used: {line}")
 
 
 @dataclass(frozen=True)
@@ -125,14 +143,21 @@ def _lock(lock: IO[str], path: Path) -> None:
 
 
 def _connect(path: Path, create: bool) -> duckdb.DuckDBPyConnection:
-    try:
-        if create:
-            return duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION})
-        return duckdb.connect(path)
-    except duckdb.Error as error:
-        if held := _HOLDER.search(str(error)):
-            raise BusyError(
-                f"{path} is held by {Path(held['program']).name} (process {held['pid']}); close "
-                "it there and run again"
-            ) from None
-        raise WarehouseError(f"DuckDB {duckdb.__version__} cannot open {path}: {error}") from None
+    """Open the file; wait a little for a program that holds it, as BI tools do for a query."""
+    config: Any = {"storage_compatibility_version": STORAGE_VERSION} if create else {}
+    patience = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return duckdb.connect(path, config=config)
+        except duckdb.Error as error:
+            held = _HOLDER.search(str(error))
+            if held is None:
+                raise WarehouseError(
+                    f"DuckDB {duckdb.__version__} cannot open {path}: {error}"
+                ) from None
+            if time.monotonic() > patience:
+                raise BusyError(
+                    f"{path} is held by {Path(held['program']).name} (process {held['pid']}); "
+                    "close it there and run again"
+                ) from None
+        time.sleep(0.1)

@@ -1,17 +1,28 @@
-"""The audit table `_runs`: one row a run, written when it starts and completed when it ends."""
+"""What is kept of a run: its row in `_runs`, and the status file beside the warehouse."""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import platform
-from collections.abc import Mapping
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from dlt.destinations.sql_client import SqlClientBase
+import duckdb
 
-TABLE = "_runs"
+from pipelines.warehouse.file import DATASET, Warehouse
+
+log = logging.getLogger("conference_insights")
+
+TABLE = f"{DATASET}._runs"
 COLUMNS = {
     "run_id": "VARCHAR NOT NULL",
     "command": "VARCHAR NOT NULL",
@@ -34,38 +45,139 @@ COLUMNS = {
     "pending_before": "BIGINT",
     "pending_after": "BIGINT",
     "final_changed": "VARCHAR",
+    "unreadable": "VARCHAR",
+    "drift": "VARCHAR",
+    "gap_from": "TIMESTAMP",
+    "gap_to": "TIMESTAMP",
+    "left_package": "VARCHAR",
     "versions": "VARCHAR",
 }
 
 
-def open_row(client: SqlClientBase[Any], run_id: str, command: str) -> None:
-    """Insert a run as `running`; a row that a killed run left so is closed as `killed`."""
-    if not client.has_dataset():
-        client.create_dataset()
-    table = client.make_qualified_table_name(TABLE)
+class RunRecord:
+    """Follows a run from before the warehouse is open until after it is closed.
+
+    `<warehouse>.status.json` is replaced whole at every phase, so that monitors need not open the
+    warehouse: `run` has the columns of `_runs` and phase, pid, host, error; `last_good` has the
+    last complete scheduled run. A run that never held the warehouse leaves
+    `<warehouse>.refused.json` instead, since the file belongs to the run that does.
+
+    Args:
+        path: the warehouse file.
+        counted: has attributes that are named like columns of `_runs`.
+    """
+
+    def __init__(self, path: Path, counted: Any) -> None:
+        self._path = path
+        self._counted = counted
+        self._started, self._clock = _now(), time.monotonic()
+        self._outcome, self._phase = "refused", "start"
+        self._last_good: dict[str, Any] | None = None
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> RunRecord:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if self._outcome == "refused":
+            self._error = error
+        self._write("refused" if self._outcome == "refused" else "status")
+
+    def phase(self, name: str) -> None:
+        """Tell that the run begins its next step."""
+        self._phase = name
+        self._write("status")
+
+    @contextmanager
+    def kept_in(self, warehouse: Warehouse) -> Iterator[None]:
+        """Keep the run's row: `running` until it ends; a killed run's row is closed as `killed`."""
+        connection, self._outcome = warehouse.connection, "running"
+        _prepare(connection)
+        connection.execute(f"UPDATE {TABLE} SET outcome = 'killed' WHERE outcome = 'running'")
+        self._last_good = _last_good(connection)
+        self._save(connection, f"INSERT INTO {TABLE} BY NAME (SELECT {{}})")
+        try:
+            yield
+            self._outcome = "stopped" if self._counted.stop.is_set() else "ok"
+        except BaseException as error:
+            self._outcome = "stopped" if self._counted.stop.is_set() else "failed"
+            self._error = error
+            raise
+        finally:
+            try:
+                self._save(connection, f"UPDATE {TABLE} SET {{}} WHERE run_id = $run_id")
+            except duckdb.Error as error:  # not to hide what the run itself raises
+                log.warning("The row of this run in _runs is not complete: %s", error)
+            if self._outcome == "ok":
+                self._last_good = _last_good(connection)
+
+    def _row(self) -> dict[str, Any]:
+        ended = None if self._outcome == "running" else _now()
+        seconds = self._counted.seconds = round(time.monotonic() - self._clock, 3)
+        row = {name: getattr(self._counted, name, None) for name in COLUMNS} | {
+            "outcome": self._outcome,
+            "error_class": type(self._error).__name__ if self._error else None,
+            "started_at": self._started,
+            "ended_at": ended,
+            "seconds": ended and seconds,
+            "versions": _versions(),
+        }
+        return {name: _stored(value) for name, value in row.items()}
+
+    def _save(self, connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+        row = self._row()
+        if sql.startswith("INSERT"):
+            listed = ", ".join(f"${name} AS {name}" for name in row)
+        else:
+            listed = ", ".join(f"{name} = ${name}" for name in row)
+        connection.execute(sql.format(listed), row)
+
+    def _write(self, kind: str) -> None:
+        about = {"phase": self._phase, "pid": os.getpid(), "host": socket.gethostname()}
+        said = {"error": str(self._error) if self._error else None}
+        content = {"run": self._row() | about | said, "last_good": self._last_good}
+        file = self._path.with_name(f"{self._path.name}.{kind}.json")
+        new = file.with_name(f"{file.name}.{os.getpid()}")
+        try:
+            new.write_text(json.dumps(content, default=datetime.isoformat, indent=1))
+            new.replace(file)
+        except OSError as error:
+            log.warning("Cannot write %s: %s", file, error.strerror)
+            new.unlink(missing_ok=True)
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table, or add the columns that an earlier version did not have."""
     definition = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-    client.execute_sql(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
-    client.execute_sql(f"UPDATE {table} SET outcome = 'killed' WHERE outcome = 'running'")
-    client.execute_sql(
-        f"INSERT INTO {table} (run_id, command, outcome, started_at, versions) "
-        "VALUES (%s, %s, 'running', %s, %s)",
-        *(run_id, command, _stored(datetime.now(UTC)), _versions()),
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} ({definition})")
+    present = {name for name, *_ in connection.table(TABLE).description}
+    for name in COLUMNS.keys() - present:
+        connection.execute(f"ALTER TABLE {TABLE} ADD COLUMN {name} {COLUMNS[name]}")
+
+
+def _last_good(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    answer = connection.execute(
+        f"SELECT * FROM {TABLE} WHERE outcome = 'ok' AND command <> 'backfill' "
+        "ORDER BY started_at DESC LIMIT 1"
     )
+    row = answer.fetchone()
+    return dict(zip([name for name, *_ in answer.description], row, strict=True)) if row else None
 
 
-def close_row(client: SqlClientBase[Any], row: Mapping[str, Any]) -> None:
-    """Complete the row of the run `run_id`."""
-    table, row = client.make_qualified_table_name(TABLE), {**row, "ended_at": datetime.now(UTC)}
-    changes = ", ".join(f"{name} = %s" for name in row)
-    sql = f"UPDATE {table} SET {changes} WHERE run_id = %s"
-    client.execute_sql(sql, *map(_stored, row.values()), row["run_id"])
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _stored(value: Any) -> Any:
-    """Times in UTC without zone, collections as JSON text."""
+    """Times in UTC without zone, collections as JSON text or, when empty, NULL."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None)
-    return json.dumps(value) if isinstance(value, dict | list) else value
+    if isinstance(value, dict | list):
+        return json.dumps(value) if value else None
+    return value
 
 
 def _versions() -> str:
