@@ -381,7 +381,7 @@ def test_the_clock_is_not_taken_from_an_error_page(account: Account) -> None:
 
 def test_a_date_beyond_all_calendars_is_ignored(account: Account) -> None:
     def undated(handler: InsightsHandler) -> bool:
-        handler.date_time_string = lambda timestamp=None: "Fri, 31 Dec 9999 23:59:59 -2300"  # type: ignore[method-assign]
+        handler.date_time_string = lambda _timestamp=None: "Fri, 31 Dec 9999 23:59:59 -2300"  # type: ignore[method-assign]
         return False
 
     with serving(account, undated) as server:

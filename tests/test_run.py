@@ -147,6 +147,19 @@ def test_a_less_final_copy_never_replaces_a_final_one(loaded: Loaded) -> None:
     loaded.assert_exact()
 
 
+def test_a_replica_that_still_shows_what_was_corrected_changes_nothing(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    first = loaded.account.rows()[0]
+    loaded.account.put(corrected := summary(1, HOUR, tags=["low_mos"]))
+    assert loaded.run().final_changed == [sid(1)]
+    loaded.account.put(first)
+    done = loaded.run()
+    assert (done.rows_updated, done.rows_unchanged) == (0, 1)
+    loaded.account.put(corrected)
+    loaded.assert_exact()
+
+
 def test_a_404_keeps_the_row_and_is_asked_more_and_more_rarely(loaded: Loaded) -> None:
     loaded.account.put(summary(1, 6 * DAY, "in_progress"))
     loaded.run()
@@ -326,7 +339,7 @@ def test_the_retention_is_watched_while_the_api_is_down(
 
 
 def test_what_the_documentation_does_not_know_is_named_once(loaded: Loaded) -> None:
-    odd = {"tags": ["low_mos", "very_new"], "brand_new": 1, "status": "on_hold"}
+    odd: dict[str, Any] = {"tags": ["low_mos", "very_new"], "brand_new": 1, "status": "on_hold"}
     loaded.account.put(summary(1, HOUR, detected_issues={"echo": 2}))
     loaded.account.put(summary(2, HOUR, **odd))
     loaded.account.put(summary(3, 2 * HOUR, **odd, account_sid="AC" + "e" * 32))

@@ -69,9 +69,9 @@ class LoadPackage:
             self.note_refetch(sid, 0, 200, candidates[sid].fetched_at, None, None)
             self._gone.remove(sid)
         self._write(
-            one
+            self._compare(sid, one, stored.get(sid))
             for sid, one in candidates.items()
-            if sid in fresh and self._differs(sid, one, stored.get(sid))
+            if sid in fresh
         )
         self._previous = set(candidates)
 
@@ -88,7 +88,7 @@ class LoadPackage:
             self.note_refetch(sid, 0, 200, now, None, None)
         for row in answer.rows:
             one = Received(row, digest(row), now)
-            self._write([one] if self._differs(sid, one, asked.copy) else [])
+            self._write([self._compare(sid, one, asked.copy)])
 
     def note_refetch(
         self,
@@ -114,24 +114,25 @@ class LoadPackage:
         self._progress.drift |= name_drift(batch, self._account_sid, self._named)
         return batch
 
-    def _differs(self, sid: str, one: Received, stored: Copy | None) -> bool:
-        """Count the copy, and tell whether to write it."""
+    def _compare(self, sid: str, one: Received, stored: Copy | None) -> Received | None:
+        """Count the copy; give it back if it is to be written."""
         progress, finality = self._progress, _rank(one)
         if finality < FINAL and (stored is None or stored.rank < FINAL):
             progress.still_pending.add(sid)
         if stored is None:
             progress.rows_new += 1
-            return True
-        if one.digest == stored.digest or finality < stored.rank:
+            return one
+        if one.digest in (stored.digest, stored.replaced) or finality < stored.rank:
             progress.rows_unchanged += 1
-            return False
+            return None
         progress.rows_updated += 1
-        if stored.rank >= FINAL and stored.digest is not None:
-            progress.final_changed.append(sid)
-        return True
+        if stored.rank < FINAL or stored.digest is None:
+            return one._replace(replaced=stored.replaced)
+        progress.final_changed.append(sid)
+        return one._replace(replaced=stored.digest)
 
-    def _write(self, received: Iterable[Received]) -> None:
-        if chosen := list(received):
+    def _write(self, compared: Iterable[Received | None]) -> None:
+        if chosen := [one for one in compared if one is not None]:
             self.written.update(one.row["conference_sid"] for one in chosen)
             self._batch.append(flatten(chosen, self._load_id))
             self._batch_rows += len(chosen)

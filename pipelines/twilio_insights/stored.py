@@ -22,10 +22,14 @@ def rank(processing_state: Any) -> int:
 
 
 class Copy(NamedTuple):
-    """What is known of a stored summary; `digest` is None if its package never completed."""
+    """What is known of a stored summary; `digest` is None if its package never completed.
+
+    `replaced` is the digest of the final copy that it replaced, which a replica may still show.
+    """
 
     digest: int | None
     rank: int
+    replaced: int | None
 
 
 class Pending(NamedTuple):
@@ -73,8 +77,8 @@ class StoredSummaries:
         Rows of `other_accounts`, which are loaded with credentials of their own, are left out.
         """
         rows = self._select(
-            "SELECT s.conference_sid, s.row_digest, s.processing_state, s._dlt_load_id, "
-            "s.account_sid, coalesce(r.attempts, 0) FROM {conference_summaries} AS s "
+            f"SELECT {_COPY}, s.account_sid, coalesce(r.attempts, 0) "
+            "FROM {conference_summaries} AS s "
             "LEFT JOIN {_refetches} AS r ON r.conference_sid = s.conference_sid "
             # What an unfinished package wrote may lack its child rows, however final it is.
             f"WHERE ({_PENDING} OR s._dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}})) "
@@ -84,8 +88,8 @@ class StoredSummaries:
             naive_utc(now),
         )
         return [
-            Pending(sid, self._copy(digest, state, load_id), attempts)
-            for sid, digest, state, load_id, account, attempts in rows
+            Pending(sid, self._copy(*copy), attempts)
+            for sid, *copy, account, attempts in rows
             if account not in other_accounts
         ]
 
@@ -111,14 +115,12 @@ class StoredSummaries:
 
     def _copies(self, condition: str, *arguments: Any) -> dict[str, Copy]:
         rows = self._select(
-            "SELECT conference_sid, row_digest, processing_state, _dlt_load_id "
-            f"FROM {{conference_summaries}} WHERE {condition}",
-            *arguments,
+            f"SELECT {_COPY} FROM {{conference_summaries}} AS s WHERE {condition}", *arguments
         )
-        return {sid: self._copy(digest, state, load_id) for sid, digest, state, load_id in rows}
+        return {sid: self._copy(*copy) for sid, *copy in rows}
 
-    def _copy(self, digest: int, state: str | None, load_id: str) -> Copy:
-        return Copy(None if load_id in self._unfinished else digest, rank(state))
+    def _copy(self, digest: int, replaced: int | None, state: str | None, load_id: str) -> Copy:
+        return Copy(None if load_id in self._unfinished else digest, rank(state), replaced)
 
     def _count(self, condition: str, *moments: datetime) -> int:
         sql = f"SELECT count(*) FROM {{conference_summaries}} AS s WHERE {condition}"
@@ -136,6 +138,7 @@ class StoredSummaries:
         return [tuple(row) for row in rows or ()]
 
 
+_COPY = "s.conference_sid, s.row_digest, s.replaced_digest, s.processing_state, s._dlt_load_id"
 _GONE = "SELECT conference_sid FROM {_refetches} WHERE outcome IS NOT NULL"
 _PENDING = "(s.processing_state IS NULL OR s.processing_state NOT IN ('complete', 'timeout'))"
 _AGE = "coalesce(s.create_time, s.fetched_at)"

@@ -1,0 +1,53 @@
+"""Simulate many seeds at once: python -m tests.simulation --seeds 100"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import click
+
+from tests.simulation.api import LASTING, PASSING
+from tests.simulation.months import EVENTS, KILLS, simulate
+
+EXPECTED = {
+    *PASSING,
+    *LASTING,
+    *EVENTS,
+    *(f"kill: {moment}" for moment in [*KILLS, "listing", "fetching", "any time"]),
+}
+
+
+@click.command()
+@click.option("--seeds", default=100, help="How many.")
+@click.option("--first", default=1, help="The first; a failing one is replayed by --seeds 1.")
+@click.option("--jobs", default=2, help="How many at once.")
+def main(seeds: int, first: int, jobs: int) -> None:
+    """Check the invariants over simulated months; fail if one breaks or a fault never struck."""
+    started, struck, failed = time.monotonic(), Counter[str](), []
+    numbers = range(first, first + seeds)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for seed, (what, broken, log) in zip(numbers, pool.map(simulate, numbers), strict=True):
+            struck += what
+            if broken or seeds == 1:
+                click.echo(f"seed {seed}: {broken or 'fine'}")
+                click.echo("".join(f"    {line}\n" for line in log))
+            if broken:
+                failed.append(seed)
+            elif seed % 20 == 0:
+                click.echo(f"until seed {seed}: {time.monotonic() - started:.0f} s", err=True)
+    for name in sorted(EXPECTED | struck.keys()):
+        click.echo(f"{struck[name]:8,}  {name}")
+    never = sorted(EXPECTED - struck.keys())
+    click.echo(
+        f"{seeds} seeds in {time.monotonic() - started:.0f} s; failed: {failed or 'none'}; "
+        f"never struck: {', '.join(never) or 'none'}"
+    )
+    sys.exit(bool(failed or (never and seeds >= 100)))
+
+
+if __name__ == "__main__":
+    main()

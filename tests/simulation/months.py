@@ -1,0 +1,365 @@
+"""Some months of one account's runs, from one seed, and what must hold after each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from tests.simulation import warehouse
+from tests.simulation.account import (
+    ACCOUNT_SID,
+    DAY,
+    HOUR,
+    MINUTE,
+    RETENTION,
+    Account,
+    Conference,
+    Contents,
+    Version,
+)
+from tests.simulation.api import LASTING, PASSING, TOKEN, Api, Plan
+from tests.simulation.start import start
+
+CONFERENCES, RUNS = 2_000, 8
+KILLS = {
+    "extract": 30,
+    "normalize": 42,
+    "load": 130,
+    "state": 55,
+    "schema": 3,
+    "staging": 5,
+    "merge": 8,
+    "completed": 1,
+    "status file": 12,
+    "views": 3,
+}
+"""Kinds of moments at which a run can be killed, and about how many of each it has."""
+EVENTS = ("SIGTERM", "two at once", "old copy put back", "working folder lost", "gap", "backfill")
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["tests.simulation.child"])
+
+
+class BrokenError(AssertionError):
+    """An invariant does not hold."""
+
+
+@dataclass
+class Worker:
+    """A process that runs the command."""
+
+    process: Any
+    wire: Connection[Any, Any]
+
+    def outcome(self) -> tuple[int, str | None]:
+        """Exit code of the run, and at what kind of moment it killed itself."""
+        said = None
+        try:
+            while self.wire.poll(60):
+                said = self.wire.recv()
+                if isinstance(said, int):
+                    return said, None
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            return self.process.exitcode, said
+        self.process.kill()
+        raise BrokenError("it hangs")
+
+
+@dataclass
+class Months:
+    """One seed: its account, its API, its warehouse."""
+
+    seed: int
+    folder: Path
+    struck: Counter[str] = field(default_factory=Counter)
+    log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)
+        start = int(datetime(2026, 8, 1, tzinfo=UTC).timestamp()) + self.dice.randrange(9 * DAY)
+        steps = [5 * MINUTE, HOUR, HOUR, 7 * HOUR, DAY, DAY, 2 * DAY, 5 * DAY]
+        self.steps = [self.dice.choice(steps) + self.dice.randrange(300) for _ in range(RUNS)]
+        if self.dice.random() < 0.15:
+            self.steps[self.dice.randrange(3, RUNS)] = 34 * DAY
+        self.account = Account(self.dice, start, sum(self.steps), CONFERENCES)
+        self.evil = socket.create_server(("127.0.0.1", 0))
+        self.api = Api(self.account, self.dice, self.evil.getsockname()[1])
+        self.path = self.folder / "warehouse.duckdb"
+        self.worker: Worker | None = None
+        self.stored = self.read()
+        self.opened = 0
+        self.uncertain: set[str] = set()
+        """Stale copies of these were shown: which one is stored is left open until seen again."""
+        self.listed_at: dict[int, int] = {}
+        """When the run began that set a watermark."""
+        self.killed_at: int | None = None
+        """When the run began that may have left a package."""
+        self.copy: tuple[Path, int] | None = None
+        self.package_rows = self.dice.choice([300, 100_000, 100_000])
+        self.environment = {
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": TOKEN,
+            "SOURCES__TWILIO_INSIGHTS__BASE_URL": self.api.url,
+            "SOURCES__TWILIO_INSIGHTS__PAGE_SIZE": str(self.dice.choice([7, 20, 100, 1000])),
+            "SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": str(self.dice.choice([1, 2, 4])),
+            "SOURCES__TWILIO_INSIGHTS__REQUEST_DEADLINE": "1s",
+            "HOME": str(self.folder),
+        }
+
+    def live(self) -> None:
+        """Run after run; the last ones are quiet, and must leave everything exact."""
+        kill_from = self.dice.randrange(RUNS - 4)
+        for number, step in enumerate(self.steps):
+            self.account.now += step
+            if step > RETENTION:
+                self.struck["gap"] += 1
+            self.disturb()
+            killed = any(name.startswith("kill") for name in self.struck + self.api.struck)
+            due = number >= kill_from and not killed
+            self.run(["run"], self.plan(), due or self.dice.random() < 0.15)
+        self.api.seconds_a_request = 0
+        self.account.now += 30 * HOUR  # longer than any waiting after a 404
+        self.run(["run"], Plan())
+        self.run(["backfill", "--from", "30d"], Plan())
+        self.struck["backfill"] += 1
+        self.run(["run"], Plan())
+        last = self.stored.runs[-1]
+        if last["rows_new"] or last["rows_updated"]:
+            raise BrokenError(f"with nothing new, a run wrote {last}")
+        self.evil.setblocking(False)
+        try:
+            self.evil.accept()
+        except BlockingIOError:
+            return
+        raise BrokenError("somebody connected to the foreign origin")
+
+    def disturb(self) -> None:
+        """Between runs people and machines do things to the files."""
+        event = self.dice.random()
+        wal = self.path.with_name(f"{self.path.name}.wal")
+        if event < 0.07 and self.copy:
+            copy, self.opened = self.copy
+            shutil.copy(copy, self.path)
+            wal.unlink(missing_ok=True)
+            self.struck["old copy put back"] += 1
+            self.log.append("an old copy was put back")
+            self.stored = self.read()
+        elif event < 0.12:
+            shutil.rmtree(self.folder / "warehouse.duckdb.dlt", ignore_errors=True)
+            self.struck["working folder lost"] += 1
+            self.log.append("the working folder was lost")
+        elif event < 0.3 and self.path.exists() and not wal.exists():
+            copy = self.folder / "copy"
+            shutil.copy(self.path, copy)
+            self.copy = copy, self.opened
+
+    def plan(self) -> Plan:
+        plan, dice = Plan(), self.dice
+        for kind in dice.sample(PASSING, dice.randrange(1, 5)):
+            if kind not in ("hang", "drip") or dice.random() < 0.2:
+                plan.passing[dice.randrange(15)] = kind
+        if dice.random() < 0.2:
+            plan.lasting = dice.randrange(15), dice.choice(list(LASTING))
+        elif dice.random() < 0.06:
+            plan.signal = dice.randrange(15), signal.SIGTERM
+        return plan
+
+    def run(self, arguments: list[str], plan: Plan, kill: bool = False) -> None:
+        """Run the command, wait for its end, check everything."""
+        death, moment = None, ""
+        if kill:
+            moment = self.dice.choice(["request", "any time", *KILLS])
+            if moment == "request":
+                plan.signal = self.dice.randrange(15), signal.SIGKILL
+            elif moment in KILLS:
+                death = moment, self.dice.randrange(KILLS[moment]) + 1
+        worker = self.worker = self.worker or self.hire()
+        plan.process = worker.process.pid
+        now = self.account.now
+        self.api.begin(plan)
+        worker.wire.send((arguments, death))
+        timer = threading.Timer(self.dice.random() * 0.5, worker.process.kill)
+        if moment == "any time":
+            timer.start()
+        twin = None
+        if not kill and not plan.signal and not plan.lasting and self.dice.random() < 0.05:
+            twin = self.hire()
+            twin.wire.send((arguments, None))
+            self.struck["two at once"] += 1
+        code, kind = worker.outcome()
+        timer.cancel()
+        if code == -signal.SIGKILL:
+            self.worker = None
+            if kind or moment == "any time":
+                self.struck[f"kill: {kind or moment}"] += 1
+        self.log.append(
+            f"{' '.join(arguments)} at {now}: {code}, met {self.api.met}, plan {plan.passing} "
+            f"{plan.lasting} {plan.signal} {death} {moment}"
+        )
+        codes = [code]
+        if twin:
+            codes.append(twin.outcome()[0])
+            twin.wire.close()
+            if {*codes} - {0, 75} or 0 not in codes:
+                raise BrokenError(f"two at once ended with {codes}")
+        self.check(now, codes, plan)
+
+    def hire(self) -> Worker:
+        here, there = _processes.Pipe()
+        process = _processes.Process(
+            target=start, args=(there, self.folder, self.environment, self.package_rows)
+        )
+        process.start()
+        there.close()
+        return Worker(process, here)
+
+    def read(self) -> warehouse.Stored:
+        if not self.path.exists():
+            return warehouse.Stored({}, [], set(), None, [])
+        return warehouse.read(self.path)
+
+    def check(self, now: int, codes: list[int], plan: Plan) -> None:
+        """The invariants.
+
+        Raises:
+            BrokenError: one does not hold.
+        """
+        before, self.stored = self.stored, self.read()
+        stored, code = self.stored, min(codes)
+        met = {fault for fault, _ in self.api.met}
+        self.check_exit_code(code, plan)
+        if self.api.bad_requests:
+            raise BrokenError(f"requests without both bounds: {self.api.bad_requests}")
+        if stored.doubled:
+            raise BrokenError(f"doubled: {stored.doubled[:3]}")
+        self.check_runs(codes)
+        self.check_contents(before, whole=code == 0)
+        skewed = bool(met & {"far-date", "no-date"})
+        if stored.watermark and stored.watermark <= self.account.now:
+            self.check_watermark(self.listed_at.setdefault(stored.watermark, self.killed_at or now))
+        self.killed_at = (self.killed_at or now) if code == -signal.SIGKILL else None
+        if code == 0 and not skewed:
+            self.check_complete(now)
+
+    def check_exit_code(self, code: int, plan: Plan) -> None:
+        met = self.api.met
+        lasting = {kind for kind, _ in met} & LASTING.keys()
+        expected = {0}
+        if lasting:
+            (kind,) = lasting
+            listing = kind == "refused" or any(was for which, was in met if which == kind)
+            expected = LASTING[kind] if listing else LASTING[kind] | {0}
+            if kind == "token-always-expired":
+                expected = expected | {0}  # it has to last for three listings of a window
+        if plan.signal:
+            expected = expected | {128 + plan.signal[1], -plan.signal[1]}
+        if code != -signal.SIGKILL and code not in expected:
+            raise BrokenError(f"exit code {code}, not {expected}")
+
+    def check_runs(self, codes: list[int]) -> None:
+        """Every run that held the warehouse has its row, and each row says how it ended."""
+        outcomes = [run["outcome"] for run in self.stored.runs]
+        if codes == [-signal.SIGKILL]:
+            if not self.opened <= len(outcomes) <= self.opened + 1:
+                raise BrokenError(f"_runs has {outcomes}, not {self.opened} rows, or one more")
+            self.opened = len(outcomes)
+            return
+        self.opened += sum(code != 75 for code in codes)
+        last = {0: "ok", 143: "stopped"}.get(min(codes), "failed")
+        if len(outcomes) != self.opened or outcomes[-1] != last or "running" in outcomes:
+            raise BrokenError(f"after {codes}, _runs has {outcomes}, not {self.opened} rows")
+
+    def check_contents(self, before: warehouse.Stored, whole: bool) -> None:
+        """Nothing is stored that was never shown, and nothing final is replaced by less."""
+        stored = self.stored
+        if whole and stored.orphans:
+            raise BrokenError(f"child rows without a parent: {list(stored.orphans)[:3]}")
+        end = self.account.now
+        for sid, contents in stored.summaries.items():
+            conference, earlier = self.account.by_sid[sid], None
+            now = _which(conference, contents, end)
+            if now is None and not whole:
+                continue  # its package is not finished
+            if now is None:
+                raise BrokenError(f"{sid} was never shown so: {contents}")
+            if sid in before.summaries:
+                earlier = _which(conference, before.summaries[sid], end)
+            if earlier is None or now.since >= earlier.since:
+                continue
+            if now.rank < earlier.rank or earlier.rank >= 2:
+                raise BrokenError(f"{sid}: {earlier.state} was replaced by an older {now.state}")
+
+    def check_watermark(self, listed_at: int) -> None:
+        """All that was created before it, and was to be seen when it was listed, is stored."""
+        assert self.stored.watermark is not None
+        for conference in self.account.conferences:
+            if conference.created >= self.stored.watermark:
+                break
+            shown = self.shown(conference, listed_at)
+            if shown and not conference.late and conference.sid not in self.stored.summaries:
+                raise BrokenError(f"{conference.sid}: created before the watermark, but not stored")
+
+    def check_complete(self, now: int) -> None:
+        """Everything that was to be seen when the run began is stored as it was then, or newer."""
+        backfill = self.stored.runs[-1]["command"] == "backfill"
+        for conference in self.account.conferences:
+            sid, shown = conference.sid, self.shown(conference, now)
+            if shown is None or (conference.late and not backfill):
+                continue
+            if sid not in self.stored.summaries:
+                raise BrokenError(f"{sid} is missing")
+            kept = _which(conference, self.stored.summaries[sid], self.account.now)
+            assert kept is not None
+            if kept.since >= shown.since:
+                self.uncertain.discard(sid)
+            elif sid in self.api.stale:
+                self.uncertain.add(sid)
+            elif sid not in self.uncertain or shown.rank < 2:
+                raise BrokenError(f"{sid} is stale: {kept.state}, shown was {shown.state}")
+
+    def shown(self, conference: Conference, now: int) -> Version | None:
+        """What was to be seen of it then, if the API still has it at the end of this run."""
+        end = self.account.now
+        if conference.created <= end - RETENTION + MINUTE or conference.at(end) is None:
+            return None
+        return conference.at(now)
+
+
+def _which(conference: Conference, contents: Contents, until: int) -> Version | None:
+    """The newest version shown until then that is just so."""
+    for version in reversed(conference.versions):
+        if version.since <= until and version.contents == contents:
+            return version
+    return None
+
+
+def simulate(seed: int) -> tuple[Counter[str], str | None, list[str]]:
+    """What struck; what broke, if anything; and what was done until then."""
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="conference-insights-", dir=memory) as folder:
+        months = Months(seed, Path(folder))
+        try:
+            months.live()
+            broken = None
+        except BrokenError as error:
+            output = Path(folder, "output.txt")
+            broken = f"{error}\n{output.read_text() if output.exists() else ''}"
+        finally:
+            if months.worker:
+                months.worker.wire.close()
+            months.api.shutdown()
+            months.api.server_close()
+            months.evil.close()
+        return months.struck + months.api.struck, broken, months.log

@@ -1,0 +1,96 @@
+"""What the file really holds, read with plain DuckDB and nothing of the program."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tests.simulation.account import ACCOUNT_SID, NUMBERS, TEXTS, TIMES, Contents, canonical
+
+_ROOT = [*TEXTS, *NUMBERS, "recording_enabled", *TIMES, "links", "extra_fields"]
+_CHILDREN = {
+    "conference_tags": ("tag",),
+    "conference_tag_info": (
+        *("tag", "item_index", "severity", "reason", "participant_identity", "details"),
+    ),
+    "conference_detected_issues": ("issue", "issue_count"),
+}
+
+
+@dataclass
+class Stored:
+    """The four tables by SID, the watermark (seconds since 1970) and the rows of `_runs`."""
+
+    summaries: dict[str, Contents]
+    doubled: list[str]
+    orphans: set[str]
+    watermark: int | None
+    runs: list[dict[str, Any]]
+
+
+def read(path: Path) -> Stored:
+    with duckdb.connect(path, read_only=True) as connection:
+        listed = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        tables = {name for (name,) in listed}
+        if "conference_summaries" not in tables:
+            runs = _rows(connection, "_runs", "ORDER BY started_at") if "_runs" in tables else []
+            return Stored({}, [], set(), None, runs)
+        listed = _select(connection, "conference_summaries", ["conference_sid", *_ROOT])
+        children: list[dict[str, list[Any]]] = []
+        doubled = [sid for sid, n in Counter(sid for sid, *_ in listed).items() if n > 1]
+        for table, columns in _CHILDREN.items():
+            of_sid: dict[str, list[Any]] = defaultdict(list)
+            for sid, *row in _select(connection, table, ["conference_sid", *columns]):
+                of_sid[sid].append(row[0] if table == "conference_tags" else tuple(row))
+            doubled += [sid for sid, rows in of_sid.items() if len(rows) != len(set(rows))]
+            children.append(of_sid)
+        summaries: dict[str, Contents] = {}
+        for sid, *row in listed:
+            if row[-1] is not None:
+                row[-1] = canonical(json.loads(row[-1]))
+            tags, info, issues = (frozenset(of_sid.get(sid, ())) for of_sid in children)
+            summaries[sid] = (tuple(row), tags, info, issues)
+        return Stored(
+            summaries,
+            doubled,
+            {sid for of_sid in children for sid in of_sid} - summaries.keys(),
+            _watermark(connection),
+            _rows(connection, "_runs", "ORDER BY started_at"),
+        )
+
+
+def _select(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str]) -> list[Any]:
+    named = [
+        f"strftime({name}, '%Y-%m-%d %H:%M:%S')" if name in TIMES else name for name in columns
+    ]
+    sql = f"SELECT {', '.join(named)} FROM conference_insights.{table}"
+    return connection.execute(sql).fetchall()
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, table: str, rest: str) -> list[dict[str, Any]]:
+    answer = connection.execute(f"FROM conference_insights.{table} {rest}")
+    names = [name for name, *_ in answer.description]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def _watermark(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """From the newest state that belongs to a completed package."""
+    row = connection.execute(
+        "SELECT s.state FROM conference_insights._dlt_pipeline_state AS s "
+        "JOIN conference_insights._dlt_loads AS l ON l.load_id = s._dlt_load_id "
+        "ORDER BY l.load_id DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return None
+    state = json.loads(zlib.decompress(base64.b64decode(row[0])))
+    text = state["sources"]["twilio_insights"].get("watermarks", {}).get(ACCOUNT_SID)
+    moment = text and datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return int(moment.timestamp()) if moment else None
