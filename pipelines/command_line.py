@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 BUG, USAGE, UNAVAILABLE, DISK, BUSY, REFUSED = 1, 2, 69, 74, 75, 77
 EXIT_CODES = """\b
@@ -69,7 +70,8 @@ def main() -> None:
 )
 @click.option("--every", callback=_duration, default="60s", show_default=True, help="How often.")
 @click.option("--timeout", callback=_duration, default="45m", show_default=True, help="How long.")
-def run(until_complete: bool, every: timedelta, timeout: timedelta) -> None:
+@click.pass_context
+def run(context: click.Context, until_complete: bool, every: timedelta, timeout: timedelta) -> None:
     """Bring the warehouse up to date: what is new, late, changed or still pending.
 
     \b
@@ -77,6 +79,9 @@ def run(until_complete: bool, every: timedelta, timeout: timedelta) -> None:
       conference-insights run
       conference-insights run --until-complete --every 60s --timeout 45m
     """
+    said = {context.get_parameter_source(option) for option in ("every", "timeout")}
+    if ParameterSource.COMMANDLINE in said and not until_complete:
+        raise click.UsageError("--every and --timeout go with --until-complete.")
     with _ending_well() as stop:
         from pipelines.conference_insights import Polling
         from pipelines.terminal import run_shown

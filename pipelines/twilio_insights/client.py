@@ -10,13 +10,13 @@ InsightsError               says what failed, where, and what to do next
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import re
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -107,7 +107,7 @@ class InsightsClient:
             )
         except (ValueError, OSError, ImportError, httpx.InvalidURL) as error:
             raise ConfigurationValueError(
-                f"A proxy or SSL_CERT_FILE in the environment cannot be used: {error}"
+                f"HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or SSL_CERT_FILE cannot be used: {error}"
             ) from None
 
     def __enter__(self) -> InsightsClient:
@@ -164,13 +164,25 @@ class InsightsClient:
         rows = body.get("conferences") if isinstance(body, dict) else None
         next_url = meta.get("next_page_url") if isinstance(meta, dict) else 0
         if isinstance(body, dict) and body.get("code") == INVALID_PAGE_TOKEN:
-            raise ExpiredTokenError(f"{LIST_PATH} answered {status}{_twilio_error(body)}")
+            raise ExpiredTokenError(f"{LIST_PATH} answered {self._said(status, body)}")
         if status != 200 or not isinstance(rows, list) or not isinstance(next_url, str | None):
             raise BadAnswerError(
-                f"{LIST_PATH} answered {status}{_twilio_error(body)}, not with `conferences` and "
+                f"{LIST_PATH} answered {self._said(status, body)}, not with `conferences` and "
                 f"`meta.next_page_url`; is {self.settings.base_url} the Insights API?"
             )
         return Page(rows, fetched_at, next_url)
+
+    def _said(self, status: int, body: Any) -> str:
+        """`401, code 20003: Authenticate` of an error body, classic or RFC 9457, for messages."""
+        if not isinstance(body, dict):
+            return str(status)
+        code, text = body.get("code"), str(body.get("message") or body.get("title") or "")
+        login = ":".join(self.settings.basic_auth)
+        for secret in (login.partition(":")[2], b64encode(login.encode()).decode()):
+            text = text.replace(secret, "***")
+        text = re.sub(r"[^\x20-\x7e]", " ", text)[:200]
+        named = f"{status}, code {code}" if isinstance(code, int) else str(status)
+        return f"{named}: {text}" if text else named
 
     def _list_url(self, after: datetime, before: datetime, page_size: int) -> str:
         bounds = {"CreatedAfter": iso_seconds(after), "CreatedBefore": iso_seconds(before)}
@@ -188,25 +200,26 @@ class InsightsClient:
                 f"{self.settings.base_url}; nothing was sent there. If the account is in another "
                 "region, set base_url to it"
             )
-        for attempt in itertools.count(1):
+        faults: list[str] = []
+        while True:
             try:
                 return self._request(target)
             except UnavailableError as error:
-                wait = self._wait(error, attempt)
+                faults.append(error.kind)
+                wait = self._wait(error, faults)
                 if wait is None:
                     raise
                 self.progress.count_retry(error.kind)
                 self.progress.stop.wait(wait)
-        raise AssertionError
 
-    def _wait(self, fault: UnavailableError, attempt: int) -> float | None:
+    def _wait(self, fault: UnavailableError, faults: list[str]) -> float | None:
         """Seconds to wait before the next attempt; None: there is to be none."""
-        wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** (attempt - 1)))
+        wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** (len(faults) - 1)))
         if fault.retry_after is not None:  # with jitter, so that threads do not all return at once
             wait = min(fault.retry_after, MAX_RETRY_AFTER) + min(1.0, wait)
-        last = MALFORMED_ATTEMPTS if fault.kind == "malformed" else ATTEMPTS
+        spent = len(faults) == ATTEMPTS or faults.count("malformed") == MALFORMED_ATTEMPTS
         with self._lock:
-            if attempt == last or wait > self._budget or self.progress.stop.is_set():
+            if spent or wait > self._budget or self.progress.stop.is_set():
                 return None
             self._budget -= wait
         return wait
@@ -218,7 +231,7 @@ class InsightsClient:
         # The clock is taken from what the API itself says, not from some gateway's error page.
         if body is not None and (date := _http_date(headers.get("date"))):
             fetched_at, self._server_clock = date, (date, time.monotonic())
-        said = f"{status}{_twilio_error(body)}"
+        said = self._said(status, body)
         if status in (401, 403):
             raise RefusedError(
                 f"Twilio refused account {self.settings.account_sid} ({said}). Either the "
@@ -287,15 +300,6 @@ def _integer(digits: str) -> int | str:
 
 def _float(digits: str) -> float | str:
     return number if isfinite(number := float(digits)) else digits
-
-
-def _twilio_error(body: Any) -> str:
-    """`, code 20003: Authenticate` of an error body, classic or RFC 9457, for messages and logs."""
-    if not isinstance(body, dict):
-        return ""
-    code, text = body.get("code"), body.get("message") or body.get("title") or ""
-    said = re.sub(r"[^\x20-\x7e]", " ", str(text))[:200]
-    return (f", code {code}" if isinstance(code, int) else "") + (f": {said}" if said else "")
 
 
 def _http_date(value: str | None) -> datetime | None:

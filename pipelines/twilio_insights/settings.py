@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import dlt
 from dlt.common.configuration import configspec
 from dlt.common.configuration.exceptions import ConfigurationValueError
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.typing import TSecretStrValue
 
 from pipelines.times import parse_duration, parse_moment
+
+log = logging.getLogger("conference_insights")
 
 RETENTION = timedelta(days=30)
 """Twilio deletes a summary 30 days after the call (docs: Voice Insights FAQ)."""
@@ -57,6 +62,10 @@ class TwilioInsightsConfiguration(BaseConfiguration):
                 setattr(self, field, os.environ.get(variable))
         if problem := self._missing() or self._wrong():
             raise ConfigurationValueError(problem)
+        for provider in dlt.secrets.config_providers:
+            for file in provider.present_locations if provider.supports_secrets else ():
+                if Path(file).stat().st_mode & 0o077:
+                    log.warning("Others can read %s; run: chmod 600 %s", file, file)
 
     def _missing(self) -> str | None:
         if not self.account_sid:

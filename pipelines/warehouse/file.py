@@ -82,11 +82,10 @@ def warehouse_path() -> Path:
     Raises:
         ConfigurationValueError: it is not a file, or its name collides with a schema in it.
     """
-    configured: Any = dlt.secrets.get("destination.duckdb.credentials") or DEFAULT_NAME
-    if isinstance(configured, dict):
-        configured = configured.get("database", DEFAULT_NAME)
-    database = DuckDbCredentials(str(configured)).database
-    if not isinstance(database, str) or database.startswith((":", "md:")):
+    key = "destination.duckdb.credentials"
+    configured: Any = dlt.secrets.get(f"{key}.database") or dlt.secrets.get(key) or DEFAULT_NAME
+    database = str(configured).removeprefix("duckdb:///")
+    if "://" in database or database.startswith((":", "md:", "{")):
         raise ConfigurationValueError(
             f"destination.duckdb.credentials is {configured!r}; write the path of a file"
         )
@@ -116,6 +115,7 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
     folder = working_folder(path)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
         lock = (folder / "run.lock").open("a+")
     except OSError as error:
         raise WarehouseError(f"Cannot use the folder of {path}: {error.strerror}") from None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -180,6 +181,7 @@ def _stored(value: Any) -> Any:
     return value
 
 
+@cache
 def _versions() -> str:
     packages = ("conference-insights", "dlt", "duckdb", "pyarrow")
     return json.dumps({"python": platform.python_version()} | {p: version(p) for p in packages})

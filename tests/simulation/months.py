@@ -31,7 +31,7 @@ from tests.simulation.account import (
 from tests.simulation.api import LASTING, PASSING, TOKEN, Api, Plan
 from tests.simulation.start import start
 
-CONFERENCES, RUNS = 2_000, 8
+CONFERENCES, RUNS = 2_000, 7
 KILLS = {
     "extract": 30,
     "normalize": 42,
@@ -107,12 +107,12 @@ class Months:
         self.killed_at: int | None = None
         """When the run began that may have left a package."""
         self.copy: tuple[Path, int] | None = None
-        self.package_rows = self.dice.choice([300, 100_000, 100_000])
+        self.package_rows = self.dice.choice([700, 100_000, 100_000])
         self.environment = {
             "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": TOKEN,
             "SOURCES__TWILIO_INSIGHTS__BASE_URL": self.api.url,
-            "SOURCES__TWILIO_INSIGHTS__PAGE_SIZE": str(self.dice.choice([7, 20, 100, 1000])),
+            "SOURCES__TWILIO_INSIGHTS__PAGE_SIZE": str(self.dice.choice([20, 100, 1000])),
             "SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": str(self.dice.choice([1, 2, 4])),
             "SOURCES__TWILIO_INSIGHTS__REQUEST_DEADLINE": "1s",
             "HOME": str(self.folder),
