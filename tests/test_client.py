@@ -16,11 +16,11 @@ import pytest
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
-from pipelines.twilio_insights.client import (
+from pipelines.twilio_insights.client import InsightsClient
+from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
     ForeignOriginError,
-    InsightsClient,
     RefusedError,
     UnavailableError,
 )

@@ -16,6 +16,7 @@ from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration
 from pipelines.twilio_insights.tables import TABLES
+from tests import expected
 from tests.conftest import NOW, ROOT, environment
 
 README = (ROOT / "README.md").read_text()
@@ -41,6 +42,13 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_shell(polling, folder, **names)
         sweep = next(block for block in blocks("sh") if "backfill" in block)
         run_shell(sweep, folder, **names)
+        backup, restore = (block for block in blocks("sh") if "backup.duckdb" in block)
+        run_shell(backup, folder, **names)
+        server.account.now += timedelta(days=1)
+        run_shell("conference-insights run", folder, **names)
+        run_shell(restore, folder, **names)
+        found = expected.of_warehouse(folder / "warehouse.duckdb")
+        assert found == expected.of_api(server.account.rows())
     return folder / "warehouse.duckdb"
 
 
@@ -99,6 +107,9 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "export TWILIO",
         "conference-insights run",
         "conference-insights backfill",
+        "flock",
+        "cp backup",
+        "python -m tests.simulation",
     )
     assert [block for block in blocks("sh") if not block.startswith(known)] == []
 
@@ -120,7 +131,8 @@ def test_every_setting_is_in_the_table() -> None:
 
 def test_every_exit_code_is_explained() -> None:
     codes = re.findall(r"^  (\d+)", command_line.EXIT_CODES, re.MULTILINE)
-    assert re.findall(r"^\| (\d+)", README, re.MULTILINE) == codes
+    table = README.partition("## Exit codes")[2]
+    assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == codes
 
 
 def test_every_linked_file_exists() -> None:

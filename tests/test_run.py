@@ -17,7 +17,11 @@ from pipelines.simulator.account import Account
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
 from pipelines.twilio_insights import windows
-from pipelines.twilio_insights.client import BadAnswerError, RefusedError, UnavailableError
+from pipelines.twilio_insights.errors import (
+    BadAnswerError,
+    RefusedError,
+    UnavailableError,
+)
 from tests.conftest import NOW, Loaded, sid, summary
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -76,6 +76,24 @@ def test_a_file_held_by_another_program_is_named_and_exits_75(
     assert server.requests == []
 
 
+def test_a_backup_waits_for_a_run_and_a_run_does_not_wait_for_a_backup(
+    loaded: Loaded, command: Command, tmp_path: Path
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    hold = ["flock", f"{loaded.path}.dlt/run.lock"]
+    with subprocess.Popen([*hold, "sh", "-c", "echo; read line"], stdin=-1, stdout=-1) as backup:
+        assert backup.stdout is not None
+        backup.stdout.readline()
+        done = command("run")
+        assert done.returncode == 75
+        assert "a program that copies it" in done.stderr
+        backup.communicate(b"\n")
+    with open_warehouse(loaded.path):
+        refused = subprocess.run([*hold[:1], "--nonblock", *hold[1:], "true"], check=False)
+        assert refused.returncode == 1
+
+
 def test_a_file_that_is_let_go_is_waited_for(
     loaded: Loaded, held_by_another_program: subprocess.Popen[str]
 ) -> None:

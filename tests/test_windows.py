@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from pipelines.times import parse_duration, parse_moment
 from pipelines.twilio_insights import windows
-from pipelines.twilio_insights.client import Page, UnavailableError
+from pipelines.twilio_insights.client import Page
+from pipelines.twilio_insights.errors import (
+    UnavailableError,
+)
 from pipelines.twilio_insights.windows import OVERLAP, list_windows, span_for
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -1,12 +1,4 @@
-"""The Insights API over HTTP: one origin, bounded waiting, answers checked before use.
-
-InsightsError               says what failed, where, and what to do next
-├── RefusedError            Twilio refused the credentials or the feature (401, 403)
-├── UnavailableError        no good answer within the retries (429, 5xx, network, deadline)
-└── BadAnswerError          an answer that cannot be used
-    ├── ExpiredTokenError   the page token is no longer valid: list again from the first page
-    └── ForeignOriginError  it leads to another origin; nothing was sent there
-"""
+"""The Insights API over HTTP: one origin, bounded waiting, answers checked before use."""
 
 from __future__ import annotations
 
@@ -28,6 +20,13 @@ import httpx
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration
+from pipelines.twilio_insights.errors import (
+    BadAnswerError,
+    ExpiredTokenError,
+    ForeignOriginError,
+    RefusedError,
+    UnavailableError,
+)
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
 
@@ -42,35 +41,6 @@ MAX_BODY_BYTES = 64 << 20
 _SURROGATES = re.compile(
     r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F]..)"
 )
-
-
-class InsightsError(Exception):
-    """The Insights API could not be read."""
-
-
-class RefusedError(InsightsError):
-    """Twilio refused the request (401 or 403)."""
-
-
-class UnavailableError(InsightsError):
-    """The API gave no good answer, however often it was asked."""
-
-    def __init__(self, message: str, kind: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.retry_after = retry_after
-
-
-class BadAnswerError(InsightsError):
-    """The API answered with something that cannot be used."""
-
-
-class ExpiredTokenError(BadAnswerError):
-    """The page token is no longer valid (code 21481)."""
-
-
-class ForeignOriginError(BadAnswerError):
-    """The answer leads to another origin than the configured one."""
 
 
 class Page(NamedTuple):

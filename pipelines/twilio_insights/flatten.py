@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.times import naive_utc
-from pipelines.twilio_insights.client import BadAnswerError
+from pipelines.twilio_insights.errors import (
+    BadAnswerError,
+)
 from pipelines.twilio_insights.tables import (
     ARROW_TYPES,
     CONFERENCE_DETECTED_ISSUES,

@@ -12,11 +12,10 @@ import dlt
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration, parse_moment
-from pipelines.twilio_insights.client import (
+from pipelines.twilio_insights.client import InsightsClient, Page
+from pipelines.twilio_insights.errors import (
     BadAnswerError,
-    InsightsClient,
     InsightsError,
-    Page,
     UnavailableError,
 )
 from pipelines.twilio_insights.flatten import Tables

@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-if TYPE_CHECKING:
-    from pipelines.twilio_insights.client import InsightsError
+from pipelines.twilio_insights.errors import InsightsError
 
 
 @dataclass

@@ -8,7 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from pipelines.twilio_insights.client import ExpiredTokenError, InsightsClient, Page
+from pipelines.twilio_insights.client import InsightsClient, Page
+from pipelines.twilio_insights.errors import (
+    ExpiredTokenError,
+)
 
 OVERLAP = timedelta(seconds=1)
 """Each listing begins this much early: whether the API's bounds are inclusive is not documented."""

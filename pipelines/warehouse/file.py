@@ -127,6 +127,7 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
             yield Warehouse(path, connection, created)
         finally:
             connection.close()
+            lock.truncate(0)
 
 
 def _lock(lock: IO[str], path: Path) -> None:
@@ -135,10 +136,11 @@ def _lock(lock: IO[str], path: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise BusyError(f"Another run holds {path}: {lock.read()}") from None
+        holder = lock.read() or "a program that copies it, it seems"
+        raise BusyError(f"{path} is held by {holder}; run again later") from None
     lock.truncate()
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    lock.write(f"process {os.getpid()} on {socket.gethostname()}, started {started}")
+    lock.write(f"another run, process {os.getpid()} on {socket.gethostname()}, started {started}")
     lock.flush()
 
 

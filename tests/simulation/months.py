@@ -101,7 +101,8 @@ class Months:
         self.stored = self.read()
         self.opened = 0
         self.uncertain: set[str] = set()
-        """Stale copies of these were shown: which one is stored is left open until seen again."""
+        """Stale copies of these were shown, maybe when a correction could be seen for the last
+        time: which final copy is stored is left open until the newest was."""
         self.listed_at: dict[int, int] = {}
         """When the run began that set a watermark."""
         self.killed_at: int | None = None
@@ -239,6 +240,7 @@ class Months:
         before, self.stored = self.stored, self.read()
         stored, code = self.stored, min(codes)
         met = {fault for fault, _ in self.api.met}
+        self.uncertain |= self.api.stale
         self.check_exit_code(code, plan)
         if self.api.bad_requests:
             raise BrokenError(f"requests without both bounds: {self.api.bad_requests}")
@@ -324,9 +326,7 @@ class Months:
             assert kept is not None
             if kept.since >= shown.since:
                 self.uncertain.discard(sid)
-            elif sid in self.api.stale:
-                self.uncertain.add(sid)
-            elif sid not in self.uncertain or shown.rank < 2:
+            elif sid not in self.api.stale and (sid not in self.uncertain or kept.rank < 2):
                 raise BrokenError(f"{sid} is stale: {kept.state}, shown was {shown.state}")
 
     def shown(self, conference: Conference, now: int) -> Version | None:

@@ -1,0 +1,40 @@
+"""What can go wrong with the API; the message says what failed, where, and what to do next.
+
+InsightsError               the API could not be read
+├── RefusedError            Twilio refused the credentials or the feature (401, 403)
+├── UnavailableError        no good answer within the retries (429, 5xx, network, deadline)
+└── BadAnswerError          an answer that cannot be used
+    ├── ExpiredTokenError   the page token is no longer valid: list again from the first page
+    └── ForeignOriginError  it leads to another origin; nothing was sent there
+"""
+
+from __future__ import annotations
+
+
+class InsightsError(Exception):
+    """The Insights API could not be read."""
+
+
+class RefusedError(InsightsError):
+    """Twilio refused the request (401 or 403)."""
+
+
+class UnavailableError(InsightsError):
+    """The API gave no good answer, however often it was asked."""
+
+    def __init__(self, message: str, kind: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after = retry_after
+
+
+class BadAnswerError(InsightsError):
+    """The API answered with something that cannot be used."""
+
+
+class ExpiredTokenError(BadAnswerError):
+    """The page token is no longer valid (code 21481)."""
+
+
+class ForeignOriginError(BadAnswerError):
+    """The answer leads to another origin than the configured one."""
