@@ -10,6 +10,7 @@ from multiprocessing import get_context
 
 import click
 
+from tests.simulation import months
 from tests.simulation.api import LASTING, PASSING
 from tests.simulation.months import EVENTS, KILLS, simulate
 
@@ -25,9 +26,15 @@ EXPECTED = {
 @click.option("--seeds", default=100, help="How many.")
 @click.option("--first", default=1, help="The first; a failing one is replayed by --seeds 1.")
 @click.option("--jobs", default=2, help="How many at once.")
-def main(seeds: int, first: int, jobs: int) -> None:
+@click.option("--every-moment", is_flag=True, help="Kill one account's runs at each moment.")
+def main(seeds: int, first: int, jobs: int, every_moment: bool) -> None:
     """Check the invariants over simulated months; fail if one breaks or a fault never struck."""
     started, struck, failed = time.monotonic(), Counter[str](), []
+    if every_moment:
+        struck, broken, log = simulate(first, months.every_moment)
+        click.echo("".join(f"{count:8,}  {name}\n" for name, count in sorted(struck.items())))
+        click.echo(f"{broken or 'fine'}, {time.monotonic() - started:.0f} s; {log[-3:]}")
+        sys.exit(bool(broken))
     numbers = range(first, first + seeds)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         for seed, (what, broken, log) in zip(numbers, pool.map(simulate, numbers), strict=True):

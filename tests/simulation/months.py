@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import random
 import shutil
@@ -10,6 +11,7 @@ import socket
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -129,7 +131,8 @@ class Months:
             self.disturb()
             killed = any(name.startswith("kill") for name in self.struck + self.api.struck)
             due = number >= kill_from and not killed
-            self.run(["run"], self.plan(), due or self.dice.random() < 0.15)
+            kill = due or self.dice.random() < 0.15
+            self.run(["run"], self.plan(), self.death() if kill else None)
         self.api.seconds_a_request = 0
         self.account.now += 30 * HOUR  # longer than any waiting after a 404
         self.run(["run"], Plan())
@@ -177,25 +180,26 @@ class Months:
             plan.signal = dice.randrange(15), signal.SIGTERM
         return plan
 
-    def run(self, arguments: list[str], plan: Plan, kill: bool = False) -> None:
+    def death(self) -> tuple[str, int]:
+        """When a run is to be killed: at the n-th moment of a kind."""
+        kind = self.dice.choice(["request", "any time", *KILLS])
+        return kind, self.dice.randrange(KILLS.get(kind, 15)) + 1
+
+    def run(self, arguments: list[str], plan: Plan, death: tuple[str, int] | None = None) -> None:
         """Run the command, wait for its end, check everything."""
-        death, moment = None, ""
-        if kill:
-            moment = self.dice.choice(["request", "any time", *KILLS])
-            if moment == "request":
-                plan.signal = self.dice.randrange(15), signal.SIGKILL
-            elif moment in KILLS:
-                death = moment, self.dice.randrange(KILLS[moment]) + 1
+        moment = death[0] if death else ""
+        if death and moment == "request":
+            plan.signal = death[1], signal.SIGKILL
         worker = self.worker = self.worker or self.hire()
         plan.process = worker.process.pid
         now = self.account.now
         self.api.begin(plan)
-        worker.wire.send((arguments, death))
+        worker.wire.send((arguments, death if moment in KILLS else None))
         timer = threading.Timer(self.dice.random() * 0.5, worker.process.kill)
         if moment == "any time":
             timer.start()
         twin = None
-        if not kill and not plan.signal and not plan.lasting and self.dice.random() < 0.05:
+        if not death and not plan.signal and not plan.lasting and self.dice.random() < 0.05:
             twin = self.hire()
             twin.wire.send((arguments, None))
             self.struck["two at once"] += 1
@@ -207,7 +211,7 @@ class Months:
                 self.struck[f"kill: {kind or moment}"] += 1
         self.log.append(
             f"{' '.join(arguments)} at {now}: {code}, met {self.api.met}, plan {plan.passing} "
-            f"{plan.lasting} {plan.signal} {death} {moment}"
+            f"{plan.lasting} {plan.signal} {death}"
         )
         codes = [code]
         if twin:
@@ -345,13 +349,29 @@ def _which(conference: Conference, contents: Contents, until: int) -> Version | 
     return None
 
 
-def simulate(seed: int) -> tuple[Counter[str], str | None, list[str]]:
+def every_moment(months: Months) -> None:
+    """Kill a run, and the next that finishes what it left, at each moment there is, in turn."""
+    months.run(["run"], Plan())
+    for kind in KILLS:
+        for number in itertools.count(1):
+            months.account.now += 3 * MINUTE
+            before = months.struck.total()
+            months.run(["run"], Plan(), (kind, number))
+            if months.struck.total() == before:
+                break
+            months.run(["run"], Plan(), (kind, number))
+            months.run(["run"], Plan())
+
+
+def simulate(
+    seed: int, live: Callable[[Months], None] = Months.live
+) -> tuple[Counter[str], str | None, list[str]]:
     """What struck; what broke, if anything; and what was done until then."""
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(prefix="conference-insights-", dir=memory) as folder:
         months = Months(seed, Path(folder))
         try:
-            months.live()
+            live(months)
             broken = None
         except BrokenError as error:
             output = Path(folder, "output.txt")
