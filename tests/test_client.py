@@ -8,7 +8,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -84,18 +84,28 @@ def reset(handler: InsightsHandler) -> bool:
     return True
 
 
-def drip(handler: InsightsHandler) -> bool:
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+def dripping(handler: InsightsHandler, head: bytes, drop: bytes) -> bool:
     stop = threading.Event()
-    try:
+    with suppress(OSError):
+        handler.wfile.write(head)
         for _ in range(100):
-            handler.wfile.write(b" ")
-            handler.wfile.flush()
+            handler.wfile.write(drop)
             stop.wait(0.1)
-    except OSError:
-        pass
     handler.close_connection = True
     return True
+
+
+def drip(handler: InsightsHandler) -> bool:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+    return dripping(handler, head, b" ")
+
+
+def drip_headers(handler: InsightsHandler) -> bool:
+    return dripping(handler, b"HTTP/1.1 200 OK\r\nX: ", b"x")
+
+
+def informing(handler: InsightsHandler) -> bool:
+    return dripping(handler, b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")
 
 
 _open: list[InsightsClient] = []
@@ -165,7 +175,9 @@ def test_an_api_key_is_the_login_where_there_is_one(account: Account) -> None:
         (reset, "RemoteProtocolError"),
         (answer(200, b'{"conferences": ['), "malformed"),
         (answer(200, b"<html>hello</html>", "text/html"), "malformed"),
-        (drip, "deadline"),
+        (drip, "ReadTimeout"),
+        (drip_headers, "ReadTimeout"),
+        (informing, "ReadTimeout"),
         (answer(200, b"not gzip", Content_Encoding="gzip"), "DecodingError"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

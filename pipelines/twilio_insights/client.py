@@ -20,6 +20,7 @@ import httpx
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration
+from pipelines.twilio_insights.deadline import Deadline
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
@@ -60,7 +61,8 @@ class InsightsClient:
     ) -> None:
         self.settings = settings
         self.progress = progress or Progress()
-        self._deadline = parse_duration(settings.request_deadline).total_seconds()
+        self._deadline = Deadline()
+        self._seconds = parse_duration(settings.request_deadline).total_seconds()
         self._budget = parse_duration(settings.retry_budget).total_seconds()
         self._lock = threading.Lock()
         self._server_clock: tuple[datetime, float] | None = None
@@ -69,7 +71,7 @@ class InsightsClient:
             self._http = httpx.Client(
                 auth=httpx.BasicAuth(*settings.basic_auth),
                 headers={"Accept": "application/json", "User-Agent": "conference-insights"},
-                timeout=httpx.Timeout(min(30.0, self._deadline), connect=10.0),
+                timeout=httpx.Timeout(min(30.0, self._seconds), connect=10.0),
                 limits=httpx.Limits(max_connections=settings.max_concurrency),
                 follow_redirects=False,
                 verify=_tls(settings),
@@ -79,6 +81,7 @@ class InsightsClient:
             raise ConfigurationValueError(
                 f"HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or SSL_CERT_FILE cannot be used: {error}"
             ) from None
+        self._deadline.limit(self._http)
 
     def __enter__(self) -> InsightsClient:
         return self
@@ -221,16 +224,14 @@ class InsightsClient:
         return body, fetched_at, status
 
     def _send(self, url: httpx.URL) -> tuple[int, httpx.Headers, bytes]:
-        end, content = time.monotonic() + self._deadline, bytearray()
+        content = bytearray()
+        self._deadline.end = time.monotonic() + self._seconds
         try:
             with self._http.stream("GET", url) as response:
                 for chunk in response.iter_bytes():
                     content += chunk
                     if len(content) > MAX_BODY_BYTES:
                         raise BadAnswerError(f"{url.host} sent more than {MAX_BODY_BYTES} bytes")
-                    if time.monotonic() > end:
-                        limit = f"{self.settings.request_deadline} (request_deadline)"
-                        raise UnavailableError(f"{url.host} took more than {limit}", "deadline")
         except (httpx.TransportError, httpx.DecodingError) as error:
             kind = type(error).__name__
             raise UnavailableError(

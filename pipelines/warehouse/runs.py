@@ -98,42 +98,37 @@ class RunRecord:
         _prepare(connection)
         connection.execute(f"UPDATE {TABLE} SET outcome = 'killed' WHERE outcome = 'running'")
         self._last_good = _last_good(connection)
-        self._save(connection, f"INSERT INTO {TABLE} BY NAME (SELECT {{}})")
+        row = self._row()
+        marks = ", ".join(f"${name}" for name in row)
+        connection.execute(f"INSERT INTO {TABLE} ({', '.join(row)}) VALUES ({marks})", row)
+        outcome = "failed"
         try:
             yield
-            self._outcome = "stopped" if self._counted.stop.is_set() else "ok"
+            outcome = "ok"
         except BaseException as error:
-            self._outcome = "stopped" if self._counted.stop.is_set() else "failed"
             self._error = error
             raise
         finally:
+            self._outcome = "stopped" if self._counted.stop.is_set() else outcome
+            row = self._row()
+            changes = ", ".join(f"{name} = ${name}" for name in row)
             try:
-                self._save(connection, f"UPDATE {TABLE} SET {{}} WHERE run_id = $run_id")
+                connection.execute(f"UPDATE {TABLE} SET {changes} WHERE run_id = $run_id", row)
+                self._last_good = _last_good(connection)
             except duckdb.Error as error:  # not to hide what the run itself raises
                 log.warning("The row of this run in _runs is not complete: %s", error)
-            if self._outcome == "ok":
-                self._last_good = _last_good(connection)
 
     def _row(self) -> dict[str, Any]:
         ended = None if self._outcome == "running" else _now()
-        seconds = self._counted.seconds = round(time.monotonic() - self._clock, 3)
+        self._counted.seconds = round(time.monotonic() - self._clock, 3)
         row = {name: getattr(self._counted, name, None) for name in COLUMNS} | {
             "outcome": self._outcome,
             "error_class": type(self._error).__name__ if self._error else None,
             "started_at": self._started,
             "ended_at": ended,
-            "seconds": ended and seconds,
             "versions": _versions(),
         }
         return {name: _stored(value) for name, value in row.items()}
-
-    def _save(self, connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-        row = self._row()
-        if sql.startswith("INSERT"):
-            listed = ", ".join(f"${name} AS {name}" for name in row)
-        else:
-            listed = ", ".join(f"{name} = ${name}" for name in row)
-        connection.execute(sql.format(listed), row)
 
     def _write(self, kind: str) -> None:
         about = {"phase": self._phase, "pid": os.getpid(), "host": socket.gethostname()}
