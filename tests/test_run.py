@@ -151,17 +151,39 @@ def test_a_less_final_copy_never_replaces_a_final_one(loaded: Loaded) -> None:
     loaded.assert_exact()
 
 
-def test_a_replica_that_still_shows_what_was_corrected_changes_nothing(loaded: Loaded) -> None:
-    loaded.account.put(summary(1, HOUR))
-    loaded.run()
-    first = loaded.account.rows()[0]
-    loaded.account.put(corrected := summary(1, HOUR, tags=["low_mos"]))
-    assert loaded.run().final_changed == [sid(1)]
-    loaded.account.put(first)
-    done = loaded.run()
-    assert (done.rows_updated, done.rows_unchanged) == (0, 1)
+@pytest.mark.parametrize("seen_before", [True, False], ids=["replaced", "never seen"])
+def test_a_replica_that_still_shows_what_was_corrected_changes_nothing(
+    loaded: Loaded, seen_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, corrected = summary(1, HOUR), summary(1, HOUR, tags=["low_mos"])
+    if seen_before:
+        loaded.account.put(old)
+        loaded.run()
     loaded.account.put(corrected)
+    first = loaded.run()
+    assert first.final_changed == ([sid(1)] if seen_before else [])
+    real = InsightsServer.list_page
+
+    def lagging(server: InsightsServer, query: dict[str, str]) -> bytes:
+        page = json.loads(real(server, query))
+        page["conferences"] = [old for _ in page["conferences"]]
+        return json.dumps(page).encode()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InsightsServer, "list_page", lagging)
+        done = loaded.run()
+    assert (done.rows_updated, done.rows_unchanged) == (0, 1)
     loaded.assert_exact()
+
+
+def test_a_change_of_all_summaries_needs_no_fetch_each(loaded: Loaded) -> None:
+    for number in range(150):
+        loaded.account.put(summary(number, HOUR))
+    loaded.run()
+    for number in range(150):
+        loaded.account.put(summary(number, HOUR, new_field=1))
+    done = loaded.run()
+    assert (done.rows_updated, len(done.final_changed), done.rows_refetched) == (150, 150, 0)
 
 
 def test_a_404_keeps_the_row_and_is_asked_more_and_more_rarely(loaded: Loaded) -> None:

@@ -52,12 +52,11 @@ _EMPTY: tuple[Any, ...] = (None, [], {})
 
 
 class Received(NamedTuple):
-    """One element of an answer, with the digest of all it said, and of the final it replaces."""
+    """One element of an answer, with the digest of all it said."""
 
     row: Any
     digest: int
     fetched_at: datetime
-    replaced: int | None = None
 
 
 def digest(row: Any) -> int:
@@ -91,7 +90,6 @@ def flatten(received: Sequence[Received], load_id: str) -> Tables:
     root = [_column(column, rows, extras) for column in FROM_TWILIO]
     root.append(pa.array([naive_utc(one.fetched_at) for one in received], pa.timestamp("us")))
     root.append(pa.array([one.digest for one in received], pa.int64()))
-    root.append(pa.array([one.replaced for one in received], pa.int64()))
     kept = [to_json(extras[index]) if index in extras else None for index in range(len(rows))]
     root.append(pa.array(kept, pa.string()))
     tables = {CONFERENCE_SUMMARIES.name: _table(CONFERENCE_SUMMARIES, root, load_id)}

@@ -20,6 +20,8 @@ from pipelines.twilio_insights.tables import REFETCHES, REJECTED_ROWS, TABLES, T
 BATCH_ROWS = 10_000
 """Summaries handed to dlt at once: it costs about 2 ms a table however many they are."""
 MAX_BACKOFF_HOURS = 24
+MAX_DOUBTFUL = 100
+"""More final summaries of one window that read otherwise are a change of Twilio's."""
 _SID = re.compile("CF[0-9a-fA-F]{32}")
 
 
@@ -46,11 +48,14 @@ class LoadPackage:
         self._batch: list[Tables] = []
         self._batch_rows = 0
 
-    def take(self, pages: Iterable[Page], start: datetime, end: datetime) -> None:
+    def take(self, pages: Iterable[Page], start: datetime, end: datetime) -> list[Pending]:
         """Take over what is to be written of the summaries created from start to end.
 
         Pages shift and windows overlap, so a SID may come more than once: the most final copy of
         a window counts, and none that the window before or this package had already.
+
+        Gives back what is to be asked for by SID first: summaries that are final in the
+        destination and read otherwise here may come from a replica that lags behind.
         """
         candidates: dict[str, Received] = {}
         for page in pages:
@@ -63,17 +68,27 @@ class LoadPackage:
                 if _rank(one) > _rank(rival):
                     candidates[row["conference_sid"]] = one
         fresh = candidates.keys() - self._previous - self.written
+        self._previous = set(candidates)
         self._progress.rows_listed += len(fresh)
         stored = self._stored.copies(fresh, start, end)
+        doubtful = [
+            Pending(sid, copy, 0)
+            for sid in fresh
+            if (copy := stored.get(sid)) and copy.is_final and copy.yields_to(candidates[sid])
+        ]
+        if len(doubtful) <= MAX_DOUBTFUL:
+            fresh -= {asked.conference_sid for asked in doubtful}
+        else:
+            doubtful = []
         for sid in fresh & self._gone:
             self.note_refetch(sid, 0, 200, candidates[sid].fetched_at, None, None)
             self._gone.remove(sid)
         self._write(
-            self._compare(sid, one, stored.get(sid))
+            one
             for sid, one in candidates.items()
-            if sid in fresh
+            if sid in fresh and self._differs(sid, one, stored.get(sid))
         )
-        self._previous = set(candidates)
+        return doubtful
 
     def take_fetched(self, asked: Pending, answer: Page) -> None:
         """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""
@@ -88,7 +103,7 @@ class LoadPackage:
             self.note_refetch(sid, 0, 200, now, None, None)
         for row in answer.rows:
             one = Received(row, digest(row), now)
-            self._write([self._compare(sid, one, asked.copy)])
+            self._write([one] if self._differs(sid, one, asked.copy) else [])
 
     def note_refetch(
         self,
@@ -114,25 +129,24 @@ class LoadPackage:
         self._progress.drift |= name_drift(batch, self._account_sid, self._named)
         return batch
 
-    def _compare(self, sid: str, one: Received, stored: Copy | None) -> Received | None:
-        """Count the copy; give it back if it is to be written."""
-        progress, finality = self._progress, _rank(one)
-        if finality < FINAL and (stored is None or stored.rank < FINAL):
+    def _differs(self, sid: str, one: Received, stored: Copy | None) -> bool:
+        """Count the copy, and tell whether to write it."""
+        progress = self._progress
+        if _rank(one) < FINAL and (stored is None or stored.rank < FINAL):
             progress.still_pending.add(sid)
         if stored is None:
             progress.rows_new += 1
-            return one
-        if one.digest in (stored.digest, stored.replaced) or finality < stored.rank:
+        elif stored.yields_to(one):
+            progress.rows_updated += 1
+            if stored.is_final:
+                progress.final_changed.append(sid)
+        else:
             progress.rows_unchanged += 1
-            return None
-        progress.rows_updated += 1
-        if stored.rank < FINAL or stored.digest is None:
-            return one._replace(replaced=stored.replaced)
-        progress.final_changed.append(sid)
-        return one._replace(replaced=stored.digest)
+            return False
+        return True
 
-    def _write(self, compared: Iterable[Received | None]) -> None:
-        if chosen := [one for one in compared if one is not None]:
+    def _write(self, received: Iterable[Received]) -> None:
+        if chosen := list(received):
             self.written.update(one.row["conference_sid"] for one in chosen)
             self._batch.append(flatten(chosen, self._load_id))
             self._batch_rows += len(chosen)

@@ -111,7 +111,10 @@ def _list(
     known = stored.count_between(start, end)
     span = span_for(known, end - start, client.settings.page_size) if known else FIRST_SPAN
     for window, pages in list_windows(client, start, end, span):
-        package.take(pages, window.start - OVERLAP, window.end)
+        doubtful = package.take(pages, window.start - OVERLAP, window.end)
+        yield from _refetch(client, package, doubtful)
+        if doubtful and progress.stop.is_set():
+            return  # before all of them were asked for: the next run lists this window again
         progress.pages += len(pages)
         progress.window_to = window.end
         progress.on_change(progress)

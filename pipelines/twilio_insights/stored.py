@@ -10,6 +10,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
 from pipelines.times import naive_utc
+from pipelines.twilio_insights.flatten import Received
 from pipelines.twilio_insights.settings import RETENTION
 
 _RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
@@ -22,14 +23,18 @@ def rank(processing_state: Any) -> int:
 
 
 class Copy(NamedTuple):
-    """What is known of a stored summary; `digest` is None if its package never completed.
-
-    `replaced` is the digest of the final copy that it replaced, which a replica may still show.
-    """
+    """What is known of a stored summary; `digest` is None if its package never completed."""
 
     digest: int | None
     rank: int
-    replaced: int | None
+
+    @property
+    def is_final(self) -> bool:
+        return self.rank >= FINAL and self.digest is not None
+
+    def yields_to(self, other: Received) -> bool:
+        """Whether the other copy says something else and is not less final."""
+        return other.digest != self.digest and rank(other.row.get("processing_state")) >= self.rank
 
 
 class Pending(NamedTuple):
@@ -119,8 +124,8 @@ class StoredSummaries:
         )
         return {sid: self._copy(*copy) for sid, *copy in rows}
 
-    def _copy(self, digest: int, replaced: int | None, state: str | None, load_id: str) -> Copy:
-        return Copy(None if load_id in self._unfinished else digest, rank(state), replaced)
+    def _copy(self, digest: int, state: str | None, load_id: str) -> Copy:
+        return Copy(None if load_id in self._unfinished else digest, rank(state))
 
     def _count(self, condition: str, *moments: datetime) -> int:
         sql = f"SELECT count(*) FROM {{conference_summaries}} AS s WHERE {condition}"
@@ -138,7 +143,7 @@ class StoredSummaries:
         return [tuple(row) for row in rows or ()]
 
 
-_COPY = "s.conference_sid, s.row_digest, s.replaced_digest, s.processing_state, s._dlt_load_id"
+_COPY = "s.conference_sid, s.row_digest, s.processing_state, s._dlt_load_id"
 _GONE = "SELECT conference_sid FROM {_refetches} WHERE outcome IS NOT NULL"
 _PENDING = "(s.processing_state IS NULL OR s.processing_state NOT IN ('complete', 'timeout'))"
 _AGE = "coalesce(s.create_time, s.fetched_at)"

@@ -60,6 +60,7 @@ class Plan:
     """What happens to which request of one run, counted from 0."""
 
     def __init__(self) -> None:
+        self.lag = 0
         self.passing: dict[int, str] = {}
         self.lasting: tuple[int, str] | None = None
         self.signal: tuple[int, int] | None = None
@@ -75,7 +76,7 @@ class Api(ThreadingHTTPServer):
 
     def __init__(self, account: Account, dice: random.Random, evil_port: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.account, self.dice, self.evil_port = account, dice, evil_port
+        self.account, self.evil_port = account, evil_port
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.newest_first = dice.random() < 0.7
         # Positions in a list that grows meanwhile shift, so that rows come twice.
@@ -117,7 +118,7 @@ class Api(ThreadingHTTPServer):
                     self.struck["kill: listing" if listing else "kill: fetching"] += 1
                 else:
                     self.struck["SIGTERM"] += 1
-            return fault, self.dice.getrandbits(30)
+            return fault, random.Random(f"{self.plan.lag} {number}").getrandbits(30)
 
     def strike(self, fault: str, listing: bool) -> None:
         with self._lock:

@@ -171,6 +171,7 @@ class Months:
 
     def plan(self) -> Plan:
         plan, dice = Plan(), self.dice
+        plan.lag = dice.getrandbits(30)
         for kind in dice.sample(PASSING, dice.randrange(1, 5)):
             if kind not in ("hang", "drip") or dice.random() < 0.2:
                 plan.passing[dice.randrange(15)] = kind
