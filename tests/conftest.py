@@ -20,6 +20,11 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, i
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import Progress
 from tests import expected
+from tests.quicker import folder_in_memory, make_dlt_remember
+
+make_dlt_remember()
+if place := folder_in_memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", place)
 
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import sys
@@ -11,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import dlt.common.configuration.specs.base_configuration as specs
 import dlt.destinations.impl.duckdb.duck
 import dlt.sources.helpers.requests
 import httpcore
@@ -22,6 +20,7 @@ import pipelines.conference_insights
 import pipelines.terminal
 from pipelines.command_line import main
 from pipelines.twilio_insights import client
+from tests.quicker import make_dlt_remember
 
 PRELOADED = (
     dlt.destinations.impl.duckdb.duck,
@@ -31,12 +30,7 @@ PRELOADED = (
 )
 """What the command imports late is here before a process is forked off."""
 
-# dlt asks what kind of type hint each setting has, thousands of times a run: answers do not change.
-for name in ("is_secret_hint", "extract_inner_hint"):
-    asked = getattr(specs, name)
-    for module in list(sys.modules.values()):
-        if vars(module).get(name) is asked:
-            setattr(module, name, functools.cache(getattr(specs, name)))
+make_dlt_remember()
 
 
 class Wire(Protocol):
