@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,9 +39,11 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str) -> 
     from pipelines.times import parse_duration
 
     try:
-        return parse_duration(value)
+        if duration := parse_duration(value):
+            return duration
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+    raise click.BadParameter("must be more than nothing")
 
 
 def _moment(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -148,14 +151,21 @@ def demo(folder: Path) -> None:
 def _ending_well() -> Iterator[threading.Event]:
     """Give an event that SIGINT and SIGTERM set; end with a clear message and an exit code.
 
-    A second signal ends the process at once.
+    A second one ends the process at once, if it does not come with the first: `timeout` and shells
+    send a signal to the process and to its group.
     """
-    stop, received = threading.Event(), []
+    stop, at = threading.Event(), time.monotonic()
+    received: list[int] = []
 
     def handle(number: int, _frame: object) -> None:
-        received.append(number)
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
+        nonlocal at
+        if received and time.monotonic() - at > 1:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        elif not received:
+            received.append(number)
+            at = time.monotonic()
+            stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
@@ -164,13 +174,12 @@ def _ending_well() -> Iterator[threading.Event]:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if not received:
-            code = exit_code(error)
-            if code == BUG:
-                traceback.print_exc()
-                error = Exception("this is a bug in conference-insights; please report the above")
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(code)
+        code = exit_code(error)
+        if code == BUG:
+            traceback.print_exc()
+            error = Exception("this is a bug in conference-insights; please report the above")
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(code)
     if received:
         click.echo("Stopped; everything finished until then is kept.", err=True)
         sys.exit(128 + received[0])

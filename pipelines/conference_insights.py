@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigurationValueError
+from dlt.common.configuration.exceptions import ConfigurationException, ConfigurationValueError
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.runtime.telemetry import stop_telemetry
-from dlt.extract.exceptions import ResourceExtractionError
-from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.left_package import PIPELINE, open_pipeline
+from pipelines.left_package import PIPELINE, open_pipeline, true_cause
 from pipelines.times import as_utc, iso_seconds, parse_moment
 from pipelines.twilio_insights import (
     InsightsClient,
@@ -26,6 +25,7 @@ from pipelines.twilio_insights import (
     Window,
     twilio_insights,
 )
+from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.pages import WATERMARKS
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import StoredSummaries
@@ -48,6 +48,7 @@ SOON = timedelta(days=10)
 
 DLT_SETTINGS: dict[str, Any] = {
     "runtime.dlthub_telemetry": False,  # nothing leaves this machine but requests to Twilio
+    "runtime.log_level": "CRITICAL",  # what goes wrong is raised, and told once
     "runtime.intercept_signals": False,  # a signal ends a run at a window edge, not inside a load
     "enable_runtime_trace": False,  # it would repeat error texts in a file, and takes time
     "load.workers": 1,  # DuckDB uses all cores for one statement; more only cost memory
@@ -86,7 +87,7 @@ class Backfill:
             ConfigurationValueError: it is empty, or nothing of it is left.
         """
         if self.conferences:
-            return self.conferences
+            return dict.fromkeys(self.conferences).keys()
         start, end = parse_moment(self.since, now), min(parse_moment(self.until, now), now)
         oldest = now - RETENTION
         if start >= end or end <= oldest:
@@ -123,14 +124,14 @@ def run(
     stop_telemetry()  # dlt started it, on by default, when its settings were first asked for
     dlt.current.run_context().initialize_runtime()
     path = warehouse_path()
-    with RunRecord(path, progress) as record, _true_causes():
+    with RunRecord(path, progress) as record, _true_causes(path, progress):
         sections = ("sources", "twilio_insights")
         settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
         with open_warehouse(path) as warehouse:
             log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
             with (
                 record.kept_in(warehouse),
-                _true_causes(),
+                _true_causes(path, progress),
                 InsightsClient(settings, progress) as client,
             ):
                 _load(warehouse, client, record, polling, backfill)
@@ -157,6 +158,10 @@ def _load(
         pipeline.config.restore_from_destination = True  # there is no other truth
         return pipeline
 
+    def announce(load_ids: Sequence[str]) -> None:
+        progress.load_ids += load_ids
+        record.phase("load")
+
     def load_package(only: Window | Collection[str] | None) -> None:
         record.phase("extract")
         pipeline.extract(
@@ -164,11 +169,11 @@ def _load(
         )
         record.phase("normalize")
         pipeline.normalize()
-        record.phase("load")
+        announce(pipeline.list_normalized_load_packages())
         pipeline.load(raise_on_failed_jobs=True)
 
     record.phase("finish")
-    pipeline, progress.left_package = open_pipeline(make_pipeline, warehouse)
+    pipeline, progress.left_package = open_pipeline(make_pipeline, warehouse, announce)
     with pipeline.sql_client() as sql:
         stored = StoredSummaries(sql)
         now = _look_at_the_clock(pipeline, client)
@@ -176,12 +181,17 @@ def _load(
         only = backfill.scope(now) if backfill else None
         while not (progress.complete or progress.fault or progress.stop.is_set()):
             load_package(only)
-        late = None
+        stored.delete_orphans()
+        late: Exception | None = None
         if polling is not None:
             late = _poll(progress, polling, load_package)
         progress.pending_after = stored.count_pending(client.now())
-    record.phase("views")
-    apply_views(warehouse.connection)
+        loaded = stored.last_load_id() is not None
+    if loaded:
+        record.phase("views")
+        apply_views(warehouse.connection)
+    if backfill and backfill.conferences and progress.unreadable:
+        late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
     if not progress.stop.is_set() and (fault := progress.fault or late):
         raise fault
 
@@ -230,12 +240,14 @@ def _poll(progress: Progress, polling: Polling, load_package: Any) -> StillPendi
 
 
 @contextmanager
-def _true_causes() -> Iterator[None]:
+def _true_causes(path: Path, progress: Progress) -> Iterator[None]:
     """Raise what went wrong below dlt's step and resource errors; a full disk as such."""
     try:
         yield
     except Exception as error:
-        cause: BaseException = error
-        while isinstance(cause, PipelineStepFailed | ResourceExtractionError) and cause.__cause__:
-            cause = cause.__cause__
-        raise as_disk_fault(error) or cause from cause.__cause__
+        cause = true_cause(error)
+        if isinstance(cause, InsightsError) and progress.stop.is_set():
+            return  # a request that was given up because the run is to stop
+        if isinstance(cause, InsightsError | ConfigurationException):
+            raise cause from None
+        raise as_disk_fault(error, path) or cause from cause.__cause__

@@ -99,10 +99,8 @@ def final_line(progress: Progress) -> str:
         if sids:
             parts.append(f"{len(sids):,} {what}, the first {sids[0]}")
     if progress.drift:
-        named = [f"{what} (first {sid})" for what, sid in progress.drift.items()]
+        named = [f"{ascii(what)[1:-1]} (first {sid})" for what, sid in progress.drift.items()]
         parts.append(f"{len(named)} not in the documentation: {', '.join(named[:3])}")
-    parts += [
-        f"pending {progress.pending_before:,} -> {progress.pending_after:,}",
-        f"{progress.seconds:.1f} s",
-    ]
-    return " | ".join(parts)
+    if progress.pending_before is not None and progress.pending_after is not None:
+        parts.append(f"pending {progress.pending_before:,} -> {progress.pending_after:,}")
+    return " | ".join([*parts, f"{progress.seconds:.1f} s"])

@@ -28,7 +28,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
         return now - parse_duration(text)
     try:
         return as_utc(datetime.fromisoformat(text.strip())).replace(microsecond=0)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(
             f"{text!r} is not a time; write for example 2026-11-01, 2026-11-01T08:00:00Z or 29d"
         ) from None

@@ -385,10 +385,17 @@ def test_a_next_page_that_is_no_url_is_refused(account: Account, target: str) ->
 
 
 def test_the_clock_is_not_taken_from_an_error_page(account: Account) -> None:
-    date = "Sat, 01 Jan 2050 00:00:00 GMT"
-    gateway = answer(503, b"<html>", "text/html", Date=date)
-    with serving(account, gateway) as server:
-        assert connect(settings(server)).now() == NOW
+    def gateway(handler: InsightsHandler) -> bool:
+        date = "Sat, 01 Jan 2050 00:00:00 GMT"
+        handler.date_time_string = lambda _timestamp=None: date  # type: ignore[method-assign]
+        return answer(503, b"<html>", "text/html")(handler)
+
+    with serving(account, None, *[gateway] * 8) as server:
+        client = connect(settings(server))
+        assert client.now() == NOW
+        with pytest.raises(UnavailableError):
+            rows(client)
+        assert client.now() - NOW < timedelta(minutes=1)
 
 
 def test_a_date_beyond_all_calendars_is_ignored(account: Account) -> None:

@@ -108,7 +108,6 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "conference-insights run",
         "conference-insights backfill",
         "flock",
-        "cp backup",
         "python -m tests.simulation",
     )
     assert [block for block in blocks("sh") if not block.startswith(known)] == []

@@ -402,6 +402,58 @@ def test_a_left_package_does_not_go_into_an_older_copy(
     assert "the warehouse is at" in reasons[0].read_text()
 
 
+def test_a_half_loaded_package_does_not_go_into_an_older_copy(loaded: Loaded) -> None:
+    """The copy was made before the run that was killed, so that it lacks what that had loaded."""
+    loaded.run()
+    old = loaded.path.read_bytes()
+    for number in range(100):
+        loaded.account.put(summary(number, number * HOUR / 5))
+    kill_before_merge(3)
+    loaded.path.write_bytes(old)
+    loaded.path.with_name("warehouse.duckdb.wal").unlink()
+    done = loaded.run()
+    assert "another copy of the file" in (done.left_package or "")
+    loaded.assert_exact()
+
+
+def test_child_rows_of_a_lost_package_do_not_stay_without_their_conference(loaded: Loaded) -> None:
+    """Tables are merged one by one; a kill in between, and then the package was deleted."""
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute(
+            "INSERT INTO conference_insights.conference_tags VALUES (?, 'low_mos', 'lost', NULL)",
+            [sid(2)],
+        )
+    loaded.run()
+    loaded.assert_exact()
+
+
+def kill_before_merge(number: int) -> None:
+    """Kill a run before the n-th merge statement of its package."""
+    killed = python(KILLED, str(number), PYTHONPATH=str(ROOT))
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+
+
+KILLED = """
+    import os, sys
+    from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+    from pipelines.command_line import main
+
+    real, left = DuckDbSqlClient.execute_query, int(sys.argv.pop())
+
+    def execute_query(client, query, *values):
+        global left
+        left -= query.startswith("DELETE") and "_staging" not in query[:40]
+        return real(client, query, *values) if left else os.kill(os.getpid(), 9)
+
+    DuckDbSqlClient.execute_query = execute_query
+    sys.argv[1:] = ["run"]
+    main()
+"""
+
+
 def test_rows_of_a_package_that_never_completed_do_not_count_as_stored(loaded: Loaded) -> None:
     """A kill between the merge of the root table and those of its children, and no package left."""
     loaded.account.put(summary(1, HOUR, "in_progress"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import ssl
@@ -66,8 +67,8 @@ class InsightsClient:
         self._budget = parse_duration(settings.retry_budget).total_seconds()
         self._lock = threading.Lock()
         self._server_clock: tuple[datetime, float] | None = None
-        self._base = httpx.URL(settings.base_url)
         try:
+            self._base = httpx.URL(settings.base_url)
             self._http = httpx.Client(
                 auth=httpx.BasicAuth(*settings.basic_auth),
                 headers={"Accept": "application/json", "User-Agent": "conference-insights"},
@@ -78,8 +79,10 @@ class InsightsClient:
                 trust_env=not settings.is_loopback,  # a proxy of the environment
             )
         except (ValueError, OSError, ImportError, httpx.InvalidURL) as error:
-            raise ConfigurationValueError(
-                f"HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or SSL_CERT_FILE cannot be used: {error}"
+            raise ConfigurationValueError(  # its text may hold the password of a proxy
+                "sources.twilio_insights.base_url, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or "
+                f"SSL_CERT_FILE ({os.environ.get('SSL_CERT_FILE')}) cannot be used: "
+                f"{type(error).__name__}"
             ) from None
         self._deadline.limit(self._http)
 
@@ -125,8 +128,10 @@ class InsightsClient:
             InsightsError: there was no usable answer.
         """
         body, fetched_at, status = self._get(f"{LIST_PATH}/{quote(conference_sid, safe='')}")
-        if status != 200:
+        if status in (400, 404) and isinstance(body, dict):
             return Page([], fetched_at, status=status)
+        if status != 200:
+            raise BadAnswerError(f"{conference_sid}: Twilio answered {self._said(status, body)}")
         if not isinstance(body, dict) or body.get("conference_sid") != conference_sid:
             raise BadAnswerError(f"The answer for {conference_sid} is not that conference")
         return Page([body], fetched_at)
@@ -135,7 +140,7 @@ class InsightsClient:
         body, fetched_at, status = self._get(url)
         meta = body.get("meta") if isinstance(body, dict) else None
         rows = body.get("conferences") if isinstance(body, dict) else None
-        next_url = meta.get("next_page_url") if isinstance(meta, dict) else 0
+        next_url = meta.get("next_page_url", 0) if isinstance(meta, dict) else 0
         if isinstance(body, dict) and body.get("code") == INVALID_PAGE_TOKEN:
             raise ExpiredTokenError(f"{LIST_PATH} answered {self._said(status, body)}")
         if status != 200 or not isinstance(rows, list) or not isinstance(next_url, str | None):
@@ -165,11 +170,12 @@ class InsightsClient:
         """Decoded body, server time and status (200, 404 and the like) of a request, retried."""
         try:
             target, base = self._base.join(url), self._base
-        except httpx.InvalidURL as error:
+            host = target.host
+        except (httpx.InvalidURL, ValueError) as error:
             raise BadAnswerError(f"The API sent a next_page_url that is none: {error}") from None
         if (target.scheme, target.netloc, target.userinfo) != (base.scheme, base.netloc, b""):
             raise ForeignOriginError(
-                f"The API pointed to {target.scheme}://{target.host}, not to "
+                f"The API pointed to {target.scheme}://{host}, not to "
                 f"{self.settings.base_url}; nothing was sent there. If the account is in another "
                 "region, set base_url to it"
             )
@@ -210,7 +216,8 @@ class InsightsClient:
                 f"Twilio refused account {self.settings.account_sid} ({said}). Either the "
                 "credentials are wrong or belong to another region than "
                 f"{self.settings.base_url}, or Voice Insights Advanced Features, a paid setting, "
-                "is not active for this account"
+                "is not active for this account",
+                status,
             )
         if status == 200 and body is None:
             kind = headers.get("content-type", "an unknown type")
@@ -234,15 +241,16 @@ class InsightsClient:
                         raise BadAnswerError(f"{url.host} sent more than {MAX_BODY_BYTES} bytes")
         except (httpx.TransportError, httpx.DecodingError) as error:
             kind = type(error).__name__
+            proxy = " through the proxy of the environment" if self._http._mounts else ""
             raise UnavailableError(
-                f"Cannot read {self.settings.base_url} (base_url): {kind} {error}", kind
+                f"Cannot read {self.settings.base_url} (base_url){proxy}: {kind} {error}", kind
             ) from None
         return response.status_code, response.headers, bytes(content)
 
 
 def _tls(settings: TwilioInsightsConfiguration) -> ssl.SSLContext:
     """Certificates of SSL_CERT_FILE, else of certifi; none to read, which takes 0.1 s, for http."""
-    if settings.base_url.startswith("https"):
+    if settings.base_url.lower().startswith("https"):
         return httpx.create_ssl_context()
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -275,9 +283,10 @@ def _float(digits: str) -> float | str:
 
 def _http_date(value: str | None) -> datetime | None:
     try:
-        return as_utc(parsedate_to_datetime(value or ""))
+        moment = as_utc(parsedate_to_datetime(value or ""))
     except (ValueError, OverflowError):
         return None
+    return moment if 2000 < moment.year < 2200 else None
 
 
 def _retry_after(value: str, now: datetime) -> float | None:

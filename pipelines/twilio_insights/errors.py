@@ -18,6 +18,10 @@ class InsightsError(Exception):
 class RefusedError(InsightsError):
     """Twilio refused the request (401 or 403)."""
 
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
 
 class UnavailableError(InsightsError):
     """The API gave no good answer, however often it was asked."""

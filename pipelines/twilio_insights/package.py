@@ -37,6 +37,8 @@ class LoadPackage:
         named: dict[str, str],
     ) -> None:
         self.written: set[str] = set()
+        self.tables: set[str] = set()
+        """Tables it has rows for."""
         self._account_sid = account_sid
         self._named = named
         self._load_id = load_id
@@ -98,12 +100,22 @@ class LoadPackage:
             self._progress.not_found.append(sid)
         elif not answer.rows:
             hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
-            self.note_refetch(sid, asked.attempts + 1, answer.status, now, now + hours, "gone")
+            outcome = "unconfirmed" if asked.copy and asked.copy.is_final else "gone"
+            self.note_refetch(sid, asked.attempts + 1, answer.status, now, now + hours, outcome)
         elif sid in self._gone:
             self.note_refetch(sid, 0, 200, now, None, None)
         for row in answer.rows:
             one = Received(row, digest(row), now)
             self._write([one] if self._differs(sid, one, asked.copy) else [])
+
+    def note_unreadable(self, asked: Pending, now: datetime) -> None:
+        """There was no usable answer: name it, and see that it is asked for again."""
+        sid = asked.conference_sid
+        self._progress.unreadable.append(sid)
+        if asked.copy is not None and asked.copy.is_final:
+            self.note_refetch(sid, asked.attempts, 0, now, None, "unconfirmed")
+        else:
+            self._progress.still_pending.add(sid)
 
     def note_refetch(
         self,
@@ -126,6 +138,7 @@ class LoadPackage:
             if parts := [part[table.name] for part in self._batch if table.name in part]:
                 batch[table.name] = pa.concat_tables(parts)
         self._batch, self._batch_rows = [], 0
+        self.tables |= batch.keys()
         self._progress.drift |= name_drift(batch, self._account_sid, self._named)
         return batch
 

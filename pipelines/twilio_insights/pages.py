@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from pipelines.twilio_insights.client import InsightsClient, Page
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     InsightsError,
-    UnavailableError,
+    RefusedError,
 )
 from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
@@ -29,8 +30,9 @@ WATERMARKS = "watermarks"
 """Key in the source's state: by account, the end of what was listed completely."""
 DRIFT = "drift"
 """Key in the source's state: what was named as drift already."""
-CONTINUES = "continues"
-"""Key in the load package's state: the package completed before it in the destination."""
+CONTINUES, HAS_TABLES = "continues", "has_tables"
+"""Keys in the load package's state: the package completed before it in the destination, and the
+tables that it has rows for."""
 MAX_SKEW = timedelta(hours=1)
 """A watermark further ahead of the API's clock than this was set by a wrong one."""
 IN_A_ROW = 3
@@ -49,7 +51,8 @@ def read_pages(
     with session as client, dlt.current.pipeline().sql_client() as sql:
         progress, account = client.progress, client.settings.account_sid or ""
         stored, this = StoredSummaries(sql), dlt.current.load_package_state()
-        cast(dict[str, Any], this["state"])[CONTINUES] = stored.last_load_id()
+        about = cast(dict[str, Any], this["state"])
+        about[CONTINUES] = stored.last_load_id()
         state = dlt.current.source_state()
         named: dict[str, str] = state.setdefault(DRIFT, {})
         package = LoadPackage(this["load_id"], stored, progress, account, named)
@@ -76,6 +79,7 @@ def read_pages(
         progress.complete = listed and not progress.stop.is_set()
         if batch := package.flush():
             yield batch
+        about[HAS_TABLES] = sorted(package.tables)
         if only is None and progress.window_to is not None:
             reached = iso_seconds(progress.window_to)
             watermarks[account] = max(watermarks.get(account, ""), reached)
@@ -112,7 +116,7 @@ def _list(
     span = span_for(known, end - start, client.settings.page_size) if known else FIRST_SPAN
     for window, pages in list_windows(client, start, end, span):
         doubtful = package.take(pages, window.start - OVERLAP, window.end)
-        yield from _refetch(client, package, doubtful)
+        yield from _refetch(client, package, doubtful, len(doubtful) + 1)
         if doubtful and progress.stop.is_set():
             return  # before all of them were asked for: the next run lists this window again
         progress.pages += len(pages)
@@ -145,28 +149,32 @@ def _due(
     return [p for p in stored.pending(now, other_accounts) if p.conference_sid not in seen]
 
 
-def _refetch(client: InsightsClient, package: LoadPackage, due: list[Pending]) -> Iterator[Tables]:
+def _refetch(
+    client: InsightsClient, package: LoadPackage, due: list[Pending], give_up: int = IN_A_ROW
+) -> Iterator[Tables]:
     """Ask for each. One that cannot be had is named and left for the next run.
 
     Raises:
-        InsightsError: Twilio refuses, or the API is down: no good answer `IN_A_ROW` times.
+        InsightsError: 401, or no good answer so many times in a row: the API is down.
     """
     progress, in_a_row = client.progress, 0
+    random.shuffle(due)  # so that some that always fail do not stand before the others for ever
 
     def fetch(asked: Pending) -> Page | InsightsError:
         try:
             return client.fetch(asked.conference_sid)
-        except (BadAnswerError, UnavailableError) as error:
+        except InsightsError as error:
             return error
 
     pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="refetch")
     try:
         for asked, answer in zip(due, pool.map(fetch, due), strict=True):
             if isinstance(answer, InsightsError):
-                progress.unreadable.append(asked.conference_sid)
                 in_a_row += 1
-                if asked.copy is None or in_a_row == IN_A_ROW:
+                refused = isinstance(answer, RefusedError) and answer.status == 401
+                if asked.copy is None or refused or in_a_row == give_up:
                     raise answer
+                package.note_unreadable(asked, client.now())
                 continue
             in_a_row = 0
             package.take_fetched(asked, answer)

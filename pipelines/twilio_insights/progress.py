@@ -32,8 +32,8 @@ class Progress:
     rows_updated: int = 0
     rows_unchanged: int = 0
     rows_rejected: int = 0
-    pending_before: int = 0
-    pending_after: int = 0
+    pending_before: int | None = None
+    pending_after: int | None = None
     not_found: list[str] = field(default_factory=list)
     """Asked for by SID, but neither Twilio nor the warehouse knows them."""
     unreadable: list[str] = field(default_factory=list)
@@ -51,6 +51,8 @@ class Progress:
     gap_from: datetime | None = None
     gap_to: datetime | None = None
     """What was created between them was never listed, and Twilio no longer has it."""
+    load_ids: list[str] = field(default_factory=list)
+    """The load packages it wrote; rows have theirs in `_dlt_load_id`."""
     left_package: str | None = None
     """`finished`, or why it was set aside: what a stopped run had not loaded yet."""
     complete: bool = False

@@ -85,10 +85,10 @@ class TwilioInsightsConfiguration(BaseConfiguration):
             url = urlsplit(self.base_url)
             plain = url.scheme == "http" and self.is_loopback
             beyond = url.port == 0 or "@" in url.netloc or url.path.strip("/") or url.query
-        except ValueError as error:
-            return f"{section}.base_url: {error}"
+        except ValueError:  # its text may hold a password
+            return f"{section}.base_url: not a URL; write https://host"
         if not re.fullmatch("AC[0-9a-fA-F]{32}", self.account_sid or ""):
-            return f"{section}.account_sid: {self.account_sid!r} is not AC and 32 hex digits"
+            return f"{section}.account_sid: not AC and 32 hex digits"  # a secret, by mistake?
         if not url.hostname or beyond or not (url.scheme == "https" or plain):
             return f"{section}.base_url: write https://host; plain http is for loopback only"
         if not 1 <= self.page_size <= 1000:

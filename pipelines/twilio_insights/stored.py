@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.flatten import Received
 from pipelines.twilio_insights.settings import RETENTION
+from pipelines.twilio_insights.tables import CHILDREN
 
 _RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
 FINAL = _RANKS["timeout"]
@@ -86,7 +87,8 @@ class StoredSummaries:
             "FROM {conference_summaries} AS s "
             "LEFT JOIN {_refetches} AS r ON r.conference_sid = s.conference_sid "
             # What an unfinished package wrote may lack its child rows, however final it is.
-            f"WHERE ({_PENDING} OR s._dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}})) "
+            f"WHERE ({_PENDING} OR s._dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}}) "
+            "OR r.outcome = 'unconfirmed') "
             f"AND {_AGE} >= %s AND (r.next_due_at IS NULL OR r.next_due_at <= %s) "
             "ORDER BY s.conference_sid",
             naive_utc(now - RETENTION),
@@ -102,6 +104,11 @@ class StoredSummaries:
         """All that is not final and young enough to still become so."""
         return self._count(f"{_PENDING} AND {_AGE} >= %s", now - RETENTION)
 
+    def count_written(self, load_ids: Sequence[str]) -> int:
+        marks = ", ".join(["%s"] * len(load_ids))
+        sql = f"SELECT count(*) FROM {{conference_summaries}} WHERE _dlt_load_id IN ({marks})"
+        return int(self._select(sql, *load_ids)[0][0])
+
     def expired(self, now: datetime) -> list[tuple[Any, ...]]:
         """SID, attempts and last asking of what answered 404 until Twilio's retention was over."""
         return self._select(
@@ -114,6 +121,16 @@ class StoredSummaries:
     def gone(self) -> set[str]:
         """What answered 404 when it was asked for last."""
         return {sid for (sid,) in self._select(_GONE)}
+
+    def delete_orphans(self) -> None:
+        """Delete child rows of conferences whose package was lost before they were merged."""
+        for child in CHILDREN:
+            table = self._client.make_qualified_table_name(child.name)
+            self._select(
+                f"DELETE FROM {table} "
+                "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads}) "
+                "AND conference_sid NOT IN (SELECT conference_sid FROM {conference_summaries})"
+            )
 
     def rejected_digests(self) -> set[int]:
         return {digest for (digest,) in self._select("SELECT row_digest FROM {_rejected_rows}")}

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from pipelines.twilio_insights.client import InsightsClient, Page
 from pipelines.twilio_insights.errors import (
+    BadAnswerError,
     ExpiredTokenError,
+    UnavailableError,
 )
 
 OVERLAP = timedelta(seconds=1)
@@ -19,6 +21,8 @@ PAGES_PER_WINDOW = 2
 """Windows are sized to hold about so many pages, judged by those that came before."""
 MAX_PAGES = 10
 """A window that turns out fuller is split, so that what is in memory stays bounded."""
+ENDLESS = 2_000
+"""Pages of a window that cannot be split any more, after which the API is taken to be broken."""
 FIRST_SPAN = timedelta(hours=1)
 MAX_SPAN = timedelta(days=2)
 MIN_SPAN = timedelta(seconds=1)
@@ -101,6 +105,10 @@ def _list_window(client: InsightsClient, window: Window) -> list[Page] | None:
         try:
             for page in client.list_pages(window.start - OVERLAP, window.end):
                 pages.append(page)
+                if client.progress.stop.is_set():
+                    raise UnavailableError("stopped while it listed", "stop")
+                if len(pages) == ENDLESS:
+                    raise BadAnswerError(f"{ENDLESS} pages for {window.span}, and still more")
                 if len(pages) == MAX_PAGES and page.next_url and window.span > 2 * MIN_SPAN:
                     return None
             break

@@ -28,7 +28,7 @@ DEFAULT_NAME = "warehouse.duckdb"
 PATIENCE = 5.0
 """Seconds that a run waits for another program to let go of the file."""
 _SCHEMAS = {DATASET, f"{DATASET}_staging", ANALYTICS, "main", "temp", "system"}
-_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+_HOLDER = re.compile(r"Conflicting lock is held in ((?P<program>.*?) \(PID (?P<pid>\d+)\))?")
 
 
 class WarehouseError(Exception):
@@ -42,15 +42,21 @@ class BusyError(Exception):
 _DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
 
 
-def as_disk_fault(error: BaseException) -> WarehouseError | None:
-    """What DuckDB, dlt or Python raised, if it is a disk that is full, broken or write-protected.
+_DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
+
+
+def as_disk_fault(error: BaseException, path: Path | None = None) -> WarehouseError | None:
+    """What DuckDB, dlt or Python raised, if it is a disk that is full, broken or write-protected,
+    or a warehouse file that is damaged, when its path is given.
 
     dlt wraps errors and keeps no more than their text, so the text is what tells.
     """
-    said = (line for line in str(error).splitlines() if _DISK_FAULTS.search(line))
-    if isinstance(error, WarehouseError) or (line := next(said, None)) is None:
-        return None
-    return WarehouseError(f"The disk cannot be used: {line}")
+    for line in () if isinstance(error, WarehouseError) else str(error).splitlines():
+        if _DISK_FAULTS.search(line):
+            return WarehouseError(f"The disk of {path or 'the warehouse'} cannot be used: {line}")
+        if path and _DAMAGE.search(line):
+            return WarehouseError(f"{path} is damaged, restore a backup: {line}")
+    return None
 
 
 @dataclass(frozen=True)
@@ -146,11 +152,17 @@ def _lock(lock: IO[str], path: Path) -> None:
 
 def _connect(path: Path, create: bool) -> duckdb.DuckDBPyConnection:
     """Open the file; wait a little for a program that holds it, as BI tools do for a query."""
-    config: Any = {"storage_compatibility_version": STORAGE_VERSION} if create else {}
     patience = time.monotonic() + PATIENCE
     while True:
         try:
-            return duckdb.connect(path, config=config)
+            if create and not path.exists():
+                new = path.with_name(f"{path.name}.new")  # half a file could not be opened again
+                new.unlink(missing_ok=True)
+                duckdb.connect(
+                    new, config={"storage_compatibility_version": STORAGE_VERSION}
+                ).close()
+                new.rename(path)
+            return duckdb.connect(path)
         except duckdb.Error as error:
             held = _HOLDER.search(str(error))
             if held is None:
@@ -159,7 +171,8 @@ def _connect(path: Path, create: bool) -> duckdb.DuckDBPyConnection:
                 ) from None
             if time.monotonic() > patience:
                 raise BusyError(
-                    f"{path} is held by {Path(held['program']).name} (process {held['pid']}); "
+                    f"{path} is held by {Path(held['program'] or 'a program').name} (process "
+                    f"{held['pid'] or 'in another container'}); "
                     "close it there and run again"
                 ) from None
         time.sleep(0.1)

@@ -9,7 +9,7 @@ import platform
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -51,6 +51,7 @@ COLUMNS = {
     "gap_from": "TIMESTAMP",
     "gap_to": "TIMESTAMP",
     "left_package": "VARCHAR",
+    "load_ids": "VARCHAR",
     "versions": "VARCHAR",
 }
 
@@ -75,6 +76,7 @@ class RunRecord:
         self._outcome, self._phase = "refused", "start"
         self._last_good: dict[str, Any] | None = None
         self._error: BaseException | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
 
     def __enter__(self) -> RunRecord:
         return self
@@ -84,24 +86,27 @@ class RunRecord:
     ) -> None:
         if self._outcome == "refused":
             self._error = error
-        self._write("refused" if self._outcome == "refused" else "status")
+            self._write("refused")
 
     def phase(self, name: str) -> None:
         """Tell that the run begins its next step."""
         self._phase = name
+        self._update()
         self._write("status")
 
     @contextmanager
     def kept_in(self, warehouse: Warehouse) -> Iterator[None]:
         """Keep the run's row: `running` until it ends; a killed run's row is closed as `killed`."""
-        connection, self._outcome = warehouse.connection, "running"
+        connection = warehouse.connection
         _prepare(connection)
         connection.execute(f"UPDATE {TABLE} SET outcome = 'killed' WHERE outcome = 'running'")
         self._last_good = _last_good(connection)
-        row = self._row()
+        row = self._row() | {"outcome": "running"}
         marks = ", ".join(f"${name}" for name in row)
         connection.execute(f"INSERT INTO {TABLE} ({', '.join(row)}) VALUES ({marks})", row)
-        outcome = "failed"
+        self._connection, self._outcome, outcome = connection, "running", "failed"
+        with suppress(OSError):
+            self._path.with_name(f"{self._path.name}.refused.json").unlink(missing_ok=True)
         try:
             yield
             outcome = "ok"
@@ -109,17 +114,23 @@ class RunRecord:
             self._error = error
             raise
         finally:
-            self._outcome = "stopped" if self._counted.stop.is_set() else outcome
-            row = self._row()
-            changes = ", ".join(f"{name} = ${name}" for name in row)
+            stopped = outcome == "ok" and self._counted.stop.is_set()
+            self._outcome = "stopped" if stopped else outcome
             try:
-                connection.execute(f"UPDATE {TABLE} SET {changes} WHERE run_id = $run_id", row)
+                self._update()
                 self._last_good = _last_good(connection)
             except duckdb.Error as error:  # not to hide what the run itself raises
                 log.warning("The row of this run in _runs is not complete: %s", error)
+            self._write("status")  # while the lock is held
+
+    def _update(self) -> None:
+        row = self._row()
+        changes = ", ".join(f"{name} = ${name}" for name in row)
+        if self._connection:
+            self._connection.execute(f"UPDATE {TABLE} SET {changes} WHERE run_id = $run_id", row)
 
     def _row(self) -> dict[str, Any]:
-        ended = None if self._outcome == "running" else _now()
+        ended = None if self._outcome in ("running", "refused") else _now()
         self._counted.seconds = round(time.monotonic() - self._clock, 3)
         row = {name: getattr(self._counted, name, None) for name in COLUMNS} | {
             "outcome": self._outcome,
@@ -141,7 +152,8 @@ class RunRecord:
             new.replace(file)
         except OSError as error:
             log.warning("Cannot write %s: %s", file, error.strerror)
-            new.unlink(missing_ok=True)
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -161,6 +173,12 @@ def _last_good(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     )
     row = answer.fetchone()
     return dict(zip([name for name, *_ in answer.description], row, strict=True)) if row else None
+
+
+def begun_load_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Load packages that a run began to load into this file."""
+    rows = connection.execute(f"SELECT load_ids FROM {TABLE} WHERE load_ids IS NOT NULL").fetchall()
+    return {load_id for (text,) in rows for load_id in json.loads(text)}
 
 
 def _now() -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -91,6 +92,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
         os.ftruncate(output, 0)
         death.kind, death.left = chosen or ("", 0)
         sys.argv[1:] = arguments
+        random.seed(0)
         try:
             main()
         except SystemExit as ended:
