@@ -220,6 +220,12 @@ def test_a_lasting_fault_ends_after_bounded_retries(account: Account) -> None:
         assert len(server.requests) == 8
 
 
+def test_a_page_that_does_not_say_what_follows_is_not_the_last(account: Account) -> None:
+    body = b'{"conferences": [], "meta": {"next_page": "x"}}'
+    with serving(account, answer(200, body)) as server, pytest.raises(BadAnswerError):
+        rows(connect(settings(server)))
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_names_both_causes_and_is_not_retried(account: Account, status: int) -> None:
     body = json.dumps({"code": 20003, "message": "Authenticate", "status": status}).encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -269,6 +270,110 @@ def test_a_summary_without_a_usable_answer_does_not_hold_up_the_others(
     monkeypatch.setattr(InsightsHandler, "answer", confusing)
     done = loaded.run()
     assert (done.rows_updated, done.unreadable, done.pending_after) == (2, [sid(1)], 1)
+
+
+def test_one_that_is_refused_by_itself_holds_up_no_other(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
+    loaded.run()
+    for number in range(6):
+        loaded.account.put(summary(number, 6 * DAY))
+    real = InsightsHandler.answer
+
+    def refusing(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (403, b'{"code": 20403}') if sid(0) in handler.path else real(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", refusing)
+    done = loaded.run()
+    assert (done.rows_updated, done.unreadable) == (5, [sid(0)])
+
+
+def test_a_gateway_that_answers_404_to_everything_makes_nothing_gone(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, 6 * DAY, "in_progress"))
+    loaded.run()
+    real = InsightsHandler.answer
+
+    def lost(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (404, b"<html>") if sid(1) in handler.path else real(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", lost)
+    assert loaded.run().unreadable == [sid(1)]
+    assert loaded.query("FROM conference_insights._refetches") == []
+
+
+def test_a_correction_that_cannot_be_confirmed_is_asked_for_until_it_is(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listing goes on meanwhile, and leaves it behind the lookback."""
+    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    for number in range(4):
+        loaded.account.put(summary(number, 47 * HOUR))
+    loaded.run()
+    for number in range(4):
+        loaded.account.put(summary(number, 47 * HOUR, tags=["low_mos"]))
+    loaded.account.put(summary(9, MINUTE))
+    real = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (503, b"{}") if "CF" in handler.path else real(handler)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InsightsHandler, "answer", failing)
+        assert len(loaded.run().unreadable) == 4
+    outcomes = "SELECT DISTINCT outcome FROM conference_insights._refetches"
+    assert loaded.query(outcomes) == [("unconfirmed",)]
+    loaded.account.now += 5 * HOUR
+    loaded.run()
+    loaded.assert_exact()
+    assert loaded.query(outcomes) == [(None,)]
+
+
+def test_some_that_always_fail_do_not_stand_before_the_others(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    bad = {sid(number) for number in range(3)}
+    for number in range(20):
+        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
+    loaded.run()
+    for number in range(20):
+        loaded.account.put(summary(number, 6 * DAY))
+    real = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        fails = any(sid in handler.path for sid in bad)
+        return (400, b"no") if fails else real(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", failing)
+    for _ in range(3):
+        with suppress(BadAnswerError):
+            loaded.run()
+    final = "SELECT count(*) FROM conference_insights.conference_tags"
+    assert loaded.query(final) == [(17,)]
+
+
+def test_polling_goes_on_asking_for_what_could_not_be_fetched(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, HOUR, "in_progress"))
+    real, seen = InsightsHandler.answer, threading.Semaphore(1)
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        if sid(1) in handler.path:
+            if seen.acquire(blocking=False):
+                return 500, b"<html>"
+            loaded.account.put(summary(1, HOUR))
+        return real(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", failing)
+    monkeypatch.setattr("pipelines.twilio_insights.client.ATTEMPTS", 1)
+    done = loaded.run(Polling(timedelta(seconds=0.1), timedelta(seconds=20)))
+    assert done.pending_after == 0
+    loaded.assert_exact()
 
 
 def test_an_api_that_fails_every_fetch_is_down(

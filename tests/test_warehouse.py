@@ -454,6 +454,54 @@ KILLED = """
 """
 
 
+@pytest.mark.parametrize("table", ["conference_tags", "conference_summaries"])
+def test_a_left_package_that_lacks_a_file_is_set_aside(
+    loaded: Loaded, tmp_path: Path, table: str
+) -> None:
+    """As after power loss: the program itself never leaves one so."""
+    for number in range(100):
+        loaded.account.put(summary(number, number * HOUR / 5))
+    work = tmp_path / "warehouse.duckdb.dlt/conference_insights/load/normalized"
+    kill_run_when(partial(any_in, work), tmp_path)
+    (file,) = work.rglob(f"new_jobs/{table}.*")
+    file.unlink()
+    done = loaded.run()
+    assert f"has no file for {table}" in (done.left_package or "")
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize("size", [0, 4096, 8192])
+def test_a_kill_while_the_file_is_created_leaves_nothing_in_the_way(
+    loaded: Loaded, size: int
+) -> None:
+    loaded.path.with_name("warehouse.duckdb.new").write_bytes(bytes(size))
+    loaded.run()
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_truncated_warehouse_exits_74_and_is_left_alone(
+    loaded: Loaded, command: Command, kept: float
+) -> None:
+    for number in range(500):
+        loaded.account.put(summary(number, number * HOUR / 50))
+    loaded.run()
+    damaged = loaded.path.read_bytes()[: int(loaded.path.stat().st_size * kept)]
+    loaded.path.write_bytes(damaged)
+    done = command("run")
+    assert done.returncode == 74, done.stderr
+    assert "Traceback" not in done.stderr
+    assert loaded.path.read_bytes() == damaged
+
+
+def test_a_first_run_that_is_stopped_or_refused_says_why(loaded: Loaded, command: Command) -> None:
+    stopped = Progress("run")
+    stopped.stop.set()
+    run(stopped)
+    assert status(loaded.path)["run"]["outcome"] == "stopped"
+    assert command("run", TWILIO_AUTH_TOKEN="wrong").returncode == 77
+
+
 def test_rows_of_a_package_that_never_completed_do_not_count_as_stored(loaded: Loaded) -> None:
     """A kill between the merge of the root table and those of its children, and no package left."""
     loaded.account.put(summary(1, HOUR, "in_progress"))

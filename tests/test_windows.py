@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,10 @@ from pipelines.times import parse_duration, parse_moment
 from pipelines.twilio_insights import windows
 from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.errors import (
+    BadAnswerError,
     UnavailableError,
 )
+from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.windows import OVERLAP, list_windows, span_for
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -29,6 +32,7 @@ class Api:
 
     def __init__(self, seconds: list[int], page_size: int, concurrency: int) -> None:
         self.settings = SimpleNamespace(max_concurrency=concurrency, page_size=page_size)
+        self.progress = Progress()
         self.seconds = sorted(seconds)
         self.listed: list[tuple[datetime, datetime]] = []
         self.fail_from: datetime | None = None
@@ -82,6 +86,14 @@ def test_a_fault_is_raised_after_the_windows_before_it() -> None:
             found.append(listed.window.end)
     assert found == [START + timedelta(hours=hour) for hour in range(1, len(found) + 1)]
     assert found
+
+
+def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "ENDLESS", 20)
+    api = Api([], page_size=1, concurrency=1)
+    api.list_pages = lambda after, before: itertools.repeat(Page([], START, "more"))  # type: ignore[method-assign]
+    with pytest.raises(BadAnswerError, match="still more"):
+        list(list_windows(api, START, START + 2 * SECOND))  # type: ignore[arg-type]
 
 
 def test_no_more_than_the_allowed_windows_are_in_flight() -> None:
