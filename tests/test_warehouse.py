@@ -494,6 +494,23 @@ def test_a_truncated_warehouse_exits_74_and_is_left_alone(
     assert loaded.path.read_bytes() == damaged
 
 
+def test_a_merge_that_fails_leaves_the_rows_that_were_there(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR, "in_progress", tags=["low_mos"]))
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute("CREATE UNIQUE INDEX one ON conference_insights.conference_tags (tag)")
+    before = expected.of_warehouse(loaded.path)["conference_tags"]
+    loaded.account.put(summary(1, HOUR, tags=["low_mos"]))
+    loaded.account.put(summary(2, HOUR, tags=["low_mos"]))
+    with pytest.raises(Exception, match="low_mos"):
+        loaded.run()
+    assert expected.of_warehouse(loaded.path)["conference_tags"] == before
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute("DROP INDEX conference_insights.one")
+    loaded.run()
+    loaded.assert_exact()
+
+
 def test_a_first_run_that_is_stopped_or_refused_says_why(loaded: Loaded, command: Command) -> None:
     stopped = Progress("run")
     stopped.stop.set()
