@@ -110,6 +110,8 @@ class Months:
         """When the run began that set a watermark."""
         self.killed_at: int | None = None
         """When the run began that may have left a package."""
+        self.package_lost = False
+        """With the working folder: what it had merged in part is mended while the API has it."""
         self.copy: tuple[Path, int] | None = None
         self.package_rows = self.dice.choice([700, 100_000, 100_000])
         self.environment = {
@@ -168,6 +170,7 @@ class Months:
         elif event < 0.12:
             shutil.rmtree(self.folder / "warehouse.duckdb.dlt", ignore_errors=True)
             self.struck["working folder lost"] += 1
+            self.package_lost |= self.killed_at is not None
             self.log.append("the working folder was lost")
         elif event < 0.3 and self.path.exists() and not wal.exists():
             copy = self.folder / "copy"
@@ -302,7 +305,8 @@ class Months:
         for sid, contents in stored.summaries.items():
             conference, earlier = self.account.by_sid[sid], None
             now = _which(conference, contents, end)
-            if now is None and not whole:
+            lost = self.package_lost and conference.at(end) is None
+            if now is None and (lost or not whole):
                 continue  # its package is not finished
             if now is None:
                 raise BrokenError(f"{sid} was never shown so: {contents}")
