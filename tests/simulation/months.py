@@ -364,7 +364,7 @@ def every_moment(months: Months) -> None:
     months.run(["run"], Plan())
     for kind in KILLS:
         for number in itertools.count(1):
-            months.account.now += 3 * MINUTE
+            months.account.now += HOUR  # so that there is something to load
             before = months.struck.total()
             months.run(["run"], Plan(), (kind, number))
             if months.struck.total() == before:
