@@ -190,10 +190,7 @@ def exit_code(error: Exception) -> int:
     from dlt.common.configuration.exceptions import ConfigurationException
 
     from pipelines.conference_insights import StillPendingError
-    from pipelines.twilio_insights.errors import (
-        InsightsError,
-        RefusedError,
-    )
+    from pipelines.twilio_insights.errors import InsightsError, RefusedError
     from pipelines.warehouse.file import BusyError, WarehouseError
 
     codes: dict[type[Exception], int] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ from pipelines.twilio_insights.stored import StoredSummaries
 from pipelines.warehouse.file import (
     DATASET,
     Warehouse,
-    as_disk_fault,
+    as_warehouse_error,
     open_warehouse,
     warehouse_path,
 )
@@ -131,7 +131,7 @@ def run(
             log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
             with (
                 record.kept_in(warehouse),
-                _true_causes(path, progress),
+                _true_causes(path, progress),  # here, for the row in `_runs`
                 InsightsClient(settings, progress) as client,
             ):
                 _load(warehouse, client, record, polling, backfill)
@@ -223,7 +223,9 @@ def _look_at_the_clock(pipeline: dlt.Pipeline, client: InsightsClient) -> dateti
                 )
 
 
-def _poll(progress: Progress, polling: Polling, load_package: Any) -> StillPendingError | None:
+def _poll(
+    progress: Progress, polling: Polling, load_package: Callable[[set[str]], None]
+) -> StillPendingError | None:
     awaited, deadline = progress.still_pending, time.monotonic() + polling.timeout.total_seconds()
     while awaited and not progress.stop.is_set() and progress.fault is None:
         if time.monotonic() + polling.every.total_seconds() > deadline:
@@ -250,4 +252,4 @@ def _true_causes(path: Path, progress: Progress) -> Iterator[None]:
             return  # a request that was given up because the run is to stop
         if isinstance(cause, InsightsError | ConfigurationException):
             raise cause from None
-        raise as_disk_fault(error, path) or cause from cause.__cause__
+        raise as_warehouse_error(error, path) or cause from cause.__cause__

@@ -17,7 +17,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from pipelines.twilio_insights.pages import CONTINUES, HAS_TABLES
 from pipelines.twilio_insights.stored import StoredSummaries
-from pipelines.warehouse.file import Warehouse, WarehouseError, as_disk_fault
+from pipelines.warehouse.file import Warehouse, WarehouseError, as_warehouse_error
 from pipelines.warehouse.runs import begun_load_ids
 
 log = logging.getLogger("conference_insights")
@@ -46,9 +46,9 @@ def open_pipeline(
         pipeline = make()
         said = _finish(pipeline, warehouse.connection, announce)
         pipeline.drop()  # forgets dlt's local state: the warehouse has it
-    except Exception as error:
+    except Exception as error:  # damage shows in dlt as an error of any kind
         damaged = warehouse.path if "Corrupt database file" in str(error) else None
-        if fault := as_disk_fault(error, damaged):
+        if fault := as_warehouse_error(error, damaged):
             raise fault from None
         if isinstance(true_cause(error), WarehouseError | ConfigurationException):
             raise

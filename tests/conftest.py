@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -105,6 +106,17 @@ def summary(number: int, age: timedelta, state: str = "complete", **values: Any)
             "detected_issues": {"call_quality": number % 3, "participant_behavior": 0},
         }
     return row | values
+
+
+def python(program: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | env,
+    )
 
 
 @pytest.fixture

@@ -21,7 +21,10 @@ IN_MEMORY = "/dev/shm"
 
 
 def make_dlt_remember() -> None:
-    """dlt looks up the same type hints and settings thousands of times a run, half of its time."""
+    """dlt looks up the same type hints and settings thousands of times a run, half of its time.
+
+    Settings are remembered for an environment, until one is set; not for files that change.
+    """
     _replace(specs.is_secret_hint, functools.cache(specs.is_secret_hint))
     _replace(specs.extract_inner_hint, functools.cache(specs.extract_inner_hint))
     hints: dict[Any, dict[str, Any]] = {}

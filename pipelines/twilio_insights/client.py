@@ -155,8 +155,8 @@ class InsightsClient:
         if not isinstance(body, dict):
             return str(status)
         code, text = body.get("code"), str(body.get("message") or body.get("title") or "")
-        login = ":".join(self.settings.basic_auth)
-        for secret in (login.partition(":")[2], b64encode(login.encode()).decode()):
+        user, password = self.settings.basic_auth
+        for secret in (password, b64encode(f"{user}:{password}".encode()).decode()):
             text = text.replace(secret, "***")
         text = re.sub(r"[^\x20-\x7e]", " ", text)[:200]
         named = f"{status}, code {code}" if isinstance(code, int) else str(status)
@@ -210,10 +210,10 @@ class InsightsClient:
         # The clock is taken from what the API itself says, not from some gateway's error page.
         if body is not None and (date := _http_date(headers.get("date"))):
             fetched_at, self._server_clock = date, (date, time.monotonic())
-        said = self._said(status, body)
         if status in (401, 403):
             raise RefusedError(
-                f"Twilio refused account {self.settings.account_sid} ({said}). Either the "
+                f"Twilio refused account {self.settings.account_sid} ({self._said(status, body)}). "
+                "Either the "
                 "credentials are wrong or belong to another region than "
                 f"{self.settings.base_url}, or Voice Insights Advanced Features, a paid setting, "
                 "is not active for this account",
@@ -225,7 +225,8 @@ class InsightsClient:
             raise UnavailableError(message, "malformed")
         if status in (408, 429) or status >= 500:
             wait = _retry_after(headers.get("retry-after", ""), fetched_at)
-            raise UnavailableError(f"Twilio answered {said}; run again later", str(status), wait)
+            message = f"Twilio answered {self._said(status, body)}; run again later"
+            raise UnavailableError(message, str(status), wait)
         if 300 <= status < 400:
             raise ForeignOriginError(f"{url.host} answered with a redirect, which is not followed")
         return body, fetched_at, status

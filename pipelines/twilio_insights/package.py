@@ -14,7 +14,7 @@ from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.drift import name_drift
 from pipelines.twilio_insights.flatten import Received, Tables, digest, flatten, to_json
 from pipelines.twilio_insights.progress import Progress
-from pipelines.twilio_insights.stored import FINAL, Copy, Pending, StoredSummaries, rank
+from pipelines.twilio_insights.stored import FINAL, Copy, Pending, StoredSummaries, rank_of
 from pipelines.twilio_insights.tables import REFETCHES, REJECTED_ROWS, TABLES, Table
 
 BATCH_ROWS = 10_000
@@ -46,7 +46,7 @@ class LoadPackage:
         self._stored = stored
         self._previous: set[str] = set()
         self._rejected = stored.rejected_digests()
-        self._gone = stored.gone()
+        self._troubled = stored.troubled()
         self._batch: list[Tables] = []
         self._batch_rows = 0
 
@@ -67,7 +67,7 @@ class LoadPackage:
                     self._reject(one, reason)
                     continue
                 rival = candidates.setdefault(row["conference_sid"], one)
-                if _rank(one) > _rank(rival):
+                if rank_of(one) > rank_of(rival):
                     candidates[row["conference_sid"]] = one
         fresh = candidates.keys() - self._previous - self.written
         self._previous = set(candidates)
@@ -82,9 +82,11 @@ class LoadPackage:
             fresh -= {asked.conference_sid for asked in doubtful}
         else:
             doubtful = []
-        for sid in fresh & self._gone:
+        for sid in fresh & self._troubled:
+            if (copy := stored.get(sid)) and copy.is_final:
+                continue  # unconfirmed: what this listing shows may be the copy that lags behind
             self.note_refetch(sid, 0, 200, candidates[sid].fetched_at, None, None)
-            self._gone.remove(sid)
+            self._troubled.remove(sid)
         self._write(
             one
             for sid, one in candidates.items()
@@ -102,7 +104,7 @@ class LoadPackage:
             hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
             outcome = "unconfirmed" if asked.copy and asked.copy.is_final else "gone"
             self.note_refetch(sid, asked.attempts + 1, answer.status, now, now + hours, outcome)
-        elif sid in self._gone:
+        elif sid in self._troubled:
             self.note_refetch(sid, 0, 200, now, None, None)
         for row in answer.rows:
             one = Received(row, digest(row), now)
@@ -145,7 +147,7 @@ class LoadPackage:
     def _differs(self, sid: str, one: Received, stored: Copy | None) -> bool:
         """Count the copy, and tell whether to write it."""
         progress = self._progress
-        if _rank(one) < FINAL and (stored is None or stored.rank < FINAL):
+        if rank_of(one) < FINAL and (stored is None or stored.rank < FINAL):
             progress.still_pending.add(sid)
         if stored is None:
             progress.rows_new += 1
@@ -175,10 +177,6 @@ class LoadPackage:
         arrays = [[value] for value in (*values, self._load_id)]
         self._batch.append({table.name: pa.Table.from_arrays(arrays, schema=table.arrow_schema)})
         self._batch_rows += 1
-
-
-def _rank(one: Received) -> int:
-    return rank(one.row.get("processing_state"))
 
 
 def _why_rejected(row: Any) -> str | None:

@@ -14,11 +14,7 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration, parse_moment
 from pipelines.twilio_insights.client import InsightsClient, Page
-from pipelines.twilio_insights.errors import (
-    BadAnswerError,
-    InsightsError,
-    RefusedError,
-)
+from pipelines.twilio_insights.errors import BadAnswerError, InsightsError, RefusedError
 from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.settings import RETENTION
@@ -51,8 +47,8 @@ def read_pages(
     with session as client, dlt.current.pipeline().sql_client() as sql:
         progress, account = client.progress, client.settings.account_sid or ""
         stored, this = StoredSummaries(sql), dlt.current.load_package_state()
-        about = cast(dict[str, Any], this["state"])
-        about[CONTINUES] = stored.last_load_id()
+        package_state = cast(dict[str, Any], this["state"])
+        package_state[CONTINUES] = stored.last_load_id()
         state = dlt.current.source_state()
         named: dict[str, str] = state.setdefault(DRIFT, {})
         package = LoadPackage(this["load_id"], stored, progress, account, named)
@@ -79,7 +75,7 @@ def read_pages(
         progress.complete = listed and not progress.stop.is_set()
         if batch := package.flush():
             yield batch
-        about[HAS_TABLES] = sorted(package.tables)
+        package_state[HAS_TABLES] = sorted(package.tables)
         if only is None and progress.window_to is not None:
             reached = iso_seconds(progress.window_to)
             watermarks[account] = max(watermarks.get(account, ""), reached)

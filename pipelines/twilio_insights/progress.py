@@ -54,7 +54,7 @@ class Progress:
     load_ids: list[str] = field(default_factory=list)
     """The load packages it wrote; rows have theirs in `_dlt_load_id`."""
     left_package: str | None = None
-    """`finished`, or why it was set aside: what a stopped run had not loaded yet."""
+    """What became of what a stopped run had not loaded: finished, or set aside, and why."""
     complete: bool = False
     """The horizon is reached and what was pending has been asked for again."""
     still_pending: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What the destination holds already: read with plain SELECTs, so that it is the only truth."""
+"""What the destination holds already, asked in plain SQL, so that it is the only truth."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def rank(processing_state: Any) -> int:
     return _RANKS.get(processing_state, 0) if isinstance(processing_state, str) else 0
 
 
+def rank_of(received: Received) -> int:
+    return rank(received.row.get("processing_state"))
+
+
 class Copy(NamedTuple):
     """What is known of a stored summary; `digest` is None if its package never completed."""
 
@@ -35,7 +39,7 @@ class Copy(NamedTuple):
 
     def yields_to(self, other: Received) -> bool:
         """Whether the other copy says something else and is not less final."""
-        return other.digest != self.digest and rank(other.row.get("processing_state")) >= self.rank
+        return other.digest != self.digest and rank_of(other) >= self.rank
 
 
 class Pending(NamedTuple):
@@ -57,11 +61,11 @@ class StoredSummaries:
             "SELECT DISTINCT _dlt_load_id FROM {conference_summaries} "
             "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads})"
         )
-        self._unfinished = {load_id for (load_id,) in self._select(unfinished)}
+        self._unfinished = {load_id for (load_id,) in self._execute(unfinished)}
 
     def last_load_id(self) -> str | None:
         """The package completed last."""
-        rows = self._select("SELECT max(load_id) FROM {_dlt_loads}")
+        rows = self._execute("SELECT max(load_id) FROM {_dlt_loads}")
         return rows[0][0] if rows else None
 
     def copies(self, sids: Collection[str], start: datetime, end: datetime) -> dict[str, Copy]:
@@ -82,7 +86,7 @@ class StoredSummaries:
 
         Rows of `other_accounts`, which are loaded with credentials of their own, are left out.
         """
-        rows = self._select(
+        rows = self._execute(
             f"SELECT {_COPY}, s.account_sid, coalesce(r.attempts, 0) "
             "FROM {conference_summaries} AS s "
             "LEFT JOIN {_refetches} AS r ON r.conference_sid = s.conference_sid "
@@ -107,36 +111,37 @@ class StoredSummaries:
     def count_written(self, load_ids: Sequence[str]) -> int:
         marks = ", ".join(["%s"] * len(load_ids))
         sql = f"SELECT count(*) FROM {{conference_summaries}} WHERE _dlt_load_id IN ({marks})"
-        return int(self._select(sql, *load_ids)[0][0])
+        return int(self._execute(sql, *load_ids)[0][0])
 
     def expired(self, now: datetime) -> list[tuple[Any, ...]]:
         """SID, attempts and last asking of what answered 404 until Twilio's retention was over."""
-        return self._select(
+        return self._execute(
             "SELECT r.conference_sid, r.attempts, r.last_asked_at FROM {_refetches} AS r "
             "JOIN {conference_summaries} AS s ON s.conference_sid = r.conference_sid "
             f"WHERE r.outcome = 'gone' AND {_PENDING} AND {_AGE} < %s",
             naive_utc(now - RETENTION),
         )
 
-    def gone(self) -> set[str]:
-        """What answered 404 when it was asked for last."""
-        return {sid for (sid,) in self._select(_GONE)}
+    def troubled(self) -> set[str]:
+        """What had no good answer when it was asked for last: gone, expired or unconfirmed."""
+        sql = "SELECT conference_sid FROM {_refetches} WHERE outcome IS NOT NULL"
+        return {sid for (sid,) in self._execute(sql)}
 
     def delete_orphans(self) -> None:
         """Delete child rows of conferences whose package was lost before they were merged."""
         for child in CHILDREN:
             table = self._client.make_qualified_table_name(child.name)
-            self._select(
+            self._execute(
                 f"DELETE FROM {table} "
                 "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads}) "
                 "AND conference_sid NOT IN (SELECT conference_sid FROM {conference_summaries})"
             )
 
     def rejected_digests(self) -> set[int]:
-        return {digest for (digest,) in self._select("SELECT row_digest FROM {_rejected_rows}")}
+        return {digest for (digest,) in self._execute("SELECT row_digest FROM {_rejected_rows}")}
 
     def _copies(self, condition: str, *arguments: Any) -> dict[str, Copy]:
-        rows = self._select(
+        rows = self._execute(
             f"SELECT {_COPY} FROM {{conference_summaries}} AS s WHERE {condition}", *arguments
         )
         return {sid: self._copy(*copy) for sid, *copy in rows}
@@ -146,11 +151,11 @@ class StoredSummaries:
 
     def _count(self, condition: str, *moments: datetime) -> int:
         sql = f"SELECT count(*) FROM {{conference_summaries}} AS s WHERE {condition}"
-        rows = self._select(sql, *map(naive_utc, moments))
+        rows = self._execute(sql, *map(naive_utc, moments))
         return int(rows[0][0]) if rows else 0
 
-    def _select(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """Rows of a query whose `{table}` names are qualified; none if a table is missing."""
+    def _execute(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Rows of a statement whose `{table}` names are qualified; none if a table is missing."""
         names = ("conference_summaries", "_refetches", "_rejected_rows", "_dlt_loads")
         tables = {name: self._client.make_qualified_table_name(name) for name in names}
         try:
@@ -161,6 +166,5 @@ class StoredSummaries:
 
 
 _COPY = "s.conference_sid, s.row_digest, s.processing_state, s._dlt_load_id"
-_GONE = "SELECT conference_sid FROM {_refetches} WHERE outcome IS NOT NULL"
 _PENDING = "(s.processing_state IS NULL OR s.processing_state NOT IN ('complete', 'timeout'))"
 _AGE = "coalesce(s.create_time, s.fetched_at)"

@@ -28,6 +28,8 @@ DEFAULT_NAME = "warehouse.duckdb"
 PATIENCE = 5.0
 """Seconds that a run waits for another program to let go of the file."""
 _SCHEMAS = {DATASET, f"{DATASET}_staging", ANALYTICS, "main", "temp", "system"}
+_DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
+_DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
 _HOLDER = re.compile(r"Conflicting lock is held in ((?P<program>.*?) \(PID (?P<pid>\d+)\))?")
 
 
@@ -39,13 +41,7 @@ class BusyError(Exception):
     """Another process holds the warehouse; trying again later helps."""
 
 
-_DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
-
-
-_DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
-
-
-def as_disk_fault(error: BaseException, path: Path | None = None) -> WarehouseError | None:
+def as_warehouse_error(error: BaseException, path: Path | None = None) -> WarehouseError | None:
     """What DuckDB, dlt or Python raised, if it is a disk that is full, broken or write-protected,
     or a warehouse file that is damaged, when its path is given.
 
@@ -128,7 +124,7 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
     with lock:
         _lock(lock, path)
         created = not path.exists()
-        connection = _connect(path, created)
+        connection = _connect(path)
         try:
             yield Warehouse(path, connection, created)
         finally:
@@ -150,12 +146,12 @@ def _lock(lock: IO[str], path: Path) -> None:
     lock.flush()
 
 
-def _connect(path: Path, create: bool) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     """Open the file; wait a little for a program that holds it, as BI tools do for a query."""
     patience = time.monotonic() + PATIENCE
     while True:
         try:
-            if create and not path.exists():
+            if not path.exists():
                 new = path.with_name(f"{path.name}.new")  # half a file could not be opened again
                 new.unlink(missing_ok=True)
                 duckdb.connect(

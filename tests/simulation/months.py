@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import random
 import shutil
 import signal
@@ -14,9 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from tests.quicker import folder_in_memory
 from tests.simulation import warehouse
@@ -32,7 +29,7 @@ from tests.simulation.account import (
     Version,
 )
 from tests.simulation.api import LASTING, PASSING, TOKEN, Api, Plan
-from tests.simulation.start import start
+from tests.simulation.worker import BrokenError, Worker, hire
 
 CONFERENCES, RUNS = 2_000, 7
 KILLS = {
@@ -49,35 +46,6 @@ KILLS = {
 }
 """Kinds of moments at which a run can be killed, and about how many of each it has."""
 EVENTS = ("SIGTERM", "two at once", "old copy put back", "working folder lost", "gap", "backfill")
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.simulation.child"])
-
-
-class BrokenError(AssertionError):
-    """An invariant does not hold."""
-
-
-@dataclass
-class Worker:
-    """A process that runs the command."""
-
-    process: Any
-    wire: Connection[Any, Any]
-
-    def outcome(self) -> tuple[int, str | None]:
-        """Exit code of the run, and at what kind of moment it killed itself."""
-        said = None
-        try:
-            while self.wire.poll(60):
-                said = self.wire.recv()
-                if isinstance(said, int):
-                    return said, None
-        except (EOFError, ConnectionResetError):
-            self.process.join()
-            return self.process.exitcode, said
-        self.process.kill()
-        raise BrokenError("it hangs")
 
 
 @dataclass
@@ -231,13 +199,7 @@ class Months:
         self.check(now, codes, plan)
 
     def hire(self) -> Worker:
-        here, there = _processes.Pipe()
-        process = _processes.Process(
-            target=start, args=(there, self.folder, self.environment, self.package_rows)
-        )
-        process.start()
-        there.close()
-        return Worker(process, here)
+        return hire(self.folder, self.environment, self.package_rows)
 
     def read(self) -> warehouse.Stored:
         if not self.path.exists():

@@ -1,0 +1,52 @@
+"""Processes that run the real command; the program is imported there, and only there."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["tests.simulation.child"])
+
+
+class BrokenError(AssertionError):
+    """An invariant does not hold."""
+
+
+@dataclass
+class Worker:
+    """A process that runs the command."""
+
+    process: Any
+    wire: Connection[Any, Any]
+
+    def outcome(self) -> tuple[int, str | None]:
+        """Exit code of the run, and at what kind of moment it killed itself."""
+        said = None
+        try:
+            while self.wire.poll(60):
+                said = self.wire.recv()
+                if isinstance(said, int):
+                    return said, None
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            return self.process.exitcode, said
+        self.process.kill()
+        raise BrokenError("it hangs")
+
+
+def hire(folder: Path, environment: dict[str, str], package_rows: int) -> Worker:
+    here, there = _processes.Pipe()
+    process = _processes.Process(target=_start, args=(there, folder, environment, package_rows))
+    process.start()
+    there.close()
+    return Worker(process, here)
+
+
+def _start(*arguments: Any) -> None:
+    from tests.simulation.child import work
+
+    work(*arguments)
