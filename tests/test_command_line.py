@@ -114,8 +114,9 @@ def test_a_wrong_duration_is_a_usage_error(command: Command) -> None:
 
 
 def test_until_complete_polls_until_what_was_pending_is_final(
-    loaded: Loaded, command: Command
+    loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "1")  # so each is asked for by SID
     loaded.account.put(summary(1, HOUR, "in_progress"))
     loaded.account.put(summary(2, 9 * 24 * HOUR, "in_progress"))
     seen = threading.Event()

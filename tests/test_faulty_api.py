@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.conference_insights import Polling
-from pipelines.simulator.account import Account
+from pipelines.simulator.account import Account, iso
 from pipelines.simulator.server import InsightsHandler, InsightsServer
 from pipelines.twilio_insights.client import ATTEMPTS
 from pipelines.twilio_insights.errors import (
@@ -22,6 +22,12 @@ from pipelines.twilio_insights.errors import (
 from tests.conftest import NOW, Loaded, sid, summary
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def by_sid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So small pages that no listing takes fewer requests than a fetch each."""
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "1")
 
 
 @pytest.mark.parametrize("seen_before", [True, False], ids=["replaced", "never seen"])
@@ -78,6 +84,7 @@ def test_a_window_whose_page_token_expires_is_listed_again(
     assert not expired.acquire(blocking=False)
 
 
+@pytest.mark.usefixtures("by_sid")
 def test_a_summary_that_is_refused_does_not_hold_up_the_others(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +105,7 @@ def test_a_summary_that_is_refused_does_not_hold_up_the_others(
     ) == [(sid(2), 400)]
 
 
+@pytest.mark.usefixtures("by_sid")
 @pytest.mark.parametrize(
     ("status", "body"), [(200, b'{"conference_sid": "CF"}'), (503, b"{}")], ids=["wrong", "503"]
 )
@@ -120,6 +128,7 @@ def test_a_summary_without_a_usable_answer_does_not_hold_up_the_others(
     assert (done.rows_updated, done.unreadable, done.pending_after) == (2, [sid(1)], 1)
 
 
+@pytest.mark.usefixtures("by_sid")
 def test_one_that_is_refused_by_itself_holds_up_no_other(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +209,7 @@ def test_a_listing_that_lags_behind_does_not_end_the_asking(
         assert loaded.query(outcome) == [("unconfirmed",)]
 
 
+@pytest.mark.usefixtures("by_sid")
 def test_some_that_always_fail_do_not_stand_before_the_others(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +254,7 @@ def test_polling_goes_on_asking_for_what_could_not_be_fetched(
     loaded.assert_exact()
 
 
+@pytest.mark.usefixtures("by_sid")
 def test_an_api_that_fails_every_fetch_is_down(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +271,25 @@ def test_an_api_that_fails_every_fetch_is_down(
     with pytest.raises(UnavailableError):
         loaded.run()
     assert len(loaded.server.requests) < 50 * ATTEMPTS
+
+
+def test_pending_ones_that_cannot_be_listed_are_fetched(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
+    loaded.run()
+    for number in range(5):
+        loaded.account.put(summary(number, 6 * DAY))
+    real = InsightsServer.list_page
+
+    def bad(server: InsightsServer, query: dict[str, str]) -> bytes:
+        old = query["CreatedBefore"] < iso(NOW - 5 * DAY)
+        return b'{"conferences": "none"}' if old else real(server, query)
+
+    monkeypatch.setattr(InsightsServer, "list_page", bad)
+    assert loaded.run().rows_refetched == 5
+    loaded.assert_exact()
 
 
 def test_a_window_that_cannot_be_read_does_not_hold_up_what_is_pending(

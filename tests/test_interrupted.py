@@ -313,7 +313,7 @@ def test_a_signal_ends_a_run_cleanly_and_keeps_what_is_finished(
     loaded.server.latency = 0.05
     for count in range(400):
         loaded.account.put(summary(count, count * HOUR))
-    ended, said = kill_run_when(lambda: len(loaded.server.requests) > 30, tmp_path, number)
+    ended, said = kill_run_when(lambda: len(loaded.server.requests) > 60, tmp_path, number)
     assert ended == code, said
     assert "Traceback" not in said
     outcome = "SELECT outcome, rows_new, window_to FROM conference_insights._runs"

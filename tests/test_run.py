@@ -47,7 +47,6 @@ def test_summaries_on_the_edges_of_windows_are_neither_lost_nor_doubled(
 ) -> None:
     monkeypatch.setattr(windows, "FIRST_SPAN", timedelta(seconds=2))
     monkeypatch.setattr(windows, "MAX_SPAN", timedelta(seconds=2))
-    monkeypatch.setattr("pipelines.twilio_insights.pages.FIRST_SPAN", timedelta(seconds=2))
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__CREATED_AFTER", "60s")
     loaded.server.inclusive = False
     for second in range(1, 60):

@@ -16,7 +16,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from pipelines.simulator.account import Account, iso
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration, twilio_insights
-from pipelines.twilio_insights.flatten import Received, digest, flatten
+from pipelines.twilio_insights.flatten import digest, flatten
 from pipelines.twilio_insights.tables import FROM_TWILIO, TABLES
 from tests import expected
 from tests.conftest import NOW, ROOT, Loaded, sid, summary
@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_kept_beside_what_does(
     field: str, value: Any, column: str, stored: Any, kept: Any
 ) -> None:
     rows = [summary(1, HOUR), summary(2, HOUR, **{field: value}), summary(3, HOUR)]
-    tables = flatten([Received(row, digest(row), NOW) for row in rows], "1")
+    tables = flatten(rows, [*map(digest, rows)], NOW)
     root = tables["conference_summaries"]
     assert root["conference_sid"].to_pylist() == [sid(1), sid(2), sid(3)]
     found = root[column].to_pylist()[1]
@@ -186,7 +186,7 @@ TAG_INFOS: list[tuple[Any, list[tuple[Any, ...]]]] = [
 @pytest.mark.parametrize(("tag_info", "rows"), TAG_INFOS, ids=lambda value: str(value)[:20])
 def test_every_shape_of_tag_info_becomes_rows(tag_info: Any, rows: list[Any]) -> None:
     row = summary(1, HOUR, tag_info=tag_info)
-    table = flatten([Received(row, digest(row), NOW)], "1")["conference_tag_info"]
+    table = flatten([row], [digest(row)], NOW)["conference_tag_info"]
     names = ("tag", "item_index", "severity", "reason", "participant_identity", "details")
     assert [tuple(r[name] for name in names) for r in table.to_pylist()] == rows
     assert table["_tombstone"].to_pylist() == [None] * len(rows)
@@ -194,7 +194,7 @@ def test_every_shape_of_tag_info_becomes_rows(tag_info: Any, rows: list[Any]) ->
 
 def test_a_conference_without_children_gets_tombstones() -> None:
     row = summary(1, HOUR, tags=[], tag_info=None, detected_issues={})
-    tables = flatten([Received(row, digest(row), NOW)], "1")
+    tables = flatten([row], [digest(row)], NOW)
     for name in ("conference_tags", "conference_tag_info", "conference_detected_issues"):
         assert tables[name]["_tombstone"].to_pylist() == [True]
 

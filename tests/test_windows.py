@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -13,15 +15,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.simulator.account import iso
 from pipelines.times import parse_duration, parse_moment
 from pipelines.twilio_insights import windows
 from pipelines.twilio_insights.client import Page
-from pipelines.twilio_insights.errors import (
-    BadAnswerError,
-    UnavailableError,
-)
+from pipelines.twilio_insights.errors import BadAnswerError, UnavailableError
 from pipelines.twilio_insights.progress import Progress
-from pipelines.twilio_insights.windows import OVERLAP, list_windows, span_for
+from pipelines.twilio_insights.windows import (
+    HOUR,
+    MAX_SPAN,
+    OVERLAP,
+    Listed,
+    Listing,
+    Traffic,
+    Window,
+)
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -36,6 +44,7 @@ class Api:
         self.seconds = sorted(seconds)
         self.listed: list[tuple[datetime, datetime]] = []
         self.fail_from: datetime | None = None
+        self.pages = 0
         self._lock = threading.Lock()
 
     def list_pages(self, after: datetime, before: datetime) -> Iterator[Page]:
@@ -46,33 +55,51 @@ class Api:
         rows = [s for s in self.seconds if after < START + s * SECOND < before]
         size = self.settings.page_size
         for first in range(0, max(len(rows), 1), size):
+            self.pages += 1
             more = "next" if first + size < len(rows) else None
-            yield Page(rows[first : first + size], START, more)
+            yield Page([row(s) for s in rows[first : first + size]], START, more)
+
+
+def row(second: int) -> dict[str, str]:
+    return {"conference_sid": f"CF{second:032}", "create_time": iso(START + second * SECOND)}
+
+
+def listed(
+    api: Any, start: datetime, end: datetime, known: dict[datetime, int] | None = None
+) -> Iterator[Listed]:
+    with closing(Listing(api, Window(start, end), known or {})) as listing:
+        yield from listing
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    seconds=st.lists(st.integers(0, 20_000), max_size=120),
+    seconds=st.lists(st.integers(0, 20_000), max_size=120, unique=True),
     stretch=st.integers(1, 20_000),
-    span=st.integers(1, 30_000),
+    known=st.dictionaries(st.integers(-24, 6), st.integers(0, 40)),
     page_size=st.integers(1, 7),
     concurrency=st.integers(1, 5),
+    ahead=st.integers(1, 40),
 )
 def test_every_second_is_listed_and_windows_follow_each_other(
-    seconds: list[int], stretch: int, span: int, page_size: int, concurrency: int
+    seconds: list[int],
+    stretch: int,
+    known: dict[int, int],
+    page_size: int,
+    concurrency: int,
+    ahead: int,
 ) -> None:
     api: Any = Api(seconds, page_size, concurrency)
     end = START + stretch * SECOND
-    found = list(list_windows(api, START, end, span * SECOND))
-    edges = [START, *(listed.window.end for listed in found)]
-    assert [listed.window.start for listed in found] == edges[:-1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "AHEAD", ahead)
+        found = list(listed(api, START, end, {START + h * HOUR: n for h, n in known.items()}))
+    edges = [START, *(one.window.end for one in found)]
+    assert [one.window.start for one in found] == edges[:-1]
     assert edges[-1] == end
-    rows = {row for listed in found for page in listed.pages for row in page.rows}
-    assert rows >= {second for second in seconds if second < stretch}
+    sids = {sid for one in found for answer in one.answers for sid in answer.copies}
+    assert sids >= {row(s)["conference_sid"] for s in seconds if s < stretch}
     assert all(
-        len(listed.pages) <= windows.MAX_PAGES
-        for listed in found
-        if listed.window.span > 2 * SECOND
+        len(one.answers) <= windows.MAX_PAGES for one in found if one.window.span > 2 * SECOND
     )
     assert all(before - after > OVERLAP for after, before in api.listed)
 
@@ -82,34 +109,72 @@ def test_a_fault_is_raised_after_the_windows_before_it() -> None:
     api.fail_from = START + timedelta(hours=5)
     found = []
     with pytest.raises(UnavailableError):
-        for listed in list_windows(api, START, START + timedelta(days=2), timedelta(hours=1)):
-            found.append(listed.window.end)
-    assert found == [START + timedelta(hours=hour) for hour in range(1, len(found) + 1)]
+        for one in listed(api, START, START + timedelta(days=2)):
+            found.append(one.window.end)
     assert found
+    assert found == sorted(found)
+    assert found[-1] <= api.fail_from
 
 
 def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "ENDLESS", 20)
-    api = Api([], page_size=1, concurrency=1)
-    api.list_pages = lambda after, before: itertools.repeat(Page([], START, "more"))  # type: ignore[method-assign]
+    api: Any = Api([], page_size=1, concurrency=1)
+    api.list_pages = lambda after, before: itertools.repeat(Page([], START, "more"))
     with pytest.raises(BadAnswerError, match="still more"):
-        list(list_windows(api, START, START + 2 * SECOND))  # type: ignore[arg-type]
+        list(listed(api, START, START + 2 * SECOND))
 
 
-def test_no_more_than_the_allowed_windows_are_in_flight() -> None:
-    api: Any = Api([], 10, 3)
-    listing = list_windows(api, START, START + timedelta(days=30), timedelta(hours=1))
-    next(listing)
-    listing.close()  # type: ignore[attr-defined]
-    assert len(api.listed) <= 4
+def test_it_lists_ahead_but_not_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "AHEAD", 30)
+    api: Any = Api(list(range(0, 30 * 24 * 3600, 600)), 10, 3)
+    with closing(Listing(api, Window(START, START + timedelta(days=30)), {})) as listing:
+        first = next(iter(listing))
+        deadline = time.monotonic() + 10
+        while listing._ahead < 30 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert 30 <= listing._ahead <= 30 + 3 * windows.MAX_PAGES * 10
+        second = next(iter(listing))
+        assert first.window.end == second.window.start
     assert not [t for t in threading.enumerate() if t.name.startswith("window")]
 
 
-@given(rows=st.integers(0, 10**7), hours=st.integers(1, 720), page_size=st.integers(1, 1000))
-def test_spans_are_whole_seconds_within_bounds(rows: int, hours: int, page_size: int) -> None:
-    span = span_for(rows, timedelta(hours=hours), page_size)
-    assert windows.MIN_SPAN <= span <= windows.MAX_SPAN
-    assert span % SECOND == timedelta()
+def test_quiet_nights_take_few_requests_and_busy_noons_many() -> None:
+    noon = [8 * 3600 + second for second in range(0, 8 * 3600, 10)]
+    seconds = [day * 86400 + second for day in range(10) for second in noon]
+    api: Any = Api(seconds, 100, 4)
+    found = list(listed(api, START, START + timedelta(days=10)))
+    pages = sum(len(one.answers) for one in found)
+    assert sum(len(answer.copies) for one in found for answer in one.answers) >= len(seconds)
+    assert pages <= 1.6 * len(seconds) / 100
+
+
+def test_a_window_that_seems_far_too_full_is_cut_after_one_page() -> None:
+    api: Any = Api(list(range(0, 3600, 2)), 10, 1)
+    list(listed(api, START, START + HOUR))
+    assert api.pages < 260  # of 180 that are full
+
+
+def test_a_burst_is_found_in_few_listings() -> None:
+    api: Any = Api(list(range(90_000, 90_030)), 1, 1)
+    found = list(listed(api, START, START + timedelta(days=4)))
+    assert sum(len(answer.copies) for one in found for answer in one.answers) >= 30
+    assert len(api.listed) < 200
+
+
+@given(
+    counts=st.dictionaries(st.integers(0, 47), st.integers(0, 10**7), min_size=1),
+    start=st.integers(0, 48 * 3600),
+    rows=st.integers(1, 10_000),
+)
+def test_windows_end_after_whole_seconds_within_bounds(
+    counts: dict[int, int], start: int, rows: int
+) -> None:
+    traffic = Traffic({START + hour * HOUR: count for hour, count in counts.items()})
+    begin = START + start * SECOND
+    end = traffic.end(begin, rows)
+    assert SECOND <= end - begin <= MAX_SPAN
+    assert end.microsecond == 0
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,16 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import Any, NamedTuple
+from string import digits
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import httpx
+import orjson
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration
@@ -29,8 +32,12 @@ from pipelines.twilio_insights.errors import (
     RefusedError,
     UnavailableError,
 )
+from pipelines.twilio_insights.pace import Pace
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
+
+if TYPE_CHECKING:
+    from pipelines.twilio_insights.windows import Listing
 
 LIST_PATH = "/v1/Conferences"
 ATTEMPTS = 8
@@ -43,6 +50,12 @@ MAX_BODY_BYTES = 64 << 20
 _SURROGATES = re.compile(
     r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F]..)"
 )
+_NUMBERS = bytes(
+    ord("0") if chr(byte) in digits else ord(":") if chr(byte) in ":,[- \t\r\n" else ord("x")
+    for byte in range(256)
+)
+_LONG_NUMBER = b":" + b"0" * 19
+"""What an integer that may not fit into 64 bits looks like, once translated by `_NUMBERS`."""
 
 
 class Page(NamedTuple):
@@ -66,6 +79,9 @@ class InsightsClient:
         self._seconds = parse_duration(settings.request_deadline).total_seconds()
         self._budget = parse_duration(settings.retry_budget).total_seconds()
         self._lock = threading.Lock()
+        self._pace = Pace(settings.max_concurrency, self.progress.stop)
+        self.listing: Listing | None = None
+        """The listing that the packages of a run take their windows from."""
         self._server_clock: tuple[datetime, float] | None = None
         try:
             self._base = httpx.URL(settings.base_url)
@@ -90,6 +106,8 @@ class InsightsClient:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self.listing is not None:
+            self.listing.close()
         self._http.close()
 
     def now(self) -> datetime:
@@ -186,6 +204,8 @@ class InsightsClient:
             except UnavailableError as error:
                 faults.append(error.kind)
                 wait = self._wait(error, faults)
+                if error.kind == "429":
+                    self._pace.slower(wait if error.retry_after and wait else 0)
                 if wait is None:
                     raise
                 self.progress.count_retry(error.kind)
@@ -204,8 +224,9 @@ class InsightsClient:
         return wait
 
     def _request(self, url: httpx.URL) -> tuple[Any, datetime, int]:
-        self.progress.count_request()
-        status, headers, content = self._send(url)
+        with self._pace.turn():
+            self.progress.count_request()
+            status, headers, content = self._send(url)
         fetched_at, body = datetime.now(UTC).replace(microsecond=0), _decode(headers, content)
         # The clock is taken from what the API itself says, not from some gateway's error page.
         if body is not None and (date := _http_date(headers.get("date"))):
@@ -229,6 +250,7 @@ class InsightsClient:
             raise UnavailableError(message, str(status), wait)
         if 300 <= status < 400:
             raise ForeignOriginError(f"{url.host} answered with a redirect, which is not followed")
+        self._pace.faster()
         return body, fetched_at, status
 
     def _send(self, url: httpx.URL) -> tuple[int, httpx.Headers, bytes]:
@@ -259,10 +281,14 @@ def _tls(settings: TwilioInsightsConfiguration) -> ssl.SSLContext:
 def _decode(headers: httpx.Headers, content: bytes) -> Any:
     """The JSON of an answer, None if it is none, with no number rounded.
 
-    Lone surrogates, legal there, become U+FFFD; a number too large for Python stays text.
+    Lone surrogates, legal there, become U+FFFD; a number too large for Python stays text. What
+    orjson, four times as fast, does not read or would round is left to the standard library.
     """
     if "json" not in headers.get("content-type", ""):
         return None
+    if _LONG_NUMBER not in content.translate(_NUMBERS):
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(content)
     text = content.decode(errors="replace")
     if r"\ud" in text or r"\uD" in text:
         text = _SURROGATES.sub(lambda m: r"\ufffd" if m[1] else m[0], text)

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.times import naive_utc
-from pipelines.twilio_insights.errors import (
-    BadAnswerError,
-)
+from pipelines.twilio_insights.errors import BadAnswerError
 from pipelines.twilio_insights.tables import (
     ARROW_TYPES,
     CONFERENCE_DETECTED_ISSUES,
@@ -51,14 +49,6 @@ _PYTHON_TYPES: dict[ColumnType, type] = {
 _EMPTY: tuple[Any, ...] = (None, [], {})
 
 
-class Received(NamedTuple):
-    """One element of an answer, with the digest of all it said."""
-
-    row: Any
-    digest: int
-    fetched_at: datetime
-
-
 def digest(row: Any) -> int:
     """64 bits over the element, whatever the order of its keys."""
     hashed = blake2b(to_json(row).encode(), digest_size=8)
@@ -76,24 +66,23 @@ def to_json(value: Any) -> str:
         raise BadAnswerError("The API sent JSON that is nested hundreds of levels deep") from None
 
 
-def flatten(received: Sequence[Received], load_id: str) -> Tables:
-    """Rows of the four tables for summaries that have a SID, each conference once."""
-    rows, extras = [one.row for one in received], Extras(dict)
+def flatten(
+    rows: Sequence[dict[str, Any]], digests: Sequence[int | None], fetched_at: datetime
+) -> Tables:
+    """Rows of the four tables, without load id, for summaries that have a SID, each once."""
+    extras = Extras(dict)
     for index, row in enumerate(rows):
         for field in () if _KNOWN.issuperset(row) else row.keys() - _KNOWN:
             extras[index][field] = row[field]
-    children = {
-        CONFERENCE_TAGS: _children(rows, "tags", _tags, extras),
-        CONFERENCE_TAG_INFO: _children(rows, "tag_info", _tag_info, extras),
-        CONFERENCE_DETECTED_ISSUES: _children(rows, "detected_issues", _issues, extras),
-    }
+    children = {}
+    for table, field, read, tombstone in _CHILDREN:
+        columns = zip(*_children(rows, field, read, tombstone, extras), strict=True)
+        children[table.name] = _table(table, columns)
     root = [_column(column, rows, extras) for column in FROM_TWILIO]
-    root.append(pa.array([naive_utc(one.fetched_at) for one in received], pa.timestamp("us")))
-    root.append(pa.array([one.digest for one in received], pa.int64()))
-    kept = [to_json(extras[index]) if index in extras else None for index in range(len(rows))]
-    root.append(pa.array(kept, pa.string()))
-    tables = {CONFERENCE_SUMMARIES.name: _table(CONFERENCE_SUMMARIES, root, load_id)}
-    return tables | {table.name: _child_table(table, c, load_id) for table, c in children.items()}
+    root.append(pa.repeat(pa.scalar(naive_utc(fetched_at), ARROW_TYPES["timestamp"]), len(rows)))
+    root.append(digests)
+    root.append([to_json(extras[index]) if index in extras else None for index in range(len(rows))])
+    return {CONFERENCE_SUMMARIES.name: _table(CONFERENCE_SUMMARIES, root)} | children
 
 
 def _column(column: Column, rows: Sequence[dict[str, Any]], extras: Extras) -> pa.Array:
@@ -133,31 +122,35 @@ def _fit(value: Any, kind: ColumnType) -> Any:
 def _children(
     rows: Sequence[dict[str, Any]],
     field: str,
-    read: Callable[[Any], tuple[Iterable[Child], Any]],
+    read: Callable[[Any], tuple[Collection[Child], Any]],
+    tombstone: Child,
     extras: Extras,
-) -> list[tuple[str, Child | None]]:
-    """SID and child row; where there are none, SID and None.
+) -> list[Child]:
+    """SID, child row and NULL; for a conference without child rows SID, `tombstone` and True.
 
-    That becomes a tombstone, with which the merge deletes the child rows of an older copy.
+    With a tombstone the merge deletes the child rows of an older copy.
     """
-    result: list[tuple[str, Child | None]] = []
+    result: list[Child] = []
     for index, row in enumerate(rows):
-        value = row.get(field)
+        value, sid = row.get(field), row["conference_sid"]
         found, misfits = ((), None) if value in _EMPTY else read(value)
         if misfits not in _EMPTY:
             extras[index][field] = misfits
-        result.extend((row["conference_sid"], child) for child in found or (None,))
+        if found:
+            result += [(sid, *child, None) for child in found]
+        else:
+            result.append((sid, *tombstone, True))
     return result
 
 
-def _tags(value: Any) -> tuple[Iterable[Child], Any]:
+def _tags(value: Any) -> tuple[Collection[Child], Any]:
     if not isinstance(value, list):
         return (), value
     tags = dict.fromkeys(tag for tag in value if isinstance(tag, str))
     return [(tag,) for tag in tags], [tag for tag in value if not isinstance(tag, str)]
 
 
-def _tag_info(value: Any) -> tuple[Iterable[Child], Any]:
+def _tag_info(value: Any) -> tuple[Collection[Child], Any]:
     """One row an object, one row a list element; a tag without details keeps one empty row."""
     if not isinstance(value, dict):
         return (), value
@@ -173,24 +166,27 @@ def _tag_info(value: Any) -> tuple[Iterable[Child], Any]:
     return found, None
 
 
-def _issues(value: Any) -> tuple[Iterable[Child], Any]:
+def _issues(value: Any) -> tuple[Collection[Child], Any]:
     if not isinstance(value, dict):
         return (), value
+    if {*map(type, value.values())} == {int} and max(map(abs, value.values())) < 2**63:
+        return value.items(), None
     counts = {kind: _fit(count, "bigint") for kind, count in value.items()}
     misfits = {k: v for k, v in value.items() if v is not None and counts[k] is None}
     return counts.items(), misfits
 
 
-def _child_table(table: Table, rows: list[tuple[str, Child | None]], load_id: str) -> pa.Table:
-    arrays = [pa.array([sid for sid, _ in rows], pa.string())]
-    for position, column in enumerate(table.columns[1:-2]):
-        filler = None if column.nullable else {"text": "", "bigint": 0}[column.type]
-        values = [filler if child is None else child[position] for _, child in rows]
-        arrays.append(pa.array(values, ARROW_TYPES[column.type]))
-    tombstones = pa.array([True if child is None else None for _, child in rows], pa.bool_())
-    return _table(table, arrays, load_id, tombstones)
+_CHILDREN: tuple[tuple[Table, str, Callable[[Any], tuple[Collection[Child], Any]], Child], ...] = (
+    (CONFERENCE_TAGS, "tags", _tags, ("",)),
+    (CONFERENCE_TAG_INFO, "tag_info", _tag_info, ("", 0, None, None, None, None)),
+    (CONFERENCE_DETECTED_ISSUES, "detected_issues", _issues, ("", None)),
+)
 
 
-def _table(table: Table, arrays: list[pa.Array], load_id: str, *last: pa.Array) -> pa.Table:
-    load_ids = pa.repeat(pa.scalar(load_id), len(arrays[0]))
-    return pa.Table.from_arrays([*arrays, load_ids, *last], schema=table.arrow_schema)
+def _table(table: Table, columns: Iterable[Any]) -> pa.Table:
+    fields = [column for column in table.columns if column.name != "_dlt_load_id"]
+    arrays = [
+        values if isinstance(values, pa.Array) else pa.array(values, ARROW_TYPES[field.type])
+        for field, values in zip(fields, columns, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, [field.name for field in fields])

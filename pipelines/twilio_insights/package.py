@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from pipelines.times import naive_utc
+from pipelines.twilio_insights.answers import FINAL, Answer, Copy
 from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.drift import name_drift
-from pipelines.twilio_insights.flatten import Received, Tables, digest, flatten, to_json
+from pipelines.twilio_insights.flatten import Tables, to_json
 from pipelines.twilio_insights.progress import Progress
-from pipelines.twilio_insights.stored import FINAL, Copy, Pending, StoredSummaries, rank_of
+from pipelines.twilio_insights.stored import Pending, StoredSummaries
 from pipelines.twilio_insights.tables import REFETCHES, REJECTED_ROWS, TABLES, Table
 
 BATCH_ROWS = 10_000
@@ -22,7 +22,6 @@ BATCH_ROWS = 10_000
 MAX_BACKOFF_HOURS = 24
 MAX_DOUBTFUL = 100
 """More final summaries of one window that read otherwise are a change of Twilio's."""
-_SID = re.compile("CF[0-9a-fA-F]{32}")
 
 
 class LoadPackage:
@@ -50,7 +49,7 @@ class LoadPackage:
         self._batch: list[Tables] = []
         self._batch_rows = 0
 
-    def take(self, pages: Iterable[Page], start: datetime, end: datetime) -> list[Pending]:
+    def take(self, answers: Sequence[Answer], start: datetime, end: datetime) -> list[Pending]:
         """Take over what is to be written of the summaries created from start to end.
 
         Pages shift and windows overlap, so a SID may come more than once: the most final copy of
@@ -59,39 +58,42 @@ class LoadPackage:
         Gives back what is to be asked for by SID first: summaries that are final in the
         destination and read otherwise here may come from a replica that lags behind.
         """
-        candidates: dict[str, Received] = {}
-        for page in pages:
-            for row in page.rows:
-                one = Received(row, digest(row), page.fetched_at)
-                if reason := _why_rejected(row):
-                    self._reject(one, reason)
-                    continue
-                rival = candidates.setdefault(row["conference_sid"], one)
-                if rank_of(one) > rank_of(rival):
-                    candidates[row["conference_sid"]] = one
-        fresh = candidates.keys() - self._previous - self.written
-        self._previous = set(candidates)
+        chosen: dict[str, Answer] = {}
+        for answer in answers:
+            self._reject(answer)
+            for sid, copy in answer.copies.items():
+                rival = chosen.setdefault(sid, answer)
+                if rival is not answer and copy.rank > rival.copies[sid].rank:
+                    chosen[sid] = answer
+        fresh = chosen.keys() - self._previous - self.written
+        self._previous = set(chosen)
         self._progress.rows_listed += len(fresh)
         stored = self._stored.copies(fresh, start, end)
         doubtful = [
-            Pending(sid, copy, 0)
-            for sid in fresh
-            if (copy := stored.get(sid)) and copy.is_final and copy.yields_to(candidates[sid])
+            Pending(sid, copy)
+            for sid in fresh & stored.keys()
+            if (copy := stored[sid]).is_final and copy.yields_to(chosen[sid].copies[sid])
         ]
         if len(doubtful) <= MAX_DOUBTFUL:
             fresh -= {asked.conference_sid for asked in doubtful}
         else:
             doubtful = []
         for sid in fresh & self._troubled:
-            if (copy := stored.get(sid)) and copy.is_final:
+            if (known := stored.get(sid)) and known.is_final:
                 continue  # unconfirmed: what this listing shows may be the copy that lags behind
-            self.note_refetch(sid, 0, 200, candidates[sid].fetched_at, None, None)
+            self.note_refetch(sid, 0, 200, chosen[sid].fetched_at, None, None)
             self._troubled.remove(sid)
-        self._write(
-            one
-            for sid, one in candidates.items()
-            if sid in fresh and self._differs(sid, one, stored.get(sid))
-        )
+        for answer in answers:
+            self._write(
+                answer,
+                [
+                    sid
+                    for sid, copy in answer.copies.items()
+                    if sid in fresh
+                    and chosen[sid] is answer
+                    and self._differs(sid, copy, stored.get(sid))
+                ],
+            )
         return doubtful
 
     def take_fetched(self, asked: Pending, answer: Page) -> None:
@@ -106,9 +108,10 @@ class LoadPackage:
             self.note_refetch(sid, asked.attempts + 1, answer.status, now, now + hours, outcome)
         elif sid in self._troubled:
             self.note_refetch(sid, 0, 200, now, None, None)
-        for row in answer.rows:
-            one = Received(row, digest(row), now)
-            self._write([one] if self._differs(sid, one, asked.copy) else [])
+        found = Answer(answer)
+        self._reject(found)
+        for sid, copy in found.copies.items():
+            self._write(found, [sid] if self._differs(sid, copy, asked.copy) else [])
 
     def note_unreadable(self, asked: Pending, now: datetime) -> None:
         """There was no usable answer: name it, and see that it is asked for again."""
@@ -135,23 +138,30 @@ class LoadPackage:
         """Hand out what was collected, if it is `at_least` so many rows."""
         if self._batch_rows < at_least:
             return None
-        batch: Tables = {}
+        batch = {}
         for table in TABLES:
             if parts := [part[table.name] for part in self._batch if table.name in part]:
-                batch[table.name] = pa.concat_tables(parts)
+                batch[table.name] = self._written_by(table, pa.concat_tables(parts))
         self._batch, self._batch_rows = [], 0
         self.tables |= batch.keys()
         self._progress.drift |= name_drift(batch, self._account_sid, self._named)
         return batch
 
-    def _differs(self, sid: str, one: Received, stored: Copy | None) -> bool:
+    def _written_by(self, table: Table, rows: pa.Table) -> pa.Table:
+        """The rows with the id of this package."""
+        ids = pa.repeat(pa.scalar(self._load_id), len(rows))
+        names = table.arrow_schema.names
+        columns = [ids if name == "_dlt_load_id" else rows[name] for name in names]
+        return pa.Table.from_arrays(columns, schema=table.arrow_schema)
+
+    def _differs(self, sid: str, copy: Copy, stored: Copy | None) -> bool:
         """Count the copy, and tell whether to write it."""
         progress = self._progress
-        if rank_of(one) < FINAL and (stored is None or stored.rank < FINAL):
+        if copy.rank < FINAL and (stored is None or stored.rank < FINAL):
             progress.still_pending.add(sid)
         if stored is None:
             progress.rows_new += 1
-        elif stored.yields_to(one):
+        elif stored.yields_to(copy):
             progress.rows_updated += 1
             if stored.is_final:
                 progress.final_changed.append(sid)
@@ -160,29 +170,22 @@ class LoadPackage:
             return False
         return True
 
-    def _write(self, received: Iterable[Received]) -> None:
-        if chosen := list(received):
-            self.written.update(one.row["conference_sid"] for one in chosen)
-            self._batch.append(flatten(chosen, self._load_id))
-            self._batch_rows += len(chosen)
+    def _write(self, answer: Answer, sids: Collection[str]) -> None:
+        if sids:
+            self.written.update(sids)
+            self._batch.append(answer.tables(sids))
+            self._batch_rows += len(sids)
 
-    def _reject(self, one: Received, reason: str) -> None:
-        if one.digest not in self._rejected:
-            self._rejected.add(one.digest)
-            self._progress.rows_rejected += 1
-            when, run_id = naive_utc(one.fetched_at), self._progress.run_id
-            self._add_row(REJECTED_ROWS, one.digest, reason, to_json(one.row), when, run_id)
+    def _reject(self, answer: Answer) -> None:
+        for element, digest, reason in answer.rejected:
+            if digest not in self._rejected:
+                self._rejected.add(digest)
+                self._progress.rows_rejected += 1
+                when, run_id = naive_utc(answer.fetched_at), self._progress.run_id
+                self._add_row(REJECTED_ROWS, digest, reason, to_json(element), when, run_id)
 
     def _add_row(self, table: Table, *values: Any) -> None:
-        arrays = [[value] for value in (*values, self._load_id)]
-        self._batch.append({table.name: pa.Table.from_arrays(arrays, schema=table.arrow_schema)})
+        fields = [f for f in table.arrow_schema if f.name != "_dlt_load_id"]
+        arrays = [pa.array([v], f.type) for v, f in zip(values, fields, strict=True)]
+        self._batch.append({table.name: pa.Table.from_arrays(arrays, [f.name for f in fields])})
         self._batch_rows += 1
-
-
-def _why_rejected(row: Any) -> str | None:
-    if not isinstance(row, dict):
-        return f"not an object but {type(row).__name__}"
-    sid = row.get("conference_sid")
-    if not isinstance(sid, str) or not _SID.fullmatch(sid):
-        return "no conference_sid" if sid is None else "conference_sid is not CF and 32 hex digits"
-    return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -13,14 +11,15 @@ import dlt
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration, parse_moment
-from pipelines.twilio_insights.client import InsightsClient, Page
-from pipelines.twilio_insights.errors import BadAnswerError, InsightsError, RefusedError
+from pipelines.twilio_insights.client import InsightsClient
+from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
 from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
+from pipelines.twilio_insights.refetch import fetch, refetch
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.twilio_insights.windows import FIRST_SPAN, OVERLAP, Window, list_windows, span_for
+from pipelines.twilio_insights.windows import OVERLAP, Listing, Window
 
 WATERMARKS = "watermarks"
 """Key in the source's state: by account, the end of what was listed completely."""
@@ -31,8 +30,6 @@ CONTINUES, HAS_TABLES = "continues", "has_tables"
 tables that it has rows for."""
 MAX_SKEW = timedelta(hours=1)
 """A watermark further ahead of the API's clock than this was set by a wrong one."""
-IN_A_ROW = 3
-"""So many summaries that cannot be fetched, one after the other, mean that the API is down."""
 
 
 def read_pages(
@@ -54,20 +51,21 @@ def read_pages(
         package = LoadPackage(this["load_id"], stored, progress, account, named)
         watermarks: dict[str, str] = state.setdefault(WATERMARKS, {})
         listing = only is None or isinstance(only, Window)
-        if listing and progress.window_to is None:
-            stretch = only if isinstance(only, Window) else _stretch(client, watermarks)
-            progress.window_from = progress.window_to = stretch.start
-            progress.horizon = stretch.end
+        if listing and client.listing is None:
+            client.listing = _begin(client, stored, watermarks, only)
         try:
-            if listing:
-                yield from _list(client, stored, package, package_rows)
+            if client.listing is not None and listing:
+                yield from _list(client, client.listing, package, package_rows)
         except InsightsError as error:
             progress.fault = error
         listed = not listing or progress.window_to == progress.horizon
         try:
-            if listed or isinstance(progress.fault, BadAnswerError):
-                others = watermarks.keys() - {account}
-                yield from _refetch(client, package, _due(client, stored, package, only, others))
+            if not isinstance(only, Window) and (
+                listed or isinstance(progress.fault, BadAnswerError)
+            ):
+                now, others = client.now(), watermarks.keys() - {account}
+                due = _due(client, stored, package, only, others, now)
+                yield from refetch(client, stored, package, due, now)
         except InsightsError as error:
             progress.fault = progress.fault or error
         if progress.fault is not None and package_rows is None:
@@ -81,41 +79,45 @@ def read_pages(
             watermarks[account] = max(watermarks.get(account, ""), reached)
 
 
-def _stretch(client: InsightsClient, watermarks: dict[str, str]) -> Window:
-    """From behind the watermark by the lookback, or from the first cursor, until now."""
+def _begin(
+    client: InsightsClient,
+    stored: StoredSummaries,
+    watermarks: dict[str, str],
+    only: Window | Collection[str] | None,
+) -> Listing:
+    """The listing of the run: from behind the watermark, or from the first cursor, until now."""
     settings, now, account = client.settings, client.now(), client.settings.account_sid or ""
     oldest = now - RETENTION
     if watermarks.get(account, "") > iso_seconds(now + MAX_SKEW):
         del watermarks[account]  # a wrong clock set it; what it hides must be listed
-    if account in watermarks:
+    if isinstance(only, Window):
+        stretch = only
+    elif account in watermarks:
         listed = min(as_utc(datetime.fromisoformat(watermarks[account])), now)
-        return Window(max(listed - parse_duration(settings.lookback), oldest), now)
-    if settings.created_after is None:
-        return Window(oldest, now)
-    first = parse_moment(settings.created_after, now)
-    if first > now:
-        raise ConfigurationValueError(
-            f"sources.twilio_insights.created_after: {settings.created_after} is in the future"
-        )
-    return Window(max(first, oldest), now)
+        stretch = Window(max(listed - parse_duration(settings.lookback), oldest), now)
+    else:
+        first = parse_moment(settings.created_after, now) if settings.created_after else oldest
+        if first > now:
+            raise ConfigurationValueError(
+                f"sources.twilio_insights.created_after: {settings.created_after} is in the future"
+            )
+        stretch = Window(max(first, oldest), now)
+    client.progress.window_from = client.progress.window_to = stretch.start
+    client.progress.horizon = stretch.end
+    return Listing(client, stretch, stored.count_by_hour(*stretch))
 
 
 def _list(
-    client: InsightsClient, stored: StoredSummaries, package: LoadPackage, package_rows: int | None
+    client: InsightsClient, listing: Listing, package: LoadPackage, package_rows: int | None
 ) -> Iterator[Tables]:
-    """List window by window up to the horizon, or until the package is full."""
+    """Take over window by window up to the horizon, or until the package is full."""
     progress = client.progress
-    start, end = progress.window_to, progress.horizon
-    assert start is not None
-    assert end is not None
-    known = stored.count_between(start, end)
-    span = span_for(known, end - start, client.settings.page_size) if known else FIRST_SPAN
-    for window, pages in list_windows(client, start, end, span):
-        doubtful = package.take(pages, window.start - OVERLAP, window.end)
-        yield from _refetch(client, package, doubtful, len(doubtful) + 1)
+    for window, answers in listing:
+        doubtful = package.take(answers, window.start - OVERLAP, window.end)
+        yield from fetch(client, package, doubtful, len(doubtful) + 1)
         if doubtful and progress.stop.is_set():
             return  # before all of them were asked for: the next run lists this window again
-        progress.pages += len(pages)
+        progress.pages += len(answers)
         progress.window_to = window.end
         progress.on_change(progress)
         if batch := package.flush(at_least=BATCH_ROWS):
@@ -129,55 +131,15 @@ def _due(
     client: InsightsClient,
     stored: StoredSummaries,
     package: LoadPackage,
-    only: Window | Collection[str] | None,
+    only: Collection[str] | None,
     other_accounts: Collection[str],
+    now: datetime,
 ) -> list[Pending]:
-    """What to ask for by SID: everything pending that this run has not just seen."""
-    if isinstance(only, Window):
-        return []
+    """What to ask for again: everything pending that this run has not just seen."""
     if only is not None:
-        copies = stored.by_sid(only)
-        return [Pending(sid, copies.get(sid), 0) for sid in only]
-    now = client.now()
+        return stored.pending(now, (), only)
     for sid, attempts, asked_at in stored.expired(now):
         package.note_refetch(sid, attempts, 404, asked_at, None, "expired")
     seen = client.progress.still_pending | package.written
-    return [p for p in stored.pending(now, other_accounts) if p.conference_sid not in seen]
-
-
-def _refetch(
-    client: InsightsClient, package: LoadPackage, due: list[Pending], give_up: int = IN_A_ROW
-) -> Iterator[Tables]:
-    """Ask for each. One that cannot be had is named and left for the next run.
-
-    Raises:
-        InsightsError: 401, or no good answer so many times in a row: the API is down.
-    """
-    progress, in_a_row = client.progress, 0
-    random.shuffle(due)  # so that some that always fail do not stand before the others for ever
-
-    def fetch(asked: Pending) -> Page | InsightsError:
-        try:
-            return client.fetch(asked.conference_sid)
-        except InsightsError as error:
-            return error
-
-    pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="refetch")
-    try:
-        for asked, answer in zip(due, pool.map(fetch, due), strict=True):
-            if isinstance(answer, InsightsError):
-                in_a_row += 1
-                refused = isinstance(answer, RefusedError) and answer.status == 401
-                if asked.copy is None or refused or in_a_row == give_up:
-                    raise answer
-                package.note_unreadable(asked, client.now())
-                continue
-            in_a_row = 0
-            package.take_fetched(asked, answer)
-            progress.on_change(progress)
-            if batch := package.flush(at_least=BATCH_ROWS):
-                yield batch
-            if progress.stop.is_set():
-                return
-    finally:
-        pool.shutdown(cancel_futures=True)
+    due = stored.pending(now, other_accounts, None)
+    return [asked for asked in due if asked.conference_sid not in seen]

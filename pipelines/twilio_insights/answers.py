@@ -1,0 +1,95 @@
+"""What an answer of the API holds: each conference once, and what cannot be one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pipelines.times import as_utc
+from pipelines.twilio_insights.client import Page
+from pipelines.twilio_insights.flatten import Tables, digest, flatten
+
+_RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
+FINAL = _RANKS["timeout"]
+_SID = re.compile("CF[0-9a-fA-F]{32}")
+
+
+def rank(processing_state: Any) -> int:
+    """How final a copy is: unknown or NULL, in_progress, timeout, complete."""
+    return _RANKS.get(processing_state, 0) if isinstance(processing_state, str) else 0
+
+
+class Copy(NamedTuple):
+    """One copy of a summary, stored or received; a stored one has no `digest` if its package
+    never completed."""
+
+    digest: int | None
+    rank: int
+
+    @property
+    def is_final(self) -> bool:
+        return self.rank >= FINAL and self.digest is not None
+
+    def yields_to(self, other: Copy) -> bool:
+        """Whether the other copy says something else and is not less final."""
+        return other.digest != self.digest and other.rank >= self.rank
+
+
+class Rejected(NamedTuple):
+    """An element that cannot be a conference."""
+
+    element: Any
+    digest: int
+    reason: str
+
+
+class Answer:
+    """The conferences of one page, by SID, each as its most final element has it."""
+
+    def __init__(self, page: Page) -> None:
+        self.fetched_at = page.fetched_at
+        self.copies: dict[str, Copy] = {}
+        self.rejected: list[Rejected] = []
+        self._rows: dict[str, dict[str, Any]] = {}
+        for row in page.rows:
+            if reason := _why_rejected(row):
+                self.rejected.append(Rejected(row, digest(row), reason))
+                continue
+            sid, copy = row["conference_sid"], Copy(digest(row), rank(row.get("processing_state")))
+            if sid not in self.copies or copy.rank > self.copies[sid].rank:
+                self.copies[sid], self._rows[sid] = copy, row
+
+    @property
+    def created(self) -> list[datetime]:
+        """When its oldest and its newest conference were created; nothing if that is unknown."""
+        times = sorted(str(row.get("create_time")) for row in self._rows.values())
+        with suppress(ValueError, IndexError):
+            return [as_utc(datetime.fromisoformat(times[at])) for at in (0, -1)]
+        return []
+
+    def by_hour(self) -> Counter[datetime]:
+        """How many of its conferences were created in which hour."""
+        hours: Counter[datetime] = Counter()
+        texts = Counter(str(row.get("create_time"))[:13] for row in self._rows.values())
+        for text, rows in texts.items():
+            with suppress(ValueError):
+                hours[datetime.fromisoformat(f"{text}:00:00+00:00")] += rows
+        return hours
+
+    def tables(self, sids: Collection[str]) -> Tables:
+        """Rows of the four tables for some of its conferences."""
+        digests = [self.copies[sid].digest for sid in sids]
+        return flatten([self._rows[sid] for sid in sids], digests, self.fetched_at)
+
+
+def _why_rejected(row: Any) -> str | None:
+    if not isinstance(row, dict):
+        return f"not an object but {type(row).__name__}"
+    sid = row.get("conference_sid")
+    if not isinstance(sid, str) or not _SID.fullmatch(sid):
+        return "no conference_sid" if sid is None else "conference_sid is not CF and 32 hex digits"
+    return None

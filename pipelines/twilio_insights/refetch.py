@@ -1,0 +1,116 @@
+"""Asking again for summaries by SID, or by listing where that takes fewer requests."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import datetime
+
+from pipelines.twilio_insights.client import InsightsClient, Page
+from pipelines.twilio_insights.errors import BadAnswerError, InsightsError, RefusedError
+from pipelines.twilio_insights.flatten import Tables
+from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
+from pipelines.twilio_insights.settings import RETENTION
+from pipelines.twilio_insights.stored import Pending, StoredSummaries
+from pipelines.twilio_insights.windows import HOUR, OVERLAP, Listing, Window
+
+IN_A_ROW = 3
+"""So many summaries that cannot be fetched, one after the other, mean that the API is down."""
+
+
+def refetch(
+    client: InsightsClient,
+    stored: StoredSummaries,
+    package: LoadPackage,
+    due: list[Pending],
+    now: datetime,
+) -> Iterator[Tables]:
+    """Ask for all of them again.
+
+    Raises:
+        InsightsError: 401, or no good answer so many times in a row: the API is down.
+    """
+    seen = set[str]()
+    hours = stored.count_by_hour(now - RETENTION, now) if len(due) > 1 else {}
+    for stretch in stretches_to_list(due, hours, client.settings.page_size):
+        with (
+            suppress(BadAnswerError),  # then they are asked for by SID
+            closing(Listing(client, stretch, hours)) as listing,
+        ):
+            for window, answers in listing:
+                doubtful = package.take(answers, window.start - OVERLAP, window.end)
+                seen.update(*(answer.copies for answer in answers))
+                client.progress.pages += len(answers)
+                yield from fetch(client, package, doubtful, len(doubtful) + 1)
+                if client.progress.stop.is_set():
+                    return
+    yield from fetch(client, package, [asked for asked in due if asked.conference_sid not in seen])
+
+
+def stretches_to_list(
+    due: Sequence[Pending], rows_by_hour: dict[datetime, int], page_size: int
+) -> list[Window]:
+    """Where listing takes fewer requests than a fetch for each that is due.
+
+    `rows_by_hour` are the rows that a listing of each hour is expected to give. Neighbouring hours
+    are listed together as long as that takes no more requests than to ask for what they add.
+    """
+
+    def pages(first: datetime, last: datetime) -> int:
+        rows = (count for hour, count in rows_by_hour.items() if first <= hour <= last)
+        return sum(rows) // page_size + 1
+
+    waiting: dict[datetime, int] = defaultdict(int)
+    for asked in due:
+        if asked.created is not None:
+            waiting[asked.created.replace(minute=0, second=0, microsecond=0)] += 1
+    found: list[list[datetime]] = []
+    for hour in sorted(waiting):
+        if found and pages(found[-1][0], hour) - pages(*found[-1]) <= min(
+            pages(hour, hour), waiting[hour]
+        ):
+            found[-1][1] = hour
+        else:
+            found.append([hour, hour])
+    return [
+        Window(first, last + HOUR)
+        for first, last in found
+        if pages(first, last) < sum(waiting[hour] for hour in waiting if first <= hour <= last)
+    ]
+
+
+def fetch(
+    client: InsightsClient, package: LoadPackage, due: list[Pending], give_up: int = IN_A_ROW
+) -> Iterator[Tables]:
+    """Ask for each by SID. One that cannot be had is named and left for the next run."""
+    progress, in_a_row = client.progress, 0
+    random.shuffle(due)  # so that some that always fail do not stand before the others for ever
+
+    def one(asked: Pending) -> Page | InsightsError:
+        try:
+            return client.fetch(asked.conference_sid)
+        except InsightsError as error:
+            return error
+
+    pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="refetch")
+    try:
+        for asked, answer in zip(due, pool.map(one, due), strict=True):
+            if isinstance(answer, InsightsError):
+                in_a_row += 1
+                refused = isinstance(answer, RefusedError) and answer.status == 401
+                if asked.copy is None or refused or in_a_row == give_up:
+                    raise answer
+                package.note_unreadable(asked, client.now())
+                continue
+            in_a_row = 0
+            package.take_fetched(asked, answer)
+            progress.on_change(progress)
+            if batch := package.flush(at_least=BATCH_ROWS):
+                yield batch
+            if progress.stop.is_set():
+                return
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,158 @@
+"""An account of any size, served over HTTP from a process of its own.
+
+A summary is put together when it is asked for, so that a million take little memory and a page
+of a thousand about two milliseconds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from multiprocessing.connection import Connection
+from typing import Any
+
+import orjson
+
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Version
+from pipelines.simulator.lively import lively_account
+from pipelines.simulator.server import InsightsServer
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+"""The API's clock, which stands."""
+STRETCH = timedelta(days=29)
+"""The conferences were created in these days before NOW."""
+_BUSY = [1, 1, 1, 1, 2, 3, 6, 12, 22, 30, 28, 24, 20, 26, 30, 28, 22, 14, 8, 5, 4, 3, 2, 1]
+_EPOCH, _DAY = datetime(1970, 1, 1, tzinfo=UTC), 86400
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What there is to see: `old` summaries spread over the days before yesterday noon, and
+    `recent` ones in the hour before the API's clock, of which the first `pending` are not final."""
+
+    old: int
+    recent: int = 0
+    pending: int = 0
+    latency: float = 0.0
+
+
+class LargeAccount(Account):
+    """Conferences by number, oldest first; busy days and quiet nights."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        super().__init__(NOW)
+        self._old, self._pending = traffic.old, traffic.pending
+        self._times = array("q", _times(traffic))
+        self._sids = [f"CF{md5(b'%d' % n).hexdigest()}" for n in range(len(self._times))]
+        self._numbers = {self._sids[n]: n for n in range(self._old, self._old + self._pending)}
+        self._templates = [*_templates(final=True)]
+        self._unfinished = next(_templates(final=False))
+        first = self._times[0] // _DAY if self._times else 0
+        dates = (_EPOCH + timedelta(days=first + day) for day in range(40))
+        self._first, self._dates = first, [f"{date:%Y-%m-%dT}" for date in dates]
+        self._clock = [time.strftime("%H:%M:%SZ", time.gmtime(s)) for s in range(_DAY)]
+
+    def created_between(self, after: datetime, before: datetime, inclusive: bool) -> list[Any]:
+        lower, upper = int(after.timestamp()), int(before.timestamp())
+        return [*range(bisect_left(self._times, lower), bisect_right(self._times, upper))]
+
+    def get(self, conference_sid: str | int) -> Version | None:
+        if isinstance(conference_sid, str):
+            if conference_sid not in self._numbers:
+                return None
+            number = self._numbers[conference_sid]
+        else:
+            number = conference_sid
+        sid, created = self._sids[number].encode(), self._times[number]
+        unfinished = self._old <= number < self._old + self._pending
+        template, seconds = self._unfinished if unfinished else self._templates[number % 997]
+        values = (sid, self._iso(created), self._iso(created + 5), self._iso(created + seconds))
+        return Version(NOW, {}, template % dict(zip(_FILLED, values, strict=True)))
+
+    def _iso(self, moment: int) -> bytes:
+        return (self._dates[moment // _DAY - self._first] + self._clock[moment % _DAY]).encode()
+
+
+_FILLED = (b"sid", b"create", b"start", b"end")
+
+
+def _times(traffic: Traffic) -> Iterator[int]:
+    """Creation times in seconds since 1970, ascending."""
+    start = int((NOW - STRETCH).timestamp())
+    hours = [h for h in range(int(STRETCH.total_seconds() // 3600) - 24)]
+    weights = [_BUSY[(start // 3600 + hour) % 24] for hour in hours]
+    total, before = sum(weights), 0
+    made = 0
+    for hour, weight in zip(hours, weights, strict=True):
+        before += weight
+        count = traffic.old * before // total - made
+        yield from (start + hour * 3600 + 3600 * n // count for n in range(count))
+        made += count
+    now = int(NOW.timestamp())
+    yield from (now - 3600 + 3500 * n // traffic.recent for n in range(traffic.recent))
+
+
+def _templates(final: bool) -> Iterator[tuple[bytes, int]]:
+    """Bodies to fill in, and the seconds from creation to end, of a lively account's summaries."""
+    account = lively_account(NOW + timedelta(days=20), days=20, per_day=60)
+    for row in account.rows():
+        if (row["processing_state"] == "complete" and row["end_time"] is not None) == final:
+            created, ended = row["create_time"], row["end_time"]
+            sid, row = row["conference_sid"], dict(row)
+            seconds = 60
+            if ended:
+                length = datetime.fromisoformat(ended) - datetime.fromisoformat(created)
+                seconds = int(length.total_seconds()) % _DAY
+            row["create_time"] = "%(create)s"
+            row["start_time"] = row["start_time"] and "%(start)s"
+            row["end_time"] = ended and "%(end)s"
+            yield orjson.dumps(row).replace(sid.encode(), b"%(sid)s"), seconds
+
+
+def _serve(traffic: Traffic, wire: Connection[Any, Any]) -> None:
+    with InsightsServer(LargeAccount(traffic)) as server:
+        server.latency = traffic.latency
+        wire.send(server.url)
+        with suppress(EOFError):
+            while wire.recv() == "cost":
+                wire.send((len(server.requests), time.process_time()))
+                server.requests.clear()
+
+
+class Api:
+    """The API of one account, as a client of its process sees it."""
+
+    def __init__(self, url: str, wire: Connection[Any, Any]) -> None:
+        self.environment = {
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "SOURCES__TWILIO_INSIGHTS__BASE_URL": url,
+        }
+        self._wire = wire
+
+    def cost(self) -> tuple[int, float]:
+        """Requests since it was asked last, and processor seconds since its start."""
+        self._wire.send("cost")
+        requests, seconds = self._wire.recv()
+        return requests, seconds
+
+
+@contextmanager
+def served(traffic: Traffic) -> Iterator[Api]:
+    processes = multiprocessing.get_context("spawn")
+    here, there = processes.Pipe()
+    process = processes.Process(target=_serve, args=(traffic, there), daemon=True)
+    process.start()
+    there.close()
+    try:
+        yield Api(here.recv(), here)
+    finally:
+        here.close()
+        process.join(10)

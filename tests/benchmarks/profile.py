@@ -1,0 +1,78 @@
+"""One run of the program that tells where its time went: `python -m tests.benchmarks.profile run`.
+
+Seconds of each part without the parts inside it; of `fetch` and `decode`, which threads share,
+the sum over threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+START = time.perf_counter()
+seconds: dict[str, float] = defaultdict(float)
+_inside = threading.local()
+
+
+def measured(owner: Any, name: str, part: str | Callable[..., str]) -> None:
+    """Count the time that the owner's method or function takes as that part's."""
+    real = getattr(owner, name)
+
+    @functools.wraps(real)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        before, outer = time.perf_counter(), getattr(_inside, "taken", 0.0)
+        _inside.taken = 0.0
+        try:
+            return real(*args, **kwargs)
+        finally:
+            whole = time.perf_counter() - before
+            key = part if isinstance(part, str) else part(*args)
+            seconds[key] += whole - _inside.taken
+            _inside.taken = outer + whole
+
+    setattr(owner, name, timed)
+
+
+def measure() -> None:
+    import dlt
+    from dlt.common.data_writers.writers import ArrowToParquetWriter
+    from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
+    from dlt.destinations.job_client_impl import SqlLoadJob
+
+    from pipelines import conference_insights
+    from pipelines.twilio_insights import answers, client, package, stored
+
+    measured(client.InsightsClient, "_send", "fetch")
+    measured(client, "_decode", "decode")
+    measured(answers, "digest", "digest")
+    measured(answers, "flatten", "flatten")
+    measured(package.LoadPackage, "take", "choose")
+    measured(stored.StoredSummaries, "_execute", "look up")
+    measured(dlt.Pipeline, "extract", "extract")
+    measured(ArrowToParquetWriter, "write_data", "write parquet")
+    measured(dlt.Pipeline, "normalize", "normalize")
+    measured(dlt.Pipeline, "load", "load, the rest")
+    measured(DuckDbCopyJob, "run", "copy")
+    measured(SqlLoadJob, "run", "merge")
+    measured(conference_insights, "open_pipeline", "open pipeline")
+    measured(conference_insights, "apply_views", "views")
+    measured(conference_insights, "open_warehouse", "open warehouse")
+
+
+if __name__ == "__main__":
+    from pipelines import command_line
+
+    begin = time.perf_counter()
+    measure()
+    seconds["imports"] = time.perf_counter() - begin
+    try:
+        command_line.main()
+    finally:
+        whole = time.perf_counter() - START
+        print(json.dumps({"whole": whole} | seconds), file=sys.stderr)

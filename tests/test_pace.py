@@ -1,0 +1,94 @@
+"""Requests at once: few at first, more while the API answers, half when it is too much."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+from pipelines.simulator.server import InsightsHandler
+from pipelines.twilio_insights.pace import Pace
+from tests.conftest import Loaded, summary
+
+HOUR = timedelta(hours=1)
+
+
+def at_once(pace: Pace, tries: int = 8) -> int:
+    """How many of so many threads have their turn at the same time."""
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def take() -> None:
+        with pace.turn():
+            entered.release()
+            leave.wait(10)
+
+    threads = [threading.Thread(target=take) for _ in range(tries)]
+    for thread in threads:
+        thread.start()
+    count = 0
+    while entered.acquire(timeout=0.2):
+        count += 1
+    leave.set()
+    for thread in threads:
+        thread.join()
+    return count
+
+
+def test_it_grows_with_good_answers_and_halves() -> None:
+    pace = Pace(4, threading.Event())
+    assert at_once(pace) == 2
+    for _ in range(20):
+        pace.faster()
+    assert at_once(pace) == 4
+    pace.slower()
+    assert at_once(pace) == 2
+    for _ in range(5):
+        pace.slower()
+    assert at_once(pace) == 1
+
+
+def test_all_wait_while_the_api_wants_no_requests_but_not_after_a_stop() -> None:
+    stop = threading.Event()
+    pace = Pace(4, stop)
+    pace.slower(hold=0.5)
+    begin = time.monotonic()
+    with pace.turn():
+        assert time.monotonic() - begin >= 0.5
+    pace.slower(hold=60)
+    stop.set()
+    with pace.turn():
+        assert time.monotonic() - begin < 30
+
+
+def test_no_request_is_sent_before_retry_after_is_over(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        loaded.account.put(summary(number, number * 12 * HOUR))
+    sent: list[tuple[float, int]] = []
+    real = InsightsHandler.answer
+
+    def throttled(handler: InsightsHandler) -> tuple[int, bytes]:
+        status, body = (429, b"{}") if len(sent) == 5 else real(handler)
+        sent.append((time.monotonic(), status))
+        return status, body
+
+    def respond(handler: InsightsHandler, status: int, body: bytes) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        if status == 429:
+            handler.send_header("Retry-After", "1")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    monkeypatch.setattr(InsightsHandler, "answer", throttled)
+    monkeypatch.setattr(InsightsHandler, "respond", respond)
+    done = loaded.run()
+    assert done.retries == {"429": 1}
+    at = next(moment for moment, status in sent if status == 429)
+    soon = [moment - at for moment, _ in sent if 0.2 < moment - at < 0.95]
+    assert soon == []
+    loaded.assert_exact()

@@ -1,0 +1,73 @@
+"""What is pending is asked for with as few requests as there can be."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.twilio_insights.refetch import stretches_to_list
+from pipelines.twilio_insights.stored import Pending
+from tests.conftest import NOW, Loaded, sid, summary
+
+HOUR = timedelta(hours=1)
+MIDNIGHT = NOW.replace(hour=0, minute=0)
+
+
+def test_an_evening_of_pending_ones_is_listed(loaded: Loaded) -> None:
+    for number in range(3000):
+        loaded.account.put(summary(number, 75 * HOUR + number * HOUR / 800, "in_progress"))
+    loaded.run()
+    for number in range(3000):
+        loaded.account.put(summary(number, 75 * HOUR + number * HOUR / 800))
+    assert loaded.run().rows_updated == 3000
+    assert len(loaded.server.requests) < 15
+    loaded.assert_exact()
+
+
+def test_five_scattered_ones_among_many_are_fetched(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "100")
+    pending = {number: 5 * 24 * HOUR + number * HOUR / 10 for number in range(100, 1100, 200)}
+    for number in range(1200):
+        loaded.account.put(summary(number, 5 * 24 * HOUR + number * HOUR / 10))
+    for number, age in pending.items():
+        loaded.account.put(summary(number, age, "in_progress"))
+    loaded.run()
+    for number, age in pending.items():
+        loaded.account.put(summary(number, age))
+    done = loaded.run()
+    assert (done.rows_refetched, done.rows_updated) == (5, 5)
+    loaded.assert_exact()
+
+
+def test_one_that_is_missing_from_its_hour_is_asked_for_by_sid(loaded: Loaded) -> None:
+    for number in range(10):
+        loaded.account.put(summary(number, 75 * HOUR, "in_progress"))
+    loaded.run()
+    loaded.account.forget(sid(3))
+    done = loaded.run()
+    assert done.rows_refetched == 1
+    outcome = "SELECT conference_sid, outcome FROM conference_insights._refetches"
+    assert loaded.query(outcome) == [(sid(3), "gone")]
+
+
+@given(
+    due=st.lists(st.integers(0, 200), max_size=60),
+    rows=st.dictionaries(st.integers(0, 200), st.integers(0, 5000)),
+    page_size=st.integers(1, 1000),
+)
+def test_listing_never_takes_more_requests_than_fetching(
+    due: list[int], rows: dict[int, int], page_size: int
+) -> None:
+    pending = [Pending(sid(n), None, MIDNIGHT + hour * HOUR) for n, hour in enumerate(due)]
+    by_hour = {MIDNIGHT + hour * HOUR: count for hour, count in rows.items()}
+    found = stretches_to_list(pending, by_hour, page_size)
+    assert all(a.end <= b.start for a, b in pairwise(found))
+    for start, end in found:
+        pages = sum(n for hour, n in by_hour.items() if start <= hour < end) // page_size + 1
+        assert pages < sum(start <= asked.created < end for asked in pending if asked.created)
