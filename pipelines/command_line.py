@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import re
 import signal
 import sys
@@ -65,6 +66,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("conference_insights").setLevel(logging.INFO)
     gc.set_threshold(200_000, 20, 20)  # pages are many dicts, none of them in a cycle
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # gives back what is free
 
 
 @main.command(epilog=EXIT_CODES, short_help="Bring the warehouse up to date.")

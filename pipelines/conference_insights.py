@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -41,7 +42,7 @@ from pipelines.warehouse.views import apply_views
 
 log = logging.getLogger("conference_insights")
 
-PACKAGE_ROWS = 100_000
+PACKAGE_ROWS = 50_000
 """A long catch-up advances in load packages of about so many summaries."""
 SOON = timedelta(days=10)
 """So long before Twilio deletes what was never listed, runs begin to warn."""
@@ -55,7 +56,7 @@ DLT_SETTINGS: dict[str, Any] = {
     "load.delete_completed_jobs": True,  # else every package stays on disk, with what it loaded
     "load.truncate_staging_dataset": True,  # else the last package stays in the warehouse twice
     "load.auto_abort_on_terminal_error": True,  # else a package that can never load blocks all
-    "sources.data_writer.buffer_max_items": 50_000,  # rows of a Parquet row group
+    "sources.data_writer.buffer_max_items": 20_000,  # rows of a Parquet row group
 }
 """Set wherever the user set nothing: a wheel or a cron job sees no `.dlt/config.toml`."""
 
@@ -171,6 +172,8 @@ def _load(
         pipeline.normalize()
         announce(pipeline.list_normalized_load_packages())
         pipeline.load(raise_on_failed_jobs=True)
+        warehouse.checkpoint()
+        gc.collect()  # dlt's sources are cycles that hold the rows of their package
 
     record.phase("finish")
     pipeline, progress.left_package = open_pipeline(make_pipeline, warehouse, announce)

@@ -17,7 +17,7 @@ OVERLAP = timedelta(seconds=1)
 """Each listing begins this much early: whether the API's bounds are inclusive is not documented."""
 PAGES_PER_WINDOW = 3
 """Windows are sized to hold about so many pages."""
-MAX_PAGES = 10
+MAX_PAGES = 8
 """A window that turns out fuller is cut, so that what is in memory stays bounded."""
 MAX_PARTS = 20
 """A burst seems to fill all of its window, so the parts are judged again."""
@@ -27,7 +27,7 @@ FIRST_SPAN, MAX_SPAN = timedelta(hours=1), timedelta(days=2)
 MIN_SPAN = timedelta(seconds=1)
 LISTINGS = 3
 """A window whose page token expires is listed so often from its first page."""
-AHEAD = 20_000
+AHEAD = 2_000
 """Summaries listed and not yet consumed, about 4 kB each."""
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _GROWTH = 4

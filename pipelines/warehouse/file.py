@@ -27,6 +27,10 @@ ANALYTICS = "analytics"
 DEFAULT_NAME = "warehouse.duckdb"
 PATIENCE = 5.0
 """Seconds that a run waits for another program to let go of the file."""
+_SETTINGS: dict[str, Any] = {
+    "memory_limit": "120MB",  # what does not fit goes to `<file>.tmp`; else 80 % of all
+    "preserve_insertion_order": False,  # saves memory, and no view relies on it
+}
 _SCHEMAS = {DATASET, f"{DATASET}_staging", ANALYTICS, "main", "temp", "system"}
 _DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
 _DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
@@ -76,6 +80,11 @@ class Warehouse:
     @property
     def working_folder(self) -> Path:
         return working_folder(self.path)
+
+    def checkpoint(self) -> None:
+        """Move what was loaded into the file: while dlt holds a cursor DuckDB never does so by
+        itself, and keeps all that a long run loads in memory and in the write-ahead log."""
+        self.connection.execute("CHECKPOINT")
 
 
 def warehouse_path() -> Path:
@@ -158,7 +167,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
                     new, config={"storage_compatibility_version": STORAGE_VERSION}
                 ).close()
                 new.rename(path)
-            return duckdb.connect(path)
+            return duckdb.connect(path, config=_SETTINGS)
         except duckdb.Error as error:
             held = _HOLDER.search(str(error))
             if held is None:

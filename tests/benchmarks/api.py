@@ -34,13 +34,14 @@ _EPOCH, _DAY = datetime(1970, 1, 1, tzinfo=UTC), 86400
 
 @dataclass(frozen=True)
 class Traffic:
-    """What there is to see: `old` summaries spread over the days before yesterday noon, and
-    `recent` ones in the hour before the API's clock, of which the first `pending` are not final."""
+    """`old` summaries until a day before the API's clock, and `recent` ones in its last hour; those
+    with the numbers `pending`, counted from the oldest, are not final until `later`."""
 
     old: int
     recent: int = 0
-    pending: int = 0
+    pending: range = range(0)
     latency: float = 0.0
+    """Seconds that each answer takes."""
 
 
 class LargeAccount(Account):
@@ -48,10 +49,10 @@ class LargeAccount(Account):
 
     def __init__(self, traffic: Traffic) -> None:
         super().__init__(NOW)
-        self._old, self._pending = traffic.old, traffic.pending
+        self.pending = traffic.pending
         self._times = array("q", _times(traffic))
         self._sids = [f"CF{md5(b'%d' % n).hexdigest()}" for n in range(len(self._times))]
-        self._numbers = {self._sids[n]: n for n in range(self._old, self._old + self._pending)}
+        self._numbers = {self._sids[number]: number for number in traffic.pending}
         self._templates = [*_templates(final=True)]
         self._unfinished = next(_templates(final=False))
         first = self._times[0] // _DAY if self._times else 0
@@ -71,8 +72,10 @@ class LargeAccount(Account):
         else:
             number = conference_sid
         sid, created = self._sids[number].encode(), self._times[number]
-        unfinished = self._old <= number < self._old + self._pending
-        template, seconds = self._unfinished if unfinished else self._templates[number % 997]
+        templates = self._templates
+        template, seconds = templates[number % len(templates)]
+        if number in self.pending:
+            template, seconds = self._unfinished
         values = (sid, self._iso(created), self._iso(created + 5), self._iso(created + seconds))
         return Version(NOW, {}, template % dict(zip(_FILLED, values, strict=True)))
 
@@ -86,7 +89,7 @@ _FILLED = (b"sid", b"create", b"start", b"end")
 def _times(traffic: Traffic) -> Iterator[int]:
     """Creation times in seconds since 1970, ascending."""
     start = int((NOW - STRETCH).timestamp())
-    hours = [h for h in range(int(STRETCH.total_seconds() // 3600) - 24)]
+    hours = range(int(STRETCH.total_seconds() // 3600) - 24)
     weights = [_BUSY[(start // 3600 + hour) % 24] for hour in hours]
     total, before = sum(weights), 0
     made = 0
@@ -117,11 +120,14 @@ def _templates(final: bool) -> Iterator[tuple[bytes, int]]:
 
 
 def _serve(traffic: Traffic, wire: Connection[Any, Any]) -> None:
-    with InsightsServer(LargeAccount(traffic)) as server:
+    account = LargeAccount(traffic)
+    with InsightsServer(account) as server:
         server.latency = traffic.latency
         wire.send(server.url)
         with suppress(EOFError):
-            while wire.recv() == "cost":
+            while asked := wire.recv():
+                if asked == "later":
+                    account.pending = range(0)
                 wire.send((len(server.requests), time.process_time()))
                 server.requests.clear()
 
@@ -136,6 +142,11 @@ class Api:
             "SOURCES__TWILIO_INSIGHTS__BASE_URL": url,
         }
         self._wire = wire
+
+    def later(self) -> None:
+        """From now on everything is final."""
+        self._wire.send("later")
+        self._wire.recv()
 
     def cost(self) -> tuple[int, float]:
         """Requests since it was asked last, and processor seconds since its start."""

@@ -36,7 +36,7 @@ ROOT = pa.schema(
 BATCH = 10
 
 
-def load(url: str, login: tuple[str, str], path: str, windows: int, concurrency: int) -> int:
+def load(url: str, login: tuple[str, str], path: str, windows: int, concurrency: int) -> None:
     end = datetime(2026, 11, 20, 12, tzinfo=UTC)
     span = timedelta(days=30) / windows
     with httpx.Client(auth=login, timeout=30) as http, duckdb.connect(path) as db:
@@ -52,19 +52,16 @@ def load(url: str, login: tuple[str, str], path: str, windows: int, concurrency:
                 at = body["meta"]["next_page_url"]
             return found
 
-        rows = 0
+        loaded: set[str] = set()
         with ThreadPoolExecutor(concurrency) as pool:
             for batch in _batches(pool.map(pages, range(windows))):
                 for name in batch[0]:
-                    arrived = pa.concat_tables(part[name] for part in batch)
-                    known = "INSERT INTO {} SELECT * FROM arrived"
-                    try:
-                        db.sql("FROM " + name)
-                    except duckdb.CatalogException:
-                        known = "CREATE TABLE {} AS SELECT * FROM arrived"
-                    db.execute(known.format(name))
-                    rows += arrived.num_rows if name == "conference_summaries" else 0
-        return rows
+                    arrived = db.from_arrow(pa.concat_tables(part[name] for part in batch))
+                    if name in loaded:
+                        arrived.insert_into(name)
+                    else:
+                        arrived.create(name)
+                        loaded.add(name)
 
 
 def _batches(windows: Iterator[list[Any]]) -> Iterator[list[Any]]:
@@ -123,4 +120,4 @@ def _table(rows: list[tuple[Any, ...]], **types: pa.DataType) -> pa.Table:
 if __name__ == "__main__":
     login = os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"]
     base = os.environ["SOURCES__TWILIO_INSIGHTS__BASE_URL"]
-    print(load(base, login, sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    load(base, login, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,216 @@
+"""`python -m tests.benchmarks`: every goal, measured; prints a table and draws a chart.
+
+Each program is a process of its own, timed from its start to its end, and reads the same API,
+which is another process. `--goals` takes some of them; `--size` divides all numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.benchmarks.api import Api, Traffic, served
+
+RUN = (sys.executable, "-m", "tests.benchmarks.profile", "run")
+CHART = Path(__file__).with_name("chart.svg")
+
+
+class Measured(NamedTuple):
+    seconds: float
+    peak_mb: float
+    requests: int
+    parts: dict[str, float]
+
+
+def measure(api: Api, folder: Path, *command: str) -> Measured:
+    """Run a program in the folder; its last line on stderr may tell where its time went."""
+    api.cost()
+    environment = (
+        os.environ | api.environment | {"PYTHONPATH": str(Path.cwd()), "DLT_DATA_DIR": "dlt"}
+    )
+    begin = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        lines = said.read().splitlines()
+    if process.returncode:
+        raise SystemExit("\n".join([f"{' '.join(command)} failed:", *lines[-20:]]))
+    parts = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+    return Measured(seconds, usage.ru_maxrss / 1024, api.cost()[0], parts)
+
+
+def contender(api: Api, name: str, rows: int) -> Measured:
+    """One fresh load."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = (sys.executable, "-m", f"tests.benchmarks.{name}", "fresh.duckdb")
+        limits = (str(max(1, rows // 1000)), "4") if name == "limit" else ()
+        return measure(api, Path(folder), *(RUN if name == "ours" else (*program, *limits)))
+
+
+def fresh(rows: int, latency: float, rounds: int, *names: str) -> dict[str, float]:
+    """Median seconds of each contender; they take turns."""
+    found: dict[str, list[Measured]] = {name: [] for name in names}
+    with served(Traffic(rows, latency=latency)) as api:
+        for _ in range(rounds):
+            for name in names:
+                found[name].append(contender(api, name, rows))
+    title = f"{rows:,} summaries, {latency * 1000:.0f} ms an answer"
+    medians = {name: statistics.median(m.seconds for m in found[name]) for name in names}
+    for name in names:
+        ratio = medians[name] / medians["limit"]
+        peak = max(m.peak_mb for m in found[name])
+        row(
+            title,
+            name,
+            f"{medians[name]:.1f} s",
+            f"{ratio:.2f}",
+            f"{rows / medians[name]:,.0f}/s, {found[name][-1].requests} requests, {peak:.0f} MB",
+        )
+    if "ours" in names:
+        where_it_went(found["ours"][-1])
+    return medians
+
+
+def row(*cells: str) -> None:
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def where_it_went(ours: Measured) -> None:
+    parts = sorted(ours.parts.items(), key=lambda part: -part[1])
+    print("<!-- " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in parts) + " -->")
+
+
+def scheduled(rows: int, rounds: int) -> None:
+    """A run with 500 new rows, one with nothing new, and the help."""
+    news, nothing, help_text = [], [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            with served(Traffic(rows)) as api:
+                measure(api, folder, *RUN)
+            with served(Traffic(rows, recent=500)) as api:
+                news.append(measure(api, folder, *RUN))
+                nothing.append(measure(api, folder, *RUN))
+                program = (sys.executable, "-m", "pipelines", "--help")
+                help_text.append(measure(api, folder, *program))
+    for title, found in (("500 new", news), ("nothing new", nothing), ("--help", help_text)):
+        seconds = statistics.median(m.seconds for m in found)
+        what = f"{found[0].requests} requests, {found[0].peak_mb:.0f} MB"
+        row(f"{title}, in a warehouse of {rows:,}", "ours", f"{seconds:.2f} s", "", what)
+    where_it_went(nothing[-1])
+
+
+def pending() -> None:
+    """3,000 of one evening that became final, and five in five days."""
+    for title, traffic in (
+        ("3,000 pending in a row, of 100,000", Traffic(100_000, pending=range(30_000, 33_000))),
+        ("5 pending, scattered", Traffic(100_000, pending=range(20_000, 70_000, 10_000))),
+    ):
+        with tempfile.TemporaryDirectory() as name:
+            with served(traffic) as api:
+                measure(api, Path(name), *RUN)
+                api.later()
+                found = measure(api, Path(name), *RUN)
+        row(title, "ours", f"{found.seconds:.1f} s", "", f"{found.requests} requests")
+
+
+def memory(rows: int) -> None:
+    for size in (rows // 10, rows // 3, rows):
+        with served(Traffic(size)) as api:
+            found = contender(api, "ours", size)
+        title = f"first load of {size:,}"
+        row(title, "ours", f"{found.seconds:.0f} s", "", f"{found.peak_mb:.0f} MB at most")
+
+
+def growth(small: int, large: int) -> None:
+    """Copying and merging 10,000 recent rows."""
+    loads = []
+    for rows in (small, large):
+        with tempfile.TemporaryDirectory() as name:
+            with served(Traffic(rows)) as api:
+                measure(api, Path(name), *RUN)
+            with served(Traffic(rows, recent=10_000)) as api:
+                found = measure(api, Path(name), *RUN)
+        loads.append(found.parts["copy"] + found.parts["merge"])
+        ratio = f"{loads[-1] / loads[0]:.2f}"
+        what = f"whole run {found.seconds:.1f} s, {found.peak_mb:.0f} MB"
+        row(f"10,000 recent into {rows:,}", "ours", f"{loads[-1]:.2f} s", ratio, what)
+
+
+def draw(medians: dict[str, dict[str, float]]) -> None:
+    """Bars of the fresh loads, as multiples of the bare limit."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "conference-insights"
+    from matplotlib import pyplot
+
+    titles = {
+        "limit": "bare limit",
+        "ours": "conference-insights",
+        "sdk": "Twilio's SDK, raw JSON",
+        "rest_api": "dlt rest_api",
+    }
+    figure, all_axes = pyplot.subplots(len(medians), 1, figsize=(8, 1.9 * len(medians)))
+    for axes, (title, seconds) in zip(all_axes, medians.items(), strict=True):
+        names = list(seconds)[::-1]
+        colors = ["#2563eb" if name == "ours" else "#9ca3af" for name in names]
+        bars = axes.barh([titles[n] for n in names], [seconds[n] for n in names], color=colors)
+        labels = [f"{seconds[n]:.1f} s  ({seconds[n] / seconds['limit']:.2f} x)" for n in names]
+        axes.bar_label(bars, labels, padding=4)
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_xlim(0, max(seconds.values()) * 1.25)
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+        axes.set_xticks([])
+    figure.tight_layout()
+    figure.savefig(CHART, metadata={"Date": None})
+
+
+def main() -> None:
+    goals = ["fresh", "latency", "scheduled", "pending", "memory", "growth"]
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--goals", nargs="+", choices=goals, default=goals)
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--size", type=int, default=1, help="divide all numbers by it")
+    given = parser.parse_args()
+    size, rounds = given.size, given.rounds
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{date.today():%Y-%m-%d}, {machine}\n")
+    row("what", "program", "time", "ratio to the first", "besides")
+    row(*["---"] * 5)
+    medians: dict[str, dict[str, float]] = {}
+    if "fresh" in given.goals:
+        title = f"{200_000 // size:,} summaries, answers at once"
+        medians[title] = fresh(200_000 // size, 0.0, rounds, "limit", "ours")
+        peers = fresh(100_000 // size, 0.0, 1, "limit", "ours", "sdk", "rest_api")
+        medians[f"{100_000 // size:,} summaries, answers at once"] = peers
+    if "latency" in given.goals:
+        title = f"{100_000 // size:,} summaries, 200 ms an answer"
+        medians[title] = fresh(100_000 // size, 0.2, rounds, "limit", "ours", "sdk")
+    if "scheduled" in given.goals:
+        scheduled(300_000 // size, rounds)
+    if "pending" in given.goals:
+        pending()
+    if "memory" in given.goals:
+        memory(1_000_000 // size)
+    if "growth" in given.goals:
+        growth(100_000 // size, 3_000_000 // size)
+    if medians and size == 1:
+        draw(medians)
+
+
+if __name__ == "__main__":
+    main()
