@@ -108,6 +108,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "conference-insights run",
         "conference-insights backfill",
         "flock",
+        "python -m tests.benchmarks",
         "python -m tests.simulation",
     )
     assert [block for block in blocks("sh") if not block.startswith(known)] == []
