@@ -131,7 +131,7 @@ def test_every_setting_is_in_the_table() -> None:
 
 def test_every_exit_code_is_explained() -> None:
     codes = re.findall(r"^  (\d+)", command_line.EXIT_CODES, re.MULTILINE)
-    table = README.partition("## Exit codes")[2]
+    table = README.partition("## Exit codes")[2].partition("\n## ")[0]
     assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == codes
 
 
