@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -11,20 +10,17 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from math import isfinite
-from string import digits
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import httpx
-import orjson
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration
 from pipelines.twilio_insights.deadline import Deadline
+from pipelines.twilio_insights.decode import decode
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
@@ -47,15 +43,6 @@ MAX_RETRY_AFTER, MAX_BACKOFF = 300.0, 30.0
 INVALID_PAGE_TOKEN = 21481
 MAX_BODY_BYTES = 64 << 20
 """Decoded size of an answer; a page of 1,000 summaries is about 1 MB."""
-_SURROGATES = re.compile(
-    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F]..)"
-)
-_NUMBERS = bytes(
-    ord("0") if chr(byte) in digits else ord(":") if chr(byte) in ":,[- \t\r\n" else ord("x")
-    for byte in range(256)
-)
-_LONG_NUMBER = b":" + b"0" * 19
-"""What an integer that may not fit into 64 bits looks like, once translated by `_NUMBERS`."""
 
 
 class Page(NamedTuple):
@@ -227,7 +214,7 @@ class InsightsClient:
         with self._pace.turn():
             self.progress.count_request()
             status, headers, content = self._send(url)
-        fetched_at, body = datetime.now(UTC).replace(microsecond=0), _decode(headers, content)
+        fetched_at, body = datetime.now(UTC).replace(microsecond=0), decode(headers, content)
         # The clock is taken from what the API itself says, not from some gateway's error page.
         if body is not None and (date := _http_date(headers.get("date"))):
             fetched_at, self._server_clock = date, (date, time.monotonic())
@@ -276,36 +263,6 @@ def _tls(settings: TwilioInsightsConfiguration) -> ssl.SSLContext:
     if settings.base_url.lower().startswith("https"):
         return httpx.create_ssl_context()
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _decode(headers: httpx.Headers, content: bytes) -> Any:
-    """The JSON of an answer, None if it is none, with no number rounded.
-
-    Lone surrogates, legal there, become U+FFFD; a number too large for Python stays text. What
-    orjson, four times as fast, does not read or would round is left to the standard library.
-    """
-    if "json" not in headers.get("content-type", ""):
-        return None
-    if _LONG_NUMBER not in content.translate(_NUMBERS):
-        with suppress(orjson.JSONDecodeError):
-            return orjson.loads(content)
-    text = content.decode(errors="replace")
-    if r"\ud" in text or r"\uD" in text:
-        text = _SURROGATES.sub(lambda m: r"\ufffd" if m[1] else m[0], text)
-    try:
-        return json.loads(
-            text, parse_int=_integer, parse_float=_float, parse_constant=str, strict=False
-        )
-    except (ValueError, RecursionError):
-        return None
-
-
-def _integer(digits: str) -> int | str:
-    return int(digits) if len(digits) < 4000 else digits
-
-
-def _float(digits: str) -> float | str:
-    return number if isfinite(number := float(digits)) else digits
 
 
 def _http_date(value: str | None) -> datetime | None:

@@ -49,7 +49,7 @@ def measure() -> None:
     from pipelines.twilio_insights import answers, client, package, stored
 
     measured(client.InsightsClient, "_send", "fetch")
-    measured(client, "_decode", "decode")
+    measured(client, "decode", "decode")
     measured(answers, "digest", "digest")
     measured(answers, "flatten", "flatten")
     measured(package.LoadPackage, "take", "choose")
