@@ -6,7 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
 
 from pipelines.twilio_insights.client import InsightsClient, Page
@@ -36,17 +36,17 @@ def refetch(
     seen = set[str]()
     hours = stored.count_by_hour(now - RETENTION, now) if len(due) > 1 else {}
     for stretch in stretches_to_list(due, hours, client.settings.page_size):
-        with (
-            suppress(BadAnswerError),  # then they are asked for by SID
-            closing(Listing(client, stretch, hours)) as listing,
-        ):
-            for window, answers in listing:
-                doubtful = package.take(answers, window.start - OVERLAP, window.end)
-                seen.update(*(answer.copies for answer in answers))
-                client.progress.pages += len(answers)
-                yield from fetch(client, package, doubtful, len(doubtful) + 1)
-                if client.progress.stop.is_set():
-                    return
+        try:
+            with closing(Listing(client, stretch, hours)) as listing:
+                for window, answers in listing:
+                    doubtful = package.take(answers, window.start - OVERLAP, window.end)
+                    seen.update(*(answer.copies for answer in answers))
+                    client.progress.pages += len(answers)
+                    yield from fetch(client, package, doubtful, len(doubtful) + 1)
+                    if client.progress.stop.is_set():
+                        return
+        except BadAnswerError as error:  # the run will say so; they are asked for by SID meanwhile
+            client.progress.fault = client.progress.fault or error
     yield from fetch(client, package, [asked for asked in due if asked.conference_sid not in seen])
 
 
