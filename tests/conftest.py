@@ -76,6 +76,14 @@ class Loaded:
         self.server.requests.clear()
         return run(Progress("run", **kwargs), polling)
 
+    def finish_after_a_run(self, ages: dict[int, timedelta]) -> None:
+        """Summaries that were pending when a run loaded them, and are final since."""
+        for number, age in ages.items():
+            self.account.put(summary(number, age, "in_progress"))
+        self.run()
+        for number, age in ages.items():
+            self.account.put(summary(number, age))
+
     def assert_exact(self) -> None:
         assert expected.of_warehouse(self.path) == expected.of_api(self.account.rows())
 

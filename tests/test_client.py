@@ -24,7 +24,7 @@ from pipelines.twilio_insights.errors import (
     RefusedError,
     UnavailableError,
 )
-from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.pace import Pace
 from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
 from tests.conftest import NOW, sid, summary
 
@@ -192,17 +192,13 @@ def test_a_passing_fault_is_retried_and_counted(
         assert client.progress.requests == 2
 
 
-def test_retry_after_is_waited_for(account: Account) -> None:
+def test_retry_after_is_waited_for(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-
-    class Stop(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            waited.append(timeout or 0.0)
-            return False
-
+    monkeypatch.setattr(Pace, "rest", lambda _, seconds: waited.append(seconds))
+    monkeypatch.setattr(Pace, "slower", lambda _, hold: None)
     date = "Fri, 20 Nov 2026 14:30:40 GMT"
     with serving(account, answer(429, Retry_After="7"), answer(429, Retry_After=date)) as server:
-        assert rows(connect(settings(server), Progress(stop=Stop()))) == ALL
+        assert rows(connect(settings(server))) == ALL
     assert waited == pytest.approx([7, 40], abs=0.011)
 
 

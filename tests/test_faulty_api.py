@@ -113,11 +113,7 @@ def test_a_summary_without_a_usable_answer_does_not_hold_up_the_others(
     loaded: Loaded, status: int, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
-    for number in (1, 2, 3):
-        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
-    loaded.run()
-    for number in (1, 2, 3):
-        loaded.account.put(summary(number, 6 * DAY))
+    loaded.finish_after_a_run(dict.fromkeys((1, 2, 3), 6 * DAY))
     real = InsightsHandler.answer
 
     def confusing(handler: InsightsHandler) -> tuple[int, bytes]:
@@ -132,11 +128,7 @@ def test_a_summary_without_a_usable_answer_does_not_hold_up_the_others(
 def test_one_that_is_refused_by_itself_holds_up_no_other(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(6):
-        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
-    loaded.run()
-    for number in range(6):
-        loaded.account.put(summary(number, 6 * DAY))
+    loaded.finish_after_a_run(dict.fromkeys(range(6), 6 * DAY))
     real = InsightsHandler.answer
 
     def refusing(handler: InsightsHandler) -> tuple[int, bytes]:
@@ -215,11 +207,7 @@ def test_some_that_always_fail_do_not_stand_before_the_others(
 ) -> None:
     monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
     bad = {sid(number) for number in range(3)}
-    for number in range(20):
-        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
-    loaded.run()
-    for number in range(20):
-        loaded.account.put(summary(number, 6 * DAY))
+    loaded.finish_after_a_run(dict.fromkeys(range(20), 6 * DAY))
     real = InsightsHandler.answer
 
     def failing(handler: InsightsHandler) -> tuple[int, bytes]:
@@ -276,11 +264,7 @@ def test_an_api_that_fails_every_fetch_is_down(
 def test_pending_ones_that_cannot_be_listed_are_fetched(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(5):
-        loaded.account.put(summary(number, 6 * DAY, "in_progress"))
-    loaded.run()
-    for number in range(5):
-        loaded.account.put(summary(number, 6 * DAY))
+    loaded.finish_after_a_run(dict.fromkeys(range(5), 6 * DAY))
     real = InsightsServer.list_page
 
     def bad(server: InsightsServer, query: dict[str, str]) -> bytes:

@@ -18,11 +18,7 @@ MIDNIGHT = NOW.replace(hour=0, minute=0)
 
 
 def test_an_evening_of_pending_ones_is_listed(loaded: Loaded) -> None:
-    for number in range(3000):
-        loaded.account.put(summary(number, 75 * HOUR + number * HOUR / 800, "in_progress"))
-    loaded.run()
-    for number in range(3000):
-        loaded.account.put(summary(number, 75 * HOUR + number * HOUR / 800))
+    loaded.finish_after_a_run({n: 75 * HOUR + n * HOUR / 800 for n in range(3000)})
     assert loaded.run().rows_updated == 3000
     assert len(loaded.server.requests) < 15
     loaded.assert_exact()
@@ -35,11 +31,7 @@ def test_five_scattered_ones_among_many_are_fetched(
     pending = {number: 5 * 24 * HOUR + number * HOUR / 10 for number in range(100, 1100, 200)}
     for number in range(1200):
         loaded.account.put(summary(number, 5 * 24 * HOUR + number * HOUR / 10))
-    for number, age in pending.items():
-        loaded.account.put(summary(number, age, "in_progress"))
-    loaded.run()
-    for number, age in pending.items():
-        loaded.account.put(summary(number, age))
+    loaded.finish_after_a_run(pending)
     done = loaded.run()
     assert (done.rows_refetched, done.rows_updated) == (5, 5)
     loaded.assert_exact()

@@ -27,7 +27,7 @@ from pipelines.twilio_insights.tables import (
     REJECTED_ROWS,
     Table,
 )
-from pipelines.twilio_insights.windows import Window
+from pipelines.twilio_insights.traffic import Window
 
 __all__ = ["InsightsClient", "Progress", "TwilioInsightsConfiguration", "Window", "twilio_insights"]
 

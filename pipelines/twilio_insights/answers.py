@@ -66,9 +66,9 @@ class Answer:
     @property
     def created(self) -> list[datetime]:
         """When its oldest and its newest conference were created; nothing if that is unknown."""
-        times = sorted(str(row.get("create_time")) for row in self._rows.values())
-        with suppress(ValueError, IndexError):
-            return [as_utc(datetime.fromisoformat(times[at])) for at in (0, -1)]
+        times = [str(row.get("create_time")) for row in self._rows.values()]
+        with suppress(ValueError):
+            return [as_utc(datetime.fromisoformat(edge(times))) for edge in (min, max)]
         return []
 
     def by_hour(self) -> Counter[datetime]:

@@ -93,6 +93,7 @@ class InsightsClient:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._pace.close()
         if self.listing is not None:
             self.listing.close()
         self._http.close()
@@ -190,13 +191,13 @@ class InsightsClient:
                 return self._request(target)
             except UnavailableError as error:
                 faults.append(error.kind)
-                wait = self._wait(error, faults)
+                wait = None if error.kind == "closed" else self._wait(error, faults)
                 if error.kind == "429":
                     self._pace.slower(wait if error.retry_after and wait else 0)
                 if wait is None:
                     raise
                 self.progress.count_retry(error.kind)
-                self.progress.stop.wait(wait)
+                self._pace.rest(wait)
 
     def _wait(self, fault: UnavailableError, faults: list[str]) -> float | None:
         """Seconds to wait before the next attempt; None: there is to be none."""
@@ -221,8 +222,7 @@ class InsightsClient:
         if status in (401, 403):
             raise RefusedError(
                 f"Twilio refused account {self.settings.account_sid} ({self._said(status, body)}). "
-                "Either the "
-                "credentials are wrong or belong to another region than "
+                "Either the credentials are wrong or belong to another region than "
                 f"{self.settings.base_url}, or Voice Insights Advanced Features, a paid setting, "
                 "is not active for this account",
                 status,

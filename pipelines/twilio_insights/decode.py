@@ -27,7 +27,7 @@ def decode(headers: httpx.Headers, content: bytes) -> Any:
     """The JSON of an answer, None if it is none, with no number rounded.
 
     Lone surrogates, legal there, become U+FFFD; a number too large for Python stays text. What
-    orjson, four times as fast, does not read or would round is left to the standard library.
+    orjson, about three times as fast, does not read or would round is left to the standard library.
     """
     if "json" not in headers.get("content-type", ""):
         return None

@@ -77,12 +77,12 @@ def flatten(
     children = {}
     for table, field, read, tombstone in _CHILDREN:
         columns = zip(*_children(rows, field, read, tombstone, extras), strict=True)
-        children[table.name] = _table(table, columns)
+        children[table.name] = to_arrow(table, columns)
     root = [_column(column, rows, extras) for column in FROM_TWILIO]
     root.append(pa.repeat(pa.scalar(naive_utc(fetched_at), ARROW_TYPES["timestamp"]), len(rows)))
     root.append(digests)
     root.append([to_json(extras[index]) if index in extras else None for index in range(len(rows))])
-    return {CONFERENCE_SUMMARIES.name: _table(CONFERENCE_SUMMARIES, root)} | children
+    return {CONFERENCE_SUMMARIES.name: to_arrow(CONFERENCE_SUMMARIES, root)} | children
 
 
 def _column(column: Column, rows: Sequence[dict[str, Any]], extras: Extras) -> pa.Array:
@@ -183,7 +183,8 @@ _CHILDREN: tuple[tuple[Table, str, Callable[[Any], tuple[Collection[Child], Any]
 )
 
 
-def _table(table: Table, columns: Iterable[Any]) -> pa.Table:
+def to_arrow(table: Table, columns: Iterable[Any]) -> pa.Table:
+    """The columns of a table, all but the load id, which its package adds."""
     fields = [column for column in table.columns if column.name != "_dlt_load_id"]
     arrays = [
         values if isinstance(values, pa.Array) else pa.array(values, ARROW_TYPES[field.type])

@@ -12,7 +12,7 @@ from pipelines.times import naive_utc
 from pipelines.twilio_insights.answers import FINAL, Answer, Copy
 from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.drift import name_drift
-from pipelines.twilio_insights.flatten import Tables, to_json
+from pipelines.twilio_insights.flatten import Tables, to_arrow, to_json
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
 from pipelines.twilio_insights.tables import REFETCHES, REJECTED_ROWS, TABLES, Table
@@ -96,19 +96,19 @@ class LoadPackage:
             )
         return doubtful
 
-    def take_fetched(self, asked: Pending, answer: Page) -> None:
+    def take_fetched(self, asked: Pending, page: Page) -> None:
         """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""
         self._progress.rows_refetched += 1
-        sid, now = asked.conference_sid, answer.fetched_at
-        if not answer.rows and asked.copy is None:
+        sid, now = asked.conference_sid, page.fetched_at
+        if not page.rows and asked.copy is None:
             self._progress.not_found.append(sid)
-        elif not answer.rows:
+        elif not page.rows:
             hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
             outcome = "unconfirmed" if asked.copy and asked.copy.is_final else "gone"
-            self.note_refetch(sid, asked.attempts + 1, answer.status, now, now + hours, outcome)
+            self.note_refetch(sid, asked.attempts + 1, page.status, now, now + hours, outcome)
         elif sid in self._troubled:
             self.note_refetch(sid, 0, 200, now, None, None)
-        found = Answer(answer)
+        found = Answer(page)
         self._reject(found)
         for sid, copy in found.copies.items():
             self._write(found, [sid] if self._differs(sid, copy, asked.copy) else [])
@@ -185,7 +185,5 @@ class LoadPackage:
                 self._add_row(REJECTED_ROWS, digest, reason, to_json(element), when, run_id)
 
     def _add_row(self, table: Table, *values: Any) -> None:
-        fields = [f for f in table.arrow_schema if f.name != "_dlt_load_id"]
-        arrays = [pa.array([v], f.type) for v, f in zip(values, fields, strict=True)]
-        self._batch.append({table.name: pa.Table.from_arrays(arrays, [f.name for f in fields])})
+        self._batch.append({table.name: to_arrow(table, [[value] for value in values])})
         self._batch_rows += 1

@@ -14,12 +14,13 @@ from pipelines.times import as_utc, iso_seconds, parse_duration, parse_moment
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
 from pipelines.twilio_insights.flatten import Tables
-from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
-from pipelines.twilio_insights.refetch import fetch, refetch
+from pipelines.twilio_insights.package import LoadPackage
+from pipelines.twilio_insights.refetch import refetch, take_window
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.twilio_insights.windows import OVERLAP, Listing, Window
+from pipelines.twilio_insights.traffic import Window
+from pipelines.twilio_insights.windows import Listing
 
 WATERMARKS = "watermarks"
 """Key in the source's state: by account, the end of what was listed completely."""
@@ -50,15 +51,14 @@ def read_pages(
         named: dict[str, str] = state.setdefault(DRIFT, {})
         package = LoadPackage(this["load_id"], stored, progress, account, named)
         watermarks: dict[str, str] = state.setdefault(WATERMARKS, {})
-        listing = only is None or isinstance(only, Window)
-        if listing and client.listing is None:
-            client.listing = _begin(client, stored, watermarks, only)
-        try:
-            if client.listing is not None and listing:
+        listed = True
+        if only is None or isinstance(only, Window):
+            client.listing = client.listing or _begin(client, stored, watermarks, only)
+            try:
                 yield from _list(client, client.listing, package, package_rows)
-        except InsightsError as error:
-            progress.fault = error
-        listed = not listing or progress.window_to == progress.horizon
+            except InsightsError as error:
+                progress.fault = error
+            listed = progress.window_to == progress.horizon
         try:
             if not isinstance(only, Window) and (
                 listed or isinstance(progress.fault, BadAnswerError)
@@ -111,19 +111,12 @@ def _list(
     client: InsightsClient, listing: Listing, package: LoadPackage, package_rows: int | None
 ) -> Iterator[Tables]:
     """Take over window by window up to the horizon, or until the package is full."""
-    progress = client.progress
-    for window, answers in listing:
-        doubtful = package.take(answers, window.start - OVERLAP, window.end)
-        yield from fetch(client, package, doubtful, len(doubtful) + 1)
-        if doubtful and progress.stop.is_set():
-            return  # before all of them were asked for: the next run lists this window again
-        progress.pages += len(answers)
-        progress.window_to = window.end
-        progress.on_change(progress)
-        if batch := package.flush(at_least=BATCH_ROWS):
-            yield batch
+    for listed in listing:
+        if not (yield from take_window(client, package, listed)):
+            return  # the next run lists this window again
+        client.progress.window_to = listed.window.end
         full = package_rows is not None and len(package.written) >= package_rows
-        if full or progress.stop.is_set():
+        if full or client.progress.stop.is_set():
             return
 
 

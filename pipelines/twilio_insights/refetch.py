@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
@@ -15,7 +15,8 @@ from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
-from pipelines.twilio_insights.windows import HOUR, OVERLAP, Listing, Window
+from pipelines.twilio_insights.traffic import HOUR, Window
+from pipelines.twilio_insights.windows import OVERLAP, Listed, Listing
 
 IN_A_ROW = 3
 """So many summaries that cannot be fetched, one after the other, mean that the API is down."""
@@ -38,13 +39,11 @@ def refetch(
     for stretch in stretches_to_list(due, hours, client.settings.page_size):
         try:
             with closing(Listing(client, stretch, hours)) as listing:
-                for window, answers in listing:
-                    doubtful = package.take(answers, window.start - OVERLAP, window.end)
-                    seen.update(*(answer.copies for answer in answers))
-                    client.progress.pages += len(answers)
-                    yield from fetch(client, package, doubtful, len(doubtful) + 1)
+                for listed in listing:
+                    yield from take_window(client, package, listed)
                     if client.progress.stop.is_set():
                         return
+                    seen.update(*(answer.copies for answer in listed.answers))
         except BadAnswerError as error:  # the run will say so; they are asked for by SID meanwhile
             client.progress.fault = client.progress.fault or error
     yield from fetch(client, package, [asked for asked in due if asked.conference_sid not in seen])
@@ -80,6 +79,26 @@ def stretches_to_list(
         for first, last in found
         if pages(first, last) < sum(waiting[hour] for hour in waiting if first <= hour <= last)
     ]
+
+
+def take_window(
+    client: InsightsClient, package: LoadPackage, listed: Listed
+) -> Generator[Tables, None, bool]:
+    """Take over a window; False if the run was stopped before all that is doubtful was asked for.
+
+    Raises:
+        InsightsError: 401, in answer to a fetch by SID.
+    """
+    window, answers = listed
+    doubtful = package.take(answers, window.start - OVERLAP, window.end)
+    yield from fetch(client, package, doubtful, len(doubtful) + 1)
+    if doubtful and client.progress.stop.is_set():
+        return False
+    client.progress.pages += len(answers)
+    client.progress.on_change(client.progress)
+    if batch := package.flush(at_least=BATCH_ROWS):
+        yield batch
+    return True
 
 
 def fetch(
