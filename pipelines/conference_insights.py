@@ -15,6 +15,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationException, ConfigurationValueError
 from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.utils import get_resolved_traces
 from dlt.common.runtime.telemetry import stop_telemetry
 
 from pipelines.left_package import PIPELINE, open_pipeline, true_cause
@@ -122,6 +123,8 @@ def run(
     for key, value in DLT_SETTINGS.items():
         if dlt.config.get(key) is None:
             dlt.config[key] = value
+    # With its trace off, dlt would never forget them: they hold the rows of every package.
+    get_resolved_traces().logging_enabled = False
     stop_telemetry()  # dlt started it, on by default, when its settings were first asked for
     dlt.current.run_context().initialize_runtime()
     path = warehouse_path()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from pipelines import conference_insights
 from pipelines.conference_insights import Polling
 from pipelines.simulator.lively import lively_account
 from pipelines.twilio_insights import windows
+from pipelines.twilio_insights.package import LoadPackage
 from tests.conftest import NOW, Loaded, sid, summary
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -238,6 +240,8 @@ def test_a_long_catch_up_advances_package_by_package(
     packages = loaded.query("SELECT count(*) FROM conference_insights._dlt_loads")[0][0]
     assert 4 <= packages <= 6
     assert done.rows_new == 201
+    gc.collect()
+    assert not [left for left in gc.get_objects() if isinstance(left, LoadPackage)]
     assert loaded.run().rows_new == 0
 
 
