@@ -82,6 +82,18 @@ class Backfill:
     until: str = "0d"
     conferences: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse what is empty at any time, before the API is asked what time it is.
+
+        Raises:
+            ConfigurationValueError: `since` is not before `until`.
+        """
+        times = (datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 2100))
+        if all(parse_moment(self.since, at) >= parse_moment(self.until, at) for at in times):
+            raise ConfigurationValueError(
+                f"There is nothing to read: {self.since} is not before {self.until}"
+            )
+
     def scope(self, now: datetime) -> Window | Collection[str]:
         """The range in whole seconds, cut to what Twilio still has.
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.terminal import run_shown
-from pipelines.warehouse.file import working_folder
+from pipelines.warehouse.file import WarehouseError, open_warehouse, working_folder
 
 WAREHOUSE = "demo.duckdb"
 QUESTIONS = {
@@ -49,9 +50,13 @@ def show(folder: Path, stop: threading.Event) -> None:
 
     Raises:
         OSError: the folder cannot be used.
+        BusyError: another demo is on, or a program holds the warehouse of an earlier one.
     """
     path = folder.absolute() / WAREHOUSE
     folder.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        with suppress(WarehouseError), open_warehouse(path):
+            pass  # nobody holds the earlier one
     for old in (path, path.with_name(f"{path.name}.wal")):
         old.unlink(missing_ok=True)
     shutil.rmtree(working_folder(path), ignore_errors=True)

@@ -137,6 +137,15 @@ def test_what_cannot_be_read_is_a_usage_error(
     )
 
 
+def test_an_empty_range_is_refused_before_anything_is_asked(
+    loaded: Loaded, command: Command
+) -> None:
+    done = command("backfill", "--from", "2d", "--to", "3d")
+    assert (done.returncode, loaded.server.requests) == (2, [])
+    assert "There is nothing to read: 2d is not before 3d" in done.stderr
+    assert not loaded.path.exists()
+
+
 def test_the_command(late: Loaded, command: Command) -> None:
     done = command("backfill", "--from", "30d")
     assert done.returncode == 0, done.stderr

@@ -162,6 +162,25 @@ def test_until_complete_does_not_wait_for_what_is_gone(loaded: Loaded, command: 
     assert done.returncode == 0, done.stderr
 
 
+def test_the_demo_leaves_a_warehouse_that_is_held(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    with duckdb.connect(tmp_path / "demo/demo.duckdb") as held:
+        held.execute("CREATE TABLE mine AS SELECT 1")
+        done = command("demo")
+        assert done.returncode == 75
+        assert "is held by python" in done.stderr
+    with duckdb.connect(tmp_path / "demo/demo.duckdb") as held:
+        assert held.sql("FROM mine").fetchall() == [(1,)]
+
+
+@pytest.mark.usefixtures("server")
+def test_a_warehouse_in_a_folder_that_is_missing_is_one_message(command: Command) -> None:
+    done = command("run", DESTINATION__DUCKDB__CREDENTIALS="nowhere/w.duckdb")
+    assert done.returncode == 74
+    assert "nowhere/w.duckdb: No such file or directory" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/demo.duckdb").write_text("an earlier demo")

@@ -52,6 +52,17 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "warehouse.duckdb"
 
 
+def test_a_restore_without_its_backup_changes_nothing(tmp_path: Path) -> None:
+    (restore,) = (block for block in blocks("sh") if "cp backup.duckdb" in block)
+    (tmp_path / "warehouse.duckdb.dlt").mkdir()
+    for name in ("warehouse.duckdb", "warehouse.duckdb.wal"):
+        (tmp_path / name).write_text(name)
+    with pytest.raises(AssertionError):
+        run_shell(restore, tmp_path)
+    for name in ("warehouse.duckdb", "warehouse.duckdb.wal"):
+        assert (tmp_path / name).read_text() == name
+
+
 def run_shell(program: str, folder: Path, **env: str) -> None:
     import sys
 
@@ -108,6 +119,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "conference-insights run",
         "conference-insights backfill",
         "flock",
+        "mkdir -p warehouse.duckdb.dlt",
         "python -m tests.benchmarks",
         "python -m tests.simulation",
     )

@@ -151,7 +151,8 @@ class RunRecord:
             new.write_text(json.dumps(content, default=datetime.isoformat, indent=1))
             new.replace(file)
         except OSError as error:
-            log.warning("Cannot write %s: %s", file, error.strerror)
+            if kind == "status":  # else what the run itself raises tells it
+                log.warning("Cannot write %s: %s", file, error.strerror)
             with suppress(OSError):
                 new.unlink(missing_ok=True)
 
