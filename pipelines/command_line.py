@@ -130,7 +130,7 @@ def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> Non
         run_shown("backfill", stop, backfill=Backfill(since or "30d", until, conferences))
 
 
-@main.command(short_help="Show it at work on a simulated account.")
+@main.command(epilog=EXIT_CODES, short_help="Show it at work on a simulated account.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),

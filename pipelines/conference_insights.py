@@ -90,8 +90,9 @@ class Backfill:
         """
         times = (datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 2100))
         if all(parse_moment(self.since, at) >= parse_moment(self.until, at) for at in times):
+            until = "now" if self.until == "0d" else self.until
             raise ConfigurationValueError(
-                f"There is nothing to read: {self.since} is not before {self.until}"
+                f"There is nothing to read: {self.since} is not before {until}"
             )
 
     def scope(self, now: datetime) -> Window | Collection[str]:
@@ -194,6 +195,8 @@ def _load(
     pipeline, progress.left_package = open_pipeline(make_pipeline, warehouse, announce)
     with pipeline.sql_client() as sql:
         stored = StoredSummaries(sql)
+        if progress.left_package:
+            _apply_views(warehouse, stored, record)  # also if the API cannot be reached now
         now = _look_at_the_clock(pipeline, client)
         progress.pending_before = stored.count_pending(now)
         only = backfill.scope(now) if backfill else None
@@ -204,14 +207,17 @@ def _load(
         if polling is not None:
             late = _poll(progress, polling, load_package)
         progress.pending_after = stored.count_pending(client.now())
-        loaded = stored.last_load_id() is not None
-    if loaded:
-        record.phase("views")
-        apply_views(warehouse.connection)
+        _apply_views(warehouse, stored, record)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
     if not progress.stop.is_set() and (fault := progress.fault or late):
         raise fault
+
+
+def _apply_views(warehouse: Warehouse, stored: StoredSummaries, record: RunRecord) -> None:
+    if stored.last_load_id() is not None:  # else there are no tables yet
+        record.phase("views")
+        apply_views(warehouse.connection)
 
 
 def _look_at_the_clock(pipeline: dlt.Pipeline, client: InsightsClient) -> datetime:

@@ -73,6 +73,8 @@ def show(folder: Path, stop: threading.Event) -> None:
         click.echo(f"A simulated Twilio account answers on {server.url}.\n")
         click.echo("1. First run: everything it still has, a lively week.")
         first = run_shown("demo", stop)
+        if stop.is_set():
+            return
         click.echo("\n2. 45 minutes pass there. Second run: what is new, late, or was in progress.")
         account.now += timedelta(minutes=45)
         second = run_shown("demo", stop)
@@ -90,13 +92,14 @@ def show(folder: Path, stop: threading.Event) -> None:
             for row in answer.fetchall():
                 table.add_row(*map(str, row))
             console.print(table, "")
-    python, query = sys.executable, "SELECT outcome, rows_new, rows_updated, pending_after"
+    python, opened = sys.executable, f"duckdb.connect('{path}', read_only=True)"
+    query = "SELECT outcome, rows_new, pending_after FROM conference_insights._runs"
     click.echo(
         f"""The warehouse is {path}
 
 Next: query it with any DuckDB client, for example
   {python} -c \\
-    "import duckdb; duckdb.connect('{path}').sql('{query} FROM conference_insights._runs').show()"
+    "import duckdb; {opened}.sql('{query}').show()"
 or load your own account:
   export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=...
   {Path(python).with_name("conference-insights")} run"""

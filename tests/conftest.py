@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +31,7 @@ if place := folder_in_memory():
 
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -127,8 +130,31 @@ def python(program: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
     )
 
 
+def kill_when(
+    condition: Callable[[], bool],
+    folder: Path,
+    number: int = signal.SIGKILL,
+    command: str = "run",
+) -> tuple[int, str]:
+    """Start a command in a folder, send it a signal once the condition holds, and give its end."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", command],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not condition() and started.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    started.send_signal(number)
+    said = started.communicate(timeout=60)[1]
+    return started.returncode, said
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def command(tmp_path: Path) -> Command:
     """Run `conference-insights` as a user would, in a folder of its own."""
 
     def call(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

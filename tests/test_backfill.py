@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
 from datetime import timedelta
 
 import duckdb
@@ -12,10 +10,9 @@ import pytest
 from pipelines import conference_insights
 from pipelines.conference_insights import Backfill, run
 from pipelines.twilio_insights import Progress
-from tests.conftest import NOW, Loaded, sid, summary
+from tests.conftest import NOW, Command, Loaded, sid, summary
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def backfill(since: str = "30d", until: str = "0d", conferences: tuple[str, ...] = ()) -> Progress:

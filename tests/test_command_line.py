@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from click.testing import CliRunner
 
 from pipelines import command_line, demo
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
-from tests.conftest import Loaded, sid, summary
+from tests.conftest import Command, Loaded, sid, summary
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
 HOUR = timedelta(hours=1)
 
 

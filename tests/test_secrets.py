@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +14,8 @@ import trustme
 
 from pipelines.simulator.account import ACCOUNT_SID, Account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
-from tests.conftest import Loaded, environment, summary
+from tests.conftest import Command, Loaded, environment, summary
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
 CANARY = "canary-7f3b-in-the-coal-mine"
 
 

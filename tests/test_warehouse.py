@@ -22,11 +22,10 @@ from pipelines.twilio_insights import Progress
 from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse, warehouse_path
 from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.views import sql_folder
-from tests.conftest import ROOT, Loaded, python, sid, summary
+from tests.conftest import ROOT, Command, Loaded, python, sid, summary
 
 HOUR = timedelta(hours=1)
 SUMMARIES = "conference_insights.conference_summaries"
-Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pipelines.simulator.account import iso
 from pipelines.times import parse_duration, parse_moment
 from pipelines.twilio_insights import windows
+from pipelines.twilio_insights.answers import Answer
 from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.errors import BadAnswerError, UnavailableError
 from pipelines.twilio_insights.progress import Progress
@@ -148,6 +149,16 @@ def test_a_window_that_seems_far_too_full_is_cut_after_one_page() -> None:
     list(listed(api, START, START + HOUR))
     assert api.pages[0] == 1
     assert sum(api.pages) < 2 * 180  # so many are full
+
+
+@pytest.mark.parametrize("absurd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_what_was_seen_of_a_window_lies_within_it(absurd: str) -> None:
+    window = Window(START, START + HOUR)
+    odd = {"conference_sid": f"CF{'a' * 32}", "create_time": absurd}
+    pages = [Page([odd], START), Page([row(60), row(120)], START)]
+    seen = Listed(window, [Answer(page) for page in pages]).seen()
+    assert seen.window == (START + 60 * SECOND, START + 120 * SECOND)
+    assert Listed(window, [Answer(pages[0])]).seen().window == window
 
 
 def test_a_burst_is_found_in_few_listings() -> None:

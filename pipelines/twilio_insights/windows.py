@@ -40,13 +40,14 @@ class Listed(NamedTuple):
     def rows(self) -> int:
         return sum(len(answer.copies) for answer in self.answers)
 
-    def by_hour(self) -> tuple[Window, Counter[datetime]]:
-        """The window, and how many of its summaries were created in which hour."""
-        return self.window, sum((answer.by_hour() for answer in self.answers), Counter())
+    def by_hour(self) -> Counter[datetime]:
+        """How many of its summaries were created in which hour."""
+        return sum((answer.by_hour() for answer in self.answers), Counter())
 
     def seen(self) -> Listed:
         """Cut to what its pages cover, if the API lists by time; whole if that is unknown."""
-        edges = [edge for answer in self.answers for edge in answer.created]
+        first, last = self.window
+        edges = [at for answer in self.answers for at in answer.created if first <= at <= last]
         start, end = (min(edges), max(edges)) if edges else self.window
         return Listed(Window(start, max(end, start + MIN_SPAN)), self.answers)
 
@@ -116,18 +117,19 @@ class Listing:
             outcome: Listed | TooFull | Exception
             try:
                 outcome = self._list(window)
-            except Exception as error:  # raised again where the windows are consumed
+            except Exception as error:  # the consumer, who waits for this window, raises it
                 outcome = error
             with self._changed:
                 if isinstance(outcome, TooFull):
-                    self._traffic.add(*outcome.seen.by_hour())
+                    seen = outcome.seen
+                    self._traffic.add(seen.window, seen.by_hour())
                     stretch = Stretch(window, window.span / outcome.parts)
                     self._stretches = sorted([stretch, *self._stretches])
                 else:
                     self._outcomes[window.start] = outcome
                 if isinstance(outcome, Listed):
                     self._ahead += outcome.rows
-                    self._traffic.add(*outcome.by_hour())
+                    self._traffic.add(window, outcome.by_hour())
                 elif isinstance(outcome, Exception):
                     self._until = min(self._until, window.start)  # what follows is of no use now
                 self._changed.notify_all()

@@ -144,7 +144,9 @@ class RunRecord:
     def _write(self, kind: str) -> None:
         about = {"phase": self._phase, "pid": os.getpid(), "host": socket.gethostname()}
         said = {"error": str(self._error) if self._error else None}
-        content = {"run": self._row() | about | said, "last_good": self._last_good}
+        content: dict[str, Any] = {"run": self._row() | about | said}
+        if kind == "status":
+            content["last_good"] = self._last_good
         file = self._path.with_name(f"{self._path.name}.{kind}.json")
         new = file.with_name(f"{file.name}.{os.getpid()}")
         try:

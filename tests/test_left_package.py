@@ -1,0 +1,205 @@
+"""What a killed run leaves in the working folder is finished first, or set aside."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.conference_insights import run
+from pipelines.simulator.account import Account
+from pipelines.simulator.server import InsightsServer
+from pipelines.twilio_insights import Progress
+from pipelines.twilio_insights.errors import RefusedError
+from tests import expected
+from tests.conftest import (
+    NOW,
+    ROOT,
+    Command,
+    Loaded,
+    environment,
+    kill_when,
+    python,
+    summary,
+)
+
+HOUR = timedelta(hours=1)
+
+
+def any_in(folder: Path) -> bool:
+    return any(folder.glob("*"))
+
+
+def test_two_warehouses_under_one_home_run_in_turns_and_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first one is killed with a package on disk that is not loaded yet."""
+    caplog.set_level("INFO", "conference_insights")
+    accounts = [Account(NOW), Account(NOW)]
+    folders = [tmp_path / "one", tmp_path / "two"]
+    work = folders[0] / "warehouse.duckdb.dlt/conference_insights"
+    with InsightsServer(accounts[0]) as one, InsightsServer(accounts[1]) as two:
+        for turn, (which, server) in itertools.product(range(3), enumerate((one, two))):
+            folders[which].mkdir(exist_ok=True)
+            monkeypatch.chdir(folders[which])
+            for name, value in environment(server).items():
+                monkeypatch.setenv(name, value)
+            for number in range(300):
+                row = summary(turn * 1000 + number, number * HOUR / 20 + which * HOUR)
+                accounts[which].put(row)
+            if (turn, which) == (1, 0):
+                code, _ = kill_when(partial(any_in, work / "normalize/extracted"), folders[0])
+                assert code == -signal.SIGKILL
+                assert any_in(work / "normalize/extracted") or any_in(work / "load/normalized")
+                continue
+            caplog.clear()
+            run(Progress("run"))
+            assert ("Finishing the load package" in caplog.text) == ((turn, which) == (2, 0))
+    for folder, account in zip(folders, accounts, strict=True):
+        found = expected.of_warehouse(folder / "warehouse.duckdb")
+        assert found == expected.of_api(account.rows())
+    with duckdb.connect(folders[0] / "warehouse.duckdb") as connection:
+        runs = "SELECT outcome FROM conference_insights._runs ORDER BY started_at"
+        assert connection.execute(runs).fetchall() == [("ok",), ("killed",), ("ok",)]
+
+
+def test_a_kill_while_a_normalized_package_is_tidied_away_is_survived(
+    loaded: Loaded, tmp_path: Path, command: Command
+) -> None:
+    """dlt deletes what it extracted once it is normalized; a kill may leave an empty folder."""
+    for number in range(300):
+        loaded.account.put(summary(number, number * HOUR / 20))
+    work = tmp_path / "warehouse.duckdb.dlt/conference_insights"
+    code, _ = kill_when(partial(any_in, work / "load/normalized"), tmp_path)
+    assert code == -signal.SIGKILL
+    (package,) = (work / "load/normalized").iterdir()
+    (work / "normalize/extracted" / package.name).mkdir(exist_ok=True)
+    done = command("run")
+    assert done.returncode == 0, done.stderr
+    assert "Finishing the load package" in done.stderr
+    loaded.assert_exact()
+
+
+def test_a_left_package_does_not_go_into_an_older_copy(
+    loaded: Loaded, tmp_path: Path, command: Command
+) -> None:
+    """A killed run leaves a package; then an older copy of the file is put back."""
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    old = loaded.path.read_bytes()
+    loaded.account.now += 10 * 24 * HOUR
+    for number in range(2, 200):
+        loaded.account.put(summary(number, -number * HOUR))
+    loaded.run()
+    loaded.account.now += 10 * 24 * HOUR
+    for number in range(300, 400):
+        loaded.account.put(summary(number, -number * HOUR))
+    extracted = tmp_path / "warehouse.duckdb.dlt/conference_insights/normalize/extracted"
+    kill_when(partial(any_in, extracted), tmp_path)
+    loaded.path.write_bytes(old)
+    loaded.path.with_name("warehouse.duckdb.wal").unlink(missing_ok=True)
+    done = command("run")
+    assert done.returncode == 0, done.stderr
+    assert "set aside" in done.stderr
+    loaded.assert_exact()
+    reasons = list((tmp_path / "warehouse.duckdb.dlt/set_aside").glob("*/reason.txt"))
+    assert len(reasons) == 1
+    assert "the warehouse is at" in reasons[0].read_text()
+
+
+def test_a_half_loaded_package_does_not_go_into_an_older_copy(loaded: Loaded) -> None:
+    """The copy was made before the run that was killed, so that it lacks what that had loaded."""
+    loaded.run()
+    old = loaded.path.read_bytes()
+    for number in range(100):
+        loaded.account.put(summary(number, number * HOUR / 5))
+    kill_before_merge(3)
+    loaded.path.write_bytes(old)
+    loaded.path.with_name("warehouse.duckdb.wal").unlink()
+    done = loaded.run()
+    assert "another copy of the file" in (done.left_package or "")
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize("table", ["conference_tags", "conference_summaries"])
+def test_a_left_package_that_lacks_a_file_is_set_aside(
+    loaded: Loaded, tmp_path: Path, table: str
+) -> None:
+    """As after power loss: the program itself never leaves one so."""
+    for number in range(100):
+        loaded.account.put(summary(number, number * HOUR / 5))
+    work = tmp_path / "warehouse.duckdb.dlt/conference_insights/load/normalized"
+    kill_when(partial(any_in, work), tmp_path)
+    (file,) = work.rglob(f"new_jobs/{table}.*")
+    file.unlink()
+    done = loaded.run()
+    assert f"has no file for {table}" in (done.left_package or "")
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize("damage", ["state.json", "schemas/twilio_insights.schema.json", "*"])
+def test_a_damaged_working_folder_is_set_aside(
+    loaded: Loaded, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    work = loaded.path.with_name("warehouse.duckdb.dlt") / "conference_insights"
+    damaged = [file for file in work.rglob(damage) if file.is_file()]
+    assert damaged
+    for file in damaged:
+        file.write_text("{")
+    loaded.account.put(summary(2, HOUR))
+    loaded.run()
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize("size", [0, 4096, 8192])
+def test_a_kill_while_the_file_is_created_leaves_nothing_in_the_way(
+    loaded: Loaded, size: int
+) -> None:
+    loaded.path.with_name("warehouse.duckdb.new").write_bytes(bytes(size))
+    loaded.run()
+    loaded.assert_exact()
+
+
+def kill_before_merge(number: int) -> None:
+    """Kill a run before the n-th merge statement of its package."""
+    killed = python(KILLED, str(number), PYTHONPATH=str(ROOT))
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+
+
+KILLED = """
+    import os, sys
+    from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+    from pipelines.command_line import main
+
+    real, left = DuckDbSqlClient.execute_query, int(sys.argv.pop())
+
+    def execute_query(client, query, *values):
+        global left
+        left -= query.startswith("DELETE") and "_staging" not in query[:40]
+        return real(client, query, *values) if left else os.kill(os.getpid(), 9)
+
+    DuckDbSqlClient.execute_query = execute_query
+    sys.argv[1:] = ["run"]
+    main()
+"""
+
+
+def test_the_views_are_there_although_the_api_is_gone_once_a_package_is_finished(
+    loaded: Loaded,
+) -> None:
+    for number in range(100):
+        loaded.account.put(summary(number, number * HOUR / 5))
+    kill_before_merge(3)
+    loaded.server.account.logins = set()
+    with pytest.raises(RefusedError):
+        loaded.run()
+    shown = loaded.query("SELECT sum(conferences) FROM analytics.completeness_by_day")
+    assert shown == [(100,)]
