@@ -24,6 +24,7 @@ from pipelines.twilio_insights.errors import BadAnswerError, UnavailableError
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.traffic import DAY, HOUR, Traffic, Window
 from pipelines.twilio_insights.windows import OVERLAP, Listed, Listing
+from tests.conftest import sid, summary
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -159,6 +160,22 @@ def test_what_was_seen_of_a_window_lies_within_it(absurd: str) -> None:
     seen = Listed(window, [Answer(page) for page in pages]).seen()
     assert seen.window == (START + 60 * SECOND, START + 120 * SECOND)
     assert Listed(window, [Answer(pages[0])]).seen().window == window
+
+
+def test_what_is_flattened_ahead_gives_the_same_rows_in_less_memory() -> None:
+    rows = [summary(number, HOUR, tags=["a"] * (number % 3)) for number in range(9)]
+    rows += [rows[4], rows[5] | {"processing_state": "in_progress"}, {"no": "conference"}]
+    ahead, later = (Answer(Page(rows, START), all_new) for all_new in (True, False))
+    assert (ahead.weight, later.weight) == (9, 9 * 15)
+    for sids in ([sid(number) for number in range(9)], [sid(7)], [sid(8), sid(0)]):
+        for name, table in later.tables(sids).items():
+            assert in_order(ahead.tables(sids)[name]) == in_order(table)
+    assert (ahead.created, ahead.by_hour()) == (later.created, later.by_hour())
+    assert ahead.rejected == later.rejected
+
+
+def in_order(table: Any) -> list[str]:
+    return sorted(map(str, table.to_pylist()))
 
 
 def test_a_burst_is_found_in_few_listings() -> None:

@@ -9,6 +9,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipelines.times import as_utc
 from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.flatten import Tables, digest, flatten
@@ -48,9 +51,13 @@ class Rejected(NamedTuple):
 
 
 class Answer:
-    """The conferences of one page, by SID, each as its most final element has it."""
+    """The conferences of one page, by SID, each as its most final element has it.
 
-    def __init__(self, page: Page) -> None:
+    If all of them will be written they are flattened at once, which leaves a fifteenth of the
+    memory; most of those that are listed again will not be.
+    """
+
+    def __init__(self, page: Page, all_new: bool = False) -> None:
         self.fetched_at = page.fetched_at
         self.copies: dict[str, Copy] = {}
         self.rejected: list[Rejected] = []
@@ -62,26 +69,39 @@ class Answer:
             sid, copy = row["conference_sid"], Copy(digest(row), rank(row.get("processing_state")))
             if sid not in self.copies or copy.rank > self.copies[sid].rank:
                 self.copies[sid], self._rows[sid] = copy, row
+        self._created = [str(row.get("create_time")) for row in self._rows.values()]
+        self._tables: Tables | None = None
+        if all_new and self._rows:
+            self._tables, self._rows = self.tables(self.copies), {}
+
+    @property
+    def weight(self) -> int:
+        """The memory it takes, in flattened conferences."""
+        return len(self.copies) + 14 * len(self._rows)
 
     @property
     def created(self) -> list[datetime]:
         """When its oldest and its newest conference were created; nothing if that is unknown."""
-        times = [str(row.get("create_time")) for row in self._rows.values()]
         with suppress(ValueError):
-            return [as_utc(datetime.fromisoformat(edge(times))) for edge in (min, max)]
+            return [as_utc(datetime.fromisoformat(edge(self._created))) for edge in (min, max)]
         return []
 
     def by_hour(self) -> Counter[datetime]:
         """How many of its conferences were created in which hour."""
         hours: Counter[datetime] = Counter()
-        texts = Counter(str(row.get("create_time"))[:13] for row in self._rows.values())
-        for text, rows in texts.items():
+        for text, rows in Counter(text[:13] for text in self._created).items():
             with suppress(ValueError):
                 hours[datetime.fromisoformat(f"{text}:00:00+00:00")] += rows
         return hours
 
     def tables(self, sids: Collection[str]) -> Tables:
-        """Rows of the four tables for some of its conferences."""
+        """Rows of the four tables for some of its conferences, at least one."""
+        if self._tables is not None:
+            wanted = pa.array(list(sids), pa.string())
+            return {
+                name: table.filter(pc.is_in(table["conference_sid"], wanted))
+                for name, table in self._tables.items()
+            }
         digests = [self.copies[sid].digest for sid in sids]
         return flatten([self._rows[sid] for sid in sids], digests, self.fetched_at)
 

@@ -44,6 +44,10 @@ class Traffic:
         self._listed = dict.fromkeys(known, HOUR)
         self._known = frozenset(known)
 
+    def is_known(self, window: Window) -> bool:
+        """Whether any of its hours was known from the beginning."""
+        return any(_hour(part.start) in self._known for part in window.hours())
+
     def add(self, window: Window, rows_by_hour: Mapping[datetime, int]) -> None:
         """Learn from what was listed of a window."""
         for part in window.hours():
