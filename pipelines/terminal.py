@@ -31,6 +31,7 @@ def run_shown(
         with _progress_shown() as progress.on_change:
             run(progress, polling, backfill)
     finally:
+        gc.unfreeze()  # or DuckDB's modules say at the exit that they leak
         if progress.requests:
             click.echo(final_line(progress))
     return progress

@@ -171,6 +171,13 @@ def test_the_demo_leaves_a_warehouse_that_is_held(command: Command, tmp_path: Pa
         assert held.sql("FROM mine").fetchall() == [(1,)]
 
 
+def test_a_good_run_says_no_more_than_where_it_loads(loaded: Loaded, command: Command) -> None:
+    loaded.account.put(summary(1, HOUR))
+    done = command("run")
+    assert done.stderr == f"Warehouse: {loaded.path} (NEW, created now)\n"
+    assert len(done.stdout.splitlines()) == 1
+
+
 @pytest.mark.usefixtures("server")
 def test_a_warehouse_in_a_folder_that_is_missing_is_one_message(command: Command) -> None:
     done = command("run", DESTINATION__DUCKDB__CREDENTIALS="nowhere/w.duckdb")
