@@ -22,14 +22,15 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-BUG, USAGE, UNAVAILABLE, DISK, BUSY, REFUSED = 1, 2, 69, 74, 75, 77
+BUG, USAGE, UNSOUND, UNAVAILABLE, DISK, BUSY, REFUSED = 1, 2, 65, 69, 74, 75, 77
 EXIT_CODES = """\b
 Exit codes:
   0   done, also when there was nothing new
   1   a bug in this program
   2   wrong usage or configuration
+  65  a check failed: the data is loaded, but the published copy stays as it was
   69  the API gave no good answer, after all retries
-  74  the warehouse file or the disk cannot be used
+  74  the warehouse file, the published copy or the disk cannot be used
   75  busy: another run or program holds the warehouse; or still pending at the timeout
   77  refused by Twilio: credentials, region, or Advanced Features not active
   130, 143  stopped by SIGINT or SIGTERM; everything finished until then is kept
@@ -130,6 +131,22 @@ def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> Non
         run_shown("backfill", stop, backfill=Backfill(since or "30d", until, conferences))
 
 
+@main.command(epilog=EXIT_CODES, short_help="Make the copy that BI tools read anew.")
+def publish() -> None:
+    """Apply the views, make the checks, and publish a new copy of the warehouse as it is.
+
+    Every run that ends well does this too; here the copy is built from nothing, without the API.
+
+    \b
+    Example:
+      conference-insights publish
+    """
+    with _ending_well():
+        from pipelines.delivery import publish_now
+
+        click.echo(publish_now())
+
+
 @main.command(epilog=EXIT_CODES, short_help="Show it at work on a simulated account.")
 @click.option(
     "--folder",
@@ -195,10 +212,12 @@ def exit_code(error: Exception) -> int:
 
     from pipelines.conference_insights import StillPendingError
     from pipelines.twilio_insights.errors import InsightsError, RefusedError
+    from pipelines.warehouse.checks import ChecksError
     from pipelines.warehouse.file import BusyError, WarehouseError
 
     codes: dict[type[Exception], int] = {
         ConfigurationException: USAGE,
+        ChecksError: UNSOUND,
         RefusedError: REFUSED,
         InsightsError: UNAVAILABLE,
         StillPendingError: BUSY,

@@ -1,4 +1,4 @@
-"""One run: finish what a killed run left, list and load package by package, then the views."""
+"""One run: finish what a killed run left, list and load package by package, deliver."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.utils import get_resolved_traces
 from dlt.common.runtime.telemetry import stop_telemetry
 
+from pipelines.delivery import DeliverySettings, deliver
 from pipelines.left_package import PIPELINE, open_pipeline, true_cause
 from pipelines.times import as_utc, iso_seconds, parse_moment
 from pipelines.twilio_insights import (
@@ -39,7 +40,6 @@ from pipelines.warehouse.file import (
     warehouse_path,
 )
 from pipelines.warehouse.runs import RunRecord
-from pipelines.warehouse.views import apply_views
 
 log = logging.getLogger("conference_insights")
 
@@ -132,6 +132,8 @@ def run(
         InsightsError: the API could not be read; what was listed completely before is loaded.
         StillPendingError: polling reached its timeout.
         ViewError: a view does not run; the data is loaded.
+        ChecksError: a check failed; the data is loaded, but not published.
+        PublishError: the published copy could not be renewed; the data is loaded.
     """
     for key, value in DLT_SETTINGS.items():
         if dlt.config.get(key) is None:
@@ -144,6 +146,7 @@ def run(
     with RunRecord(path, progress) as record, _true_causes(path, progress):
         sections = ("sources", "twilio_insights")
         settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
+        delivery = DeliverySettings.read(path)
         with open_warehouse(path) as warehouse:
             log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
             with (
@@ -151,7 +154,7 @@ def run(
                 _true_causes(path, progress),  # here, for the row in `_runs`
                 InsightsClient(settings, progress) as client,
             ):
-                _load(warehouse, client, record, polling, backfill)
+                _load(warehouse, client, record, delivery, polling, backfill)
     return progress
 
 
@@ -159,10 +162,11 @@ def _load(
     warehouse: Warehouse,
     client: InsightsClient,
     record: RunRecord,
+    delivery: DeliverySettings,
     polling: Polling | None,
     backfill: Backfill | None,
 ) -> None:
-    """List package by package, ask again for what is pending, then the views."""
+    """List package by package, ask again for what is pending, then deliver."""
     progress = client.progress
 
     def make_pipeline() -> dlt.Pipeline:
@@ -196,7 +200,8 @@ def _load(
     with pipeline.sql_client() as sql:
         stored = StoredSummaries(sql)
         if progress.left_package:
-            _apply_views(warehouse, stored, record)  # also if the API cannot be reached now
+            # Also if the API cannot be reached now.
+            deliver(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
         now = _look_at_the_clock(pipeline, client)
         progress.pending_before = stored.count_pending(now)
         only = backfill.scope(now) if backfill else None
@@ -207,17 +212,12 @@ def _load(
         if polling is not None:
             late = _poll(progress, polling, load_package)
         progress.pending_after = stored.count_pending(client.now())
-        _apply_views(warehouse, stored, record)
+    is_cut = bool(progress.fault or progress.stop.is_set())
+    deliver(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
     if not progress.stop.is_set() and (fault := progress.fault or late):
         raise fault
-
-
-def _apply_views(warehouse: Warehouse, stored: StoredSummaries, record: RunRecord) -> None:
-    if stored.last_load_id() is not None:  # else there are no tables yet
-        record.phase("views")
-        apply_views(warehouse.connection)
 
 
 def _look_at_the_clock(pipeline: dlt.Pipeline, client: InsightsClient) -> datetime:

@@ -29,18 +29,18 @@ QUESTIONS = {
         ORDER BY created_date""",
     "Why do conferences end?": """
         SELECT coalesce(end_reason, '(none)') AS end_reason, sum(conferences) AS conferences,
-            round(sum(duration_seconds) / sum(conferences_with_duration) / 60, 1) AS mean_minutes
+            round(sum(total_seconds) / sum(conferences_with_duration) / 60, 1) AS mean_minutes
         FROM analytics.conference_end_reasons
-        WHERE processing_state = 'complete'
+        WHERE completeness = 'final'
         GROUP BY ALL
         ORDER BY conferences DESC""",
     "What does Twilio detect most?": """
-        SELECT t.tag, sum(t.tagged_conferences) AS conferences,
-            round(100.0 * sum(t.tagged_conferences) / max(total.conferences), 1) AS percent_of_all
-        FROM analytics.conference_tag_trends AS t,
-            (SELECT sum(conferences) AS conferences FROM analytics.completeness_by_day) AS total
-        GROUP BY t.tag
-        ORDER BY conferences DESC, t.tag
+        SELECT name AS tag, sum(conferences) AS conferences,
+            sum(conferences_week_before) AS a_week_before
+        FROM analytics.conference_issue_trends
+        WHERE kind = 'tag'
+        GROUP BY ALL
+        ORDER BY conferences DESC
         LIMIT 5""",
 }
 

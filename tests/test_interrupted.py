@@ -140,6 +140,8 @@ def test_a_fault_in_the_middle_keeps_the_finished_windows(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "5")
+    # One after the other, or forty answers may leave many windows begun and none finished.
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY", "1")
     for count in range(400):
         loaded.account.put(summary(count, count * HOUR))
     real, seen = InsightsHandler.answer, threading.Semaphore(40)

@@ -21,7 +21,7 @@ from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import Progress
 from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse, warehouse_path
 from pipelines.warehouse.runs import RunRecord
-from pipelines.warehouse.views import sql_folder
+from pipelines.warehouse.sql import sql_folder
 from tests.conftest import ROOT, Command, Loaded, python, sid, summary
 
 HOUR = timedelta(hours=1)
@@ -89,7 +89,7 @@ def test_every_run_leaves_its_status_beside_the_warehouse(loaded: Loaded, comman
     loaded.account.put(summary(1, HOUR, "in_progress"))
     done = loaded.run()
     said = status(loaded.path)
-    assert (said["run"]["outcome"], said["run"]["phase"]) == ("ok", "views")
+    assert (said["run"]["outcome"], said["run"]["phase"]) == ("ok", "publish")
     assert (said["run"]["rows_new"], said["run"]["pending_after"]) == (1, 1)
     assert said["last_good"]["run_id"] == done.run_id
     assert said["last_good"]["window_to"] == "2026-11-20T14:30:00"
@@ -114,7 +114,7 @@ def test_the_status_tells_each_phase(loaded: Loaded, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(RunRecord, "phase", phase)
     loaded.run()
-    assert seen == ["finish", "extract", "normalize", "load", "views"]
+    assert seen == ["finish", "extract", "normalize", "load", "views", "checks", "publish"]
 
 
 def test_a_run_that_never_held_the_warehouse_says_so_elsewhere(
@@ -213,7 +213,7 @@ def test_the_working_folder_is_private_and_beside_the_warehouse(
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     status = f"{loaded.path.name}.status.json"
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        *("home", loaded.path.name, folder.name, status),
+        *("home", "published", loaded.path.name, folder.name, status),
     ]
     assert list((tmp_path / "home").iterdir()) == []  # nor in dlt's own folder, which is there
 

@@ -1,44 +1,216 @@
-"""The analytics views: one SELECT a file, named like the file, applied after every load."""
+"""The analytics views: one SELECT a file, named like the file, applied when a text has changed."""
 
 from __future__ import annotations
 
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import TopologicalSorter
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import duckdb
 
-from pipelines.warehouse.file import ANALYTICS
+from pipelines.warehouse.checks import prepare_checks
+from pipelines.warehouse.file import ANALYTICS, DATASET
+from pipelines.warehouse.report_hours import write_report_hours
+from pipelines.warehouse.sql import sql_files, sql_folder
+
+STAGING = "stg_"
+"""Views that others are made of, and that no one else need read."""
+RETIRED = ("conference_tag_trends",)
+"""Views of earlier versions that are dropped."""
 
 
 class ViewError(Exception):
     """A view of the project does not run on this warehouse."""
 
 
-def sql_folder() -> Path:
-    """The folder `sql`: in an installed package beside the modules, else in the repository."""
-    package = Path(__file__).parents[1]
-    installed = package / "sql"
-    return installed if installed.is_dir() else package.parent / "sql"
+class Description(NamedTuple):
+    """What a table is, and what its columns mean."""
+
+    table: str
+    columns: Mapping[str, str]
 
 
-def apply_views(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Create or replace every view in one transaction; the names of all views, in order.
+@dataclass(frozen=True)
+class View:
+    """One file of `sql/analytics`: comments that describe it, then one SELECT."""
+
+    path: Path
+    text: str
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def head(self) -> str:
+        return re.match(r"(--.*\n)*", self.text)[0]  # type: ignore[index]
+
+    @property
+    def select(self) -> str:
+        return self.text.removeprefix(self.head)
+
+    @cached_property
+    def uses(self) -> set[str]:
+        return set(re.findall(rf"\b{ANALYTICS}\.(\w+)", self.select))
+
+    @property
+    def is_staging(self) -> bool:
+        return self.name.startswith(STAGING)
+
+    @cached_property
+    def header(self) -> dict[str, list[str]]:
+        """The text of each topic, `Grain` to `Ask`, which may come more than once; the first
+        sentence is the topic ``."""
+        topics: dict[str, list[str]] = {"": []}
+        topic = ""
+        for line in self.head.splitlines():
+            words = line[3:]
+            if named := re.match(r"([A-Z]\w+): (.*)", words):
+                topic, words = named[1], named[2]
+                topics.setdefault(topic, []).append(words)
+            elif topics[topic]:
+                topics[topic][-1] += "\n" + words.removeprefix("  ")
+            else:
+                topics[topic].append(words)
+        return topics
+
+    @property
+    def comment(self) -> str:
+        topics = {name: said for name, said in self.header.items() if name != "Ask"}
+        said = (f"{name}: {words[0]}" if name else words[0] for name, words in topics.items())
+        return re.sub(r"\s+", " ", " ".join(said))
+
+
+def read_views() -> list[View]:
+    """All views, each after those it uses."""
+    views = {file.stem: View(file, text) for file, text in sql_files(ANALYTICS)}
+    order = TopologicalSorter({name: views[name].uses & views.keys() for name in sorted(views)})
+    return [views[name] for name in order.static_order()]
+
+
+def read_columns() -> dict[str, dict[str, Any]]:
+    """The columns of `sql/columns.toml`: their descriptions, and which are personal."""
+    sections = tomllib.loads((sql_folder() / "columns.toml").read_text("utf-8"))
+    return {
+        name: {"description": column} if isinstance(column, str) else column
+        for section in sections.values()
+        for name, column in section.items()
+    }
+
+
+def apply_views(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Description], timezone: str
+) -> str:
+    """Bring views, comments and the hours of the time zone up to date, in one transaction.
+
+    Nothing is done if no text and no setting has changed since.
+
+    Args:
+        tables: describes the tables that are loaded.
+        timezone: IANA name of the zone that days and hours are in.
+
+    Returns:
+        A digest of all that they are made of.
 
     Raises:
-        ViewError: one failed, and none was changed.
+        ViewError: a view does not run; all are as before.
     """
-    files = sorted((sql_folder() / ANALYTICS).glob("*.sql"))
+    views = read_views()
+    year = connection.execute(
+        f"SELECT coalesce(year(max(fetched_at)), 2026) FROM {DATASET}.conference_summaries"
+    ).fetchall()[0][0]
+    texts = [*(view.text for view in views), repr(read_columns()), repr(tables)]
+    digest = sha256("\0".join([*texts, timezone, str(year)]).encode()).hexdigest()[:16]
+    if _applied(connection) == digest:
+        return digest
     connection.execute("BEGIN")
     try:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ANALYTICS}")
-        for file in files:
-            try:
-                connection.execute(
-                    f"CREATE OR REPLACE VIEW {ANALYTICS}.{file.stem} AS\n{file.read_text()}"
-                )
-            except duckdb.Error as error:
-                raise ViewError(f"{ANALYTICS}/{file.name}: {error}") from None
+        for name in RETIRED:
+            connection.execute(f"DROP VIEW IF EXISTS {ANALYTICS}.{name}")
+        write_report_hours(connection, ZoneInfo(timezone), year)
+        prepare_checks(connection)
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {DATASET}._report AS "
+            "SELECT ?::VARCHAR AS report_timezone, ?::VARCHAR AS sql_digest",
+            [timezone, digest],
+        )
+        for view in views:
+            _create(connection, view)
+        _comment(connection, views, tables)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-    return [file.stem for file in files]
+    return digest
+
+
+def _applied(connection: duckdb.DuckDBPyConnection) -> str | None:
+    try:
+        return str(connection.execute(f"SELECT sql_digest FROM {DATASET}._report").fetchall()[0][0])
+    except (duckdb.CatalogException, IndexError):
+        return None
+
+
+def _create(connection: duckdb.DuckDBPyConnection, view: View) -> None:
+    try:
+        # The head as empty lines, so that DuckDB's line is that of the file.
+        empty = "\n" * view.head.count("\n")
+        connection.execute(
+            f"CREATE OR REPLACE VIEW {ANALYTICS}.{view.name} AS {empty}{view.select}"
+        )
+    except duckdb.Error as error:
+        line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+        where = f"{view.path}, line {line[1] if line else 1}"
+        raise ViewError(f"{where}: {str(error).splitlines()[0]}") from None
+
+
+def _comment(
+    connection: duckdb.DuckDBPyConnection, views: list[View], tables: Mapping[str, Description]
+) -> None:
+    """Comments on all tables, views and columns of the two schemas, as BI tools show them."""
+    derived = {name: column["description"] for name, column in read_columns().items()}
+    twilio = {name: text for table in tables.values() for name, text in table.columns.items()}
+    about = {view.name: view.comment for view in views}
+    found = connection.execute(
+        "SELECT schema_name, table_name, list(column_name), "
+        "(schema_name, table_name) IN (SELECT (schema_name, view_name) FROM duckdb_views()) "
+        "FROM duckdb_columns() WHERE schema_name IN (?, ?) AND database_name = current_database() "
+        "GROUP BY ALL",
+        [DATASET, ANALYTICS],
+    ).fetchall()
+    for schema, table, columns, is_view in found:
+        own = tables.get(table) if schema == DATASET else None
+        words = about.get(table) if schema == ANALYTICS else OURS.get(table)
+        if own is None and words is None:
+            continue  # dlt's own, or a view of the user's
+        of = f'{schema}."{table}"'
+        kind = "VIEW" if is_view else "TABLE"
+        said = own.table if own else str(words)
+        statements = [f"COMMENT ON {kind} {of} IS {quoted(said)}"]
+        meanings = own.columns if own else {**twilio, **derived}
+        statements += [
+            f'COMMENT ON COLUMN {of}."{name}" IS {quoted(meanings[name])}'
+            for name in columns
+            if name in meanings
+        ]
+        connection.execute(";".join(statements))
+
+
+OURS = {
+    "_runs": "One row per run.",
+    "_checks": "One row per check, with its last result.",
+    "_report": "One row: what the views were made of.",
+    "_report_hours": "One row per UTC hour, with its hour in the report's time zone.",
+}
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -61,7 +61,7 @@ def measure() -> None:
     measured(DuckDbCopyJob, "run", "copy")
     measured(SqlLoadJob, "run", "merge")
     measured(conference_insights, "open_pipeline", "open pipeline")
-    measured(conference_insights, "apply_views", "views")
+    measured(conference_insights, "deliver", "views, checks, publish")
     measured(conference_insights, "open_warehouse", "open warehouse")
 
 

@@ -1,0 +1,99 @@
+"""The checks: one SELECT a file of `sql/checks`, which finds no row when all is well."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import duckdb
+
+from pipelines.times import naive_utc
+from pipelines.warehouse.file import DATASET
+from pipelines.warehouse.sql import sql_files
+
+TABLE = f"{DATASET}._checks"
+
+
+class ChecksError(Exception):
+    """A `fail` check found something: what is loaded stays, but is not published."""
+
+
+class Check(NamedTuple):
+    """`sentence` says what is wrong where the check finds rows."""
+
+    name: str
+    level: Literal["fail", "warn"]
+    sentence: str
+    sql: str
+
+
+class Finding(NamedTuple):
+    """What a check found; `sample` is the first row as text."""
+
+    check: Check
+    violations: int
+    sample: str | None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.check.sentence} ({self.check.name}: {self.violations:,}, first {self.sample})"
+        )
+
+
+def read_checks() -> list[Check]:
+    """All checks, by name."""
+    return [_read(path.stem, text) for path, text in sql_files("checks")]
+
+
+def _read(name: str, text: str) -> Check:
+    first, _, sql = text.partition("\n")
+    level, _, sentence = first.removeprefix("-- ").partition(": ")
+    return Check(name, "warn" if level == "warn" else "fail", sentence, sql)
+
+
+def prepare_checks(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table of results if there is none."""
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {TABLE} (check_name VARCHAR NOT NULL, level VARCHAR NOT NULL, "
+        "sentence VARCHAR NOT NULL, violations BIGINT NOT NULL, sample VARCHAR, "
+        "failing_since TIMESTAMP, checked_at TIMESTAMP NOT NULL)"
+    )
+
+
+def run_checks(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Finding]:
+    """Make every check and keep the results in `_checks`; those that found something, worst first.
+
+    A check that does not run is a finding of its own.
+    """
+    findings = [_make(connection, check) for check in read_checks()]
+    since = dict(connection.execute(f"SELECT check_name, failing_since FROM {TABLE}").fetchall())
+    at = naive_utc(now)
+    rows = [
+        (
+            *f.check[:3],
+            f.violations,
+            f.sample,
+            (since.get(f.check.name) or at) if f.violations else None,
+            at,
+        )
+        for f in findings
+    ]
+    connection.execute("BEGIN")
+    connection.execute(f"DELETE FROM {TABLE}")
+    connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.execute("COMMIT")
+    return sorted((f for f in findings if f.violations), key=lambda f: f.check.level)
+
+
+def _make(connection: duckdb.DuckDBPyConnection, check: Check) -> Finding:
+    try:
+        count, sample = connection.execute(
+            f"SELECT count(*), first(found) FROM ({check.sql}) AS found"
+        ).fetchall()[0]
+    except duckdb.Error as error:
+        return Finding(
+            check._replace(level="fail"), 1, f"it does not run: {str(error).splitlines()[0]}"
+        )
+    values = (sample or {}).items()
+    text = ", ".join(f"{name} {value}" for name, value in values) or None
+    return Finding(check, count, text)

@@ -1,0 +1,78 @@
+"""The hours of the report's time zone, as a table that views join.
+
+Engines disagree on time zones, and a reader's own must not change a number. So the views look up
+what Python's `zoneinfo` says, and stay portable SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.warehouse.file import DATASET
+
+FIRST = datetime(2020, 1, 1, tzinfo=UTC)
+"""Twilio has no summaries from before."""
+_QUARTER = timedelta(minutes=15)
+
+
+def write_report_hours(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo, year: int) -> None:
+    """Replace `_report_hours`: one row per UTC hour from 2020 to the end of the year after `year`.
+
+    In zones that are whole hours from UTC each hour is one local hour. In others, and where clocks
+    change, it is `local_hour` before and `local_hour_after` from `change_minute` on.
+    """
+    table = pa.table(
+        [pa.array(column, kind) for column, kind in zip(_columns(zone, year), _TYPES, strict=True)],
+        names=["utc_hour", "local_hour", "local_hour_after", "change_minute"],
+    )
+    connection.register("report_hours", table)
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {DATASET}._report_hours AS SELECT "
+        "utc_hour::TIMESTAMP AS utc_hour, local_hour::TIMESTAMP AS local_hour, "
+        "local_hour_after::TIMESTAMP AS local_hour_after, change_minute FROM report_hours"
+    )
+    connection.unregister("report_hours")
+
+
+_TYPES = (pa.timestamp("s"), pa.timestamp("s"), pa.timestamp("s"), pa.int64())
+
+
+def _columns(zone: ZoneInfo, year: int) -> list[tuple[int | None, ...]]:
+    first, last = FIRST, datetime(year + 2, 1, 1, tzinfo=UTC)
+    rows: list[tuple[int | None, ...]] = []
+    for start, end, offset in _stretches(zone, first, last):
+        for minute in range(start, end, 15):
+            hour, local = minute // 60 * 3600, (minute + offset) // 60 * 3600
+            if not rows or rows[-1][0] != hour:
+                rows.append((hour, local, None, None))
+            elif rows[-1][2] is None and rows[-1][1] != local:
+                rows[-1] = (hour, rows[-1][1], local, minute % 60)
+    return list(zip(*rows, strict=True))
+
+
+def _stretches(zone: ZoneInfo, first: datetime, last: datetime) -> Iterator[tuple[int, int, int]]:
+    """Start, end and offset from UTC of the times between two changes of the clocks, in minutes."""
+
+    def offset(moment: datetime) -> int:
+        away = moment.astimezone(zone).utcoffset() or timedelta()
+        return round(away.total_seconds() / 60)
+
+    def minutes(moment: datetime) -> int:
+        return int(moment.timestamp() // 60)
+
+    start = day = first
+    while day < last:
+        after = min(day + timedelta(days=1), last)
+        if offset(day) != offset(after):
+            change = day
+            while offset(change) != offset(after):
+                change += _QUARTER
+            yield minutes(start), minutes(change), offset(start)
+            start = change
+        day = after
+    yield minutes(start), minutes(last), offset(start)

@@ -1,0 +1,18 @@
+"""Where the project's SQL files are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def sql_folder() -> Path:
+    """The folder `sql`: in an installed package beside the modules, else in the repository."""
+    package = Path(__file__).parents[1]
+    installed = package / "sql"
+    return installed if installed.is_dir() else package.parent / "sql"
+
+
+def sql_files(folder: str) -> list[tuple[Path, str]]:
+    """Paths and texts of one folder in there, by name."""
+    files = sorted((sql_folder() / folder).glob("*.sql"))
+    return [(file, file.read_text("utf-8")) for file in files]

@@ -1,0 +1,26 @@
+-- How much does each account use, and how well does it go?
+-- Grain: one row per account.
+-- Promise: every conference in the warehouse counts once.
+-- NULL: `account_sid` where Twilio gave none; first and last without any creation time.
+-- Caveats: over the whole warehouse; for a period group conference_kpis_daily by account.
+-- Ask: Which accounts have the largest share of conferences with a problem?
+--   SELECT account_sid, conferences,
+--       round(100.0 - 100.0 * final_without_problem / nullif(final, 0), 1) AS percent_with_problem
+--   FROM analytics.by_account
+--   ORDER BY percent_with_problem DESC;
+SELECT
+    d.account_sid,
+    min(d.created_date) AS first_date,
+    max(d.created_date) AS last_date,
+    CAST(sum(d.conferences) AS BIGINT) AS conferences,
+    CAST(sum(d.final) AS BIGINT) AS final,
+    CAST(sum(d.pending) AS BIGINT) AS pending,
+    CAST(sum(d.expired) AS BIGINT) AS expired,
+    CAST(sum(d.not_started) AS BIGINT) AS not_started,
+    CAST(sum(d.timed_out) AS BIGINT) AS timed_out,
+    CAST(sum(d.conferences_with_duration) AS BIGINT) AS conferences_with_duration,
+    CAST(sum(d.total_seconds) AS BIGINT) AS total_seconds,
+    CAST(sum(d.total_participants) AS BIGINT) AS total_participants,
+    CAST(sum(d.final_without_problem) AS BIGINT) AS final_without_problem
+FROM analytics.conference_kpis_daily AS d
+GROUP BY d.account_sid

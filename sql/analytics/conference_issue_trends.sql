@@ -1,0 +1,92 @@
+-- Which problems grow: tags and detected issues, day by day, against a week before.
+-- Grain: one row per account, day of creation, kind (`tag` or `detected_issue`), name and
+--   completeness; also where there was such a conference only seven days before.
+-- Promise: a conference counts once for each of its tags, and once for each kind of issue with a
+--   count above 0.
+-- NULL: `total_issues` for tags, which have none; `created_date` without creation time.
+-- Caveats: a conference with two tags counts in two rows, so do not add up names. Twilio sets tags
+--   when a summary is final, so recent days grow. Share of a day: over `final` of
+--   conference_kpis_daily.
+-- Ask: How often was each problem seen, and how often a week before?
+--   SELECT kind, name, sum(conferences) AS conferences,
+--       sum(conferences_week_before) AS a_week_before, sum(total_issues) AS total_issues
+--   FROM analytics.conference_issue_trends
+--   GROUP BY kind, name
+--   ORDER BY kind, conferences DESC;
+-- Ask: What share of final conferences had high jitter, day by day?
+--   WITH tagged AS (
+--       SELECT created_date, sum(conferences) AS conferences
+--       FROM analytics.conference_issue_trends
+--       WHERE name = 'high_jitter' AND completeness = 'final'
+--       GROUP BY created_date
+--   ),
+--   days AS (
+--       SELECT created_date, sum(final) AS final
+--       FROM analytics.conference_kpis_daily
+--       GROUP BY created_date
+--   )
+--   SELECT d.created_date,
+--       round(100.0 * coalesce(t.conferences, 0) / nullif(d.final, 0), 1) AS percent
+--   FROM days AS d
+--   LEFT JOIN tagged AS t ON t.created_date = d.created_date
+--   ORDER BY d.created_date;
+WITH counted AS (
+    SELECT
+        t.account_sid,
+        t.created_date,
+        'tag' AS kind,
+        t.tag AS name,
+        t.completeness,
+        count(*) AS conferences,
+        CAST(NULL AS BIGINT) AS total_issues
+    FROM analytics.conference_tags AS t
+    GROUP BY t.account_sid, t.created_date, t.tag, t.completeness
+    UNION ALL
+    SELECT
+        i.account_sid,
+        i.created_date,
+        'detected_issue' AS kind,
+        i.issue AS name,
+        i.completeness,
+        count(*) AS conferences,
+        CAST(sum(i.issue_count) AS BIGINT) AS total_issues
+    FROM analytics.conference_detected_issues AS i
+    WHERE i.issue_count > 0
+    GROUP BY i.account_sid, i.created_date, i.issue, i.completeness
+),
+parts AS (
+    SELECT
+        n.account_sid,
+        n.created_date,
+        n.kind,
+        n.name,
+        n.completeness,
+        n.conferences,
+        n.total_issues,
+        0 AS conferences_week_before
+    FROM counted AS n
+    UNION ALL
+    SELECT
+        n.account_sid,
+        n.created_date + CAST(7 AS INTEGER) AS created_date,
+        n.kind,
+        n.name,
+        n.completeness,
+        0 AS conferences,
+        CASE WHEN n.kind = 'tag' THEN NULL ELSE 0 END AS total_issues,
+        n.conferences AS conferences_week_before
+    FROM counted AS n
+    CROSS JOIN analytics.stg_as_of AS a
+    WHERE n.created_date + CAST(7 AS INTEGER) <= a.as_of_date
+)
+SELECT
+    p.account_sid,
+    p.created_date,
+    p.kind,
+    p.name,
+    p.completeness,
+    CAST(sum(p.conferences) AS BIGINT) AS conferences,
+    CAST(sum(p.total_issues) AS BIGINT) AS total_issues,
+    CAST(sum(p.conferences_week_before) AS BIGINT) AS conferences_week_before
+FROM parts AS p
+GROUP BY p.account_sid, p.created_date, p.kind, p.name, p.completeness

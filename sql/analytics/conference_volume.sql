@@ -1,0 +1,110 @@
+-- How many conferences an hour, a day, a week, and a week before?
+-- Grain: one row per account and hour of creation, from the account's first conference to the
+--   hour of `data_as_of`; hours without conferences are there, with 0.
+-- Promise: every conference counts once in `conferences`, and in one of `final`, `pending`,
+--   `expired`; days, weeks and weekdays are sums over hours.
+-- NULL: `created_hour` and what follows from it, where Twilio gave no creation time.
+-- Caveats: an hour that the clocks repeat in autumn is one row, one that they skip in spring is
+--   none. Change against the week before:
+--   sum(conferences) / nullif(sum(conferences_week_before), 0) - 1.
+-- Ask: How many conferences a day, and how many a week before?
+--   SELECT created_date, sum(conferences) AS conferences,
+--       sum(conferences_week_before) AS a_week_before, sum(pending) AS pending
+--   FROM analytics.conference_volume
+--   GROUP BY created_date
+--   ORDER BY created_date;
+-- Ask: How many conferences a week, and how long in all?
+--   SELECT created_week, sum(conferences) AS conferences,
+--       round(sum(total_seconds) / 3600.0, 1) AS hours
+--   FROM analytics.conference_volume
+--   GROUP BY created_week
+--   ORDER BY created_week;
+WITH counted AS (
+    SELECT
+        c.account_sid,
+        c.created_hour,
+        CAST(count(*) AS BIGINT) AS conferences,
+        sum(CASE WHEN c.completeness = 'final' THEN 1 ELSE 0 END) AS final,
+        sum(CASE WHEN c.completeness = 'pending' THEN 1 ELSE 0 END) AS pending,
+        sum(CASE WHEN c.completeness = 'expired' THEN 1 ELSE 0 END) AS expired,
+        sum(c.duration_seconds) AS total_seconds,
+        sum(c.unique_participants) AS total_participants
+    FROM analytics.conferences AS c
+    GROUP BY c.account_sid, c.created_hour
+),
+local_hours AS (
+    SELECT h.local_hour
+    FROM conference_insights._report_hours AS h
+    UNION
+    SELECT h.local_hour_after AS local_hour
+    FROM conference_insights._report_hours AS h
+    WHERE h.local_hour_after IS NOT NULL
+),
+firsts AS (
+    SELECT n.account_sid, min(n.created_hour) AS first_hour
+    FROM counted AS n
+    GROUP BY n.account_sid
+),
+parts AS (
+    SELECT
+        n.account_sid,
+        n.created_hour,
+        n.conferences,
+        n.final,
+        n.pending,
+        n.expired,
+        n.total_seconds,
+        n.total_participants,
+        0 AS conferences_week_before
+    FROM counted AS n
+    UNION ALL
+    SELECT
+        f.account_sid,
+        h.local_hour AS created_hour,
+        0 AS conferences,
+        0 AS final,
+        0 AS pending,
+        0 AS expired,
+        0 AS total_seconds,
+        0 AS total_participants,
+        coalesce(b.conferences, 0) AS conferences_week_before
+    FROM firsts AS f
+    CROSS JOIN analytics.stg_as_of AS a
+    INNER JOIN local_hours AS h
+        ON h.local_hour >= f.first_hour AND h.local_hour <= a.as_of_local_hour
+    LEFT JOIN counted AS b
+        ON b.account_sid IS NOT DISTINCT FROM f.account_sid
+        AND b.created_hour = h.local_hour - INTERVAL '7' DAY
+),
+hours AS (
+    SELECT
+        p.account_sid,
+        p.created_hour,
+        CAST(p.created_hour AS DATE) AS created_date,
+        CAST(date_diff('day', DATE '2024-01-01', CAST(p.created_hour AS DATE)) % 7 + 1 AS INTEGER)
+            AS weekday,
+        CAST(sum(p.conferences) AS BIGINT) AS conferences,
+        CAST(sum(p.final) AS BIGINT) AS final,
+        CAST(sum(p.pending) AS BIGINT) AS pending,
+        CAST(sum(p.expired) AS BIGINT) AS expired,
+        CAST(coalesce(sum(p.total_seconds), 0) AS BIGINT) AS total_seconds,
+        CAST(coalesce(sum(p.total_participants), 0) AS BIGINT) AS total_participants,
+        CAST(sum(p.conferences_week_before) AS BIGINT) AS conferences_week_before
+    FROM parts AS p
+    GROUP BY p.account_sid, p.created_hour
+)
+SELECT
+    h.account_sid,
+    h.created_hour,
+    h.created_date,
+    h.created_date - CAST(h.weekday - 1 AS INTEGER) AS created_week,
+    h.weekday,
+    CAST(extract(hour FROM h.created_hour) AS INTEGER) AS hour_of_day,
+    h.conferences,
+    h.final,
+    h.pending,
+    h.expired,
+    h.total_seconds,
+    h.total_participants,
+    h.conferences_week_before
+FROM hours AS h

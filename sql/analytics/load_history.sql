@@ -1,0 +1,36 @@
+-- What did each run do?
+-- Grain: one row per run that has ended.
+-- Promise: every run that got hold of the warehouse, also one that failed or was killed.
+-- NULL: `ended_at` and `seconds` of a killed run; counts that a run did not come to.
+-- Caveats: the run that publishes a copy is in the next copy.
+-- Ask: How did the runs of each day go?
+--   SELECT CAST(started_at AS DATE) AS run_date, outcome, count(*) AS runs,
+--       sum(rows_new) AS rows_new, sum(rows_updated) AS rows_updated, max(seconds) AS longest
+--   FROM analytics.load_history
+--   GROUP BY CAST(started_at AS DATE), outcome
+--   ORDER BY run_date, outcome;
+SELECT
+    r.run_id,
+    r.command,
+    r.outcome,
+    r.error_class,
+    r.started_at,
+    r.ended_at,
+    r.seconds,
+    r.window_from,
+    r.window_to,
+    r.pages,
+    r.requests,
+    r.rows_listed,
+    r.rows_refetched,
+    r.rows_new,
+    r.rows_updated,
+    r.rows_unchanged,
+    r.rows_rejected,
+    r.pending_before,
+    r.pending_after,
+    r.drift,
+    r.gap_from,
+    r.gap_to
+FROM conference_insights._runs AS r
+WHERE r.outcome <> 'running'

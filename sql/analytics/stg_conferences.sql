@@ -1,0 +1,38 @@
+-- Each summary, with its hour in the report's time zone and how complete it is.
+-- Grain: one row per conference.
+-- Promise: every conference in the warehouse, once.
+-- NULL: `created_hour` and `created_date` where Twilio gave no creation time.
+-- Caveats: hours before 2020 or beyond next year are taken as UTC.
+SELECT
+    s.conference_sid,
+    s.account_sid,
+    s.friendly_name,
+    s.create_time,
+    s.start_time,
+    s.end_time,
+    CASE
+        WHEN extract(minute FROM s.create_time) >= h.change_minute THEN h.local_hour_after
+        ELSE coalesce(h.local_hour, date_trunc('hour', s.create_time))
+    END AS created_hour,
+    s.status,
+    s.processing_state,
+    CASE
+        WHEN s.processing_state IN ('complete', 'timeout') THEN 'final'
+        WHEN coalesce(s.create_time, s.fetched_at) < a.as_of_hour - INTERVAL '30' DAY THEN 'expired'
+        ELSE 'pending'
+    END AS completeness,
+    s.end_reason,
+    s.ended_by,
+    s.duration_seconds,
+    s.connect_duration_seconds,
+    s.max_participants,
+    s.max_concurrent_participants,
+    s.unique_participants,
+    s.mixer_region,
+    s.mixer_region_requested,
+    s.recording_enabled,
+    s.fetched_at
+FROM conference_insights.conference_summaries AS s
+CROSS JOIN analytics.stg_as_of AS a
+LEFT JOIN conference_insights._report_hours AS h
+    ON h.utc_hour = date_trunc('hour', s.create_time)

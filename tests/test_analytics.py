@@ -1,0 +1,314 @@
+"""What each view says about a few conferences, computed by hand in `tests/analytics`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from pipelines.delivery import DESCRIPTIONS
+from pipelines.simulator.account import running_row
+from pipelines.warehouse.report_hours import write_report_hours
+from pipelines.warehouse.sql import sql_files
+from pipelines.warehouse.views import ViewError, apply_views, read_columns, read_views
+from tests.conftest import NOW, Loaded, sid, summary
+
+FOLDER = Path(__file__).parent / "analytics"
+EXPECTED = sorted(FOLDER.glob("expected/*.csv"))
+VIEWS = {view.name: view for view in read_views()}
+PLAIN = {"VARCHAR", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP"}
+
+
+@pytest.fixture(scope="module")
+def given() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((FOLDER / "given.json").read_text())
+    return rows
+
+
+def load(loaded: Loaded, given: list[dict[str, Any]]) -> None:
+    for row in given:
+        number = row["number"]
+        created = datetime.fromisoformat(row["create_time"])
+        values = {name: value for name, value in row.items() if name != "number"}
+        loaded.account.put(running_row(sid(number), created) | values)
+    loaded.run()
+
+
+def shown(value: Any) -> str:
+    """As in the files: SIDs by their number, NULL as an empty cell."""
+    if isinstance(value, str):
+        return re.sub("CF0+([0-9a-f])", r"CF\1", value)
+    return "" if value is None else str(value)
+
+
+@pytest.mark.parametrize("file", EXPECTED, ids=lambda file: file.stem)
+def test_a_view_says_what_was_computed_by_hand(
+    file: Path, loaded: Loaded, given: list[dict[str, Any]]
+) -> None:
+    load(loaded, given)
+    columns, *expected = csv.reader(file.read_text().splitlines())
+    found = loaded.query(f"SELECT {', '.join(columns)} FROM analytics.{file.stem}")
+    rows = Counter(tuple(map(shown, row)) for row in found)
+    # Of the hours of the volume, the files have those that are not empty.
+    if file.stem in ("conference_volume", "hour_of_week_heatmap"):
+        rows = Counter({row: n for row, n in rows.items() if set(row[-2:]) != {"0"}})
+    assert rows == Counter(map(tuple, expected))
+
+
+def test_every_view_has_a_file_of_expected_rows() -> None:
+    by_itself = {"checks", "load_history"}
+    staging = {name for name, view in VIEWS.items() if view.is_staging}
+    assert {file.stem for file in EXPECTED} == VIEWS.keys() - staging - by_itself
+
+
+def test_hours_without_conferences_are_in_the_volume(
+    loaded: Loaded, given: list[dict[str, Any]]
+) -> None:
+    load(loaded, given)
+    ((hours, first, last),) = loaded.query(
+        "SELECT count(*), min(created_hour), max(created_hour) FROM analytics.conference_volume"
+    )
+    assert (first, last) == (datetime(2026, 11, 12, 10), datetime(2026, 11, 20, 14))
+    assert hours == (last - first) / timedelta(hours=1) + 1
+
+
+def test_views_of_one_conference_and_of_none(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, timedelta(hours=2)))
+    loaded.run()
+    for name in VIEWS.keys() - {"unstarted_and_timeouts"}:
+        assert loaded.query(f"FROM analytics.{name}"), name
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute("DELETE FROM conference_insights.conference_summaries")
+        for child in ("conference_tags", "conference_tag_info", "conference_detected_issues"):
+            connection.execute(f"DELETE FROM conference_insights.{child}")
+    always = {"stg_as_of", "data_as_of", "load_history", "checks"}
+    assert {name for name in VIEWS if loaded.query(f"FROM analytics.{name}")} == always
+
+
+def test_a_conference_expires_when_twilio_no_longer_has_it(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, timedelta(days=29), "in_progress"))
+    loaded.run()
+    completeness = "SELECT completeness FROM analytics.conferences"
+    assert loaded.query(completeness) == [("pending",)]
+    loaded.account.now += timedelta(days=2)
+    loaded.run()
+    assert loaded.query(completeness) == [("expired",)]
+    assert loaded.query("SELECT pending, expired FROM analytics.completeness_by_day") == [(0, 1)]
+
+
+def test_accounts_are_told_apart(loaded: Loaded, given: list[dict[str, Any]]) -> None:
+    load(loaded, given)
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute(
+            "UPDATE conference_insights.conference_summaries SET account_sid = 'AC2' "
+            "WHERE conference_sid = ?",
+            [sid(1)],
+        )
+    found = "SELECT conferences, final_without_problem FROM analytics.by_account ORDER BY ALL"
+    assert loaded.query(found) == [(1, 1), (6, 2)]
+    assert loaded.query(
+        "SELECT conferences FROM analytics.conference_volume "
+        "WHERE created_hour = '2026-11-19 10:00' ORDER BY account_sid <> 'AC2'"
+    ) == [(1,), (1,)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "utc", "local"),
+    [
+        ("UTC", "2026-10-25 00:30", "2026-10-25 00:00"),
+        ("Europe/Berlin", "2026-03-29 00:59", "2026-03-29 01:00"),
+        ("Europe/Berlin", "2026-03-29 01:00", "2026-03-29 03:00"),
+        ("Europe/Berlin", "2026-10-25 00:30", "2026-10-25 02:00"),
+        ("Europe/Berlin", "2026-10-25 01:30", "2026-10-25 02:00"),
+        ("Europe/Berlin", "2026-10-25 02:30", "2026-10-25 03:00"),
+        ("America/New_York", "2026-11-20 04:59", "2026-11-19 23:00"),
+        ("Asia/Kolkata", "2026-11-20 18:29", "2026-11-20 23:00"),
+        ("Asia/Kolkata", "2026-11-20 18:30", "2026-11-21 00:00"),
+        ("Asia/Kathmandu", "2026-11-20 18:15", "2026-11-21 00:00"),
+        ("Australia/Lord_Howe", "2026-04-04 14:59", "2026-04-05 01:00"),
+        ("Australia/Lord_Howe", "2026-04-04 15:10", "2026-04-05 01:00"),
+        ("Australia/Lord_Howe", "2026-04-04 15:30", "2026-04-05 02:00"),
+        ("Australia/Lord_Howe", "2026-10-03 15:29", "2026-10-04 01:00"),
+        ("Australia/Lord_Howe", "2026-10-03 15:30", "2026-10-04 02:00"),
+    ],
+)
+def test_hours_follow_the_zone(zone: str, utc: str, local: str) -> None:
+    from zoneinfo import ZoneInfo
+
+    with duckdb.connect() as connection:
+        connection.execute("CREATE SCHEMA conference_insights")
+        write_report_hours(connection, ZoneInfo(zone), 2026)
+        found = connection.execute(
+            "SELECT CASE WHEN minute(t) >= change_minute THEN local_hour_after ELSE local_hour END "
+            "FROM conference_insights._report_hours, (SELECT ?::TIMESTAMP AS t) "
+            "WHERE utc_hour = date_trunc('hour', t)",
+            [utc],
+        ).fetchall()
+    assert found == [(datetime.fromisoformat(local),)]
+    # Python itself agrees.
+    moment = datetime.fromisoformat(utc).replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+    assert moment.replace(minute=0, tzinfo=None, fold=0) == datetime.fromisoformat(local)
+
+
+def test_days_are_those_of_the_report_timezone(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The night the clocks go back in Berlin: two hours of UTC are one, and the day has 25."""
+    monkeypatch.setenv("REPORT_TIMEZONE", "Europe/Berlin")
+    loaded.account.now = datetime(2026, 10, 26, 12, tzinfo=UTC)
+    for number, hour in enumerate(["24T21:59", "24T22:00", "25T00:30", "25T01:30", "25T22:59"]):
+        created = datetime.fromisoformat(f"2026-10-{hour}:00+00:00")
+        loaded.account.put(summary(number, NOW - created))
+    loaded.run()
+    daily = "SELECT created_date, conferences FROM analytics.completeness_by_day ORDER BY ALL"
+    assert [(day.day, count) for day, count in loaded.query(daily)] == [(24, 1), (25, 4)]
+    assert loaded.query(
+        "SELECT conferences FROM analytics.conference_volume "
+        "WHERE created_hour = '2026-10-25 02:00'"
+    ) == [(2,)]
+    sundays = "SELECT sum(hours_observed) FROM analytics.hour_of_week_heatmap WHERE weekday = 7"
+    assert loaded.query(sundays) == [(24,)]
+    assert loaded.query("SELECT report_timezone FROM analytics.data_as_of") == [("Europe/Berlin",)]
+    monkeypatch.delenv("REPORT_TIMEZONE")
+    loaded.run()
+    assert [(day.day, count) for day, count in loaded.query(daily)] == [(24, 2), (25, 3)]
+
+
+def test_views_are_applied_when_a_text_has_changed(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import shutil
+
+    from pipelines.warehouse import sql
+
+    loaded.account.put(summary(1, timedelta(hours=2)))
+    loaded.run()
+    folder = tmp_path / "sql"
+    shutil.copytree(sql.sql_folder(), folder)
+    monkeypatch.setattr(sql, "sql_folder", lambda: folder)
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute("CREATE OR REPLACE VIEW analytics.by_account AS SELECT 1 AS mine")
+        digest = apply_views(connection, DESCRIPTIONS, "UTC")
+        assert connection.table("analytics.by_account").columns == ["mine"]
+
+        view = folder / "analytics/by_account.sql"
+        view.write_text(view.read_text().replace("    d.account_sid,\n", "    d.nothing,\n"))
+        line = view.read_text().splitlines().index("    d.nothing,") + 1
+        with pytest.raises(
+            ViewError, match=rf"analytics/by_account.sql, line {line}: Binder Error"
+        ):
+            apply_views(connection, DESCRIPTIONS, "UTC")
+        assert connection.table("analytics.by_account").columns == ["mine"]
+
+        view.write_text("-- One.\n-- Grain: one row.\nSELECT c.* FROM analytics.conferences AS c\n")
+        assert apply_views(connection, DESCRIPTIONS, "UTC") != digest
+        assert "tags" in connection.table("analytics.by_account").columns
+    loaded.assert_exact()
+
+
+def test_a_view_that_fails_does_not_undo_the_load(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, timedelta(hours=2)))
+    loaded.run()
+    loaded.account.put(summary(2, timedelta(hours=1)))
+    monkeypatch.setenv("REPORT_TIMEZONE", "Asia/Tokyo")
+    broken = VIEWS["by_account"]
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.warehouse.views.read_views", lambda: [_Broken(broken)])
+        with pytest.raises(ViewError, match=r"by_account\.sql, line 1: Parser Error"):
+            loaded.run()
+    loaded.assert_exact()
+
+
+class _Broken:
+    def __init__(self, view: Any) -> None:
+        self.path, self.text, self.head = view.path, view.text, ""
+        self.name, self.select = view.name, "SELECT FROM WHERE"
+
+
+def test_every_table_view_and_column_has_one_meaning(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, timedelta(hours=2)))
+    loaded.run()
+    schemas = "schema_name IN ('analytics', 'conference_insights')"
+    ours = f"{schemas} AND NOT starts_with(table_name, '_dlt')"
+    assert not loaded.query(
+        f"SELECT table_name, column_name FROM duckdb_columns() WHERE {ours} AND comment IS NULL"
+    )
+    for kind in ("tables", "views"):
+        named = ours.replace("table_name", f"{kind[:-1]}_name")
+        assert not loaded.query(
+            f"SELECT {kind[:-1]}_name FROM duckdb_{kind}() WHERE {named} AND comment IS NULL"
+        )
+    used = {
+        name for (name,) in loaded.query(f"SELECT column_name FROM duckdb_columns() WHERE {ours}")
+    }
+    assert not read_columns().keys() - used
+    of_views = {c for name, t in DESCRIPTIONS.items() if name[0] != "_" for c in t.columns}
+    assert read_columns().keys() & of_views == set()
+
+
+def test_views_have_plain_types(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, timedelta(hours=2)))
+    loaded.run()
+    types = "SELECT DISTINCT data_type FROM duckdb_columns() WHERE schema_name = 'analytics'"
+    assert {name for (name,) in loaded.query(types)} <= PLAIN
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=lambda view: str(view.name))
+def test_a_view_has_a_head_that_tells(view: Any) -> None:
+    assert view.header[""][0].endswith((".", "?"))
+    for topic in ("Grain", "Promise", "NULL", "Caveats"):
+        assert len(view.header[topic]) == 1
+    assert view.is_staging or view.header["Ask"]
+
+
+ALL_SQL = [*sql_files("analytics"), *sql_files("checks")]
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "snowflake", "bigquery", "clickhouse", "spark"])
+@pytest.mark.parametrize(("path", "text"), ALL_SQL, ids=[path.stem for path, _ in ALL_SQL])
+def test_every_view_can_be_carried_to_other_engines(path: Path, text: str, dialect: str) -> None:
+    (carried,) = sqlglot.transpile(
+        text, read="duckdb", write=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE
+    )
+    assert sqlglot.parse_one(carried, read=dialect)
+
+
+@pytest.mark.parametrize(("path", "text"), ALL_SQL, ids=[path.stem for path, _ in ALL_SQL])
+def test_nothing_in_a_view_means_something_else_elsewhere(path: Path, text: str) -> None:
+    """The constructs that other engines refuse, or answer otherwise in silence."""
+    tree = sqlglot.parse_one(text, read="duckdb")
+    refused = (
+        exp.AtTimeZone,
+        exp.Median,
+        exp.PercentileCont,
+        exp.Quantile,
+        exp.LogicalOr,
+        exp.JSONExtract,
+        exp.Pivot,
+        exp.ArgMax,
+        exp.GenerateSeries,
+        exp.Filter,
+        exp.TryCast,
+    )
+    assert not list(tree.find_all(*refused))
+    assert not [e for e in tree.find_all(exp.DateDiff) if e.text("unit").lower() != "day"]
+    assert not [
+        t
+        for t in tree.find_all(exp.TimestampTrunc, exp.DateTrunc)
+        if t.text("unit").lower() == "week"
+    ]
+    for order in tree.find_all(exp.Ordered):
+        assert order.args.get("nulls_first") or order.args.get("desc")
+    for column in tree.find_all(exp.Column):
+        assert column.table, f"{column.sql()} has no table"

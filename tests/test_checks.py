@@ -1,0 +1,120 @@
+"""Each check finds what is wrong and nothing else, and a `fail` keeps the published copy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.simulator.account import iso
+from pipelines.warehouse.checks import Check, read_checks, run_checks
+from tests.conftest import NOW, Command, Loaded, summary
+
+RAW = "conference_insights."
+TWICE = f"INSERT INTO {RAW}{{0}} SELECT * FROM {RAW}{{0}} LIMIT 1"
+PLANTED = {
+    "unique_conferences": TWICE.format("conference_summaries"),
+    "unique_tags": TWICE.format("conference_tags"),
+    "unique_issues": TWICE.format("conference_detected_issues"),
+    "children_have_parents": f"UPDATE {RAW}conference_tags SET conference_sid = 'CF' WHERE tag = "
+    f"'high_jitter' AND conference_sid = (SELECT min(conference_sid) FROM {RAW}conference_tags "
+    "WHERE tag = 'high_jitter')",
+    "one_row_per_conference": "CREATE OR REPLACE VIEW analytics.conferences AS "
+    f"SELECT * FROM {RAW}conference_summaries LIMIT 1",
+    "final_with_end": f"UPDATE {RAW}conference_summaries SET end_time = NULL "
+    f"WHERE conference_sid = (SELECT min(conference_sid) FROM {RAW}conference_summaries "
+    "WHERE status = 'completed' AND processing_state = 'complete')",
+    "not_pending_for_long": f"UPDATE {RAW}conference_summaries SET processing_state = 'new_state' "
+    f"WHERE conference_sid = (SELECT arg_min(conference_sid, end_time) FROM "
+    f"{RAW}conference_summaries)",
+    "usual_volume": f"DELETE FROM {RAW}conference_summaries WHERE "
+    "create_time BETWEEN '2026-11-20 09:00' AND '2026-11-20 09:59:59'",
+    "nothing_undocumented": f"""UPDATE {RAW}_runs SET drift = '{{"tag = new": "CF1"}}'""",
+    "nothing_rejected": f"INSERT INTO {RAW}_rejected_rows (row_digest, reason, row, rejected_at, "
+    "_dlt_load_id) VALUES (1, 'no SID', '{}', '2026-11-20 14:00', '1')",
+    "nothing_lost": f"UPDATE {RAW}_runs SET gap_from = '2026-10-01', gap_to = '2026-10-12'",
+}
+
+
+@pytest.fixture
+def sound(loaded: Loaded) -> Loaded:
+    """Three weeks with 25 conferences each morning, in which no check finds anything."""
+    for number in range(22 * 25):
+        day, minute = divmod(number, 25)
+        age = timedelta(days=day, hours=5, minutes=minute)
+        loaded.account.put(summary(number, age, start_time=iso(NOW - age)))
+    loaded.run()
+    return loaded
+
+
+def findings(path: Path) -> list[tuple[str, str]]:
+    with duckdb.connect(path) as connection:
+        return [(f.check.level, f.check.name) for f in run_checks(connection, NOW)]
+
+
+def test_a_sound_warehouse_has_no_findings(sound: Loaded) -> None:
+    assert findings(sound.path) == []
+    assert sound.query("SELECT DISTINCT violations, failing_since FROM analytics.checks") == [
+        (0, None)
+    ]
+
+
+@pytest.mark.parametrize("check", read_checks(), ids=lambda check: str(check.name))
+def test_a_check_finds_what_is_wrong(check: Check, sound: Loaded) -> None:
+    with duckdb.connect(sound.path) as connection:
+        connection.execute(PLANTED[check.name])
+    assert (check.level, check.name) in findings(sound.path)
+    ((violations, sample, since),) = sound.query(
+        "SELECT violations, sample, failing_since FROM analytics.checks "
+        f"WHERE check_name = '{check.name}'"
+    )
+    assert violations >= 1
+    assert sample
+    assert since == NOW.replace(tzinfo=None)
+
+
+def test_every_check_is_tried() -> None:
+    assert {check.name for check in read_checks()} == PLANTED.keys()
+
+
+def test_a_failed_check_keeps_the_published_copy(sound: Loaded, command: Command) -> None:
+    published = sound.path.with_name("published") / "current"
+    before = published.readlink()
+    with duckdb.connect(sound.path) as connection:
+        connection.execute(PLANTED["unique_tags"])
+    sound.account.put(summary(1000, timedelta(hours=3)))
+    done = command("run")
+    assert done.returncode == 65
+    assert "1 check failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "A conference has a tag" in done.stderr
+    assert published.readlink() == before
+    runs = "SELECT outcome, error_class, rows_new FROM conference_insights._runs ORDER BY ALL"
+    assert sound.query(runs)[0] == ("failed", "ChecksError", 1)
+    assert command("run").returncode == 65, "it fails until it is mended"
+    with duckdb.connect(sound.path) as connection:
+        connection.execute(
+            "DELETE FROM conference_insights.conference_tags AS t WHERE rowid > (SELECT min(rowid) "
+            "FROM conference_insights.conference_tags AS o WHERE o.conference_sid = "
+            "t.conference_sid AND o.tag = t.tag)"
+        )
+    assert command("run").returncode == 0
+    assert published.readlink() != before
+
+
+def test_a_warning_does_not(sound: Loaded, command: Command) -> None:
+    published = sound.path.with_name("published") / "current"
+    before = published.readlink()
+    sound.account.put(summary(1000, timedelta(hours=3), tags=["brand_new"], start_time=iso(NOW)))
+    done = command("run")
+    assert done.returncode == 0
+    assert "WARN: Something that Twilio's documentation does not know" in done.stderr
+    assert published.readlink() != before
+
+
+def test_a_check_that_does_not_run_fails(sound: Loaded, command: Command) -> None:
+    with duckdb.connect(sound.path) as connection:
+        connection.execute("ALTER TABLE conference_insights._rejected_rows DROP COLUMN reason")
+    assert ("fail", "nothing_rejected") in findings(sound.path)

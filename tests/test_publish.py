@@ -1,0 +1,313 @@
+"""The published copy: always whole, always what the views say, and open to everyone's engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.delivery import PublishError, publish_now
+from pipelines.simulator.lively import lively_account
+from pipelines.warehouse import publish
+from pipelines.warehouse.views import read_columns, read_views
+from tests.conftest import NOW, Command, Loaded, python, summary
+
+HOUR = timedelta(hours=1)
+PUBLISHED = [view.name for view in read_views() if not view.is_staging]
+LOCKED: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": False,
+    "lock_configuration": True,
+}
+
+
+@pytest.fixture
+def lively(loaded: Loaded) -> Loaded:
+    loaded.server.account = loaded.account = lively_account(NOW, days=9, per_day=150)
+    return loaded
+
+
+def copy_of(loaded: Loaded) -> Path:
+    return loaded.path.with_name("published") / "current/insights.duckdb"
+
+
+def contents(path: Path, names: list[str] = PUBLISHED) -> dict[str, Counter[Any]]:
+    with duckdb.connect(path, read_only=True) as connection:
+        return {
+            name: Counter(connection.execute(f"FROM analytics.{name}").fetchall()) for name in names
+        }
+
+
+def assert_published(loaded: Loaded) -> None:
+    """The copy has what the views say; of the runs, what they said before the last one ended."""
+    of_runs = {"load_history", "data_as_of"}
+    names = [name for name in PUBLISHED if name not in of_runs]
+    found, expected = contents(copy_of(loaded), names), contents(loaded.path, names)
+    assert [name for name in names if found[name] != expected[name]] == []
+    with duckdb.connect(copy_of(loaded), read_only=True) as connection:
+        as_of = connection.execute("SELECT as_of, report_timezone FROM analytics.data_as_of")
+        assert as_of.fetchall() == loaded.query(
+            "SELECT as_of, report_timezone FROM analytics.data_as_of"
+        )
+
+
+def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    renewed = Counter[str]()
+    for name in ("_copy", "_renew"):
+        real = getattr(publish, name)
+
+        def counted(*arguments: Any, real: Any = real, name: str = name) -> None:
+            renewed[name] += 1
+            real(*arguments)
+
+        monkeypatch.setattr(publish, name, counted)
+
+    by_conference = 6
+
+    def run() -> dict[str, int]:
+        renewed.clear()
+        lively.run()
+        assert_published(lively)
+        return dict(renewed)
+
+    assert run() == {"_copy": len(PUBLISHED)}
+    changed = {"_copy": len(PUBLISHED) - by_conference, "_renew": by_conference}
+    for minutes in (20, 45, 300):
+        lively.account.now += timedelta(minutes=minutes)
+        assert run() == changed
+    assert run() == {"_copy": len(publish.LIVE)}
+    lively.account.now += timedelta(days=31)
+    assert run() == changed, "what was pending has expired"
+    monkeypatch.setenv("REPORT_TIMEZONE", "Asia/Tokyo")
+    assert run() == {"_copy": len(PUBLISHED)}
+    with duckdb.connect(lively.path) as connection:
+        connection.execute(
+            "DELETE FROM conference_insights.conference_summaries WHERE conference_sid = "
+            "(SELECT min(conference_sid) FROM conference_insights.conference_summaries "
+            "WHERE processing_state = 'complete')"
+        )
+        for child in ("tags", "tag_info", "detected_issues"):
+            connection.execute(
+                f"DELETE FROM conference_insights.conference_{child} WHERE conference_sid NOT IN "
+                "(SELECT conference_sid FROM conference_insights.conference_summaries)"
+            )
+    lively.account.now += HOUR
+    assert run() == {n: c + changed[n] for n, c in {"_copy": len(PUBLISHED), "_renew": 0}.items()}
+
+
+def test_a_restored_warehouse_is_published_anew(lively: Loaded) -> None:
+    lively.run()
+    backup = lively.path.read_bytes()
+    lively.account.now += HOUR
+    lively.run()
+    lively.path.write_bytes(backup)
+    lively.run()
+    assert_published(lively)
+
+
+def test_names_comments_and_plain_types_are_kept(lively: Loaded) -> None:
+    lively.run()
+    about = (
+        "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
+        "WHERE schema_name = 'analytics' AND NOT starts_with(table_name, 'stg_') ORDER BY ALL"
+    )
+    with duckdb.connect(copy_of(lively), read_only=True) as connection:
+        columns = connection.execute(about).fetchall()
+        tables = dict(
+            connection.execute("SELECT table_name, comment FROM duckdb_tables()").fetchall()
+        )
+        assert not connection.execute("FROM duckdb_views() WHERE NOT internal").fetchall()
+    assert columns == lively.query(about)
+    assert {kind for _, _, kind, _ in columns} <= {
+        *("VARCHAR", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP"),
+    }
+    assert sorted(tables) == sorted(PUBLISHED)
+    assert "one row per conference" in tables["conferences"]
+
+
+def test_others_can_read_it_whatever_the_umask(lively: Loaded) -> None:
+    before = os.umask(0o077)
+    try:
+        for _ in range(5):
+            lively.run()
+    finally:
+        os.umask(before)
+    folder = lively.path.with_name("published")
+    link = folder / "current"
+    assert not link.readlink().is_absolute()
+    copies = [path for path in folder.iterdir() if path != link]
+    assert len(copies) == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in [folder, *copies]} == {0o755}
+    files = [file for path in copies for file in path.iterdir()]
+    assert {(file.name, stat.S_IMODE(file.stat().st_mode)) for file in files} == {
+        ("insights.duckdb", 0o444)
+    }
+
+
+@pytest.mark.parametrize("version", ["1.2.2", "1.4.5", "1.5.6", None])
+def test_every_engine_reads_it_while_a_run_writes(
+    version: str | None, lively: Loaded, old_engine: Callable[[str], Path]
+) -> None:
+    place = {"PYTHONPATH": str(old_engine(version))} if version else {}
+    lively.run()
+    conferences = lively.query("SELECT count(*) FROM analytics.conferences")[0][0]
+    lively.account.now += HOUR
+    lively.server.latency = 1.5
+    program = """
+        import duckdb, json, sys
+        connection = duckdb.connect(sys.argv[1], read_only=True, config=json.loads(sys.argv[2]))
+        tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        for (name,) in tables:
+            connection.execute(f"SELECT * FROM analytics.{name}").fetchall()
+        count = connection.execute("SELECT count(*) FROM analytics.conferences").fetchall()
+        print(duckdb.__version__, len(tables), count)
+    """
+    status = lively.path.with_name(f"{lively.path.name}.status.json")
+    with python("from pipelines.command_line import main; main(['run'])") as running:
+        try:
+            while json.loads(status.read_text())["run"]["outcome"] != "running":
+                assert running.poll() is None
+                time.sleep(0.01)
+            reader = python(program, str(copy_of(lively)), json.dumps(LOCKED), **place)
+            said, wrong = reader.communicate(timeout=60)
+            assert running.poll() is None, "the run was still on"
+        finally:
+            lively.server.latency = 0
+            running.communicate(timeout=60)
+    expected = f"{version or duckdb.__version__} {len(PUBLISHED)} [({conferences},)]\n"
+    assert said == expected, wrong
+    assert running.returncode == 0
+    assert_published(lively)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM read_csv('{secret}')",
+        "SELECT * FROM read_text('{secret}')",
+        "COPY (SELECT 1) TO '{secret}.out'",
+        "ATTACH '{secret}.duckdb'",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+        "CREATE TABLE analytics.mine AS SELECT 1",
+        "DELETE FROM analytics.conferences",
+    ],
+)
+def test_the_documented_connection_can_do_nothing_else(
+    statement: str, lively: Loaded, tmp_path: Path
+) -> None:
+    lively.run()
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    with duckdb.connect(copy_of(lively), read_only=True, config=LOCKED) as connection:
+        assert connection.execute("FROM analytics.data_as_of").fetchall()
+        with pytest.raises(duckdb.Error):
+            connection.execute(statement.format(secret=secret)).fetchall()
+    assert [path.name for path in tmp_path.glob("secret*")] == ["secret.csv"]
+
+
+def test_personal_columns_can_be_left_out(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLISH__PERSONAL_DATA", "false")
+    lively.run()
+    with duckdb.connect(copy_of(lively), read_only=True) as connection:
+        names = {
+            n for (n,) in connection.execute("SELECT column_name FROM duckdb_columns()").fetchall()
+        }
+    personal = {"friendly_name", "participant_identity", "details", "duplicate_identities"}
+    assert names & personal == set()
+    assert {"conference_sid", "severities"} <= names
+    assert read_columns()["duplicate_identities"]["personal"]
+    lively.account.now += HOUR
+    lively.run()  # what was left out stays left out in a copy that is only renewed
+    monkeypatch.delenv("PUBLISH__PERSONAL_DATA")
+    lively.run()
+    with duckdb.connect(copy_of(lively), read_only=True) as connection:
+        assert connection.execute("SELECT friendly_name FROM analytics.conferences").fetchall()
+
+
+def test_a_reader_keeps_what_it_opened(lively: Loaded) -> None:
+    lively.run()
+    with duckdb.connect(copy_of(lively), read_only=True) as connection:
+        count = "SELECT count(*) FROM analytics.conferences"
+        before = connection.execute(count).fetchall()
+        lively.account.now += HOUR
+        lively.run()
+        assert connection.execute(count).fetchall() == before
+        with duckdb.connect(copy_of(lively), read_only=True) as another:
+            assert another.execute(count).fetchall() > before
+
+
+def test_no_copy_fails_the_run_but_not_the_load(
+    lively: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("")
+    done = command("run", PUBLISH__DIRECTORY=str(tmp_path / "taken"))
+    assert done.returncode == 74
+    assert "All is loaded, but no copy was published" in done.stderr
+    assert "Traceback" not in done.stderr
+    lively.assert_exact()
+    assert command("run", PUBLISH__DIRECTORY=str(tmp_path / "bi")).returncode == 0
+    assert (tmp_path / "bi/current/insights.duckdb").is_file()
+
+
+def test_what_an_interrupted_copy_left_is_deleted(lively: Loaded) -> None:
+    left = lively.path.with_name("published") / "20261120T000000000000-1.5-2026112000-abc.new"
+    left.mkdir(parents=True)
+    other = left.with_name("something of the user's")
+    other.mkdir()
+    lively.run()
+    assert not left.exists()
+    assert other.exists()
+
+
+def test_publish_makes_a_copy_of_what_there_is(lively: Loaded, command: Command) -> None:
+    done = command("publish")
+    assert done.returncode == 74
+    assert "Nothing is loaded" in done.stderr
+    assert not lively.path.exists()
+    lively.run()
+    before = copy_of(lively).resolve()
+    done = command("publish")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(copy_of(lively))
+    assert copy_of(lively).resolve() != before
+    assert_published(lively)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("REPORT_TIMEZONE", "Mars/Olympus"), ("PUBLISH__PERSONAL_DATA", "maybe")]
+)
+def test_a_wrong_setting_is_named(name: str, value: str, loaded: Loaded, command: Command) -> None:
+    done = command("run", **{name: value})
+    assert done.returncode == 2
+    assert name.lower().replace("__", ".") in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not loaded.path.exists()
+
+
+def test_a_full_disk_leaves_the_former_copy(
+    lively: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lively.run()
+    before = copy_of(lively).resolve()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(PublishError, match="No space left"):
+            publish_now()
+    assert copy_of(lively).resolve() == before
+    assert not list(lively.path.with_name("published").glob("*.new"))
+    lively.account.put(summary(1, HOUR))
+    lively.run()
+    assert_published(lively)
