@@ -24,7 +24,7 @@ Made from the heads of the files here, `columns.toml` and `tables.toml` of the s
 `python -m tests.reference`.
 
 Views are in the schema `analytics`, in the warehouse and, as tables, in the
-[published copy](connect.md). Days, hours and weeks are in `report_timezone`; times are UTC without a
+[published copy](connect.md). Days, hours and weeks are in `report_timezone`; times are UTC without
 zone. A column with the same name means the same everywhere. Counts add up over any rows, unless
 something else is said; shares are formulas over sums. `stg_` views are what the others are made of.
 The files of [`analytics`](analytics) and [`checks`](checks) are plain SQL that other engines

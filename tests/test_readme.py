@@ -16,15 +16,19 @@ from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration
 from pipelines.twilio_insights.tables import TABLES
-from tests import expected
-from tests.conftest import NOW, ROOT, environment
+from tests import expected, reference
+from tests.conftest import NOW, ROOT, environment, summary
 
 README = (ROOT / "README.md").read_text()
 CI = (ROOT / ".ci/run").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+
+
+REFERENCE = blocks("sql", reference.PAGE.read_text())
+CONNECT = (ROOT / "sql/connect.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_shell(shell, folder, SOURCES__TWILIO_INSIGHTS__BASE_URL=server.url)
         polling = next(block for block in blocks("sh") if "--until-complete" in block)
         server.account.now += timedelta(days=10)
+        server.account.put(summary(1, -timedelta(days=10, hours=-1)))
         run_shell(polling, folder, **names)
         sweep = next(block for block in blocks("sh") if "backfill" in block)
         run_shell(sweep, folder, **names)
@@ -82,10 +87,7 @@ def run_shell(program: str, folder: Path, **env: str) -> None:
 @pytest.mark.parametrize("number", range(len(blocks("sql"))))
 def test_every_query_runs_and_answers(number: int, warehouse: Path) -> None:
     with duckdb.connect(warehouse, read_only=True) as connection:
-        query = blocks("sql")[number].replace(
-            "now() AT TIME ZONE 'UTC'", f"TIMESTAMP '{NOW:%F %T}'"
-        )
-        assert connection.execute(query).fetchall()
+        assert connection.execute(blocks("sql")[number]).fetchall()
 
 
 def test_the_python_example_runs(tmp_path: Path) -> None:
@@ -139,6 +141,8 @@ def test_every_table_and_column_of_ours_is_described() -> None:
 def test_every_setting_is_in_the_table() -> None:
     for name in TwilioInsightsConfiguration.get_resolvable_fields():
         assert name.upper() in README
+    for name in ("REPORT_TIMEZONE", "PUBLISH__DIRECTORY", "PUBLISH__PERSONAL_DATA"):
+        assert f"| `{name}` |" in README
 
 
 def test_every_exit_code_is_explained() -> None:
@@ -147,6 +151,43 @@ def test_every_exit_code_is_explained() -> None:
     assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == codes
 
 
-def test_every_linked_file_exists() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
-        assert (ROOT / target).exists()
+@pytest.mark.parametrize("page", ["README.md", "sql/README.md", "sql/connect.md"])
+def test_every_linked_file_exists(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / page).read_text()):
+        assert ((ROOT / page).parent / target.partition("#")[0]).exists()
+
+
+def test_the_reference_is_that_of_the_views_and_tables(warehouse: Path) -> None:
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        assert reference.page(reference.columns_of(connection)) == reference.PAGE.read_text()
+
+
+@pytest.mark.parametrize("query", REFERENCE, ids=range(len(REFERENCE)))
+def test_every_query_of_the_reference_runs_in_the_published_copy(
+    query: str, warehouse: Path
+) -> None:
+    copy = warehouse.with_name("published") / "current/insights.duckdb"
+    with duckdb.connect(copy, read_only=True) as connection:
+        answer = connection.execute(query)
+        assert answer.description
+        if not may_be_empty(query):
+            assert answer.fetchall()
+
+
+def may_be_empty(query: str) -> bool:
+    return "analytics.checks" in query or "WHERE is_region_mismatch" in query
+
+
+def test_the_documented_connection_works(warehouse: Path) -> None:
+    import sys
+
+    example = blocks("python", CONNECT)[0]
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=warehouse.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "UTC" in done.stdout
