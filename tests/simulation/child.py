@@ -102,6 +102,8 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
 def _of_file(path: str) -> str | None:
     if "/sql/analytics/" in path:
         return "views"
+    if "/published" in path:
+        return "publish"
     if ".status.json" in path:
         return "status file"
     _, inside, rest = path.partition("warehouse.duckdb.dlt/conference_insights/")

@@ -42,7 +42,8 @@ KILLS = {
     "merge": 8,
     "completed": 1,
     "status file": 12,
-    "views": 3,
+    "views": 25,
+    "publish": 8,
 }
 """Kinds of moments at which a run can be killed, and about how many of each it has."""
 EVENTS = ("SIGTERM", "two at once", "old copy put back", "working folder lost", "gap", "backfill")
@@ -223,6 +224,8 @@ class Months:
             raise BrokenError(f"doubled: {stored.doubled[:3]}")
         self.check_runs(codes)
         self.check_contents(before, whole=code == 0)
+        if (stale := warehouse.stale_copies(self.path)) and code == 0:
+            raise BrokenError(f"the published copy is stale: {stale}")
         skewed = bool(met & {"far-date", "no-date"})
         if stored.watermark:
             # On a slow machine it is seconds ahead of the model's clock, which stands in a run.

@@ -67,6 +67,35 @@ def read(path: Path) -> Stored:
         )
 
 
+_PUBLISHED = (
+    "conferences",
+    "conference_tags",
+    "conference_tag_details",
+    "conference_detected_issues",
+    "conference_health_card",
+    "conference_volume",
+    "completeness_by_day",
+)
+
+
+def stale_copies(path: Path) -> list[str]:
+    """Tables of the published copy, if there is one, that are not what the views say.
+
+    Raises:
+        duckdb.Error: it cannot be read.
+    """
+    published = path.with_name("published") / "current/insights.duckdb"
+    if not published.exists():
+        return []
+    with duckdb.connect(published, read_only=True) as copied, duckdb.connect(path) as views:
+        return [
+            name
+            for name in _PUBLISHED
+            if Counter(copied.execute(f"FROM analytics.{name}").fetchall())
+            != Counter(views.execute(f"FROM analytics.{name}").fetchall())
+        ]
+
+
 def _select(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str]) -> list[Any]:
     named = [
         f"strftime({name}, '%Y-%m-%d %H:%M:%S')" if name in TIMES else name for name in columns
