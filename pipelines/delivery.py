@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from pipelines.warehouse.file import (
     open_warehouse,
     warehouse_path,
 )
-from pipelines.warehouse.publish import Copies
+from pipelines.warehouse.publish import Copies, make_folder
 from pipelines.warehouse.views import Description, apply_views, read_columns
 
 log = logging.getLogger("conference_insights")
@@ -119,11 +120,22 @@ def deliver(
             )
     begin("publish")
     try:
+        _claim(settings.directory, warehouse.path)
         return copies.publish(rebuild)
     except (OSError, duckdb.Error) as error:
         raise PublishError(
             f"All is loaded, but no copy was published to {settings.directory}: {error}"
         ) from None
+
+
+def _claim(directory: Path, warehouse: Path) -> None:
+    """Two warehouses would take turns in one folder, so the first keeps it."""
+    owner, name = directory / "warehouse.txt", os.path.relpath(warehouse, directory)
+    if not owner.exists():
+        make_folder(directory)
+        owner.write_text(name)
+    elif (other := owner.read_text()) != name:
+        raise OSError(f"it has the copies of {other}; set PUBLISH__DIRECTORY to another folder")
 
 
 def publish_now() -> Path:

@@ -183,6 +183,20 @@ def test_days_are_those_of_the_report_timezone(
     assert [(day.day, count) for day, count in loaded.query(daily)] == [(24, 2), (25, 3)]
 
 
+def test_weekdays_of_any_year(loaded: Loaded) -> None:
+    loaded.account.now = datetime(2024, 1, 2, tzinfo=UTC)
+    for number, created in enumerate(["2023-12-31T12:00:00Z", "2024-01-01T12:00:00Z"]):
+        row = summary(number, NOW - datetime.fromisoformat(created))
+        loaded.account.put(row)
+    loaded.run()
+    weekdays = "SELECT weekday FROM analytics.conferences ORDER BY create_time"
+    assert loaded.query(weekdays) == [(7,), (1,)]
+    same = (
+        "SELECT DISTINCT weekday FROM analytics.conference_volume WHERE conferences > 0 ORDER BY 1"
+    )
+    assert loaded.query(same) == [(1,), (7,)]
+
+
 def test_views_are_applied_when_a_text_has_changed(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

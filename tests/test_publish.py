@@ -143,7 +143,7 @@ def test_others_can_read_it_whatever_the_umask(lively: Loaded) -> None:
     folder = lively.path.with_name("published")
     link = folder / "current"
     assert not link.readlink().is_absolute()
-    copies = [path for path in folder.iterdir() if path != link]
+    copies = [path for path in folder.iterdir() if path.is_dir() and path != link]
     assert len(copies) == 3
     assert {stat.S_IMODE(path.stat().st_mode) for path in [folder, *copies]} == {0o755}
     files = [file for path in copies for file in path.iterdir()]
@@ -256,6 +256,25 @@ def test_no_copy_fails_the_run_but_not_the_load(
     lively.assert_exact()
     assert command("run", PUBLISH__DIRECTORY=str(tmp_path / "bi")).returncode == 0
     assert (tmp_path / "bi/current/insights.duckdb").is_file()
+
+
+def test_two_warehouses_do_not_share_a_folder(lively: Loaded, command: Command) -> None:
+    lively.run()
+    before = contents(copy_of(lively))
+    done = command("run", DESTINATION__DUCKDB__CREDENTIALS="another.duckdb")
+    assert done.returncode == 74
+    assert "it has the copies of ../warehouse.duckdb" in done.stderr
+    assert contents(copy_of(lively)) == before
+    directory = {"PUBLISH__DIRECTORY": "elsewhere"}
+    done = command("run", DESTINATION__DUCKDB__CREDENTIALS="another.duckdb", **directory)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_of_the_users_keeps_its_mode(lively: Loaded, tmp_path: Path) -> None:
+    folder = tmp_path / "published"
+    folder.mkdir(mode=0o750)
+    lively.run()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
 
 
 def test_what_an_interrupted_copy_left_is_deleted(lively: Loaded) -> None:

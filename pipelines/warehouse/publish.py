@@ -89,8 +89,7 @@ class Copies:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{self._version}"
         new = self._folder / f"{name}.new"
         try:
-            _make_folder(self._folder)
-            _make_folder(new)
+            make_folder(new)
             try:
                 self._write(new / FILE, None if rebuild else self._last)
             except _NotTheSameError:
@@ -262,10 +261,11 @@ def _from_copies(view: View, but: Collection[str]) -> str:
     )
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """The BI server is another user: it may read, whatever the umask says."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
 
 
 def _swap(link: Path, name: str) -> None:

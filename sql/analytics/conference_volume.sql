@@ -81,8 +81,10 @@ hours AS (
         p.account_sid,
         p.created_hour,
         CAST(p.created_hour AS DATE) AS created_date,
-        CAST(date_diff('day', DATE '2024-01-01', CAST(p.created_hour AS DATE)) % 7 + 1 AS INTEGER)
-            AS weekday,
+        CAST(
+            (date_diff('day', DATE '2024-01-01', CAST(p.created_hour AS DATE)) % 7 + 7) % 7 + 1
+            AS INTEGER
+        ) AS weekday,
         CAST(sum(p.conferences) AS BIGINT) AS conferences,
         CAST(sum(p.final) AS BIGINT) AS final,
         CAST(sum(p.pending) AS BIGINT) AS pending,

@@ -131,7 +131,8 @@ SELECT
     j.end_time,
     j.created_hour,
     j.created_date,
-    CAST(date_diff('day', DATE '2024-01-01', j.created_date) % 7 + 1 AS INTEGER) AS weekday,
+    CAST((date_diff('day', DATE '2024-01-01', j.created_date) % 7 + 7) % 7 + 1 AS INTEGER)
+        AS weekday,
     CAST(extract(hour FROM j.created_hour) AS INTEGER) AS hour_of_day,
     j.status,
     j.processing_state,
