@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,6 +101,17 @@ class Loaded:
 @pytest.fixture
 def loaded(account: Account, server: InsightsServer, tmp_path: Path) -> Loaded:
     return Loaded(account, server, tmp_path / "warehouse.duckdb")
+
+
+@contextmanager
+def loaded_once(account: Account, folder: Path) -> Iterator[Loaded]:
+    """A warehouse of a whole module, for tests that only read it."""
+    with InsightsServer(account) as server, pytest.MonkeyPatch.context() as patch:
+        path = folder / "warehouse.duckdb"
+        settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(path), "DLT_DATA_DIR": str(folder)}
+        for name, value in (environment(server) | settings).items():
+            patch.setenv(name, value)
+        yield Loaded(account, server, path)
 
 
 def sid(number: int) -> str:

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ import sqlglot
 from sqlglot import exp
 
 from pipelines.delivery import DESCRIPTIONS
-from pipelines.simulator.account import running_row
+from pipelines.simulator.account import Account, running_row
 from pipelines.warehouse.report_hours import write_report_hours
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import ViewError, apply_views, read_columns, read_views
-from tests.conftest import NOW, Loaded, sid, summary
+from tests.conftest import NOW, Loaded, loaded_once, sid, summary
 
 FOLDER = Path(__file__).parent / "analytics"
 EXPECTED = sorted(FOLDER.glob("expected/*.csv"))
@@ -32,6 +33,16 @@ PLAIN = {"VARCHAR", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP
 def given() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = json.loads((FOLDER / "given.json").read_text())
     return rows
+
+
+@pytest.fixture(scope="module")
+def known(
+    given: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Loaded]:
+    """The given conferences in a warehouse that tests only read."""
+    with loaded_once(Account(NOW), tmp_path_factory.mktemp("known")) as loaded:
+        load(loaded, given)
+        yield loaded
 
 
 def load(loaded: Loaded, given: list[dict[str, Any]]) -> None:
@@ -51,12 +62,9 @@ def shown(value: Any) -> str:
 
 
 @pytest.mark.parametrize("file", EXPECTED, ids=lambda file: file.stem)
-def test_a_view_says_what_was_computed_by_hand(
-    file: Path, loaded: Loaded, given: list[dict[str, Any]]
-) -> None:
-    load(loaded, given)
+def test_a_view_says_what_was_computed_by_hand(file: Path, known: Loaded) -> None:
     columns, *expected = csv.reader(file.read_text().splitlines())
-    found = loaded.query(f"SELECT {', '.join(columns)} FROM analytics.{file.stem}")
+    found = known.query(f"SELECT {', '.join(columns)} FROM analytics.{file.stem}")
     rows = Counter(tuple(map(shown, row)) for row in found)
     # Of the hours of the volume, the files have those that are not empty.
     if file.stem in ("conference_volume", "hour_of_week_heatmap"):
@@ -70,11 +78,8 @@ def test_every_view_has_a_file_of_expected_rows() -> None:
     assert {file.stem for file in EXPECTED} == VIEWS.keys() - staging - by_itself
 
 
-def test_hours_without_conferences_are_in_the_volume(
-    loaded: Loaded, given: list[dict[str, Any]]
-) -> None:
-    load(loaded, given)
-    ((hours, first, last),) = loaded.query(
+def test_hours_without_conferences_are_in_the_volume(known: Loaded) -> None:
+    ((hours, first, last),) = known.query(
         "SELECT count(*), min(created_hour), max(created_hour) FROM analytics.conference_volume"
     )
     assert (first, last) == (datetime(2026, 11, 12, 10), datetime(2026, 11, 20, 14))
@@ -250,32 +255,28 @@ class _Broken:
         self.name, self.select = view.name, "SELECT FROM WHERE"
 
 
-def test_every_table_view_and_column_has_one_meaning(loaded: Loaded) -> None:
-    loaded.account.put(summary(1, timedelta(hours=2)))
-    loaded.run()
+def test_every_table_view_and_column_has_one_meaning(known: Loaded) -> None:
     schemas = "schema_name IN ('analytics', 'conference_insights')"
     ours = f"{schemas} AND NOT starts_with(table_name, '_dlt')"
-    assert not loaded.query(
+    assert not known.query(
         f"SELECT table_name, column_name FROM duckdb_columns() WHERE {ours} AND comment IS NULL"
     )
     for kind in ("tables", "views"):
         named = ours.replace("table_name", f"{kind[:-1]}_name")
-        assert not loaded.query(
+        assert not known.query(
             f"SELECT {kind[:-1]}_name FROM duckdb_{kind}() WHERE {named} AND comment IS NULL"
         )
     used = {
-        name for (name,) in loaded.query(f"SELECT column_name FROM duckdb_columns() WHERE {ours}")
+        name for (name,) in known.query(f"SELECT column_name FROM duckdb_columns() WHERE {ours}")
     }
     assert not read_columns().keys() - used
     of_views = {c for name, t in DESCRIPTIONS.items() if name[0] != "_" for c in t.columns}
     assert read_columns().keys() & of_views == set()
 
 
-def test_views_have_plain_types(loaded: Loaded) -> None:
-    loaded.account.put(summary(1, timedelta(hours=2)))
-    loaded.run()
+def test_views_have_plain_types(known: Loaded) -> None:
     types = "SELECT DISTINCT data_type FROM duckdb_columns() WHERE schema_name = 'analytics'"
-    assert {name for (name,) in loaded.query(types)} <= PLAIN
+    assert {name for (name,) in known.query(types)} <= PLAIN
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=lambda view: str(view.name))
