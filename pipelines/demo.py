@@ -20,6 +20,7 @@ from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.terminal import run_shown
 from pipelines.warehouse.file import WarehouseError, open_warehouse, working_folder
+from pipelines.warehouse.publish import FILE
 
 WAREHOUSE = "demo.duckdb"
 QUESTIONS = {
@@ -69,6 +70,7 @@ def show(folder: Path, stop: threading.Event) -> None:
             "SOURCES__TWILIO_INSIGHTS__API_KEY_SECRET": AUTH_TOKEN,
             "SOURCES__TWILIO_INSIGHTS__BASE_URL": server.url,
             "DESTINATION__DUCKDB__CREDENTIALS": str(path),
+            "PUBLISH__DIRECTORY": str(copies := path.with_name("published")),
         }
         click.echo(f"A simulated Twilio account answers on {server.url}.\n")
         click.echo("1. First run: everything it still has, a lively week.")
@@ -92,12 +94,14 @@ def show(folder: Path, stop: threading.Event) -> None:
             for row in answer.fetchall():
                 table.add_row(*map(str, row))
             console.print(table, "")
-    python, opened = sys.executable, f"duckdb.connect('{path}', read_only=True)"
-    query = "SELECT outcome, rows_new, pending_after FROM conference_insights._runs"
+    copy = copies / "current" / FILE
+    python, opened = sys.executable, f"duckdb.connect('{copy}', read_only=True)"
+    query = "SELECT tag, count(*) FROM analytics.conference_tags GROUP BY tag"
     click.echo(
         f"""The warehouse is {path}
+The copy for BI tools is {copy}
 
-Next: query it with any DuckDB client, for example
+Next: query the copy with any DuckDB client, for example
   {python} -c \\
     "import duckdb; {opened}.sql('{query}').show()"
 or load your own account:

@@ -189,8 +189,11 @@ def test_a_warehouse_in_a_folder_that_is_missing_is_one_message(command: Command
 def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/demo.duckdb").write_text("an earlier demo")
-    done = command("demo", TWILIO_API_KEY="SK1", TWILIO_API_SECRET="mine")
+    mine = {"TWILIO_API_KEY": "SK1", "TWILIO_API_SECRET": "mine", "PUBLISH__DIRECTORY": "bi"}
+    done = command("demo", **mine)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo/published/current/insights.duckdb").exists()
+    assert not (tmp_path / "bi").exists()
     assert re.search(r"Of \d\d summaries in progress, \d\d changed", done.stdout)
     for question in demo.QUESTIONS:
         assert question in done.stdout
