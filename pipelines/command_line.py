@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,25 +21,20 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-BUG, USAGE, UNSOUND, UNAVAILABLE, DISK, BUSY, REFUSED = 1, 2, 65, 69, 74, 75, 77
-EXIT_CODES = """\b
-Exit codes:
-  0   done, also when there was nothing new
-  1   a bug in this program
-  2   wrong usage or configuration
-  65  a check failed: the data is loaded, but the published copy stays as it was
-  69  the API gave no good answer, after all retries
-  74  the warehouse file, the published copy or the disk cannot be used
-  75  busy: another run or program holds the warehouse; or still pending at the timeout
-  77  refused by Twilio: credentials, region, or Advanced Features not active
-  130, 143  stopped by SIGINT or SIGTERM; everything finished until then is kept
-"""
+from pipelines.exit_codes import BUG, EXIT_CODES, exit_code
+from pipelines.logs import VARIABLE, start_logging
+
+log = logging.getLogger("conference_insights")
 
 
-def _duration(_context: click.Context, _option: click.Parameter, value: str) -> timedelta:
+def _duration(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> timedelta | None:
     """Read a duration such as 90s, 15m, 2h or 7d."""
     from pipelines.times import parse_duration
 
+    if value is None:
+        return None
     try:
         if duration := parse_duration(value):
             return duration
@@ -62,10 +56,19 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
 
 @click.group(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
 @click.version_option(package_name="conference-insights")
-def main() -> None:
+@click.option(
+    "--log",
+    type=click.Choice(("human", "json")),
+    envvar=VARIABLE,
+    help="Plain lines or JSON lines; as it suits a terminal or a program by default.",
+)
+@click.pass_context
+def main(context: click.Context, log: str | None) -> None:
     """Load Twilio Conference Summaries into a DuckDB warehouse, and keep them complete."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("conference_insights").setLevel(logging.INFO)
+    if log or context.invoked_subcommand == "demo":
+        os.environ[VARIABLE] = log or "human"
+    start_logging()
+    context.color = False if os.environ.get("NO_COLOR") else None
     gc.set_threshold(200_000, 20, 20)  # pages are many dicts, none of them in a cycle
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # gives back what is free
 
@@ -168,6 +171,43 @@ def demo(folder: Path) -> None:
         show(folder, stop)
 
 
+@main.command(epilog=EXIT_CODES, short_help="Tell how the warehouse is, without opening it.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@click.option("--max-age", callback=_duration, help="End with 3 if no run ended well since: 2h.")
+def status(as_json: bool, max_age: timedelta | None) -> None:
+    """Tell how the warehouse is, from what each run leaves beside it: no run is held up by that.
+
+    \b
+    Examples:
+      conference-insights status
+      conference-insights status --json
+      conference-insights status --max-age 2h
+    """
+    with _ending_well():
+        from pipelines.status import show_status
+
+        code = show_status(as_json, max_age)
+    sys.exit(code)
+
+
+@main.command(epilog=EXIT_CODES, short_help="Find what is wrong, and say what to do.")
+def doctor() -> None:
+    """Look at settings, credentials, clock, warehouse, copies, disk and versions.
+
+    Says what to do, and ends with the code of the worst it finds. It reads the whole warehouse
+    while it holds the run lock, and changes nothing, here or at Twilio.
+
+    \b
+    Example:
+      conference-insights doctor
+    """
+    with _ending_well():
+        from pipelines.doctor import examine
+
+        code = examine()
+    sys.exit(code)
+
+
 @contextmanager
 def _ending_well() -> Iterator[threading.Event]:
     """Give an event that SIGINT and SIGTERM set; end with a clear message and an exit code.
@@ -197,32 +237,10 @@ def _ending_well() -> Iterator[threading.Event]:
     except Exception as error:
         code = exit_code(error)
         if code == BUG:
-            traceback.print_exc()
-            error = Exception("this is a bug in conference-insights; please report the above")
-        click.echo(f"Error: {error}", err=True)
+            log.exception("This is a bug in conference-insights, please report it")
+        else:
+            log.error("Error: %s", error)
         sys.exit(code)
     if received:
-        click.echo("Stopped; everything finished until then is kept.", err=True)
+        log.warning("Stopped; everything finished until then is kept.")
         sys.exit(128 + received[0])
-
-
-def exit_code(error: Exception) -> int:
-    """The exit code of an error; BUG for what no user, network or API can cause."""
-    from dlt.common.configuration.exceptions import ConfigurationException
-
-    from pipelines.conference_insights import StillPendingError
-    from pipelines.twilio_insights.errors import InsightsError, RefusedError
-    from pipelines.warehouse.checks import ChecksError
-    from pipelines.warehouse.file import BusyError, WarehouseError
-
-    codes: dict[type[Exception], int] = {
-        ConfigurationException: USAGE,
-        ChecksError: UNSOUND,
-        RefusedError: REFUSED,
-        InsightsError: UNAVAILABLE,
-        StillPendingError: BUSY,
-        BusyError: BUSY,
-        WarehouseError: DISK,
-        OSError: DISK,
-    }
-    return next((code for kind, code in codes.items() if isinstance(error, kind)), BUG)

@@ -30,7 +30,7 @@ from pipelines.twilio_insights import (
 )
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.pages import WATERMARKS
-from pipelines.twilio_insights.settings import RETENTION
+from pipelines.twilio_insights.settings import RETENTION, SOON
 from pipelines.twilio_insights.stored import StoredSummaries
 from pipelines.warehouse.file import (
     DATASET,
@@ -45,8 +45,6 @@ log = logging.getLogger("conference_insights")
 
 PACKAGE_ROWS = 50_000
 """A long catch-up advances in load packages of about so many summaries."""
-SOON = timedelta(days=10)
-"""So long before Twilio deletes what was never listed, runs begin to warn."""
 
 DLT_SETTINGS: dict[str, Any] = {
     "runtime.dlthub_telemetry": False,  # nothing leaves this machine but requests to Twilio
@@ -147,6 +145,7 @@ def run(
         sections = ("sources", "twilio_insights")
         settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
         delivery = DeliverySettings.read(path)
+        record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
         with open_warehouse(path) as warehouse:
             log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
             with (

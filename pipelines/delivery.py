@@ -24,7 +24,8 @@ from pipelines.warehouse.file import (
     open_warehouse,
     warehouse_path,
 )
-from pipelines.warehouse.publish import Copies, make_folder
+from pipelines.warehouse.publish import Copies
+from pipelines.warehouse.published import make_folder
 from pipelines.warehouse.views import Description, apply_views, read_columns
 
 log = logging.getLogger("conference_insights")

@@ -20,7 +20,7 @@ from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.terminal import run_shown
 from pipelines.warehouse.file import WarehouseError, open_warehouse, working_folder
-from pipelines.warehouse.publish import FILE
+from pipelines.warehouse.published import FILE
 
 WAREHOUSE = "demo.duckdb"
 QUESTIONS = {

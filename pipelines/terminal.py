@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import click
 
+from pipelines.alerts import alerting
 from pipelines.conference_insights import Backfill, Polling, run
-from pipelines.times import iso_seconds
+from pipelines.logs import is_for_people, json_line
+from pipelines.times import iso_seconds, spoken
 from pipelines.twilio_insights import Progress
+from pipelines.warehouse.runs import COLUMNS
+
+log = logging.getLogger("conference_insights")
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -28,19 +35,26 @@ def run_shown(
     progress = Progress(command, stop=stop)
     gc.freeze()  # what is imported need not be searched for garbage again: 6 % of a long load
     try:
-        with _progress_shown() as progress.on_change:
+        with alerting(command, stop), _progress_shown() as progress.on_change:
             run(progress, polling, backfill)
     finally:
         gc.unfreeze()  # or DuckDB's modules say at the exit that they leak
         if progress.requests:
-            click.echo(final_line(progress))
+            said = final_line(progress)
+            click.echo(said if is_for_people(sys.stdout) else _as_json(said, progress))
     return progress
+
+
+def _as_json(said: str, progress: Progress) -> str:
+    """The last line with what it says as fields, named like columns of `_runs`."""
+    fields = {name: getattr(progress, name) for name in COLUMNS if hasattr(progress, name)}
+    return json_line("INFO", said, **fields)
 
 
 @contextmanager
 def _progress_shown() -> Iterator[Callable[[Progress], None]]:
     """A progress bar on a terminal, elsewhere a plain line every few seconds; on stderr."""
-    if not sys.stderr.isatty():
+    if not (sys.stderr.isatty() and is_for_people(sys.stderr)):
         yield _lines()
         return
     from rich.console import Console
@@ -57,13 +71,19 @@ def _progress_shown() -> Iterator[Callable[[Progress], None]]:
 
 
 def _lines() -> Callable[[Progress], None]:
-    last = time.monotonic()
+    start = last = time.monotonic()
 
     def on_change(progress: Progress) -> None:
         nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            click.echo(f"{progress.share_listed:.0%} listed: {_so_far(progress)}", err=True)
+        if (now := time.monotonic()) - last >= SECONDS_BETWEEN_LINES:
+            last, share = now, progress.share_listed
+            left = timedelta(seconds=(now - start) * (1 - share) / share) if share else None
+            log.info(
+                "%.0f%% listed: %s%s",
+                100 * share,
+                _so_far(progress),
+                f", {spoken(left)} left" if left else "",
+            )
 
     return on_change
 
@@ -72,7 +92,7 @@ def _so_far(progress: Progress) -> str:
     to_write = progress.rows_new + progress.rows_updated
     return (
         f"{progress.pages:,} pages, {progress.rows_listed:,} listed, {to_write:,} to write, "
-        f"{progress.rows_refetched:,} asked for again"
+        f"{progress.rows_refetched:,} of {progress.pending_before or 0:,} pending asked for again"
     )
 
 

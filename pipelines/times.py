@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -47,3 +48,14 @@ def naive_utc(moment: datetime) -> datetime:
 def iso_seconds(moment: datetime) -> str:
     """Write `YYYY-MM-DDTHH:MM:SSZ`, the only form the API's documentation shows."""
     return as_utc(moment).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def spoken(duration: timedelta) -> str:
+    """`50 s`, `4 min`, `3 h 12 min`, `2 days 5 h`: as people say it, two units at most."""
+    seconds = int(max(duration, timedelta()).total_seconds())
+    units = (("days" if seconds >= 172800 else "day", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    for (unit, size), (smaller, part) in pairwise(units):
+        if seconds >= size:
+            rest = seconds % size // part
+            return f"{seconds // size} {unit}" + (f" {rest} {smaller}" if rest and part > 1 else "")
+    return f"{seconds} s"

@@ -175,7 +175,7 @@ def command(tmp_path: Path) -> Command:
         return subprocess.run(
             [sys.executable, "-m", "pipelines", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "CONFERENCE_INSIGHTS_LOG": "human", **env},
             capture_output=True,
             text=True,
             timeout=120,

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines import command_line
+from pipelines import configured, exit_codes
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration
@@ -47,6 +47,11 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_shell(polling, folder, **names)
         sweep = next(block for block in blocks("sh") if "backfill" in block)
         run_shell(sweep, folder, **names)
+        for asked in ("conference-insights status\n", "conference-insights doctor\n"):
+            assert asked in blocks("sh")
+            run_shell(asked, folder, **names)
+        (compact,) = (block for block in blocks("sh") if "compact.duckdb" in block)
+        run_shell(compact, folder, **names)
         backup, restore = (block for block in blocks("sh") if "backup.duckdb" in block)
         run_shell(backup, folder, **names)
         server.account.now += timedelta(days=1)
@@ -120,6 +125,8 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "export TWILIO",
         "conference-insights run",
         "conference-insights backfill",
+        "conference-insights status",
+        "conference-insights doctor",
         "flock",
         "mkdir -p warehouse.duckdb.dlt",
         "python -m tests.benchmarks",
@@ -141,12 +148,13 @@ def test_every_table_and_column_of_ours_is_described() -> None:
 def test_every_setting_is_in_the_table() -> None:
     for name in TwilioInsightsConfiguration.get_resolvable_fields():
         assert name.upper() in README
-    for name in ("REPORT_TIMEZONE", "PUBLISH__DIRECTORY", "PUBLISH__PERSONAL_DATA"):
-        assert f"| `{name}` |" in README
+    for path in configured.OURS:
+        if path[:-1] != configured.SOURCE:
+            assert f"| `{'__'.join(path).upper()}` |" in README
 
 
 def test_every_exit_code_is_explained() -> None:
-    codes = re.findall(r"^  (\d+)", command_line.EXIT_CODES, re.MULTILINE)
+    codes = re.findall(r"^  (\d+)", exit_codes.EXIT_CODES, re.MULTILINE)
     table = README.partition("## Exit codes")[2].partition("\n## ")[0]
     assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == codes
 

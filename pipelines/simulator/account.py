@@ -44,6 +44,7 @@ class Account:
     def __init__(self, now: datetime) -> None:
         self.now = now.astimezone(UTC).replace(microsecond=0)
         self.logins = {(ACCOUNT_SID, AUTH_TOKEN)}
+        self.advanced_features = True
         self._versions: dict[str, list[Version]] = {}
         self._by_time: list[tuple[datetime, str]] = []
         self._lock = threading.Lock()

@@ -20,11 +20,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
 
-from pipelines.simulator.account import Account, Row
+from pipelines.simulator.account import ACCOUNT_SID, Account, Row
 
 T = TypeVar("T")
 
-LIST_PATH = "/v1/Conferences"
+LIST_PATH, SETTINGS_PATH = "/v1/Conferences", "/v1/Voice/Settings"
 _FILTERS = {
     "ConferenceSid": "conference_sid",
     "FriendlyName": "friendly_name",
@@ -55,6 +55,12 @@ class InsightsHandler(BaseHTTPRequestHandler):
         parent, _, sid = url.path.rpartition("/")
         if not self._authorized():
             return _error(401, 20003, "Authenticate")
+        features = self.server.account.advanced_features
+        if url.path == SETTINGS_PATH:
+            said = {"account_sid": ACCOUNT_SID, "advanced_features": features, "voice_trace": False}
+            return 200, orjson.dumps(said | {"url": self.server.url + SETTINGS_PATH})
+        if not features:
+            return _error(401, 17007, "Advanced Features not enabled")
         if url.path == LIST_PATH:
             try:
                 return 200, self.server.list_page(dict(parse_qsl(url.query)))

@@ -35,7 +35,7 @@ from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
 if TYPE_CHECKING:
     from pipelines.twilio_insights.windows import Listing
 
-LIST_PATH = "/v1/Conferences"
+LIST_PATH, SETTINGS_PATH = "/v1/Conferences", "/v1/Voice/Settings"
 ATTEMPTS = 8
 MALFORMED_ATTEMPTS = 3
 MAX_RETRY_AFTER, MAX_BACKOFF = 300.0, 30.0
@@ -105,6 +105,16 @@ class InsightsClient:
             self._get(self._list_url(here - timedelta(seconds=1), here, page_size=1))
         date, received = self._server_clock or (datetime.now(UTC), time.monotonic())
         return (date + timedelta(seconds=time.monotonic() - received)).replace(microsecond=0)
+
+    def advanced_features(self) -> bool | None:
+        """Whether Voice Insights Advanced Features is active; None: the answer does not tell.
+
+        Raises:
+            InsightsError: refused, as it may be to a restricted key, or no usable answer.
+        """
+        body, _, status = self._get(SETTINGS_PATH)
+        said = body.get("advanced_features") if status == 200 and isinstance(body, dict) else None
+        return said if isinstance(said, bool) else None
 
     def list_pages(self, after: datetime, before: datetime) -> Iterator[Page]:
         """Walk the summaries created between two times, until there is no next page.

@@ -21,13 +21,16 @@ log = logging.getLogger("conference_insights")
 
 RETENTION = timedelta(days=30)
 """Twilio deletes a summary 30 days after the call (docs: Voice Insights FAQ)."""
+SOON = timedelta(days=10)
+"""So long before Twilio deletes what was never listed, people are warned."""
 
-_TWILIO_NAMES = {
+TWILIO_NAMES = {
     "account_sid": "TWILIO_ACCOUNT_SID",
     "auth_token": "TWILIO_AUTH_TOKEN",
     "api_key_sid": "TWILIO_API_KEY",
     "api_key_secret": "TWILIO_API_SECRET",
 }
+"""What Twilio's own tools call the credentials."""
 _ELSEWHERE = "; or {} under [sources.twilio_insights] in .dlt/secrets.toml"
 
 
@@ -57,15 +60,13 @@ class TwilioInsightsConfiguration(BaseConfiguration):
     """How long one run may wait for retries in all before it gives up."""
 
     def on_resolved(self) -> None:
-        for field, variable in _TWILIO_NAMES.items():
+        for field, variable in TWILIO_NAMES.items():
             if getattr(self, field) is None:
                 setattr(self, field, os.environ.get(variable))
         if problem := self._missing() or self._wrong():
             raise ConfigurationValueError(problem)
-        for provider in dlt.secrets.config_providers:
-            for file in provider.present_locations if provider.supports_secrets else ():
-                if Path(file).stat().st_mode & 0o077:
-                    log.warning("Others can read %s; run: chmod 600 %s", file, file)
+        for file in exposed_secrets():
+            log.warning("Others can read %s; run: chmod 600 %s", file, file)
 
     def _missing(self) -> str | None:
         if not self.account_sid:
@@ -114,3 +115,14 @@ class TwilioInsightsConfiguration(BaseConfiguration):
     @property
     def is_loopback(self) -> bool:
         return urlsplit(self.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def exposed_secrets() -> list[Path]:
+    """Files with secrets that other users can read."""
+    files = (
+        Path(file).absolute()
+        for provider in dlt.secrets.config_providers
+        if provider.supports_secrets
+        for file in provider.present_locations
+    )
+    return [file for file in files if file.stat().st_mode & 0o077]

@@ -21,11 +21,9 @@ from pathlib import Path
 import duckdb
 
 from pipelines.warehouse.file import ANALYTICS, DATASET, STORAGE_VERSION
+from pipelines.warehouse.published import FILE, delete_old, make_folder, swap, sync
 from pipelines.warehouse.views import STAGING, View, quoted, read_views
 
-FILE = "insights.duckdb"
-KEPT = 3
-"""So many copies stay, for readers that opened one before it was replaced."""
 LIVE = ("checks", "data_as_of", "freshness", "load_history")
 """They tell of the runs, so they change also when a run wrote nothing."""
 MEMORY = "300MB"
@@ -99,8 +97,8 @@ class Copies:
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
-        _swap(self._link, name)
-        _delete_old(self._folder, name)
+        swap(self._link, name)
+        delete_old(self._folder, name)
         return self._link / FILE
 
     def _write(self, file: Path, last: tuple[Path, Version] | None) -> None:
@@ -137,7 +135,7 @@ class Copies:
         with file.open("rb") as written:
             os.fchmod(written.fileno(), 0o444)
             os.fsync(written.fileno())
-        _sync(file.parent)
+        sync(file.parent)
 
 
 class _NotTheSameError(Exception):
@@ -259,36 +257,3 @@ def _from_copies(view: View, but: Collection[str]) -> str:
         ),
         view.select,
     )
-
-
-def make_folder(folder: Path) -> None:
-    """The BI server is another user: it may read, whatever the umask says."""
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        folder.chmod(0o755)
-
-
-def _swap(link: Path, name: str) -> None:
-    new = link.with_name(f"{link.name}.new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(name)
-    new.replace(link)
-    _sync(link.parent)
-
-
-def _delete_old(folder: Path, newest: str) -> None:
-    """Keep the last copies; what an interrupted run left is deleted too."""
-    copies = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-    whole = [path for path in copies if path.suffix != ".new"]
-    kept = {*whole[-KEPT:], folder / newest}
-    for path in copies:
-        if path not in kept and re.match(r"\d{8}T\d{12}-", path.name):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,6 +20,7 @@ from typing import Any
 import duckdb
 
 from pipelines.warehouse.file import DATASET, Warehouse
+from pipelines.warehouse.snapshot import take_snapshot
 
 log = logging.getLogger("conference_insights")
 
@@ -61,8 +62,9 @@ class RunRecord:
 
     `<warehouse>.status.json` is replaced whole at every phase, so that monitors need not open the
     warehouse: `run` has the columns of `_runs` and phase, pid, host, error; `last_good` has the
-    last complete scheduled run. A run that never held the warehouse leaves
-    `<warehouse>.refused.json` instead, since the file belongs to the run that does.
+    last complete scheduled run; `holds` what is in the warehouse, `settings` what the run was told.
+    A run that never held the warehouse leaves `<warehouse>.refused.json` instead, since the file
+    belongs to the run that does.
 
     Args:
         path: the warehouse file.
@@ -75,6 +77,8 @@ class RunRecord:
         self._started, self._clock = _now(), time.monotonic()
         self._outcome, self._phase = "refused", "start"
         self._last_good: dict[str, Any] | None = None
+        self._holds: dict[str, Any] = {}
+        self.settings: dict[str, str] = {}
         self._error: BaseException | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
 
@@ -100,7 +104,7 @@ class RunRecord:
         connection = warehouse.connection
         _prepare(connection)
         connection.execute(f"UPDATE {TABLE} SET outcome = 'killed' WHERE outcome = 'running'")
-        self._last_good = _last_good(connection)
+        self._look(connection)
         row = self._row() | {"outcome": "running"}
         marks = ", ".join(f"${name}" for name in row)
         connection.execute(f"INSERT INTO {TABLE} ({', '.join(row)}) VALUES ({marks})", row)
@@ -118,10 +122,14 @@ class RunRecord:
             self._outcome = "stopped" if stopped else outcome
             try:
                 self._update()
-                self._last_good = _last_good(connection)
+                self._look(connection)
             except duckdb.Error as error:  # not to hide what the run itself raises
                 log.warning("The row of this run in _runs is not complete: %s", error)
             self._write("status")  # while the lock is held
+
+    def _look(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._last_good = _last_good(connection)
+        self._holds = take_snapshot(connection, self._counted.horizon or _now())
 
     def _update(self) -> None:
         row = self._row()
@@ -146,7 +154,11 @@ class RunRecord:
         said = {"error": str(self._error) if self._error else None}
         content: dict[str, Any] = {"run": self._row() | about | said}
         if kind == "status":
-            content["last_good"] = self._last_good
+            content |= {
+                "last_good": self._last_good,
+                "holds": self._holds,
+                "settings": self.settings,
+            }
         file = self._path.with_name(f"{self._path.name}.{kind}.json")
         new = file.with_name(f"{file.name}.{os.getpid()}")
         try:

@@ -1,0 +1,83 @@
+"""Posts to Slack: a run that failed, and the recovery after it. dlt's own setting and function."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import dlt
+from dlt.common.runtime.slack import send_slack_message
+
+from pipelines.status import read_status
+from pipelines.warehouse.file import BusyError, WarehouseError, warehouse_path
+
+log = logging.getLogger("conference_insights")
+
+PATIENCE = 5.0
+"""Seconds that a run's process stays for a hook that does not answer."""
+
+
+@contextmanager
+def alerting(command: str, stop: threading.Event) -> Iterator[None]:
+    """Post what went wrong, unless the run before had the same, or that all is well again.
+
+    Nothing is posted where `runtime.slack_incoming_hook` is not set, of a demo, of a run that was
+    stopped, or of one that met another. A post that fails is a warning.
+    """
+    hook: Any = dlt.secrets.get("runtime.slack_incoming_hook")
+    if not hook or command == "demo":
+        yield
+        return
+    before = _last_error()
+    try:
+        yield
+    except BusyError:
+        raise
+    except Exception as error:
+        if type(error).__name__ != before:
+            _post(hook, f"{command} FAILED on {_place()}: {error}")
+        raise
+    if before and not stop.is_set():
+        _post(hook, f"{command} is well again on {_place()}, after {before}")
+
+
+def _last_error() -> str | None:
+    """The class of what the last run failed of, whether it got hold of the warehouse or not."""
+    try:
+        status = read_status(warehouse_path(), datetime.now(UTC))
+    except (WarehouseError, OSError, ValueError):
+        return None
+    refused, run = status["refused"], status["last_run"]
+    if refused and refused["error_class"] != BusyError.__name__:
+        return str(refused["error_class"])
+    return run["error_class"] if run and run["outcome"] == "failed" else None
+
+
+def _place() -> str:
+    try:
+        return f"{socket.gethostname()}, {warehouse_path()}"
+    except ValueError:
+        return socket.gethostname()
+
+
+def _post(hook: str, message: str) -> None:
+    """In a thread of its own, so that a hook that drips or hangs delays nothing for long."""
+    said: list[str] = ["no answer in time"]
+
+    def send() -> None:
+        try:
+            send_slack_message(hook, message, is_markdown=False)
+            said.clear()
+        except Exception as error:  # its text may hold the hook, which is a secret
+            said[:] = [type(error).__name__]
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if said:
+        log.warning("Nothing was posted to slack_incoming_hook: %s", said[0])

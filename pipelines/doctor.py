@@ -1,0 +1,236 @@
+"""What may be wrong with an installation: looked for where it shows, with what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import click
+import duckdb
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.resolve import resolve_configuration
+from packaging.requirements import Requirement
+
+from pipelines.configured import find_unknown, read_settings
+from pipelines.delivery import DeliverySettings
+from pipelines.exit_codes import (
+    BUSY,
+    DISK,
+    REFUSED,
+    STALE,
+    UNAVAILABLE,
+    UNSOUND,
+    USAGE,
+)
+from pipelines.findings import Finding, find_trouble, show_finding
+from pipelines.status import read_status
+from pipelines.times import spoken
+from pipelines.twilio_insights import InsightsClient, TwilioInsightsConfiguration
+from pipelines.twilio_insights.errors import InsightsError, RefusedError
+from pipelines.twilio_insights.settings import exposed_secrets
+from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse, warehouse_path
+from pipelines.warehouse.published import FILE
+
+PATIENCE = "5s"
+"""The API is not retried for longer: somebody waits for the answer."""
+SKEW = timedelta(seconds=60)
+TOO_OLD = timedelta(days=1)
+ROOM, TIGHT = 2.0, 100e6
+"""A run and its copy need twice the warehouse; below 100 MB nothing goes on."""
+LOOSE = 0.3
+"""Share of free blocks from which compacting is worth it."""
+WORST_FIRST = (USAGE, DISK, REFUSED, UNSOUND, UNAVAILABLE, BUSY, STALE)
+
+
+def examine() -> int:
+    """Print all settings and findings; the exit code of the worst.
+
+    Nothing is changed, and the API is only asked with GET.
+    """
+    for setting in read_settings():
+        click.echo(f"{setting.name} = {setting.value}  ({setting.origin})")
+    codes = set()
+    for finding in _look():
+        show_finding(finding)
+        codes.add(finding.code)
+    return next((code for code in WORST_FIRST if code in codes), 0)
+
+
+def _look() -> Iterator[Finding]:
+    for name in find_unknown():
+        yield Finding("warn", f"{name} is no setting", "see the README, Configuration")
+    yield from _look_at_versions()
+    for file in exposed_secrets():
+        yield Finding("warn", f"Others can read {file}", f"chmod 600 {file}")
+    try:
+        settings = resolve_configuration(
+            TwilioInsightsConfiguration(), sections=("sources", "twilio_insights")
+        )
+    except ConfigurationException as error:
+        yield Finding("fail", str(error), "see the README, Configuration", USAGE)
+    else:
+        yield from _look_at_api(settings)
+    try:
+        path = warehouse_path()
+        directory = DeliverySettings.read(path).directory
+    except ConfigurationException as error:
+        yield Finding("fail", str(error), "see the README, Configuration", USAGE)
+        return
+    yield from _look_at_disk(path)
+    yield from _look_at_warehouse(path)
+    try:
+        status = read_status(path, datetime.now(UTC))
+        yield from find_trouble(status, TOO_OLD if status["last_run"] else None)
+    except WarehouseError as error:
+        yield Finding("fail", str(error), code=DISK)
+    yield from _look_at_copy(directory)
+
+
+def _look_at_versions() -> Iterator[Finding]:
+    """What is installed, against the bounds that the project was tested with."""
+    said = []
+    for requirement in map(Requirement, requires("conference-insights") or ()):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        installed = version(requirement.name)
+        said.append(f"{requirement.name} {installed}")
+        if not requirement.specifier.contains(installed, prereleases=True):
+            yield Finding(
+                "fail",
+                f"{requirement.name} {installed} is installed, which breaks this program: it needs "
+                f"{requirement.specifier}",
+                f"pip install '{requirement.name}{requirement.specifier}'",
+                USAGE,
+            )
+    yield Finding(
+        "ok", f"Versions: conference-insights {version('conference-insights')}, {', '.join(said)}"
+    )
+
+
+def _look_at_api(settings: TwilioInsightsConfiguration) -> Iterator[Finding]:
+    settings.retry_budget = PATIENCE
+    kind = "API key" if settings.api_key_sid else "auth token"
+    features: bool | None = None
+    try:
+        with InsightsClient(settings) as client:
+            with suppress(RefusedError):  # a restricted key may still list
+                features = client.advanced_features()
+            try:
+                now = datetime.now(UTC)
+                next(client.list_pages(now - timedelta(seconds=1), now))
+            except RefusedError as error:
+                yield _refusal(error, kind, features)
+                return
+            skew = client.now() - datetime.now(UTC)
+    except (InsightsError, ConfigurationException) as error:
+        code = USAGE if isinstance(error, ConfigurationException) else UNAVAILABLE
+        yield Finding("fail", str(error), "check base_url, the network and the proxy", code)
+        return
+    yield Finding("ok", f"Twilio accepts the {kind} of {settings.account_sid}")
+    if features is False:
+        yield _refusal(None, kind, features)
+    if abs(skew) > SKEW:
+        yield Finding(
+            "warn",
+            f"This machine's clock is {spoken(abs(skew))} {'behind' if skew > SKEW else 'ahead'}",
+            "set the clock, for example with systemd-timesyncd or chrony",
+        )
+
+
+def _refusal(error: RefusedError | None, kind: str, features: bool | None) -> Finding:
+    """Tell a feature that is off from credentials that are wrong."""
+    if features is False:
+        return Finding(
+            "fail",
+            "Voice Insights Advanced Features is off for this account",
+            "switch it on in the Twilio Console (it is paid); it works for calls from then on",
+            REFUSED,
+        )
+    if features:
+        said = f"Twilio accepts the {kind} and Advanced Features is on, but: {error}"
+        return Finding("fail", said, "give the key access to Voice Insights", REFUSED)
+    return Finding("fail", f"The {kind} is refused. {error}", "check it, and the region", REFUSED)
+
+
+def _look_at_disk(path: Path) -> Iterator[Finding]:
+    folder = path.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding("fail", f"{folder} cannot be written", "create it, or chown it", DISK)
+        return
+    free, size = shutil.disk_usage(folder).free, path.stat().st_size if path.exists() else 0
+    said = f"{free / 1e6:,.0f} MB are free on the disk of {folder}"
+    if free < TIGHT:
+        yield Finding("fail", said, "make room", DISK)
+    elif free < ROOM * size:
+        yield Finding("warn", f"{said}, less than twice the warehouse", "make room")
+    else:
+        yield Finding("ok", said)
+
+
+def _look_at_warehouse(path: Path) -> Iterator[Finding]:
+    if not path.exists():
+        yield Finding("ok", f"There is no {path} yet; the first run creates it")
+        return
+    try:
+        with open_warehouse(path) as warehouse:
+            yield from _read_all(warehouse.connection, path)
+    except BusyError as error:
+        yield Finding("fail", str(error), "wait until it is free", BUSY)
+    except WarehouseError as error:
+        yield Finding("fail", str(error), "restore a backup, see the README", DISK)
+    set_aside = path.with_name(f"{path.name}.dlt") / "set_aside"
+    if set_aside.exists():
+        yield Finding("warn", f"{set_aside} has what stopped runs left", "delete it when you like")
+
+
+def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Finding]:
+    """Every value of every table, so that damage anywhere shows."""
+    tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+    try:
+        for schema, table in tables:
+            connection.execute(f'SELECT bit_xor(hash(t)) FROM "{schema}"."{table}" AS t').fetchall()
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        yield Finding(
+            "fail", f"{path} is damaged: {said}", "restore a backup, see the README", DISK
+        )
+        return
+    yield Finding(
+        "ok", f"{path} is whole: {len(tables)} tables read, by DuckDB {duckdb.__version__}"
+    )
+    (total, free) = connection.execute(
+        "SELECT total_blocks, free_blocks FROM pragma_database_size() "
+        "WHERE database_name = current_database()"
+    ).fetchall()[0]
+    if free > LOOSE * total and free > 100:
+        yield Finding(
+            "warn", f"{free / total:.0%} of the file is free space", "see the README, Compact"
+        )
+
+
+def _look_at_copy(directory: Path) -> Iterator[Finding]:
+    copy = directory / "current" / FILE
+    if not copy.exists():
+        return
+    closed = [folder for folder in copy.resolve().parents if not folder.stat().st_mode & 0o001]
+    if closed:
+        yield Finding(
+            "warn",
+            f"A BI server that is another user cannot pass {closed[-1]}",
+            f"chmod o+x {closed[-1]}, or set PUBLISH__DIRECTORY",
+        )
+    try:
+        with duckdb.connect(copy, read_only=True) as connection:
+            (as_of,) = connection.execute("SELECT as_of FROM analytics.data_as_of").fetchall()[0]
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        yield Finding(
+            "fail", f"{copy} cannot be read: {said}", "run `conference-insights publish`", DISK
+        )
+    else:
+        yield Finding("ok", f"{copy} is complete until {as_of}Z")

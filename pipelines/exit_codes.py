@@ -1,0 +1,40 @@
+"""What an end of the program means to the scheduler that started it."""
+
+from __future__ import annotations
+
+BUG, USAGE, STALE, UNSOUND, UNAVAILABLE, DISK, BUSY, REFUSED = 1, 2, 3, 65, 69, 74, 75, 77
+EXIT_CODES = """\b
+Exit codes:
+  0   done, also when there was nothing new
+  1   a bug in this program
+  2   wrong usage or configuration
+  3   stale: the last good run is older than `status --max-age` allows
+  65  a check failed: the data is loaded, but the published copy stays as it was
+  69  the API gave no good answer, after all retries
+  74  the warehouse file, the published copy or the disk cannot be used
+  75  busy: another run or program holds the warehouse; or still pending at the timeout
+  77  refused by Twilio: credentials, region, or Advanced Features not active
+  130, 143  stopped by SIGINT or SIGTERM; everything finished until then is kept
+"""
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of an error; BUG for what no user, network or API can cause."""
+    from dlt.common.configuration.exceptions import ConfigurationException
+
+    from pipelines.conference_insights import StillPendingError
+    from pipelines.twilio_insights.errors import InsightsError, RefusedError
+    from pipelines.warehouse.checks import ChecksError
+    from pipelines.warehouse.file import BusyError, WarehouseError
+
+    codes: dict[type[Exception], int] = {
+        ConfigurationException: USAGE,
+        ChecksError: UNSOUND,
+        RefusedError: REFUSED,
+        InsightsError: UNAVAILABLE,
+        StillPendingError: BUSY,
+        BusyError: BUSY,
+        WarehouseError: DISK,
+        OSError: DISK,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), BUG)

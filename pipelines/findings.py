@@ -1,0 +1,120 @@
+"""What is not well with a warehouse by its status, and what to do then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+import click
+
+from pipelines.exit_codes import DISK, STALE, UNSOUND
+from pipelines.times import iso_seconds, spoken
+from pipelines.twilio_insights.settings import SOON
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is well, or is not, and what to do then; `code` is the exit code for it."""
+
+    level: Literal["ok", "warn", "fail"]
+    what: str
+    next_step: str = ""
+    code: int = 0
+
+
+def find_trouble(status: dict[str, Any], max_age: timedelta | None = None) -> Iterator[Finding]:
+    """What is not well by what `read_status` gives; a last good run older than `max_age` is."""
+    if max_age:
+        yield from _staleness(status, max_age)
+    yield from _runs(status)
+    yield from _retention(status)
+    for check in status["checks"]:
+        yield Finding(
+            check["level"],
+            f"{check['sentence']} ({check['check_name']}: {check['violations']:,}, first "
+            f"{check['sample']}, since {iso_seconds(check['failing_since'])})",
+            "see analytics.checks, and sql/connect.md on checks",
+            UNSOUND if check["level"] == "fail" else 0,
+        )
+    yield from _copies(status)
+
+
+def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[Finding]:
+    good, now = status["last_good"], status["at"]
+    if good is None or now - good["ended_at"] > max_age:
+        said = f"ended {spoken(now - good['ended_at'])} ago" if good else "is none"
+        yield Finding(
+            "fail",
+            f"Stale: the last good run {said}; {spoken(max_age)} is the limit",
+            "see that `conference-insights run` is scheduled, and how its last run went",
+            STALE,
+        )
+
+
+def _runs(status: dict[str, Any]) -> Iterator[Finding]:
+    run, refused = status["last_run"], status["refused"]
+    if run is None:
+        yield Finding("warn", "No run has left its status yet", "run `conference-insights run`")
+    elif run["outcome"] == "running" and run["is_alive"] is False:
+        yield Finding(
+            "warn",
+            f"The last run (process {run['pid']}) was killed while in {run['phase']}",
+            "the next run finishes what it left",
+        )
+    elif run["outcome"] == "failed":
+        yield Finding(
+            "warn",
+            f"The last run failed in {run['phase']}, {run['error_class']}: {run['error']}",
+            "see the README, When something goes wrong",
+        )
+    if refused:
+        yield Finding(
+            "warn",
+            f"The run of {iso_seconds(refused['started_at'])} could not begin, "
+            f"{refused['error_class']}: {refused['error']}",
+            "see the README, Exit codes",
+        )
+
+
+def _retention(status: dict[str, Any]) -> Iterator[Finding]:
+    deleted, now = status["unlisted_deleted_from"], status["at"]
+    if deleted and deleted < now:
+        yield Finding(
+            "fail",
+            f"Since {iso_seconds(deleted)} Twilio deletes what was never listed",
+            "run `conference-insights run` now",
+            STALE,
+        )
+    elif deleted and deleted < now + SOON:
+        yield Finding(
+            "warn",
+            f"In {spoken(deleted - now)} Twilio begins to delete what was never listed",
+            "run `conference-insights run`",
+        )
+
+
+def _copies(status: dict[str, Any]) -> Iterator[Finding]:
+    good, published = status["last_good"], status["published"]
+    if good and published is None:
+        yield Finding(
+            "fail", "There is no published copy", "run `conference-insights publish`", DISK
+        )
+    elif good and published["made_at"] < good["started_at"]:
+        yield Finding(
+            "warn",
+            "The published copy is older than the last good run",
+            "run `conference-insights publish`, which says why",
+        )
+
+
+_COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def show_finding(finding: Finding) -> None:
+    """Print it with its level, and what to do on a line of its own."""
+    level = click.style(f"{finding.level.upper():<4}", fg=_COLORS[finding.level], bold=True)
+    click.echo(f"{level}  {finding.what}")
+    if finding.next_step:
+        click.echo(f"      Next: {finding.next_step}")

@@ -1,0 +1,41 @@
+"""What the program says on the way: plain lines for people, JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+VARIABLE = "CONFERENCE_INSIGHTS_LOG"
+"""`human` or `json`; without it people are whoever reads a terminal."""
+
+
+def is_for_people(stream: TextIO) -> bool:
+    said = os.environ.get(VARIABLE)
+    return said == "human" if said else stream.isatty()
+
+
+def json_line(level: str, message: str, **more: Any) -> str:
+    """One JSON object; times in UTC."""
+    said = {"time": datetime.now(UTC), "level": level, "message": message} | more
+    return json.dumps(said, default=datetime.isoformat)
+
+
+class JsonLines(logging.Formatter):
+    """Each record as a JSON object on a line of its own, a traceback included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        more = {"traceback": self.formatException(record.exc_info)} if record.exc_info else {}
+        return json_line(record.levelname, record.getMessage(), **more)
+
+
+def start_logging() -> None:
+    """Send to stderr what the program says, and what its libraries warn of."""
+    handler = logging.StreamHandler(sys.stderr)
+    if not is_for_people(sys.stderr):
+        handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("conference_insights").setLevel(logging.INFO)

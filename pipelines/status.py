@@ -1,0 +1,181 @@
+"""How the warehouse is, from what each run leaves beside it: the file itself is never opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.exit_codes import STALE
+from pipelines.findings import find_trouble, show_finding
+from pipelines.times import as_utc, iso_seconds, spoken
+from pipelines.twilio_insights.settings import RETENTION
+from pipelines.warehouse.file import WarehouseError, warehouse_path, working_folder
+from pipelines.warehouse.published import FILE, made_at
+from pipelines.warehouse.snapshot import EXPIRED
+
+MOMENTS = ("_at", "_from", "_to", "_since", "_try")
+"""Endings of the names of times in the files, which have them in UTC without zone."""
+
+
+def read_status(path: Path, now: datetime) -> dict[str, Any]:
+    """All that is known of the warehouse at `path` without opening it; the README describes it.
+
+    Raises:
+        WarehouseError: a status file cannot be read.
+    """
+    told, refused = _read(path, "status"), _read(path, "refused")
+    run, good, holds = told.get("run"), told.get("last_good"), told.get("holds", {})
+    settings, unfinished = told.get("settings", {}), holds.get("unfinished", [])
+    watermark: datetime | None = good and good["window_to"]
+    directory = Path(settings.get("published", path.with_name("published")))
+    made = made_at(directory)
+    return {
+        "warehouse": str(path),
+        "at": now,
+        "last_good": good and good | _age(good["ended_at"], now),
+        "last_run": run and run | {"is_alive": _is_alive(run)},
+        "refused": refused.get("run"),
+        "watermark": watermark,
+        "lookback": settings.get("lookback"),
+        "unlisted_deleted_from": watermark and watermark + RETENTION,
+        "rows": holds.get("rows", {}),
+        "pending": [row for row in unfinished if row["age"] != EXPIRED],
+        "expired": sum(row["conferences"] for row in unfinished if row["age"] == EXPIRED),
+        "drift": holds.get("drift", {}),
+        "checks": holds.get("checks", []),
+        "published": made
+        and {"file": str(directory / "current" / FILE), "made_at": made, **_age(made, now)},
+        "bytes": {
+            "warehouse": _size(path),
+            "working_folder": _size(working_folder(path)),
+            "published": _size(directory),
+            "free": shutil.disk_usage(path.parent).free,
+        },
+    }
+
+
+def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same for people: title and text of each line."""
+    now, good, run, published = (status[k] for k in ("at", "last_good", "last_run", "published"))
+    sizes = {name: f"{size / 1e6:,.0f} MB" for name, size in status["bytes"].items()}
+    yield "Warehouse", f"{status['warehouse']}, {sizes['warehouse']}; free: {sizes['free']}"
+    if good:
+        yield "Last good run", f"{_ago(good['ended_at'], now)}: {_counts(good)}"
+    if run and not (good and run["run_id"] == good["run_id"]):
+        told = f"{run['command']} {run['run_id']}, {run['outcome']} in {run['phase']}"
+        yield "Last run", f"began {_ago(run['started_at'], now)}: {told}"
+    if watermark := status["watermark"]:
+        behind = f"each run lists again from {status['lookback']} before"
+        yield "Watermark", f"{iso_seconds(watermark)}, {_ago(watermark, now)}; {behind}"
+        deleted = status["unlisted_deleted_from"]
+        left = f"in {spoken(deleted - now)}" if deleted > now else "now"
+        yield "Retention", f"Twilio begins to delete what no run has listed {left}, {deleted:%d %b}"
+    if rows := status["rows"]:
+        shown = (f"{rows[name]:,} {name}" for name in rows if not name.startswith("_"))
+        yield "Rows", ", ".join(shown)
+        yield "Pending", _pending(status["pending"])
+        yield "Never final", f"{status['expired']:,}, older than {RETENTION.days} days"
+        yield (
+            "Drift",
+            ", ".join(f"{w} (first {sid})" for w, sid in status["drift"].items()) or "none",
+        )
+        yield "Checks", f"{len(status['checks'])} found something" if status["checks"] else "well"
+    if published:
+        made = _ago(published["made_at"], now)
+        yield "Published", f"{published['file']}, {made}; all copies: {sizes['published']}"
+
+
+def show_status(as_json: bool, max_age: timedelta | None) -> int:
+    """Print how the configured warehouse is; the exit code.
+
+    Raises:
+        ConfigurationValueError: the setting of the warehouse is wrong.
+        WarehouseError: a status file cannot be read.
+    """
+    status = read_status(warehouse_path(), datetime.now(UTC))
+    findings = list(find_trouble(status, max_age))
+    if as_json:
+        status["findings"] = [asdict(finding) for finding in findings]
+        click.echo(json.dumps(status, default=iso_seconds, indent=1))
+    else:
+        for title, text in status_lines(status):
+            click.echo(f"{click.style(f'{title:<14}', bold=True)} {text}")
+        for finding in findings:
+            show_finding(finding)
+    return STALE if max_age and any(finding.code == STALE for finding in findings) else 0
+
+
+def _counts(run: dict[str, Any]) -> str:
+    counts = (f"{run[f'rows_{kind}'] or 0:,} {kind}" for kind in ("new", "updated", "unchanged"))
+    return f"{run['command']} {run['run_id']}, {', '.join(counts)}, {run['seconds']:.1f} s"
+
+
+def _pending(by_age: list[dict[str, Any]]) -> str:
+    """`36: 12 under 1 h, 24 1 to 24 h; the next run asks again, 2 not before 2026-…`."""
+    if not by_age:
+        return "none"
+    total = sum(row["conferences"] for row in by_age)
+    said = f"{total:,}: " + ", ".join(f"{row['conferences']:,} {row['age']}" for row in by_age)
+    waiting = sum(row["waiting"] for row in by_age)
+    first = min((row["next_try"] for row in by_age if row["next_try"]), default=None)
+    later = f"; {waiting:,} answered 404, asked from {iso_seconds(first)} on" if first else ""
+    return f"{said}; the next run asks again{later}"
+
+
+def _read(path: Path, kind: str) -> dict[str, Any]:
+    file = path.with_name(f"{path.name}.{kind}.json")
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(), object_hook=_with_moments)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise WarehouseError(f"Cannot read {file}, the next run writes it anew: {error}") from None
+    return content
+
+
+def _with_moments(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: as_utc(datetime.fromisoformat(value))
+        if isinstance(value, str) and name.endswith(MOMENTS)
+        else value
+        for name, value in row.items()
+    }
+
+
+def _age(moment: datetime, now: datetime) -> dict[str, int]:
+    return {"age_seconds": int((now - moment).total_seconds())}
+
+
+def _ago(moment: datetime, now: datetime) -> str:
+    return f"{spoken(now - moment)} ago"
+
+
+def _is_alive(run: dict[str, Any]) -> bool | None:
+    """Whether its process is there; None on another host."""
+    if run["host"] != socket.gethostname():
+        return None
+    with suppress(PermissionError):
+        try:
+            os.kill(run["pid"], 0)
+        except ProcessLookupError:
+            return False
+    return True
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; what goes away meanwhile does not count."""
+    total = 0
+    for file in path.rglob("*") if path.is_dir() else (path,):
+        with suppress(OSError):
+            total += file.lstat().st_size
+    return total

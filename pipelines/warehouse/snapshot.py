@@ -1,0 +1,80 @@
+"""What a warehouse holds, in figures: taken by each run, so that nobody need open the file."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from pipelines.times import naive_utc
+from pipelines.warehouse.file import DATASET
+
+HOUR = timedelta(hours=1)
+AGES = {
+    "under 1 h": HOUR,
+    "1 to 24 h": 24 * HOUR,
+    "1 to 3 days": timedelta(days=3),
+    "3 to 27 days": timedelta(days=27),
+    "27 to 30 days": timedelta(days=30),
+}
+"""Twilio needs 24 hours at most after the end of a conference, and deletes after 30 days."""
+EXPIRED = "expired"
+LATELY = timedelta(days=7)
+
+
+def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, Any]:
+    """Rows by table, `rows`; what is not final by age, `unfinished`, with how many of them are
+    `waiting` after a 404, and until when at least, `next_try`; `checks` that found something; the
+    `drift` of the last week. Empty if nothing was loaded yet.
+    """
+    names = [
+        row["table_name"]
+        for row in _rows(
+            connection,
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = $schema AND "
+            "NOT starts_with(table_name, '_dlt') ORDER BY table_name",
+            schema=DATASET,
+        )
+    ]
+    if not {"conference_summaries", "_refetches"}.issubset(names):
+        return {}
+    counts = ", ".join(f"(SELECT count(*) FROM {DATASET}.{name}) AS {name}" for name in names)
+    created = "coalesce(s.create_time, s.fetched_at)"
+    by_age = " ".join(
+        f"WHEN {created} > $now - to_hours({age // HOUR}) THEN '{name}'"
+        for name, age in AGES.items()
+    )
+    unfinished = _rows(
+        connection,
+        f"SELECT CASE {by_age} ELSE '{EXPIRED}' END AS age, count(*) AS conferences, "
+        "count(r.next_due_at) AS waiting, min(r.next_due_at) AS next_try "
+        f"FROM {DATASET}.conference_summaries AS s "
+        f"LEFT JOIN {DATASET}._refetches AS r ON r.conference_sid = s.conference_sid "
+        "WHERE coalesce(s.processing_state, '') NOT IN ('complete', 'timeout') GROUP BY ALL",
+        now=naive_utc(now),
+    )
+    order = [*AGES, EXPIRED]
+    checks = (
+        "SELECT check_name, level, sentence, violations, sample, failing_since "
+        f"FROM {DATASET}._checks WHERE violations > 0 ORDER BY level, check_name"
+    )
+    drift = f"SELECT drift FROM {DATASET}._runs WHERE drift IS NOT NULL AND started_at > $since"
+    named = [
+        json.loads(row["drift"]) for row in _rows(connection, drift, since=naive_utc(now) - LATELY)
+    ]
+    return {
+        "rows": _rows(connection, f"SELECT {counts}")[0],
+        "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
+        "checks": _rows(connection, checks) if "_checks" in names else [],
+        "drift": {what: sid for run in named for what, sid in run.items()},
+    }
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, **arguments: Any
+) -> list[dict[str, Any]]:
+    answer = connection.execute(sql, arguments)
+    names = [name for name, *_ in answer.description]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]

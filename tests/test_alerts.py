@@ -1,0 +1,111 @@
+"""Failures and recoveries are posted to Slack's hook, and never fail or delay a run."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.warehouse.file import open_warehouse
+from tests.conftest import Command, Loaded, summary
+
+
+class Hook(ThreadingHTTPServer):
+    """Keeps the texts that are posted to it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), HookHandler)
+        self.url = f"http://127.0.0.1:{self.server_port}/services/canary-secret"
+        self.texts: list[str] = []
+        self.status, self.released = 200, threading.Event()
+        self.released.set()
+
+
+class HookHandler(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.texts.append(body["text"])
+        self.server.released.wait(60)
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    with Hook() as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        monkeypatch.setenv("RUNTIME__SLACK_INCOMING_HOOK", server.url)
+        yield server
+        server.released.set()
+        server.shutdown()
+
+
+def test_a_failure_is_posted_once_and_so_is_the_recovery(
+    loaded: Loaded, hook: Hook, command: Command
+) -> None:
+    assert command("run").returncode == 0
+    assert hook.texts == []
+    loaded.account.logins.clear()
+    assert [command("run").returncode for _ in range(2)] == [77, 77]
+    assert len(hook.texts) == 1
+    assert hook.texts[0].startswith("run FAILED on ")
+    assert str(loaded.path) in hook.texts[0]
+    assert "Twilio refused account" in hook.texts[0]
+    loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
+    assert [command("run").returncode for _ in range(2)] == [0, 0]
+    assert len(hook.texts) == 2
+    assert hook.texts[1].startswith("run is well again on ")
+    assert hook.texts[1].endswith("after RefusedError")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_another_failure_is_posted_too(hook: Hook, command: Command) -> None:
+    assert command("run", TWILIO_AUTH_TOKEN="").returncode == 2
+    nowhere = {"SOURCES__TWILIO_INSIGHTS__BASE_URL": "http://127.0.0.1:9"}
+    assert command("run", SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET="1s", **nowhere).returncode == 69
+    assert ["No credentials" in hook.texts[0], "ConnectError" in hook.texts[1]] == [True, True]
+
+
+def test_a_run_that_meets_another_is_no_failure(
+    loaded: Loaded, hook: Hook, command: Command
+) -> None:
+    with open_warehouse(loaded.path):
+        assert command("run").returncode == 75
+    assert command("run").returncode == 0
+    assert hook.texts == []
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "refuses", "is not there"])
+def test_a_hook_in_trouble_changes_nothing(
+    trouble: str, loaded: Loaded, hook: Hook, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, timedelta(hours=1)))
+    loaded.account.logins.clear()
+    if trouble == "hangs":
+        hook.released.clear()
+    elif trouble == "refuses":
+        hook.status = 404
+    else:
+        monkeypatch.setenv("RUNTIME__SLACK_INCOMING_HOOK", "http://127.0.0.1:9/canary-secret")
+    begun = time.monotonic()
+    failed = command("run")
+    assert failed.returncode == 77
+    assert time.monotonic() - begun < 30
+    assert "Nothing was posted to slack_incoming_hook" in failed.stderr
+    assert "canary" not in failed.stderr
+    loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
+    assert command("run").returncode == 0
+    loaded.assert_exact()

@@ -1,0 +1,112 @@
+"""Plain lines for people, JSON lines for programs, and one last line a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, Command, Loaded, summary
+
+HOUR = timedelta(hours=1)
+
+
+def as_json(output: str) -> list[Any]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_programs_read_json_lines(loaded: Loaded, command: Command) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.account.put(summary(2, HOUR, "in_progress", tags=["brand_new"]))
+    done = command("run", CONFERENCE_INSIGHTS_LOG="")
+    (last,) = as_json(done.stdout)
+    assert (last["rows_new"], last["pending_after"], last["retries"]) == (2, 1, {})
+    assert last["window_to"] == "2026-11-20T14:30:00+00:00"
+    assert last["message"].startswith(f"run {last['run_id']} | ")
+    said = as_json(done.stderr)
+    assert said[0]["level"] == "INFO"
+    assert said[0]["message"] == f"Warehouse: {loaded.path} (NEW, created now)"
+    assert [line["level"] for line in said[1:]] == ["WARNING"]
+    assert all(line["time"].endswith("+00:00") for line in said)
+
+
+def test_an_error_is_a_json_line_too(loaded: Loaded, command: Command) -> None:
+    loaded.account.logins.clear()
+    done = command("--log", "json", "run")
+    assert done.returncode == 77
+    last = as_json(done.stderr)[-1]
+    assert (last["level"], last["message"][:14]) == ("ERROR", "Error: Twilio ")
+
+
+def test_a_bug_keeps_its_traceback_on_its_line(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import pipelines.status as s; from pipelines.command_line import main\n"
+        "def read_status(*_): raise ZeroDivisionError\n"
+        "s.read_status = read_status; main(['status'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    (line,) = as_json(done.stderr)
+    assert "ZeroDivisionError" in line["traceback"]
+
+
+def on_a_terminal(*arguments: str, **env: str) -> str:
+    """What the command writes where stdout and stderr are one terminal."""
+    ours, theirs = pty.openpty()
+    started = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", *arguments],
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"} | env,
+    )
+    os.close(theirs)
+    output = b""
+    while chunk := read(ours):
+        output += chunk
+    os.close(ours)
+    assert started.wait(60) == 0
+    return output.decode()
+
+
+def read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other end is closed
+        return b""
+
+
+def test_people_read_plain_lines(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR))
+    said = on_a_terminal("run")
+    assert f"Warehouse: {loaded.path}" in said
+    assert "| 1 new |" in said.splitlines()[-1]
+    assert "{" not in said
+
+
+def test_colors_help_people_and_go_where_they_are_not_wanted(loaded: Loaded) -> None:
+    loaded.run()
+    assert "\x1b[1m" in on_a_terminal("status")
+    assert "\x1b" not in on_a_terminal("status", NO_COLOR="1")
+
+
+def test_the_progress_tells_pages_rows_pending_and_time_left(
+    loaded: Loaded, command: Command
+) -> None:
+    for number in range(1, 40):
+        loaded.account.put(summary(number, number * 18 * HOUR))
+    loaded.server.latency = 0.4
+    slow = {"SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": "1"}
+    said = command("run", **slow).stderr
+    (line, *_) = (line for line in said.splitlines() if "% listed" in line)
+    for word in (" pages, ", " listed, ", " to write, ", " pending asked for again", " left"):
+        assert word in line

@@ -1,0 +1,176 @@
+"""`status` tells how the warehouse is, and never opens it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.findings import find_trouble
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.status import read_status, status_lines
+from pipelines.times import spoken
+from pipelines.warehouse.file import open_warehouse
+from tests.conftest import ROOT, Command, Loaded, kill_when, sid, summary
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def told(loaded: Loaded) -> dict[str, Any]:
+    return read_status(loaded.path, datetime.now(UTC))
+
+
+def trouble(loaded: Loaded, **limits: timedelta) -> list[str]:
+    return [finding.what for finding in find_trouble(told(loaded), **limits)]
+
+
+def test_it_tells_what_the_warehouse_holds(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR))
+    for number, age in {2: HOUR / 2, 3: 5 * HOUR, 4: 6 * HOUR, 5: 9 * DAY, 6: 29 * DAY}.items():
+        loaded.account.put(summary(number, age, "in_progress"))
+    loaded.run()
+    loaded.account.now += 2 * DAY
+    loaded.account.put(summary(7, HOUR, "in_progress", tags=["brand_new"]))
+    loaded.account.forget(sid(5))
+    loaded.run()
+    status = told(loaded)
+    assert status["rows"]["conference_summaries"] == 7
+    ages = {row["age"]: (row["conferences"], row["waiting"]) for row in status["pending"]}
+    assert ages == {"1 to 3 days": (4, 0), "3 to 27 days": (1, 1)}
+    assert status["pending"][1]["next_try"] == loaded.account.now + HOUR
+    assert status["expired"] == 1
+    assert status["drift"] == {"tag = brand_new": sid(7)}
+    assert [check["check_name"] for check in status["checks"]] == ["nothing_undocumented"]
+    assert status["watermark"] == loaded.account.now
+    assert status["unlisted_deleted_from"] == loaded.account.now + 30 * DAY
+    assert status["lookback"] == "48h"
+    assert status["last_good"]["run_id"] == status["last_run"]["run_id"]
+    assert status["published"]["age_seconds"] < 60
+    assert status["bytes"]["warehouse"] == loaded.path.stat().st_size
+    lines = dict(status_lines(status))
+    assert lines["Pending"].startswith(
+        "5: 4 1 to 3 days, 1 3 to 27 days; the next run asks again; 1"
+    )
+    assert lines["Drift"] == f"tag = brand_new (first {sid(7)})"
+
+
+def test_json_is_what_the_readme_describes(loaded: Loaded, command: Command) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    done = command("status", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    described = (ROOT / "README.md").read_text().partition("status --json` has")[2]
+    assert [name for name in said if f"`{name}`" not in described.partition("\n## ")[0]] == []
+    assert said["watermark"] == "2026-11-20T14:30:00Z"
+
+
+def test_it_holds_up_no_run_and_is_held_up_by_none(loaded: Loaded, command: Command) -> None:
+    loaded.run()
+    with open_warehouse(loaded.path):
+        done = command("status")
+    assert done.returncode == 0
+    assert "Last good run" in done.stdout
+    for path in (loaded.path, *loaded.path.parent.glob("*.dlt/*")):
+        path.rename(f"{path}.moved")
+    assert command("status").returncode == 0
+
+
+@pytest.mark.parametrize(("age", "code"), [(HOUR, 0), (3 * HOUR, 3)], ids=["fresh", "stale"])
+def test_a_monitor_is_told_what_is_stale(
+    age: timedelta, code: int, loaded: Loaded, command: Command
+) -> None:
+    loaded.run()
+    age_last_run(loaded, age)
+    done = command("status", "--max-age", "2h")
+    assert (done.returncode, "FAIL  Stale" in done.stdout) == (code, bool(code))
+    assert command("status").returncode == 0
+
+
+def age_last_run(loaded: Loaded, age: timedelta) -> None:
+    file = loaded.path.with_name(f"{loaded.path.name}.status.json")
+    content = json.loads(file.read_text())
+    for run in (content["run"], content["last_good"]):
+        for name in ("started_at", "ended_at"):
+            run[name] = (datetime.fromisoformat(run[name]) - age).isoformat()
+    file.write_text(json.dumps(content))
+
+
+def test_where_nothing_ran_everything_is_stale(command: Command) -> None:
+    done = command("status")
+    assert done.returncode == 0
+    assert "No run has left its status yet" in done.stdout
+    assert command("status", "--max-age", "7d").returncode == 3
+
+
+def test_a_backfill_is_no_good_run(loaded: Loaded, command: Command) -> None:
+    loaded.run()
+    first = told(loaded)["last_good"]["run_id"]
+    assert command("backfill", "--from", "2d").returncode == 0
+    status = told(loaded)
+    assert (status["last_good"]["run_id"], status["last_run"]["command"]) == (first, "backfill")
+
+
+def test_a_killed_run_is_named(loaded: Loaded, tmp_path: Path) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.server.latency = 0.3
+    status = loaded.path.with_name(f"{loaded.path.name}.status.json")
+    kill_when(lambda: status.exists() and "extract" in status.read_text(), tmp_path)
+    assert trouble(loaded)[0].endswith("was killed while in extract")
+    loaded.server.latency = 0
+    loaded.run()
+    assert trouble(loaded) == []
+
+
+def test_a_failed_and_a_refused_run_are_named(loaded: Loaded, command: Command) -> None:
+    loaded.run()
+    loaded.account.logins.clear()
+    command("run")
+    assert trouble(loaded)[0].startswith("The last run failed in finish, RefusedError: Twilio")
+    assert command("run", TWILIO_AUTH_TOKEN="").returncode == 2
+    assert "could not begin, ConfigurationValueError: No credentials" in trouble(loaded)[1]
+    loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
+    loaded.run()
+    assert trouble(loaded) == []
+
+
+def test_the_retention_clock_warns_before_it_is_too_late(loaded: Loaded) -> None:
+    loaded.account.now = datetime.now(UTC) - 21 * DAY
+    loaded.run()
+    assert "begins to delete what was never listed" in trouble(loaded)[0]
+    loaded.account.now = datetime.now(UTC) - 31 * DAY
+    loaded.path.unlink()
+    loaded.run()
+    assert "Twilio deletes what was never listed" in trouble(loaded)[0]
+
+
+def test_a_copy_that_is_gone_is_missed(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    loaded.path.with_name("published").joinpath("current").unlink()
+    assert trouble(loaded) == ["There is no published copy"]
+
+
+def test_a_broken_status_file_is_one_message(loaded: Loaded, command: Command) -> None:
+    loaded.path.with_name(f"{loaded.path.name}.status.json").write_text('{"run": ')
+    done = command("status")
+    assert done.returncode == 74
+    assert "the next run writes it anew" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (240, "4 min"),
+        (11520, "3 h 12 min"),
+        (86400, "1 day"),
+        (190800, "2 days 5 h"),
+    ],
+)
+def test_durations_are_spoken(seconds: int, text: str) -> None:
+    assert spoken(timedelta(seconds=seconds)) == text
