@@ -40,7 +40,16 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the user's settings reaches a test, and nothing of a test another."""
     for name in os.environ:
         if name.startswith(
-            ("TWILIO_", "SOURCES__", "DESTINATION__", "RUNTIME__", "LOAD__", "PUBLISH__", "REPORT_")
+            (
+                "TWILIO_",
+                "SOURCES__",
+                "DESTINATION__",
+                "RUNTIME__",
+                "LOAD__",
+                "PUBLISH__",
+                "REPORT_",
+                "CONFERENCE_",
+            )
         ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -10,8 +10,6 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from tests.conftest import ROOT, Command, Loaded, summary
 
 HOUR = timedelta(hours=1)
@@ -44,9 +42,7 @@ def test_an_error_is_a_json_line_too(loaded: Loaded, command: Command) -> None:
     assert (last["level"], last["message"][:14]) == ("ERROR", "Error: Twilio ")
 
 
-def test_a_bug_keeps_its_traceback_on_its_line(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_keeps_its_traceback_on_its_line() -> None:
     program = (
         "import pipelines.status as s; from pipelines.command_line import main\n"
         "def read_status(*_): raise ZeroDivisionError\n"

@@ -38,7 +38,9 @@ def measure(api: Api, folder: Path, *command: str) -> Measured:
     """Run a program in the folder; its last line on stderr may tell where its time went."""
     api.cost()
     environment = (
-        os.environ | api.environment | {"PYTHONPATH": str(Path.cwd()), "DLT_DATA_DIR": "dlt"}
+        os.environ
+        | api.environment
+        | {"PYTHONPATH": str(Path.cwd()), "DLT_DATA_DIR": "dlt", "CONFERENCE_INSIGHTS_LOG": "human"}
     )
     begin = time.perf_counter()
     with tempfile.TemporaryFile("w+") as said:
