@@ -1,0 +1,457 @@
+"""The Superset dashboard: its files fit the copy, and a real Superset shows what SQL says."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import venv
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from pipelines.simulator.lively import lively_account
+from tests.conftest import NOW, ROOT, Loaded, environment, loaded_once, summary
+from tests.test_publish import copy_of
+
+BUNDLE = ROOT / "sql/superset"
+PINS = ROOT / "tests/superset_constraints.txt"
+Params = dict[str, Any]
+
+
+def read(folder: str) -> dict[str, dict[str, Any]]:
+    """What the bundle has of a kind, by the name of its file."""
+    paths = (BUNDLE / folder).rglob("*.yaml")
+    return {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in paths}
+
+
+def documented_commands() -> list[str]:
+    """The commands of the section on Superset, in their order."""
+    page = (ROOT / "sql/connect.md").read_text("utf-8")
+    section = page.split("\n## Apache Superset\n")[1].split("\n## ")[0]
+    return "".join(re.findall(r"^    (.*\n)", section, re.M)).replace("\\\n", "").splitlines()
+
+
+def columns_of(params: Params, suffix: str = "") -> list[str]:
+    """The columns that a chart asks for; what comes second in a chart made of two has `_b`."""
+    found = [params["x_axis"]] if "x_axis" in params else []
+    for key in (f"groupby{suffix}", "groupbyColumns", "groupbyRows", "all_columns"):
+        value = params.get(key, [])
+        found += [value] if isinstance(value, str) else value
+    return found
+
+
+def metrics_of(params: Params, suffix: str = "") -> list[str]:
+    one = [params["metric"]] if "metric" in params else []
+    return [*one, *params.get(f"metrics{suffix}", [])]
+
+
+def orders_of(params: Params) -> list[tuple[str, bool]]:
+    return [tuple(json.loads(order)) for order in params.get("order_by_cols", [])]
+
+
+def names(of: dict[str, Any], kind: str) -> set[str]:
+    return {each[f"{kind}_name"] for each in of[f"{kind}s"]}
+
+
+def test_datasets_are_the_tables_of_a_copy_without_personal_data(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLISH__PERSONAL_DATA", "false")
+    loaded.server.account = lively_account(NOW, days=2, per_day=20)
+    loaded.run()
+    with duckdb.connect(copy_of(loaded), read_only=True) as copy:
+        for name, dataset in read("datasets").items():
+            assert dataset["table_name"] == name
+            about = copy.execute("SELECT comment FROM duckdb_tables() WHERE table_name = ?", [name])
+            assert about.fetchall() == [(dataset["description"],)]
+            columns = copy.execute(
+                "SELECT column_name, data_type, comment FROM duckdb_columns() "
+                "WHERE table_name = ? ORDER BY column_index",
+                [name],
+            )
+            assert columns.fetchall() == [
+                (column["column_name"], column["type"], column["description"])
+                for column in dataset["columns"]
+                if "expression" not in column
+            ], name
+            for formula in (*dataset["columns"], *dataset["metrics"]):
+                if "expression" in formula:
+                    copy.execute(f"SELECT {formula['expression']} FROM analytics.{name}").fetchall()
+
+
+def test_charts_use_what_their_datasets_have() -> None:
+    datasets = {dataset["uuid"]: dataset for dataset in read("datasets").values()}
+    used = set()
+    for name, chart in read("charts").items():
+        dataset, params = datasets[chart["dataset_uuid"]], chart["params"]
+        columns, metrics = names(dataset, "column"), names(dataset, "metric")
+        filters = [*params.get("adhoc_filters", []), *params.get("adhoc_filters_b", [])]
+        asked = {*columns_of(params), *columns_of(params, "_b"), *(f["subject"] for f in filters)}
+        assert asked | {column for column, _ in orders_of(params)} <= columns, name
+        assert {*metrics_of(params), *metrics_of(params, "_b")} <= metrics, name
+        assert params.get("timeseries_limit_metric") in {None, *metrics}, name
+        assert set(params.get("column_config", {})) <= columns | metrics, name
+        used.add(dataset["uuid"])
+    assert used == set(datasets)
+
+
+def test_the_dashboard_has_every_chart_and_filters_those_with_the_column() -> None:
+    datasets = {dataset["uuid"]: dataset for dataset in read("datasets").values()}
+    charts = {chart["uuid"]: chart for chart in read("charts").values()}
+    (dashboard,) = read("dashboards").values()
+    parts = [part for part in dashboard["position"].values() if isinstance(part, dict)]
+    shown = {p["meta"]["chartId"]: p["meta"]["uuid"] for p in parts if p["type"] == "CHART"}
+    assert sorted(shown.values()) == sorted(charts)
+    filters = {f["name"]: f for f in dashboard["metadata"]["native_filter_configuration"]}
+    assert {target["datasetUuid"] for target in filters["Account"]["targets"]} <= set(datasets)
+    for name, column in {"Days": "created_date", "Account": "account_sid"}.items():
+        assert filters[name]["scope"]["excluded"] == [
+            number
+            for number, uuid in shown.items()
+            if column not in names(datasets[charts[uuid]["dataset_uuid"]], "column")
+        ]
+
+
+def test_the_documented_pins_are_those_that_are_tried() -> None:
+    (pip,) = (command for command in documented_commands() if command.startswith("pip install"))
+    lines = PINS.read_text("utf-8").splitlines()
+    assert shlex.split(pip)[2:] == [line for line in lines if not line.startswith("#")]
+
+
+@dataclass
+class Superset:
+    """A server with the dashboard, asked as its own pages ask it."""
+
+    api: httpx.Client
+    loaded: Loaded
+
+    def charts(self) -> dict[str, Params]:
+        """What it has stored of the dashboard's charts, by title."""
+        stored = self.api.get("dashboard/conference-insights/charts").json()["result"]
+        return {chart["slice_name"]: chart["form_data"] for chart in stored}
+
+    def rows(self, params: Params) -> Counter[Any]:
+        """The data of a chart; of one made of two, both."""
+        number, kind = params["datasource"].split("__")
+        suffixes = ("", "_b") if "metrics_b" in params else ("",)
+        body = {
+            "datasource": {"id": int(number), "type": kind},
+            "queries": [query(params, suffix) for suffix in suffixes],
+        }
+        answer = self.api.post("chart/data", json=body)
+        assert answer.status_code == 200, answer.text
+        return counted(row.values() for part in answer.json()["result"] for row in part["data"])
+
+    def ask(self, sql: str) -> httpx.Response:
+        """What its SQL Lab answers."""
+        (database,) = self.api.get("database/").json()["result"]
+        body = {"database_id": database["id"], "client_id": secrets.token_hex(5), "sql": sql}
+        return self.api.post("sqllab/execute/", json=body)
+
+
+def query(params: Params, suffix: str) -> dict[str, Any]:
+    """What Superset's pages ask for a chart with these parameters."""
+    columns: list[Any] = columns_of(params, suffix)
+    if "x_axis" in params:
+        columns[0] = {
+            "columnType": "BASE_AXIS",
+            "expressionType": "SQL",
+            "isColumnReference": True,
+            "label": params["x_axis"],
+            "sqlExpression": params["x_axis"],
+            "timeGrain": params.get("time_grain_sqla"),
+        }
+    asked = {
+        "columns": columns,
+        "filters": [
+            {"col": each["subject"], "op": each["operator"], "val": each["comparator"]}
+            for each in params.get(f"adhoc_filters{suffix}", [])
+        ],
+        "orderby": orders_of(params),
+        "row_limit": params.get("server_page_length") or params.get("row_limit"),
+    }
+    return asked if "all_columns" in params else asked | {"metrics": metrics_of(params, suffix)}
+
+
+def counted(rows: Iterable[Iterable[Any]]) -> Counter[Any]:
+    return Counter(tuple(plain(value) for value in row) for row in rows)
+
+
+def plain(value: Any) -> Any:
+    """As Superset's JSON has it, times in milliseconds; numbers without their last digits."""
+    if isinstance(value, date):
+        value = datetime.fromisoformat(value.isoformat()).replace(tzinfo=UTC).timestamp() * 1000
+    return round(value, 6) if isinstance(value, float) else value
+
+
+@pytest.fixture(scope="module")
+def installed() -> Path:
+    """Install Superset beside this environment, once, and give its folder."""
+    folder = Path(sys.prefix) / "superset"
+    done, pins = folder / "installed.txt", PINS.read_text("utf-8")
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Not renamed into place when it is whole, since its programs know where they are.
+        if not done.exists() or done.read_text("utf-8") != pins:
+            venv.create(folder, clear=True, with_pip=True)
+            subprocess.run([folder / "bin/pip", "install", "--quiet", "-r", PINS], check=True)
+            done.write_text(pins, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def superset(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Superset]:
+    """Superset with the dashboard, prepared, filled and started by the documented commands."""
+    folder, password = tmp_path_factory.mktemp("superset"), secrets.token_urlsafe()
+    shutil.copytree(ROOT / "sql", folder / "sql")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ours = {
+        "/your/published": str(folder / "published"),
+        "create-admin": f"create-admin --username admin --firstname admin --lastname admin "
+        f"--email admin@localhost --password {password}",
+        "8088": str(port),
+    }
+    env = os.environ | {
+        "HOME": str(folder),
+        "PATH": f"{installed / 'bin'}:{os.environ['PATH']}",
+        "SUPERSET_HOME": str(folder),
+        "SUPERSET_SECRET_KEY": secrets.token_urlsafe(42),
+    }
+    account = lively_account(NOW, days=16, per_day=60)
+    account.put(summary(1, timedelta(hours=1), mixer_region="us1", mixer_region_requested="de1"))
+    account.put(summary(2, timedelta(hours=1), max_participants=2, max_concurrent_participants=2))
+    with loaded_once(account, folder) as loaded:
+        loaded.run()
+        commands = [
+            c for c in documented_commands() if c.startswith(("superset", "sed", "python3 -m zip"))
+        ]
+        for written, own in ours.items():
+            commands = [command.replace(written, own) for command in commands]
+        for command in commands[:-1]:
+            subprocess.run(command, shell=True, cwd=folder, env=env, check=True)
+        with subprocess.Popen(shlex.split(commands[-1]), cwd=folder, env=env) as server:
+            try:
+                url = f"http://127.0.0.1:{port}/api/v1/"
+                with httpx.Client(base_url=url, timeout=60) as api:
+                    sign_in(api, password)
+                    yield Superset(api, loaded)
+            finally:
+                server.terminate()
+
+
+def sign_in(api: httpx.Client, password: str) -> None:
+    """Wait until the server answers, and let it know who asks from now on."""
+    who = {"username": "admin", "password": password, "provider": "db"}
+    deadline = time.monotonic() + 120
+    while True:
+        with suppress(httpx.TransportError):
+            token = api.post("security/login", json=who).json()["access_token"]
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    api.headers["Authorization"] = f"Bearer {token}"
+    api.headers["Referer"] = str(api.base_url)
+    api.headers["X-CSRFToken"] = api.get("security/csrf_token/").json()["result"]
+
+
+LAST_7_DAYS = "FROM analytics.conferences WHERE created_date BETWEEN '2026-11-13' AND '2026-11-19'"
+A_WEEK_BEFORE = """
+    (SELECT created_date + 7 AS created_date, count(*) AS conferences
+    FROM analytics.conferences WHERE created_hour <= '2026-11-13 14:00' GROUP BY ALL)
+"""
+
+
+def and_a_week_later(table: str) -> str:
+    """What is in a table, and for each of it a row a week later that counts nothing."""
+    return f"""
+        (SELECT *, 1 AS n FROM analytics.conference_{table}
+        UNION ALL
+        SELECT * REPLACE (created_date + 7 AS created_date), 0 AS n
+        FROM analytics.conference_{table} WHERE created_date <= '2026-11-13')
+    """
+
+
+EXPECTED = {
+    "tile_conferences": f"SELECT count(*) {LAST_7_DAYS}",
+    "tile_change": f"""
+        SELECT (SELECT count(*) {LAST_7_DAYS}) / count(*) - 1
+        FROM analytics.conferences WHERE created_date BETWEEN '2026-11-06' AND '2026-11-12'
+    """,
+    "tile_pending": f"SELECT count(*) {LAST_7_DAYS} AND processing_state = 'in_progress'",
+    "tile_as_of": "SELECT as_of FROM analytics.data_as_of",
+    **{
+        f"tile_without_{kind}problem": f"""
+            SELECT 1 - avg(CAST(has_{kind}problem AS INTEGER)) {LAST_7_DAYS}
+            AND completeness = 'final'
+        """
+        for kind in ("", "quality_", "region_", "behavior_")
+    },
+    "volume_by_hour": """
+        SELECT h.created_hour, count(c.conference_sid)
+        FROM analytics.conference_volume AS h
+        LEFT JOIN analytics.conferences AS c ON c.created_hour = h.created_hour
+        GROUP BY ALL
+    """,
+    "volume_by_day": f"""
+        SELECT created_date, count(*) FROM analytics.conferences GROUP BY ALL;
+        SELECT d.created_date, coalesce(max(b.conferences), 0) FROM analytics.conferences AS d
+        LEFT JOIN {A_WEEK_BEFORE} AS b ON b.created_date = d.created_date GROUP BY ALL
+    """,
+    "hour_of_week": """
+        SELECT hour_of_day, weekday || ' ' || strftime(created_hour, '%a'),
+            sum(conferences) / count(*)
+        FROM analytics.conference_volume GROUP BY ALL
+    """,
+    "length_buckets": """
+        SELECT CASE WHEN m < 1 THEN '00-01 min' WHEN m < 5 THEN '01-05 min'
+            WHEN m < 15 THEN '05-15 min' WHEN m < 60 THEN '15-60 min' ELSE '60+ min' END, count(*)
+        FROM (SELECT duration_seconds / 60 AS m FROM analytics.conferences
+            WHERE completeness = 'final' AND duration_seconds IS NOT NULL)
+        GROUP BY ALL
+    """,
+    "length_by_day": """
+        SELECT created_date, sum(median_seconds) / 60, sum(p90_seconds) / 60
+        FROM analytics.conference_length GROUP BY ALL
+    """,
+    "end_reasons": """
+        WITH c AS (
+            SELECT *, coalesce(end_reason, 'none: never started') AS reason
+            FROM analytics.conferences WHERE completeness = 'final'
+        )
+        SELECT reason, count(*),
+            count(*) / count(*) FILTER (created_date <= '2026-11-13') - 1,
+            avg(duration_seconds) / 60
+        FROM c GROUP BY ALL
+    """,
+    "without_problem_by_day": """
+        SELECT created_date, avg(CAST(NOT has_quality_problem AS INTEGER)),
+            avg(CAST(NOT has_region_problem AS INTEGER)),
+            avg(CAST(NOT has_behavior_problem AS INTEGER))
+        FROM analytics.conferences WHERE completeness = 'final' GROUP BY ALL
+    """,
+    "tags_by_day": f"""
+        SELECT created_date, tag, sum(n) FROM {and_a_week_later("tags")} GROUP BY ALL
+    """,
+    "detected_issues_by_day": f"""
+        SELECT created_date, issue, sum(n) FROM {and_a_week_later("detected_issues")} GROUP BY ALL
+    """,
+    "issues": """
+        WITH found AS (
+            SELECT 'tag' AS kind, tag AS name, created_date, NULL AS issue_count
+            FROM analytics.conference_tags
+            UNION ALL
+            SELECT 'detected_issue', issue, created_date, issue_count
+            FROM analytics.conference_detected_issues
+        )
+        SELECT kind, name, count(*),
+            count(*) / count(*) FILTER (created_date <= '2026-11-13') - 1, sum(issue_count)
+        FROM found GROUP BY ALL
+    """,
+    "regions": """
+        SELECT coalesce(mixer_region, 'unknown'), coalesce(mixer_region_requested, 'none'), count(*)
+        FROM analytics.conferences GROUP BY ALL
+    """,
+    "concurrency": """
+        SELECT created_date, max(max_concurrent_participants) FROM analytics.conferences
+        GROUP BY ALL;
+        SELECT created_date, count(*) FILTER (max_concurrent_participants > 0.8 * max_participants),
+            count(*) FILTER (max_concurrent_participants >= max_participants)
+        FROM analytics.conferences GROUP BY ALL
+    """,
+    "completeness": """
+        SELECT created_date, count(*) FILTER (processing_state = 'complete'),
+            count(*) FILTER (processing_state = 'timeout'),
+            count(*) FILTER (processing_state = 'in_progress'), 0
+        FROM analytics.conferences GROUP BY ALL
+    """,
+    "worst_conferences": """
+        SELECT conference_sid, create_time, findings, duration_seconds, unique_participants,
+            end_reason, tags, severities
+        FROM analytics.conference_health_card ORDER BY findings DESC, create_time DESC LIMIT 10
+    """,
+    "periods": """
+        SELECT period_days, conferences, prior_conferences,
+            conferences / nullif(prior_conferences, 0) - 1, pending,
+            total_seconds / conferences_with_duration / 60,
+            prior_total_seconds / nullif(prior_conferences_with_duration, 0) / 60,
+            final_without_quality_problem / final,
+            prior_final_without_quality_problem / nullif(prior_final, 0),
+            final_without_region_problem / final,
+            prior_final_without_region_problem / nullif(prior_final, 0),
+            final_without_behavior_problem / final,
+            prior_final_without_behavior_problem / nullif(prior_final, 0)
+        FROM analytics.conference_kpis
+    """,
+    "data_as_of": "SELECT as_of, report_timezone, last_good_run_at FROM analytics.data_as_of",
+    "freshness": """
+        SELECT account_sid, conferences, last_created_at, pending, oldest_pending_created_at,
+            expired
+        FROM analytics.freshness
+    """,
+    "checks": """
+        SELECT check_name, level, violations, sentence, sample, failing_since
+        FROM analytics.checks
+    """,
+}
+
+
+@pytest.mark.slow
+def test_every_chart_shows_what_sql_says(superset: Superset) -> None:
+    titles = {name: chart["slice_name"] for name, chart in read("charts").items()}
+    charts = superset.charts()
+    assert sorted(charts) == sorted(titles.values())
+    with duckdb.connect(copy_of(superset.loaded), read_only=True) as copy:
+        for name, title in titles.items():
+            expected = [copy.execute(sql).fetchall() for sql in EXPECTED[name].split(";")]
+            assert all(expected), name
+            rows = counted(row for part in expected for row in part)
+            assert superset.rows(charts[title]) == rows, name
+
+
+@pytest.mark.slow
+def test_superset_cannot_read_other_files(superset: Superset, tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    count = "SELECT count(*) AS conferences FROM analytics.conferences"
+    assert superset.ask(count).json()["data"] == [
+        {"conferences": superset.loaded.query(count)[0][0]}
+    ]
+    for path in (tmp_path / "secret.csv", Path("/etc/passwd")):
+        answer = superset.ask(f"SELECT * FROM read_csv('{path}')")
+        assert answer.status_code >= 400
+        assert "disabled" in answer.text
+
+
+@pytest.mark.slow
+def test_superset_sees_the_next_copy(superset: Superset, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = superset.loaded
+    for name, value in environment(loaded.server).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(loaded.path))
+    chart = superset.charts()["Conferences per hour"]
+    before = superset.rows(chart)
+    loaded.account.now += timedelta(hours=1)
+    assert loaded.run().rows_new
+    assert superset.rows(chart) != before
+    with duckdb.connect(copy_of(loaded), read_only=True) as copy:
+        expected = copy.execute(EXPECTED["volume_by_hour"]).fetchall()
+    assert superset.rows(chart) == counted(expected)
