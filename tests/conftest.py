@@ -196,17 +196,18 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="session")
 def old_engine() -> Callable[[str], Path]:
-    """Install an older DuckDB beside this environment's, once, and give its folder."""
+    """An older DuckDB: give its version, get its folder."""
+    return lambda version: install_beside(f"duckdb-{version}", f"duckdb=={version}")
 
-    def install(version: str) -> Path:
-        folder = Path(sys.prefix) / f"duckdb-{version}"
-        with Path(f"{folder}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                new = f"{folder}.new"
-                pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-                subprocess.run([*pip, "--target", new, f"duckdb=={version}"], check=True)
-                Path(new).rename(folder)
-        return folder
 
-    return install
+def install_beside(name: str, *packages: str) -> Path:
+    """Install packages in a folder beside this environment's, once, and give the folder."""
+    folder = Path(sys.prefix) / name
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            new = f"{folder}.new"
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+            subprocess.run([*pip, "--target", new, *packages], check=True)
+            Path(new).rename(folder)
+    return folder

@@ -28,7 +28,6 @@ def blocks(language: str, page: str = README) -> list[str]:
 
 
 REFERENCE = blocks("sql", reference.PAGE.read_text())
-CONNECT = (ROOT / "sql/connect.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -184,18 +183,3 @@ def test_every_query_of_the_reference_runs_in_the_published_copy(
 
 def may_be_empty(query: str) -> bool:
     return "analytics.checks" in query or "WHERE is_region_mismatch" in query
-
-
-def test_the_documented_connection_works(warehouse: Path) -> None:
-    import sys
-
-    example = blocks("python", CONNECT)[0]
-    done = subprocess.run(
-        [sys.executable, "-c", example],
-        cwd=warehouse.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "UTC" in done.stdout

@@ -1,0 +1,180 @@
+"""Every recipe for readers of the published copy runs as it stands, and reads nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.simulator.lively import lively_account
+from tests.conftest import NOW, ROOT, install_beside, loaded_once
+from tests.test_readme import blocks
+
+SUPERSET = r"^## Apache Superset$.*?(?=^## |\Z)"
+PAGE = re.sub(SUPERSET, "", (ROOT / "sql/connect.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+CONNECTION, *OTHERS = blocks("python", PAGE)
+RECIPES = [CONNECTION, *(it if "connect(" in it else CONNECTION + it for it in OTHERS)]
+COMMANDS = blocks("sh", PAGE)
+NOTEBOOK = ROOT / "sql/notebook.py"
+OPENED = "from notebook import app\n_, names = app.run()\ninsights = names['insights']\n"
+ENGINES = pytest.mark.parametrize("engine", ["1.5.6", None])
+REFUSED = {
+    f"SELECT * FROM read_text('{ROOT / 'README.md'}')": "file system operations are disabled",
+    "SET enable_external_access = true": "the configuration has been locked",
+    "DELETE FROM analytics.conferences": "read-only",
+}
+Reader = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a run of a simulated account has published its copy."""
+    folder = tmp_path_factory.mktemp("connect")
+    with loaded_once(lively_account(NOW, days=16, per_day=100), folder) as loaded:
+        loaded.run()
+    return folder
+
+
+@pytest.fixture
+def read(folder: Path, old_engine: Callable[[str], Path]) -> Reader:
+    """Run a reader's program beside the copy, with what readers have installed."""
+    packages = ROOT / ".ci/readers.txt"
+    name = f"readers-{zlib.crc32(packages.read_bytes()):08x}"
+    readers = install_beside(name, "--requirement", str(packages))
+
+    def call(
+        *command: str, engine: str | None = None, cwd: Path = folder
+    ) -> subprocess.CompletedProcess[str]:
+        places = [*([old_engine(engine)] if engine else []), readers, NOTEBOOK.parent]
+        env = {
+            "PATH": f"{readers / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(map(str, places)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=os.environ | env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return call
+
+
+def answers(folder: Path, question: str) -> list[Any]:
+    with duckdb.connect(folder / "published/current/insights.duckdb", read_only=True) as insights:
+        return insights.execute(question).fetchall()
+
+
+def assert_answered(recipe: str, said: str, folder: Path) -> None:
+    """The last row of what the recipe asks for is a line of what it says."""
+    (question,) = re.findall(r'"\s*(SELECT.*?)"', recipe, re.DOTALL)
+    *_, last = answers(folder, question)
+    assert any(all(str(value) in line for value in last) for line in said.splitlines()), said
+
+
+@ENGINES
+@pytest.mark.parametrize("number", range(len(RECIPES)))
+def test_a_recipe_answers_its_question(
+    number: int, engine: str | None, folder: Path, read: Reader
+) -> None:
+    version = "\nimport duckdb\nprint(duckdb.__version__)"
+    done = read(sys.executable, "-W", "error", "-c", RECIPES[number] + version, engine=engine)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"{engine or duckdb.__version__}\n")
+    assert_answered((CONNECTION, *OTHERS)[number], done.stdout, folder)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
+def test_a_command_answers_its_question(command: str, folder: Path, read: Reader) -> None:
+    done = read("sh", "-eu", "-c", command)
+    assert done.returncode == 0, done.stderr
+    assert_answered(command, done.stdout, folder)
+
+
+@pytest.mark.parametrize("program", [*RECIPES, OPENED], ids=range(len(RECIPES) + 1))
+def test_the_connection_of_a_recipe_does_nothing_else(program: str, read: Reader) -> None:
+    connection = "engine.connect()" if "engine =" in program else "insights"
+    statement = "text(attempt)" if "engine =" in program else "attempt"
+    done = read(
+        sys.executable,
+        "-c",
+        f"{program}\nfor attempt in {list(REFUSED)}:\n"
+        f"    try:\n        {connection}.execute({statement})\n"
+        "    except Exception as refusal:\n        print('refused:', refusal)\n"
+        "    else:\n        print('done:', attempt)\n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "done:" not in done.stdout
+    assert done.stdout.count("refused:") == len(REFUSED)
+    assert [reason for reason in REFUSED.values() if reason not in done.stdout] == []
+
+
+@pytest.mark.parametrize(
+    ("attempt", "refusal"),
+    [*REFUSED.items(), (".shell id", "cannot be used"), (".read /etc/passwd", "cannot be used")],
+)
+@pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
+def test_a_command_does_nothing_else(
+    command: str, attempt: str, refusal: str, read: Reader
+) -> None:
+    done = read("sh", "-eu", "-c", f'{command.rstrip()} -c "{attempt}"')
+    assert done.returncode == 1
+    assert refusal in done.stderr
+
+
+@ENGINES
+def test_the_notebook_has_the_figures_of_the_conferences(
+    engine: str | None, folder: Path, read: Reader
+) -> None:
+    figures = """
+import json
+week, volume, problems = names["week"], names["volume"], names["problems"]
+jitter = dict(zip(problems["name"], problems["conferences"], strict=True))["high_jitter"]
+print(json.dumps([week[0], week[1], int(volume["conferences"].sum()), jitter]))
+"""
+    done = read(sys.executable, "-c", OPENED + figures, engine=engine)
+    assert done.returncode == 0, done.stderr
+    expected = """
+        WITH aged AS (
+            SELECT CAST(d.as_of_local_hour AS DATE) - c.created_date AS age, c.has_high_jitter
+            FROM analytics.conferences AS c, analytics.data_as_of AS d
+        )
+        SELECT count(*) FILTER (age BETWEEN 1 AND 7), count(*) FILTER (age BETWEEN 8 AND 14),
+            count(*), count(*) FILTER (age BETWEEN 1 AND 7 AND has_high_jitter)
+        FROM aged
+    """
+    assert [tuple(json.loads(done.stdout))] == answers(folder, expected)
+
+
+def test_the_notebook_is_a_page_too(folder: Path, read: Reader, tmp_path: Path) -> None:
+    shutil.copy(NOTEBOOK, tmp_path)
+    copy = ["--", "--copy", str(folder / "published/current/insights.duckdb")]
+    assert read("marimo", "check", "--strict", NOTEBOOK.name, cwd=tmp_path).returncode == 0
+    export = ["marimo", "export", "html", NOTEBOOK.name, "--output", "week.html"]
+    done = read(*export, *copy, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    question = "SELECT sum(prior_conferences) FROM analytics.conference_kpis WHERE period_days = 7"
+    ((before,),) = answers(folder, question)
+    assert f"{before:,} the week before" in (tmp_path / "week.html").read_text()
+
+
+def test_the_notebook_is_a_program_too(folder: Path, read: Reader, tmp_path: Path) -> None:
+    copy = str(folder / "published/current/insights.duckdb")
+    program = [sys.executable, str(NOTEBOOK)]
+    assert read(*program).returncode == 0
+    assert read(*program, "--", "--copy", copy, cwd=tmp_path).returncode == 0
+    assert read(*program, cwd=tmp_path).returncode == 1
