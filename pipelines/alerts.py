@@ -47,15 +47,12 @@ def alerting(command: str, stop: threading.Event) -> Iterator[None]:
 
 
 def _last_error() -> str | None:
-    """The class of what the last run failed of, whether it got hold of the warehouse or not."""
+    """The class of what the last run failed of that came to its end, or could not begin of."""
     try:
-        status = read_status(warehouse_path(), datetime.now(UTC))
+        error: str | None = read_status(warehouse_path(), datetime.now(UTC))["last_error"]
     except (WarehouseError, OSError, ValueError):
         return None
-    refused, run = status["refused"], status["last_run"]
-    if refused and refused["error_class"] != BusyError.__name__:
-        return str(refused["error_class"])
-    return run["error_class"] if run and run["outcome"] == "failed" else None
+    return error if error != BusyError.__name__ else None
 
 
 def _place() -> str:

@@ -178,6 +178,12 @@ def _load(
         pipeline.config.restore_from_destination = True  # there is no other truth
         return pipeline
 
+    def watermark() -> datetime | None:
+        sources: dict[str, Any] = pipeline.state.get("sources", {})
+        watermarks = sources.get("twilio_insights", {}).get(WATERMARKS, {})
+        stored = watermarks.get(client.settings.account_sid)
+        return as_utc(datetime.fromisoformat(stored)) if stored else None
+
     def announce(load_ids: Sequence[str]) -> None:
         progress.load_ids += load_ids
         record.phase("load")
@@ -192,16 +198,18 @@ def _load(
         announce(pipeline.list_normalized_load_packages())
         pipeline.load(raise_on_failed_jobs=True)
         warehouse.checkpoint()
+        progress.loaded_to = watermark()
         gc.collect()  # dlt's sources are cycles that hold the rows of their package
 
     record.phase("finish")
     pipeline, progress.left_package = open_pipeline(make_pipeline, warehouse, announce)
+    progress.account_sid, progress.loaded_to = client.settings.account_sid, watermark()
     with pipeline.sql_client() as sql:
         stored = StoredSummaries(sql)
         if progress.left_package:
             # Also if the API cannot be reached now.
             deliver(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
-        now = _look_at_the_clock(pipeline, client)
+        now = _look_at_the_clock(client)
         progress.pending_before = stored.count_pending(now)
         only = backfill.scope(now) if backfill else None
         while not (progress.complete or progress.fault or progress.stop.is_set()):
@@ -219,31 +227,26 @@ def _load(
         raise fault
 
 
-def _look_at_the_clock(pipeline: dlt.Pipeline, client: InsightsClient) -> datetime:
+def _look_at_the_clock(client: InsightsClient) -> datetime:
     """The API's time; warns of what Twilio has deleted, or will soon, before it was ever listed."""
-    sources: dict[str, Any] = pipeline.state.get("sources", {})
-    watermarks = sources.get("twilio_insights", {}).get(WATERMARKS, {})
-    listed = watermarks.get(client.settings.account_sid)
-    now = datetime.now(UTC)
+    progress, now = client.progress, datetime.now(UTC)
     try:
         return (now := client.now())
     finally:
-        if listed is not None:
-            until, oldest = as_utc(datetime.fromisoformat(listed)), now - RETENTION
-            if until < oldest:
-                client.progress.gap_from, client.progress.gap_to = until, oldest
-                log.warning(
-                    "LOST: what was created from %s to %s was never listed, and Twilio keeps 30 "
-                    "days",
-                    iso_seconds(until),
-                    iso_seconds(oldest),
-                )
-            elif until < oldest + SOON:
-                log.warning(
-                    "Nothing created since %s is listed yet; Twilio begins to delete it on %s",
-                    iso_seconds(until),
-                    iso_seconds(until + RETENTION),
-                )
+        until, oldest = progress.loaded_to, now - RETENTION
+        if until is not None and until < oldest:
+            progress.gap_from, progress.gap_to = until, oldest
+            log.warning(
+                "LOST: what was created from %s to %s was never listed, and Twilio keeps 30 days",
+                iso_seconds(until),
+                iso_seconds(oldest),
+            )
+        elif until is not None and until < oldest + SOON:
+            log.warning(
+                "Nothing created since %s is listed yet; Twilio begins to delete it on %s",
+                iso_seconds(until),
+                iso_seconds(until + RETENTION),
+            )
 
 
 def _poll(

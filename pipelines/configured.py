@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import dlt
 
-from pipelines.twilio_insights.settings import TWILIO_NAMES, TwilioInsightsConfiguration
+from pipelines.twilio_insights.settings import (
+    SECTION,
+    TWILIO_NAMES,
+    Found,
+    TwilioInsightsConfiguration,
+    look_up,
+)
 from pipelines.warehouse.file import DEFAULT_NAME
 
-SOURCE = ("sources", "twilio_insights")
-SECRETS = {"auth_token", "api_key_secret", "slack_incoming_hook"}
+WAREHOUSE = ("destination", "duckdb", "credentials")
 OURS: dict[tuple[str, ...], Any] = {
-    **{(*SOURCE, name): None for name in TwilioInsightsConfiguration.get_resolvable_fields()},
-    ("destination", "duckdb", "credentials"): DEFAULT_NAME,
+    **{
+        (*SECTION, name): getattr(TwilioInsightsConfiguration, name)
+        for name in TwilioInsightsConfiguration.get_resolvable_fields()
+    },
+    WAREHOUSE: DEFAULT_NAME,
     ("report_timezone",): "UTC",
     ("publish", "directory"): "published, beside the warehouse",
     ("publish", "personal_data"): True,
     ("runtime", "slack_incoming_hook"): None,
 }
-"""By path, the default where the source's configuration has none."""
+"""The program's settings by path, with what it assumes otherwise."""
+_SIDS = ("account_sid", "api_key_sid")
+_SECRETS = ("auth_token", "api_key_secret", "slack_incoming_hook")
 
 
 class Setting(NamedTuple):
@@ -35,18 +46,27 @@ class Setting(NamedTuple):
 def read_settings() -> Iterator[Setting]:
     """Every setting of the program that has a value."""
     for path, default in OURS.items():
-        name = path[-1]
-        value, origin = _look_up(path)
-        if value is None and path[:-1] == SOURCE:
-            variable = TWILIO_NAMES.get(name, "")
-            value, origin = os.environ.get(variable), variable
-            default = getattr(TwilioInsightsConfiguration, name, None)
-        if value is None:
-            value, origin = default, "default"
-        if value is not None:
-            is_secret = name in SECRETS or "@" in str(value)  # a password in a URL
-            shown = f"({len(str(value))} characters)" if is_secret else str(value)
-            yield Setting(".".join(path), shown, origin)
+        found = look_up(*path)
+        if path == WAREHOUSE:
+            found = look_up(*path, "database") or found
+        variable = TWILIO_NAMES.get(path[-1], "")
+        if found is None and variable in os.environ:
+            found = Found(os.environ[variable], variable)
+        if found or default is not None:
+            value, origin = found or Found(default, "default")
+            yield Setting(".".join(path), _shown(path[-1], value), origin)
+
+
+def _shown(name: str, value: Any) -> str:
+    """Not what is a secret, or might be one that was put into the wrong place."""
+    text = str(value.get("database")) if isinstance(value, dict) else str(value)
+    plain = {
+        "base_url": r"https?://[\w.:\[\]-]+/?",
+        **dict.fromkeys(_SIDS, "(AC|SK)[0-9a-fA-F]{32}"),
+    }
+    if name in _SECRETS or not re.fullmatch(plain.get(name, "[^@]*"), text):
+        return f"({len(text)} characters)"
+    return text
 
 
 def find_unknown() -> Iterator[str]:
@@ -55,18 +75,8 @@ def find_unknown() -> Iterator[str]:
     ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__")
     yield from (name for name in os.environ if name.startswith(ours) and name not in known)
     for provider in dlt.config.config_providers:
-        for section in (SOURCE, ("publish",)):
+        for section in (SECTION, ("publish",)):
             found, _ = provider.get_value(section[-1], dict, "", *section[:-1])
             names = found if isinstance(found, dict) else {}
             for name in names.keys() - {path[-1] for path in OURS if path[:-1] == section}:
                 yield f"{'.'.join(section)}.{name} in {provider.name}"
-
-
-def _look_up(path: tuple[str, ...]) -> tuple[Any, str]:
-    """As dlt does: the first of its providers that has it."""
-    for provider in dlt.config.config_providers:
-        value, key = provider.get_value(path[-1], str, "", *path[:-1])
-        if value is not None:
-            files = ", ".join(map(str, provider.present_locations))
-            return value, files or key
-    return None, ""

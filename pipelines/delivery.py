@@ -26,6 +26,7 @@ from pipelines.warehouse.file import (
 )
 from pipelines.warehouse.publish import Copies
 from pipelines.warehouse.published import make_folder
+from pipelines.warehouse.runs import prepare_runs, renew_status
 from pipelines.warehouse.views import Description, apply_views, read_columns
 
 log = logging.getLogger("conference_insights")
@@ -105,7 +106,7 @@ def deliver(
     if ("conference_summaries",) not in tables:
         return None
     begin("views")
-    digest = apply_views(warehouse.connection, DESCRIPTIONS, settings.timezone)
+    digest = apply_views(warehouse.connection, DESCRIPTIONS, settings.timezone, rebuild)
     if only_views:
         return None
     copies = Copies(warehouse.connection, settings.directory, settings.left_out, digest)
@@ -132,10 +133,13 @@ def deliver(
 def _claim(directory: Path, warehouse: Path) -> None:
     """Two warehouses would take turns in one folder, so the first keeps it."""
     owner, name = directory / "warehouse.txt", os.path.relpath(warehouse, directory)
-    if not owner.exists():
+    other = owner.read_text() if owner.exists() else ""
+    if not other:
         make_folder(directory)
-        owner.write_text(name)
-    elif (other := owner.read_text()) != name:
+        new = owner.with_name(f"{owner.name}.{os.getpid()}")
+        new.write_text(name)
+        new.replace(owner)
+    elif other != name:
         raise OSError(f"it has the copies of {other}; set PUBLISH__DIRECTORY to another folder")
 
 
@@ -153,7 +157,9 @@ def publish_now() -> Path:
     if not path.exists():
         raise nothing
     with open_warehouse(path) as warehouse:
+        prepare_runs(warehouse.connection)
         published = deliver(warehouse, settings, datetime.now(UTC), rebuild=True)
+        renew_status(warehouse, settings.directory)
     if published is None:
         raise nothing
     return published

@@ -30,7 +30,8 @@ QUESTIONS = {
         ORDER BY created_date""",
     "Why do conferences end?": """
         SELECT coalesce(end_reason, '(none)') AS end_reason, sum(conferences) AS conferences,
-            round(sum(total_seconds) / sum(conferences_with_duration) / 60, 1) AS mean_minutes
+            round(sum(total_seconds) / nullif(sum(conferences_with_duration), 0) / 60, 1)
+                AS mean_minutes
         FROM analytics.conference_end_reasons
         WHERE completeness = 'final'
         GROUP BY ALL

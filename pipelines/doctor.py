@@ -33,7 +33,12 @@ from pipelines.times import spoken
 from pipelines.twilio_insights import InsightsClient, TwilioInsightsConfiguration
 from pipelines.twilio_insights.errors import InsightsError, RefusedError
 from pipelines.twilio_insights.settings import exposed_secrets
-from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse, warehouse_path
+from pipelines.warehouse.file import (
+    BusyError,
+    WarehouseError,
+    inspect_warehouse,
+    warehouse_path,
+)
 from pipelines.warehouse.published import FILE
 
 PATIENCE = "5s"
@@ -87,7 +92,7 @@ def _look() -> Iterator[Finding]:
         status = read_status(path, datetime.now(UTC))
         yield from find_trouble(status, TOO_OLD if status["last_run"] else None)
     except WarehouseError as error:
-        yield Finding("fail", str(error), code=DISK)
+        yield Finding("fail", str(error), "delete that file if no run can", DISK)
     yield from _look_at_copy(directory)
 
 
@@ -177,32 +182,35 @@ def _look_at_warehouse(path: Path) -> Iterator[Finding]:
         yield Finding("ok", f"There is no {path} yet; the first run creates it")
         return
     try:
-        with open_warehouse(path) as warehouse:
-            yield from _read_all(warehouse.connection, path)
+        with inspect_warehouse(path) as connection:
+            yield from _read_all(connection, path)
     except BusyError as error:
-        yield Finding("fail", str(error), "wait until it is free", BUSY)
+        yield Finding("warn", f"Not looked into: {error}", "wait until it is free", BUSY)
     except WarehouseError as error:
-        yield Finding("fail", str(error), "restore a backup, see the README", DISK)
+        yield Finding("fail", str(error), "see the README, When something goes wrong", DISK)
     set_aside = path.with_name(f"{path.name}.dlt") / "set_aside"
     if set_aside.exists():
         yield Finding("warn", f"{set_aside} has what stopped runs left", "delete it when you like")
 
 
-def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Finding]:
-    """Every value of every table, so that damage anywhere shows."""
+def _read_tables(connection: duckdb.DuckDBPyConnection) -> int:
+    """Read every value of every table, so that damage anywhere shows; how many tables."""
     tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+    for schema, table in tables:
+        connection.execute(f'SELECT bit_xor(hash(t)) FROM "{schema}"."{table}" AS t').fetchall()
+    return len(tables)
+
+
+def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Finding]:
     try:
-        for schema, table in tables:
-            connection.execute(f'SELECT bit_xor(hash(t)) FROM "{schema}"."{table}" AS t').fetchall()
+        tables = _read_tables(connection)
     except duckdb.Error as error:
         said = str(error).splitlines()[0]
         yield Finding(
             "fail", f"{path} is damaged: {said}", "restore a backup, see the README", DISK
         )
         return
-    yield Finding(
-        "ok", f"{path} is whole: {len(tables)} tables read, by DuckDB {duckdb.__version__}"
-    )
+    yield Finding("ok", f"{path} is whole: {tables} tables read, by DuckDB {duckdb.__version__}")
     (total, free) = connection.execute(
         "SELECT total_blocks, free_blocks FROM pragma_database_size() "
         "WHERE database_name = current_database()"
@@ -226,6 +234,7 @@ def _look_at_copy(directory: Path) -> Iterator[Finding]:
         )
     try:
         with duckdb.connect(copy, read_only=True) as connection:
+            _read_tables(connection)
             (as_of,) = connection.execute("SELECT as_of FROM analytics.data_as_of").fetchall()[0]
     except duckdb.Error as error:
         said = str(error).splitlines()[0]
@@ -233,4 +242,4 @@ def _look_at_copy(directory: Path) -> Iterator[Finding]:
             "fail", f"{copy} cannot be read: {said}", "run `conference-insights publish`", DISK
         )
     else:
-        yield Finding("ok", f"{copy} is complete until {as_of}Z")
+        yield Finding("ok", f"{copy} is whole, and complete until {as_of} UTC")

@@ -26,6 +26,10 @@ class Finding:
 
 def find_trouble(status: dict[str, Any], max_age: timedelta | None = None) -> Iterator[Finding]:
     """What is not well by what `read_status` gives; a last good run older than `max_age` is."""
+    if is_gone(status):
+        yield Finding(
+            "fail", f"{status['warehouse']} is gone", "restore a backup, see the README", DISK
+        )
     if max_age:
         yield from _staleness(status, max_age)
     yield from _runs(status)
@@ -39,6 +43,11 @@ def find_trouble(status: dict[str, Any], max_age: timedelta | None = None) -> It
             UNSOUND if check["level"] == "fail" else 0,
         )
     yield from _copies(status)
+
+
+def is_gone(status: dict[str, Any]) -> bool:
+    """Whether the warehouse that a run has loaded is not there any more."""
+    return bool(status["last_run"]) and not status["bytes"]["warehouse"]
 
 
 def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[Finding]:

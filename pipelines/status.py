@@ -15,15 +15,16 @@ from typing import Any
 
 import click
 
-from pipelines.exit_codes import STALE
-from pipelines.findings import find_trouble, show_finding
+from pipelines.exit_codes import DISK, STALE
+from pipelines.findings import find_trouble, is_gone, show_finding
 from pipelines.times import as_utc, iso_seconds, spoken
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.warehouse.file import WarehouseError, warehouse_path, working_folder
 from pipelines.warehouse.published import FILE, made_at
+from pipelines.warehouse.runs import FORMAT
 from pipelines.warehouse.snapshot import EXPIRED
 
-MOMENTS = ("_at", "_from", "_to", "_since", "_try")
+MOMENTS = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
 """Endings of the names of times in the files, which have them in UTC without zone."""
 
 
@@ -33,10 +34,11 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
     Raises:
         WarehouseError: a status file cannot be read.
     """
-    told, refused = _read(path, "status"), _read(path, "refused")
+    told, refused = _read(path, "status"), _read(path, "refused").get("run")
     run, good, holds = told.get("run"), told.get("last_good"), told.get("holds", {})
     settings, unfinished = told.get("settings", {}), holds.get("unfinished", [])
-    watermark: datetime | None = good and good["window_to"]
+    watermarks = [row["loaded_to"] for row in holds.get("watermarks", ())]
+    watermark = min(watermarks, default=None)
     directory = Path(settings.get("published", path.with_name("published")))
     made = made_at(directory)
     return {
@@ -44,7 +46,8 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
         "at": now,
         "last_good": good and good | _age(good["ended_at"], now),
         "last_run": run and run | {"is_alive": _is_alive(run)},
-        "refused": refused.get("run"),
+        "last_error": refused["error_class"] if refused else holds.get("last_error"),
+        "refused": refused,
         "watermark": watermark,
         "lookback": settings.get("lookback"),
         "unlisted_deleted_from": watermark and watermark + RETENTION,
@@ -112,6 +115,8 @@ def show_status(as_json: bool, max_age: timedelta | None) -> int:
             click.echo(f"{click.style(f'{title:<14}', bold=True)} {text}")
         for finding in findings:
             show_finding(finding)
+    if is_gone(status):
+        return DISK
     return STALE if max_age and any(finding.code == STALE for finding in findings) else 0
 
 
@@ -133,23 +138,28 @@ def _pending(by_age: list[dict[str, Any]]) -> str:
 
 
 def _read(path: Path, kind: str) -> dict[str, Any]:
+    """What a run left; nothing if that is of another version, until the next run writes it anew."""
     file = path.with_name(f"{path.name}.{kind}.json")
     try:
-        content: dict[str, Any] = json.loads(file.read_text(), object_hook=_with_moments)
+        content = json.loads(file.read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise WarehouseError(f"Cannot read {file}, the next run writes it anew: {error}") from None
-    return content
+    known = isinstance(content, dict) and content.get("format") == FORMAT
+    told: dict[str, Any] = _with_moments(content) if known else {}
+    return told
 
 
-def _with_moments(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: as_utc(datetime.fromisoformat(value))
-        if isinstance(value, str) and name.endswith(MOMENTS)
-        else value
-        for name, value in row.items()
-    }
+def _with_moments(said: Any, name: str = "") -> Any:
+    """Times as such, wherever they are; `drift` has names that Twilio chose."""
+    if isinstance(said, dict) and name != "drift":
+        return {key: _with_moments(value, key) for key, value in said.items()}
+    if isinstance(said, list):
+        return [_with_moments(value) for value in said]
+    if isinstance(said, str) and name.endswith(MOMENTS):
+        return as_utc(datetime.fromisoformat(said))
+    return said
 
 
 def _age(moment: datetime, now: datetime) -> dict[str, int]:
@@ -174,8 +184,9 @@ def _is_alive(run: dict[str, Any]) -> bool | None:
 
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files below a folder; what goes away meanwhile does not count."""
+    files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
     total = 0
-    for file in path.rglob("*") if path.is_dir() else (path,):
+    for file in files or [path]:
         with suppress(OSError):
             total += file.lstat().st_size
     return total

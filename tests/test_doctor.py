@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -125,7 +126,7 @@ TROUBLES = [
     ),
     Trouble(secrets_exposed, "WARN  Others can read", "chmod 600", 0),
     Trouble(damaged, "FAIL  {path} ", "restore a backup", 74),
-    Trouble(no_database, "cannot open {path}", "restore a backup", 74),
+    Trouble(no_database, "cannot open {path}", "When something goes wrong", 74),
     Trouble(stale, "FAIL  Stale: the last good run ended 2 days ago", "is scheduled", 3),
     Trouble(
         unsound,
@@ -190,6 +191,47 @@ class RestrictedKey(InsightsHandler):
         if self.path == SETTINGS_PATH:
             return 403, b'{"code": 20003, "message": "Forbidden", "status": 403}'
         return super().answer()
+
+
+def test_what_may_be_a_secret_in_a_wrong_place_is_not_shown(
+    sound: Loaded, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt/secrets.toml").write_text(
+        "[destination.duckdb.credentials]\ndatabase = 'other.duckdb'\npassword = 'canary'\n"
+    )
+    wrong = {
+        "TWILIO_ACCOUNT_SID": "canary",
+        "TWILIO_API_KEY": "canary",
+        "SOURCES__TWILIO_INSIGHTS__BASE_URL": "https://user:canary@insights.twilio.com",
+        "RUNTIME__SLACK_INCOMING_HOOK": "https://hooks.slack.com/services/canary",
+    }
+    done = command("doctor", **wrong)
+    assert done.returncode == 2
+    assert "destination.duckdb.credentials = other.duckdb" in done.stdout
+    assert "canary" not in done.stdout + done.stderr
+
+
+def test_it_changes_nothing(sound: Loaded, command: Command) -> None:
+    program = """
+        import duckdb, os, sys
+        c = duckdb.connect(sys.argv[1])
+        c.execute("CREATE TABLE conference_insights.left_in_the_wal AS SELECT 1 AS a")
+        os._exit(0)
+    """
+    python(program, str(sound.path)).communicate()
+    for found in (False, True):
+        if found:
+            shutil.rmtree(sound.path.with_name(f"{sound.path.name}.dlt"))
+        before = contents(sound.path.parent)
+        assert f"{sound.path.name}.wal" in before
+        assert command("doctor").returncode == 0
+        assert contents(sound.path.parent) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "run.lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_a_restricted_key_may_list_all_the_same(sound: Loaded, command: Command) -> None:

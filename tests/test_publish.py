@@ -133,6 +133,63 @@ def test_names_comments_and_plain_types_are_kept(lively: Loaded) -> None:
     assert "one row per conference" in tables["conferences"]
 
 
+def test_a_damaged_copy_is_made_anew(lively: Loaded) -> None:
+    lively.run()
+    copy = copy_of(lively).resolve()
+    copy.chmod(0o644)
+    for damage in (b"no database", os.urandom(64 << 10)):
+        with copy.open("r+b") as file:
+            file.seek(0 if damage == b"no database" else copy.stat().st_size // 2)
+            file.write(damage)
+        lively.account.now += HOUR
+        lively.run()
+        assert_published(lively)
+        copy = copy_of(lively).resolve()
+        copy.chmod(0o644)
+
+
+def test_a_view_that_was_dropped_or_changed_by_hand_is_mended(
+    lively: Loaded, command: Command
+) -> None:
+    lively.run()
+    views = lively.query("SELECT sql FROM duckdb_views() WHERE schema_name = 'analytics'")
+    for spoil in (
+        "DROP VIEW analytics.by_account",
+        "CREATE OR REPLACE VIEW analytics.by_account AS SELECT 1 AS a",
+    ):
+        with duckdb.connect(lively.path) as connection:
+            connection.execute(spoil)
+        assert command("publish").returncode == 0
+        after = lively.query("SELECT sql FROM duckdb_views() WHERE schema_name = 'analytics'")
+        assert Counter(after) == Counter(views)
+
+
+def test_an_owner_that_was_half_written_is_written_again(lively: Loaded) -> None:
+    copies = lively.path.with_name("published")
+    copies.mkdir()
+    (copies / "warehouse.txt").write_text("")
+    lively.run()
+    assert (copies / "warehouse.txt").read_text() == "../warehouse.duckdb"
+
+
+def test_personal_data_is_in_no_copy_once_it_is_left_out(
+    lively: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lively.run()
+    monkeypatch.setenv("PUBLISH__PERSONAL_DATA", "false")
+    lively.run()
+    found = lively.path.with_name("published").glob("*/insights.duckdb")
+    assert {path.resolve() for path in found} == {copy_of(lively).resolve()}
+
+
+def test_numbers_beyond_all_sums_do_not_hold_up_a_copy(lively: Loaded) -> None:
+    beyond = 2**63 - 1
+    lively.account.put(summary(1, HOUR, duration_seconds=beyond, unique_participants=beyond))
+    lively.account.put(summary(2, HOUR, detected_issues={"call_quality": beyond, "x": beyond}))
+    lively.run()
+    assert_published(lively)
+
+
 def test_others_can_read_it_whatever_the_umask(lively: Loaded) -> None:
     before = os.umask(0o077)
     try:

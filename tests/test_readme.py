@@ -15,6 +15,7 @@ from pipelines import configured, exit_codes
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration
+from pipelines.twilio_insights.settings import SECTION
 from pipelines.twilio_insights.tables import TABLES
 from tests import expected, reference
 from tests.conftest import NOW, ROOT, environment, summary
@@ -148,7 +149,7 @@ def test_every_setting_is_in_the_table() -> None:
     for name in TwilioInsightsConfiguration.get_resolvable_fields():
         assert name.upper() in README
     for path in configured.OURS:
-        if path[:-1] != configured.SOURCE:
+        if path[:-1] != SECTION:
             assert f"| `{'__'.join(path).upper()}` |" in README
 
 

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 import trustme
+from dlt.common.configuration.resolve import resolve_configuration
 
 from pipelines.simulator.account import ACCOUNT_SID, Account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
+from pipelines.twilio_insights import TwilioInsightsConfiguration
+from pipelines.twilio_insights.settings import SECTION
 from tests.conftest import Command, Loaded, environment, summary
 
 CANARY = "canary-7f3b-in-the-coal-mine"
@@ -126,3 +129,23 @@ def test_what_cannot_be_used_is_a_usage_error(
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert next(iter(settings)).split("__")[-1].lower() in done.stderr.lower()
+
+
+def test_a_variable_of_another_program_gets_no_credentials(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def settings() -> TwilioInsightsConfiguration:
+        return resolve_configuration(TwilioInsightsConfiguration(), sections=SECTION)
+
+    assert settings().base_url == loaded.server.url
+    monkeypatch.delenv("SOURCES__TWILIO_INSIGHTS__BASE_URL")
+    for name, value in {
+        "BASE_URL": "http://127.0.0.1:9",
+        "PAGE_SIZE": "7",
+        "LOOKBACK": "3h",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__LOOKBACK", "3h")
+    found = settings()
+    assert found.base_url == "https://insights.twilio.com"
+    assert (found.page_size, found.lookback) == (1000, "3h")

@@ -124,6 +124,9 @@ ODD: list[tuple[str, Any, str, Any, Any]] = [
     ("duration_seconds", 7.0, "duration_seconds", 7, None),
     ("duration_seconds", "7", "duration_seconds", None, "7"),
     ("duration_seconds", True, "duration_seconds", None, True),
+    ("duration_seconds", 2**31, "duration_seconds", 2**31, None),
+    ("duration_seconds", 2**31 + 1, "duration_seconds", None, 2**31 + 1),
+    ("duration_seconds", -(2**63), "duration_seconds", None, -(2**63)),
     ("duration_seconds", 2**63, "duration_seconds", None, 2**63),
     ("status", 5, "status", None, 5),
     ("status", "hold_music", "status", "hold_music", None),
@@ -144,6 +147,7 @@ ODD: list[tuple[str, Any, str, Any, Any]] = [
     ("tag_info", "text", "status", "completed", "text"),
     ("detected_issues", [3], "status", "completed", [3]),
     ("detected_issues", {"a": 1.5, "b": 2}, "status", "completed", {"a": 1.5}),
+    ("detected_issues", {"a": 2**63 - 1}, "status", "completed", {"a": 2**63 - 1}),
     ("brand_new", {"deep": [None]}, "status", "completed", {"deep": [None]}),
 ]
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from pipelines.findings import find_trouble
@@ -74,8 +75,7 @@ def test_it_holds_up_no_run_and_is_held_up_by_none(loaded: Loaded, command: Comm
         done = command("status")
     assert done.returncode == 0
     assert "Last good run" in done.stdout
-    for path in (loaded.path, *loaded.path.parent.glob("*.dlt/*")):
-        path.rename(f"{path}.moved")
+    loaded.path.write_text("what it never reads")
     assert command("status").returncode == 0
 
 
@@ -152,6 +152,58 @@ def test_a_copy_that_is_gone_is_missed(loaded: Loaded) -> None:
     loaded.run()
     loaded.path.with_name("published").joinpath("current").unlink()
     assert trouble(loaded) == ["There is no published copy"]
+
+
+def test_a_warehouse_that_is_gone_is_missed(loaded: Loaded, command: Command) -> None:
+    loaded.run()
+    loaded.path.unlink()
+    done = command("status", "--max-age", "2h")
+    assert (done.returncode, f"FAIL  {loaded.path} is gone" in done.stdout) == (74, True)
+
+
+def test_a_status_file_of_another_version_is_not_read(loaded: Loaded, command: Command) -> None:
+    loaded.run()
+    file = loaded.path.with_name(f"{loaded.path.name}.status.json")
+    for content in ("null", "[]", '{"run": {}}', '{"run": {"outcome": "ok"}, "last_good": {}}'):
+        file.write_text(content)
+        done = command("status", RUNTIME__SLACK_INCOMING_HOOK="http://127.0.0.1:9/")
+        assert (done.returncode, "No run has left its status yet" in done.stdout) == (0, True)
+    loaded.run()
+    assert trouble(loaded) == []
+
+
+def test_drift_that_is_named_like_a_time_is_drift(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR, updated_at="2026-11-20T10:00:00Z"))
+    loaded.run()
+    assert [*told(loaded)["drift"].values()] == [sid(1)]
+
+
+def test_a_table_of_the_user_is_counted_like_any(loaded: Loaded) -> None:
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute('CREATE TABLE conference_insights."my-notes" AS SELECT 1 AS a')
+    loaded.run()
+    assert told(loaded)["rows"]["my-notes"] == 1
+
+
+def test_the_watermark_is_what_is_loaded_whatever_failed_since(
+    loaded: Loaded, command: Command
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        table = "conference_insights.conference_tags"
+        connection.execute(f"INSERT INTO {table} FROM {table} LIMIT 1")
+    loaded.account.now += 25 * DAY
+    assert command("run").returncode == 65
+    assert told(loaded)["watermark"] == loaded.account.now
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute(f"DELETE FROM {table}")
+    assert command("publish").returncode == 0
+    assert (told(loaded)["checks"], told(loaded)["watermark"]) == ([], loaded.account.now)
+    with duckdb.connect(loaded.path.with_name("published") / "current/insights.duckdb") as copy:
+        (as_of,) = copy.execute("SELECT as_of FROM analytics.data_as_of").fetchall()[0]
+    assert as_of == loaded.account.now.replace(tzinfo=None)
 
 
 def test_a_broken_status_file_is_one_message(loaded: Loaded, command: Command) -> None:

@@ -47,6 +47,8 @@ _PYTHON_TYPES: dict[ColumnType, type] = {
     "timestamp": str,
 }
 _EMPTY: tuple[Any, ...] = (None, [], {})
+LARGEST = 2**31
+"""No count, and no duration in seconds, is larger; a few that are would overflow every sum."""
 
 
 def digest(row: Any) -> int:
@@ -95,7 +97,10 @@ def _column(column: Column, rows: Sequence[dict[str, Any]], extras: Extras) -> p
                 moments = pa.array(values, pa.string()).cast(pa.timestamp("us", "UTC"))
                 pc.min_max(moments).as_py()  # an OverflowError beyond the years 1 to 9999
                 return moments.cast(ARROW_TYPES["timestamp"])
-            return pa.array(values, ARROW_TYPES[column.type])
+            array = pa.array(values, ARROW_TYPES[column.type])
+            least, most = pc.min_max(array).as_py().values() if column.type == "bigint" else (0, 0)
+            if -LARGEST <= (least or 0) <= (most or 0) <= LARGEST:
+                return array
         except (pa.ArrowInvalid, OverflowError):
             pass
     fitted = [_fit(value, column.type) for value in values]
@@ -115,7 +120,7 @@ def _fit(value: Any, kind: ColumnType) -> Any:
     if kind == "bigint":
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        return value if type(value) is int and -(2**63) <= value < 2**63 else None
+        return value if type(value) is int and abs(value) <= LARGEST else None
     return value if type(value) is _PYTHON_TYPES[kind] else None
 
 
@@ -169,7 +174,7 @@ def _tag_info(value: Any) -> tuple[Collection[Child], Any]:
 def _issues(value: Any) -> tuple[Collection[Child], Any]:
     if not isinstance(value, dict):
         return (), value
-    if {*map(type, value.values())} == {int} and max(map(abs, value.values())) < 2**63:
+    if {*map(type, value.values())} == {int} and max(map(abs, value.values())) <= LARGEST:
         return value.items(), None
     counts = {kind: _fit(count, "bigint") for kind, count in value.items()}
     misfits = {k: v for k, v in value.items() if v is not None and counts[k] is None}

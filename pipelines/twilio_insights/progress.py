@@ -47,6 +47,9 @@ class Progress:
     """Start of the stretch this run lists, lookback included."""
     window_to: datetime | None = None
     """Everything created before was listed completely; the next package starts here."""
+    account_sid: str | None = None
+    loaded_to: datetime | None = None
+    """The account's watermark as the destination has it: all that was created before is loaded."""
     horizon: datetime | None = None
     gap_from: datetime | None = None
     gap_to: datetime | None = None

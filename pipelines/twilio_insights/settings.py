@@ -7,6 +7,7 @@ import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import dlt
@@ -24,6 +25,7 @@ RETENTION = timedelta(days=30)
 SOON = timedelta(days=10)
 """So long before Twilio deletes what was never listed, people are warned."""
 
+SECTION = ("sources", "twilio_insights")
 TWILIO_NAMES = {
     "account_sid": "TWILIO_ACCOUNT_SID",
     "auth_token": "TWILIO_AUTH_TOKEN",
@@ -60,6 +62,7 @@ class TwilioInsightsConfiguration(BaseConfiguration):
     """How long one run may wait for retries in all before it gives up."""
 
     def on_resolved(self) -> None:
+        self._forget_namesakes()
         for field, variable in TWILIO_NAMES.items():
             if getattr(self, field) is None:
                 setattr(self, field, os.environ.get(variable))
@@ -67,6 +70,14 @@ class TwilioInsightsConfiguration(BaseConfiguration):
             raise ConfigurationValueError(problem)
         for file in exposed_secrets():
             log.warning("Others can read %s; run: chmod 600 %s", file, file)
+
+    def _forget_namesakes(self) -> None:
+        """dlt also takes variables that are named like a field alone: a BASE_URL that is meant for
+        another program would get the credentials."""
+        for field in self.get_resolvable_fields():
+            namesake = os.environ.get(field.upper())
+            if namesake == str(getattr(self, field)) and look_up(*SECTION, field) is None:
+                setattr(self, field, getattr(type(self), field))
 
     def _missing(self) -> str | None:
         if not self.account_sid:
@@ -115,6 +126,22 @@ class TwilioInsightsConfiguration(BaseConfiguration):
     @property
     def is_loopback(self) -> bool:
         return urlsplit(self.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+class Found(NamedTuple):
+    """A value of the configuration, and the variable or the files it is from."""
+
+    value: Any
+    origin: str
+
+
+def look_up(*path: str) -> Found | None:
+    """What dlt's configuration has at just this path: the first of its providers that has it."""
+    for provider in dlt.config.config_providers:
+        value, key = provider.get_value(path[-1], str, "", *path[:-1])
+        if value is not None:
+            return Found(value, ", ".join(map(str, provider.present_locations)) or key)
+    return None
 
 
 def exposed_secrets() -> list[Path]:

@@ -8,7 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
@@ -131,7 +131,7 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
     except OSError as error:
         raise WarehouseError(f"Cannot use the folder of {path}: {error.strerror}") from None
     with lock:
-        _lock(lock, path)
+        _lock(lock, path, "another run")
         created = not path.exists()
         connection = _connect(path)
         try:
@@ -141,21 +141,57 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
             lock.truncate(0)
 
 
-def _lock(lock: IO[str], path: Path) -> None:
+@contextmanager
+def inspect_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same for somebody who only reads: nothing is created, and not a byte is changed. Who else
+    only reads is in the way too, since a run could not begin.
+
+    Raises:
+        BusyError: a run, or another program, holds it.
+        WarehouseError: the file or its folder cannot be used.
+    """
+    try:
+        lock = (working_folder(path) / "run.lock").open("r+")
+    except FileNotFoundError:
+        lock = None
+    except OSError as error:
+        raise WarehouseError(f"Cannot use the folder of {path}: {error.strerror}") from None
+    with lock or nullcontext():
+        if lock:
+            _lock(lock, path, "doctor")
+        if _is_held(path):
+            _connect(path).close()  # fails, and DuckDB says who it is
+        with _connect(path, read_only=True) as connection:
+            yield connection
+        if lock:
+            lock.truncate(0)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether another process has one of DuckDB's own locks on the file."""
+    try:
+        with path.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    return False
+
+
+def _lock(lock: IO[str], path: Path, holder: str) -> None:
     """Take the lock, which the kernel frees however this process ends."""
     lock.seek(0)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = lock.read() or "a program that copies it, it seems"
-        raise BusyError(f"{path} is held by {holder}; run again later") from None
+        other = lock.read() or "a program that copies it, it seems"
+        raise BusyError(f"{path} is held by {other}; run again later") from None
     lock.truncate()
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    lock.write(f"another run, process {os.getpid()} on {socket.gethostname()}, started {started}")
+    lock.write(f"{holder}, process {os.getpid()} on {socket.gethostname()}, started {started}")
     lock.flush()
 
 
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open the file; wait a little for a program that holds it, as BI tools do for a query."""
     patience = time.monotonic() + PATIENCE
     while True:
@@ -167,7 +203,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
                     new, config={"storage_compatibility_version": STORAGE_VERSION}
                 ).close()
                 new.rename(path)
-            return duckdb.connect(path, config=_SETTINGS)
+            return duckdb.connect(path, read_only, _SETTINGS)
         except duckdb.Error as error:
             held = _HOLDER.search(str(error))
             if held is None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.warehouse.file import ANALYTICS, DATASET, STORAGE_VERSION
-from pipelines.warehouse.published import FILE, delete_old, make_folder, swap, sync
+from pipelines.warehouse.published import FILE, KEPT, delete_old, make_folder, swap, sync
 from pipelines.warehouse.views import STAGING, View, quoted, read_views
 
 LIVE = ("checks", "data_as_of", "freshness", "load_history")
@@ -90,15 +90,18 @@ class Copies:
             make_folder(new)
             try:
                 self._write(new / FILE, None if rebuild else self._last)
-            except _NotTheSameError:
+            except (_NotTheSameError, duckdb.Error):
+                if rebuild or self._last is None:
+                    raise
                 (new / FILE).unlink()
-                self._write(new / FILE, None)
+                self._write(new / FILE, None)  # the last one is damaged, or does not fit
             new.rename(self._folder / name)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
         swap(self._link, name)
-        delete_old(self._folder, name)
+        # Copies from before a column was left out still have it.
+        delete_old(self._folder, name, KEPT if self._last or not self._personal else 1)
         return self._link / FILE
 
     def _write(self, file: Path, last: tuple[Path, Version] | None) -> None:

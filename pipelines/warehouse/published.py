@@ -38,13 +38,13 @@ def swap(link: Path, name: str) -> None:
     sync(link.parent)
 
 
-def delete_old(folder: Path, newest: str) -> None:
+def delete_old(folder: Path, newest: str, kept: int = KEPT) -> None:
     """Keep the last copies; what an interrupted run left is deleted too."""
     copies = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     whole = [path for path in copies if path.suffix != ".new"]
-    kept = {*whole[-KEPT:], folder / newest}
+    stay = {*whole[-kept:], folder / newest}
     for path in copies:
-        if path not in kept and re.match(r"\d{8}T\d{12}-", path.name):
+        if path not in stay and re.match(r"\d{8}T\d{12}-", path.name):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -43,9 +43,8 @@ _TYPES = (pa.timestamp("s"), pa.timestamp("s"), pa.timestamp("s"), pa.int64())
 
 
 def _columns(zone: ZoneInfo, year: int) -> list[tuple[int | None, ...]]:
-    first, last = FIRST, datetime(year + 2, 1, 1, tzinfo=UTC)
     rows: list[tuple[int | None, ...]] = []
-    for start, end, offset in _stretches(zone, first, last):
+    for start, end, offset in read_hours(zone, year):
         for minute in range(start, end, 15):
             hour, local = minute // 60 * 3600, (minute + offset) // 60 * 3600
             if not rows or rows[-1][0] != hour:
@@ -55,8 +54,12 @@ def _columns(zone: ZoneInfo, year: int) -> list[tuple[int | None, ...]]:
     return list(zip(*rows, strict=True))
 
 
-def _stretches(zone: ZoneInfo, first: datetime, last: datetime) -> Iterator[tuple[int, int, int]]:
-    """Start, end and offset from UTC of the times between two changes of the clocks, in minutes."""
+def read_hours(zone: ZoneInfo, year: int) -> Iterator[tuple[int, int, int]]:
+    """Start, end and offset from UTC of the times between two changes of the clocks, in minutes.
+
+    They are those of this machine's time zone data, from 2020 to the end of the year after `year`.
+    """
+    first, last = FIRST, datetime(year + 2, 1, 1, tzinfo=UTC)
 
     def offset(moment: datetime) -> int:
         away = moment.astimezone(zone).utcoffset() or timedelta()

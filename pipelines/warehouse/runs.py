@@ -19,12 +19,14 @@ from typing import Any
 
 import duckdb
 
-from pipelines.warehouse.file import DATASET, Warehouse
+from pipelines.warehouse.file import DATASET, BusyError, Warehouse
 from pipelines.warehouse.snapshot import take_snapshot
 
 log = logging.getLogger("conference_insights")
 
 TABLE = f"{DATASET}._runs"
+FORMAT = 1
+"""Of the status files; those of another one are not read."""
 COLUMNS = {
     "run_id": "VARCHAR NOT NULL",
     "command": "VARCHAR NOT NULL",
@@ -35,6 +37,8 @@ COLUMNS = {
     "seconds": "DOUBLE PRECISION",
     "window_from": "TIMESTAMP",
     "window_to": "TIMESTAMP",
+    "account_sid": "VARCHAR",
+    "loaded_to": "TIMESTAMP",
     "pages": "BIGINT",
     "requests": "BIGINT",
     "retries": "VARCHAR",
@@ -88,7 +92,8 @@ class RunRecord:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if self._outcome == "refused":
+        refusal = self._path.with_name(f"{self._path.name}.refused.json")
+        if self._outcome == "refused" and not (isinstance(error, BusyError) and refusal.exists()):
             self._error = error
             self._write("refused")
 
@@ -102,7 +107,7 @@ class RunRecord:
     def kept_in(self, warehouse: Warehouse) -> Iterator[None]:
         """Keep the run's row: `running` until it ends; a killed run's row is closed as `killed`."""
         connection = warehouse.connection
-        _prepare(connection)
+        prepare_runs(connection)
         connection.execute(f"UPDATE {TABLE} SET outcome = 'killed' WHERE outcome = 'running'")
         self._look(connection)
         row = self._row() | {"outcome": "running"}
@@ -129,7 +134,10 @@ class RunRecord:
 
     def _look(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._last_good = _last_good(connection)
-        self._holds = take_snapshot(connection, self._counted.horizon or _now())
+        try:
+            self._holds = take_snapshot(connection, self._counted.horizon or _now())
+        except duckdb.Error as error:  # it only tells of the warehouse
+            log.warning("What the warehouse holds is not in the status: %s", error)
 
     def _update(self) -> None:
         row = self._row()
@@ -152,26 +160,40 @@ class RunRecord:
     def _write(self, kind: str) -> None:
         about = {"phase": self._phase, "pid": os.getpid(), "host": socket.gethostname()}
         said = {"error": str(self._error) if self._error else None}
-        content: dict[str, Any] = {"run": self._row() | about | said}
+        content: dict[str, Any] = {"format": FORMAT, "run": self._row() | about | said}
         if kind == "status":
             content |= {
                 "last_good": self._last_good,
                 "holds": self._holds,
                 "settings": self.settings,
             }
-        file = self._path.with_name(f"{self._path.name}.{kind}.json")
-        new = file.with_name(f"{file.name}.{os.getpid()}")
-        try:
-            new.write_text(json.dumps(content, default=datetime.isoformat, indent=1))
-            new.replace(file)
-        except OSError as error:
-            if kind == "status":  # else what the run itself raises tells it
-                log.warning("Cannot write %s: %s", file, error.strerror)
-            with suppress(OSError):
-                new.unlink(missing_ok=True)
+        _replace(self._path.with_name(f"{self._path.name}.{kind}.json"), content)
 
 
-def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
+def renew_status(warehouse: Warehouse, published: Path) -> None:
+    """Tell in the status file what the warehouse holds now, if a run has left one."""
+    file = warehouse.path.with_name(f"{warehouse.path.name}.status.json")
+    with suppress(OSError, ValueError):
+        content = json.loads(file.read_text())
+        if content["format"] == FORMAT:
+            content["holds"] = take_snapshot(warehouse.connection, _now())
+            content["settings"]["published"] = str(published)
+            _replace(file, content)
+
+
+def _replace(file: Path, content: dict[str, Any]) -> None:
+    new = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        new.write_text(json.dumps(content, default=datetime.isoformat, indent=1))
+        new.replace(file)
+    except OSError as error:
+        if ".status." in file.name:  # else what the run itself raises tells it
+            log.warning("Cannot write %s: %s", file, error.strerror)
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
+def prepare_runs(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the table, or add the columns that an earlier version did not have."""
     definition = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")

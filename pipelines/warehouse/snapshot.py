@@ -27,7 +27,8 @@ LATELY = timedelta(days=7)
 def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, Any]:
     """Rows by table, `rows`; what is not final by age, `unfinished`, with how many of them are
     `waiting` after a 404, and until when at least, `next_try`; `checks` that found something; the
-    `drift` of the last week. Empty if nothing was loaded yet.
+    `drift` of the last week; `watermarks` by account; the class of what the last run failed of that
+    came to its end. Empty if nothing was loaded yet.
     """
     names = [
         row["table_name"]
@@ -40,7 +41,7 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     ]
     if not {"conference_summaries", "_refetches"}.issubset(names):
         return {}
-    counts = ", ".join(f"(SELECT count(*) FROM {DATASET}.{name}) AS {name}" for name in names)
+    counts = ", ".join(f'(SELECT count(*) FROM {DATASET}."{name}") AS "{name}"' for name in names)
     created = "coalesce(s.create_time, s.fetched_at)"
     by_age = " ".join(
         f"WHEN {created} > $now - to_hours({age // HOUR}) THEN '{name}'"
@@ -64,7 +65,17 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     named = [
         json.loads(row["drift"]) for row in _rows(connection, drift, since=naive_utc(now) - LATELY)
     ]
+    loaded = f"""
+        SELECT account_sid, loaded_to FROM {DATASET}._runs WHERE loaded_to IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY account_sid ORDER BY started_at DESC) = 1
+    """
+    ended = f"""
+        SELECT error_class FROM {DATASET}._runs WHERE outcome IN ('ok', 'failed')
+        ORDER BY started_at DESC LIMIT 1
+    """
     return {
+        "watermarks": _rows(connection, loaded),
+        "last_error": next((row["error_class"] for row in _rows(connection, ended)), None),
         "rows": _rows(connection, f"SELECT {counts}")[0],
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
         "checks": _rows(connection, checks) if "_checks" in names else [],

@@ -17,7 +17,7 @@ import duckdb
 
 from pipelines.warehouse.checks import prepare_checks
 from pipelines.warehouse.file import ANALYTICS, DATASET
-from pipelines.warehouse.report_hours import write_report_hours
+from pipelines.warehouse.report_hours import read_hours, write_report_hours
 from pipelines.warehouse.sql import sql_files, sql_folder
 
 STAGING = "stg_"
@@ -106,15 +106,19 @@ def read_columns() -> dict[str, dict[str, Any]]:
 
 
 def apply_views(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Description], timezone: str
+    connection: duckdb.DuckDBPyConnection,
+    tables: Mapping[str, Description],
+    timezone: str,
+    rebuild: bool = False,
 ) -> str:
     """Bring views, comments and the hours of the time zone up to date, in one transaction.
 
-    Nothing is done if no text and no setting has changed since.
+    Nothing is done if no text and no setting has changed since, and no view is missing.
 
     Args:
         tables: describes the tables that are loaded.
         timezone: IANA name of the zone that days and hours are in.
+        rebuild: do it all the same; somebody may have changed a view by hand.
 
     Returns:
         A digest of all that they are made of.
@@ -127,15 +131,17 @@ def apply_views(
         f"SELECT coalesce(year(max(fetched_at)), 2026) FROM {DATASET}.conference_summaries"
     ).fetchall()[0][0]
     texts = [*(view.text for view in views), repr(read_columns()), repr(tables)]
-    digest = sha256("\0".join([*texts, timezone, str(year)]).encode()).hexdigest()[:16]
-    if _applied(connection) == digest:
+    zone = ZoneInfo(timezone)
+    texts += [timezone, *map(repr, read_hours(zone, year))]
+    digest = sha256("\0".join(texts).encode()).hexdigest()[:16]
+    if not rebuild and _applied(connection, views) == digest:
         return digest
     connection.execute("BEGIN")
     try:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ANALYTICS}")
         for name in RETIRED:
             connection.execute(f"DROP VIEW IF EXISTS {ANALYTICS}.{name}")
-        write_report_hours(connection, ZoneInfo(timezone), year)
+        write_report_hours(connection, zone, year)
         prepare_checks(connection)
         connection.execute(
             f"CREATE OR REPLACE TABLE {DATASET}._report AS "
@@ -152,7 +158,12 @@ def apply_views(
     return digest
 
 
-def _applied(connection: duckdb.DuckDBPyConnection) -> str | None:
+def _applied(connection: duckdb.DuckDBPyConnection, views: list[View]) -> str | None:
+    present = "SELECT view_name FROM duckdb_views() WHERE schema_name = ?"
+    if not {(view.name,) for view in views} <= {
+        *connection.execute(present, [ANALYTICS]).fetchall()
+    }:
+        return None
     try:
         return str(connection.execute(f"SELECT sql_digest FROM {DATASET}._report").fetchall()[0][0])
     except (duckdb.CatalogException, IndexError):

@@ -16,8 +16,10 @@ SELECT
     c.account_sid,
     c.created_date,
     CAST(count(*) AS BIGINT) AS conferences,
-    CAST(sum(CASE WHEN c.processing_state = 'complete' THEN 1 ELSE 0 END) AS BIGINT) AS complete,
-    CAST(sum(CASE WHEN c.processing_state = 'timeout' THEN 1 ELSE 0 END) AS BIGINT) AS timed_out,
+    CAST(sum(CASE WHEN c.completeness = 'final' AND NOT c.is_timeout THEN 1 ELSE 0 END) AS BIGINT)
+        AS complete,
+    CAST(sum(CASE WHEN c.completeness = 'final' AND c.is_timeout THEN 1 ELSE 0 END) AS BIGINT)
+        AS timed_out,
     CAST(sum(CASE WHEN c.completeness = 'pending' THEN 1 ELSE 0 END) AS BIGINT) AS pending,
     CAST(sum(CASE WHEN c.completeness = 'expired' THEN 1 ELSE 0 END) AS BIGINT) AS expired
 FROM analytics.conferences AS c

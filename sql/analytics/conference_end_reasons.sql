@@ -8,7 +8,7 @@
 --   the week before: sum(conferences) / nullif(sum(conferences_week_before), 0) - 1.
 -- Ask: Why do conferences end, and how long were they?
 --   SELECT end_reason, sum(conferences) AS conferences,
---       round(sum(total_seconds) / sum(conferences_with_duration) / 60, 1) AS mean_minutes
+--       round(sum(total_seconds) / nullif(sum(conferences_with_duration), 0) / 60, 1) AS mean_minutes
 --   FROM analytics.conference_end_reasons
 --   WHERE completeness = 'final'
 --   GROUP BY end_reason

@@ -21,7 +21,8 @@ SELECT
     CAST(sum(CASE WHEN c.completeness = 'pending' THEN 1 ELSE 0 END) AS BIGINT) AS pending,
     CAST(sum(CASE WHEN c.completeness = 'expired' THEN 1 ELSE 0 END) AS BIGINT) AS expired,
     CAST(sum(CASE WHEN c.is_not_started THEN 1 ELSE 0 END) AS BIGINT) AS not_started,
-    CAST(sum(CASE WHEN c.is_timeout THEN 1 ELSE 0 END) AS BIGINT) AS timed_out,
+    CAST(sum(CASE WHEN c.completeness = 'final' AND c.is_timeout THEN 1 ELSE 0 END) AS BIGINT)
+        AS timed_out,
     CAST(count(c.duration_seconds) AS BIGINT) AS conferences_with_duration,
     CAST(sum(c.duration_seconds) AS BIGINT) AS total_seconds,
     CAST(sum(c.unique_participants) AS BIGINT) AS total_participants,

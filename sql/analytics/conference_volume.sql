@@ -75,6 +75,24 @@ parts AS (
     LEFT JOIN counted AS b
         ON b.account_sid IS NOT DISTINCT FROM f.account_sid
         AND b.created_hour = h.local_hour - INTERVAL '7' DAY
+    UNION ALL
+    -- A week after them the clocks skip their hour: they are in the next one.
+    SELECT
+        b.account_sid,
+        b.created_hour + INTERVAL '7' DAY + INTERVAL '1' HOUR AS created_hour,
+        0 AS conferences,
+        0 AS final,
+        0 AS pending,
+        0 AS expired,
+        0 AS total_seconds,
+        0 AS total_participants,
+        b.conferences AS conferences_week_before
+    FROM counted AS b
+    CROSS JOIN analytics.stg_as_of AS a
+    LEFT JOIN local_hours AS h ON h.local_hour = b.created_hour + INTERVAL '7' DAY
+    WHERE h.local_hour IS NULL
+        AND b.created_hour >= TIMESTAMP '2020-01-01 00:00:00'
+        AND b.created_hour + INTERVAL '7' DAY < a.as_of_local_hour
 ),
 hours AS (
     SELECT

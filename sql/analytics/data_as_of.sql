@@ -1,7 +1,7 @@
 -- Until when is everything loaded, and in which time zone are days and hours?
 -- Grain: one row.
 -- Promise: every conference created before `as_of` that Twilio showed is here.
--- NULL: `last_good_run_at` before the first run has ended.
+-- NULL: `last_good_run_at` before the first run has ended; the others before one has loaded.
 -- Caveats: in a published copy `last_good_run_at` is the run before the one that published it.
 -- Ask: How old is the data?
 --   SELECT as_of, report_timezone, last_good_run_at FROM analytics.data_as_of;

@@ -19,6 +19,8 @@ SELECT
     r.seconds,
     r.window_from,
     r.window_to,
+    r.account_sid,
+    r.loaded_to,
     r.pages,
     r.requests,
     r.rows_listed,

@@ -1,32 +1,43 @@
 -- Until when is everything loaded?
 -- Grain: one row.
--- Promise: everything created before `as_of` was listed completely by a run that ended well, or
---   by the one that is under way.
--- NULL: never in a warehouse that a run has loaded.
+-- Promise: everything created before `as_of` that Twilio showed is loaded, whatever the last runs
+--   came to; of several accounts it is the one that is behind. One that no run has loaded for 30
+--   days less than another is over.
+-- NULL: all but `last_good_run_at` before a scheduled run has loaded something.
 -- Caveats: the other views look at the full hour, `as_of_hour`, so that they change once an hour
 --   when nothing new is loaded.
-WITH listed AS (
+WITH runs AS (
     SELECT
-        max(CASE WHEN r.outcome IN ('ok', 'stopped', 'running') THEN r.window_to END) AS as_of,
-        max(CASE WHEN r.outcome = 'ok' THEN r.ended_at END) AS last_good_run_at
+        r.loaded_to,
+        row_number() OVER (
+            PARTITION BY r.account_sid ORDER BY r.started_at DESC NULLS LAST
+        ) AS runs_ago
     FROM conference_insights._runs AS r
-    WHERE r.command <> 'backfill'
+    WHERE r.loaded_to IS NOT NULL
 ),
-fetched AS (
-    SELECT max(s.fetched_at) AS as_of
-    FROM conference_insights.conference_summaries AS s
+latest AS (
+    SELECT max(n.loaded_to) AS loaded_to
+    FROM runs AS n
+    WHERE n.runs_ago = 1
 ),
 known AS (
-    SELECT coalesce(l.as_of, f.as_of) AS as_of, l.last_good_run_at
-    FROM listed AS l
-    CROSS JOIN fetched AS f
+    SELECT min(n.loaded_to) AS as_of
+    FROM runs AS n
+    CROSS JOIN latest AS l
+    WHERE n.runs_ago = 1 AND n.loaded_to >= l.loaded_to - INTERVAL '30' DAY
+),
+good AS (
+    SELECT max(r.ended_at) AS last_good_run_at
+    FROM conference_insights._runs AS r
+    WHERE r.outcome = 'ok' AND r.command <> 'backfill'
 )
 SELECT
     k.as_of,
     date_trunc('hour', k.as_of) AS as_of_hour,
     coalesce(h.local_hour, date_trunc('hour', k.as_of)) AS as_of_local_hour,
     CAST(coalesce(h.local_hour, k.as_of) AS DATE) AS as_of_date,
-    k.last_good_run_at
+    g.last_good_run_at
 FROM known AS k
+CROSS JOIN good AS g
 LEFT JOIN conference_insights._report_hours AS h
     ON h.utc_hour = date_trunc('hour', k.as_of)

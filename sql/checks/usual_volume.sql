@@ -1,14 +1,14 @@
 -- warn: An hour of the last day has less than a fifth of the conferences usual for it.
 WITH hours AS (
-    SELECT date_trunc('hour', s.create_time) AS utc_hour, count(*) AS conferences
-    FROM conference_insights.conference_summaries AS s
+    SELECT s.created_hour, count(*) AS conferences
+    FROM analytics.stg_conferences AS s
     CROSS JOIN analytics.stg_as_of AS a
     WHERE s.create_time >= a.as_of_hour - INTERVAL '30' DAY
-    GROUP BY date_trunc('hour', s.create_time)
+    GROUP BY s.created_hour
 ),
 recent AS (
     -- Twilio shows a conference up to half an hour after its end: the last two hours still fill.
-    SELECT h.utc_hour
+    SELECT DISTINCT h.local_hour AS created_hour
     FROM conference_insights._report_hours AS h
     CROSS JOIN analytics.stg_as_of AS a
     WHERE h.utc_hour >= a.as_of_hour - INTERVAL '26' HOUR
@@ -16,18 +16,18 @@ recent AS (
 ),
 usual AS (
     SELECT
-        r.utc_hour,
+        r.created_hour,
         count(h.conferences) AS weeks,
         avg(CAST(h.conferences AS DOUBLE)) AS conferences
     FROM recent AS r
     INNER JOIN hours AS h
-        ON h.utc_hour = r.utc_hour - INTERVAL '7' DAY
-        OR h.utc_hour = r.utc_hour - INTERVAL '14' DAY
-        OR h.utc_hour = r.utc_hour - INTERVAL '21' DAY
-        OR h.utc_hour = r.utc_hour - INTERVAL '28' DAY
-    GROUP BY r.utc_hour
+        ON h.created_hour = r.created_hour - INTERVAL '7' DAY
+        OR h.created_hour = r.created_hour - INTERVAL '14' DAY
+        OR h.created_hour = r.created_hour - INTERVAL '21' DAY
+        OR h.created_hour = r.created_hour - INTERVAL '28' DAY
+    GROUP BY r.created_hour
 )
-SELECT u.utc_hour, coalesce(h.conferences, 0) AS conferences, u.conferences AS usual
+SELECT u.created_hour, coalesce(h.conferences, 0) AS conferences, u.conferences AS usual
 FROM usual AS u
-LEFT JOIN hours AS h ON h.utc_hour = u.utc_hour
+LEFT JOIN hours AS h ON h.created_hour = u.created_hour
 WHERE u.weeks >= 2 AND u.conferences >= 20 AND coalesce(h.conferences, 0) < 0.2 * u.conferences

@@ -173,7 +173,7 @@ def _outcome(dice: random.Random, created: int, ended: int) -> dict[str, Any]:
         name = dice.choice(list(odd))
         outcome[name] = odd[name]
     if dice.random() < 0.03:
-        outcome["max_participants"] = 2**70 + dice.randrange(9)
+        outcome["max_participants"] = 2 ** dice.choice([40, 70]) + dice.randrange(9)
     return outcome
 
 
@@ -187,7 +187,7 @@ def contents_of(row: dict[str, Any]) -> Contents:
         name: value
         for name, value in row.items()
         if (name in TEXTS and not isinstance(value, str | None))
-        or (name in NUMBERS and not (value is None or (type(value) is int and value < 2**63)))
+        or (name in NUMBERS and not (value is None or (type(value) is int and abs(value) <= 2**31)))
         or name == "brand_new"
         or (name == "tags" and not isinstance(value, list | None))
     }
