@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from pipelines.report import charts
-from pipelines.report.charts import Bar, Column, Field, Line
+from pipelines.report.charts import Item
 from pipelines.report.figures import Figures, Row
 from pipelines.report.markup import Content, Markup, element, page, style_sheet
 from pipelines.report.words import (
@@ -44,500 +44,438 @@ CARDS = {
     "timed_out": ("Timed out", -1),
 }
 """By column: what the card says, and whether more is better (1) or worse (-1)."""
-
-
-class Section(NamedTuple):
-    """A part of the page; `name` is in the contents."""
-
-    slug: str
-    name: str
-    markup: Markup
+STATES = {"pending": "pending", "without_end": "timed out", "expired": "expired"}
+ISSUES = ("call_quality", "participant_behavior", "region_configuration")
+OF_WORST = (
+    *("conference_sid", "create_time", "findings", *(f"{issue}_issue_count" for issue in ISSUES)),
+    *("duration_seconds", "unique_participants", "status", "end_reason"),
+)
 
 
 def write_page(figures: Figures) -> str:
     """The whole document."""
-    style = Path(__file__).with_name("style.css").read_text("utf-8")
-    digest = b64encode(sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    period = days(figures.period.start, figures.period.last)
-    sections = [section for make in SECTIONS if (section := make(figures))]
-    links = (element("li", element("a", s.name, href=f"#{s.slug}")) for s in sections)
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", f"Conferences, {period}"),
-        style_sheet(style),
-    )
-    body = element(
-        "body",
-        element("a", "Skip to the figures", href="#figures", class_="skip"),
-        _header(figures, period),
-        element("nav", element("ul", *links), aria_label="Contents"),
-        element("main", *(section.markup for section in sections), id="figures"),
-        element(
-            "footer",
-            f"Days and hours are in {figures.state['time_zone']}. Made by conference-insights from "
-            "its published copy; this file loads nothing from elsewhere.",
-        ),
-    )
-    return page(head, body, "en")
+    return _Page(figures).document()
 
 
-def _header(figures: Figures, period: str) -> Markup:
-    state, (now, before), prior = figures.state, figures["totals"], figures.period.prior
-    said = f"{counted(now['conferences'], 'conference')} in {counted(figures.period.length, 'day')}"
-    if figures.can_compare and before["conferences"]:
-        change = 100 * (now["conferences"] / before["conferences"] - 1)
-        word = "more" if change >= 0 else "fewer"
-        said += f", {percent(abs(change))} {word} than in the same time before"
-    if now["final"]:
-        good = percent(now["percent_without_quality_problem"])
-        said += f". Of the final ones {good} had no quality problem"
-    as_of, known = moment(state["data_as_of"], state["time_zone"]), state["known_from"]
-    notes = {
-        "No conference is loaded yet.": known is None,
-        f"The period is not over: the data goes to {as_of}.": state["today"]
-        and figures.period.end > state["today"],
-        f"Loaded is what there is from {days(known, known) if known else NONE} on, so the period "
-        "before is not whole, and nothing is compared with it.": known and not figures.can_compare,
-        f"{counted(now['pending'], 'conference')} of the period not final yet: figures may still "
-        "change.": now["pending"],
-        f"{counted(state['without_creation_time'], 'conference')} without a creation time, in no "
-        "period.": state["without_creation_time"],
-    }
-    return element(
-        "header",
-        element("p", "Twilio conferences", class_="over"),
-        element("h1", period),
-        element("p", f"{said}.", class_="headline"),
-        element(
-            "p",
-            f"Data as of {as_of} ({state['time_zone']}) · period before: "
-            f"{days(prior.start, prior.last)}",
-            class_="soft",
-        ),
-        *(element("p", note, class_="note") for note, holds in notes.items() if holds),
-    )
+class _Page:
+    def __init__(self, figures: Figures) -> None:
+        self._figures, self._period, self._state = figures, figures.period, figures.state
+        self._now, self._before = figures["totals"]
+        self._contents: list[Markup] = []
 
+    def document(self) -> Markup:
+        style = Path(__file__).with_name("style.css").read_text("utf-8")
+        digest = b64encode(sha256(style.encode()).digest()).decode()
+        policy = f"default-src 'none'; style-src 'sha256-{digest}'"
+        period = days(self._period.start, self._period.last)
+        sections = (
+            *(self._cards(), self._volume(), self._issues(), *self._rankings(), self._lengths()),
+            *(
+                self._week(),
+                self._regions(),
+                self._worst(),
+                self._completeness(),
+                self._freshness(),
+            ),
+        )
+        head = (
+            element("meta", charset="utf-8"),
+            element(
+                "meta",
+                http_equiv="Content-Security-Policy",
+                content=f"{policy}; base-uri 'none'; form-action 'none'",
+            ),
+            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            element("meta", name="color-scheme", content="light dark"),
+            element("meta", name="referrer", content="no-referrer"),
+            element("title", f"Conferences, {period}"),
+            style_sheet(style),
+        )
+        body = (
+            element("a", "Skip to the figures", href="#figures", class_="skip"),
+            self._header(period),
+            element("nav", element("ul", *self._contents), aria_label="Contents"),
+            element("main", *sections, id="figures", tabindex=-1),
+            element(
+                "footer",
+                f"Days and hours are in {self._state['time_zone']}. Made by "
+                "conference-insights; this file loads nothing from elsewhere.",
+            ),
+        )
+        return page(element("head", *head), element("body", *body), "en")
 
-def _cards(figures: Figures) -> Section:
-    (now, before), rows, zone = figures["totals"], figures["days"], figures.state["time_zone"]
-    cards, table = [], []
-    for column, (name, good) in CARDS.items():
-        figure, was = spelled(column, now[column], zone), spelled(column, before[column], zone)
-        change = _change(figures, column, good)
-        trend = [row[column] for row in rows]
-        lowest = min((value for value in trend if value is not None), default=None)
-        highest = max((value for value in trend if value is not None), default=None)
-        about = f"From {spelled(column, lowest, zone)} to {spelled(column, highest, zone)}."
-        cards.append(
+    def _header(self, period: str) -> Markup:
+        now, before, state = self._now, self._before, self._state
+        said = (
+            f"{counted(now['conferences'], 'conference')} in {counted(self._period.length, 'day')}"
+        )
+        if self._figures.can_compare and before["conferences"]:
+            change = 100 * (now["conferences"] / before["conferences"] - 1)
+            said += f", {percent(abs(change))} {'more' if change >= 0 else 'fewer'} than before"
+        if now["final"]:
+            good = percent(now["percent_without_quality_problem"])
+            said += f". Of those that are final, {good} had no quality problem"
+        notes, known, prior = [], state["known_from"], self._period.prior
+        as_of = moment(state["data_as_of"], state["time_zone"])
+        if known is None:
+            notes.append("No conference is loaded yet.")
+        elif self._period.end > state["today"]:
+            notes.append(f"The period is not over: the data goes to {as_of}.")
+        if known and not self._figures.can_compare:
+            notes.append(
+                f"The data begins on {days(known, known)}, so there is no whole period "
+                "before to compare with."
+            )
+        if now["pending"]:
+            notes.append(
+                f"{counted(now['pending'], 'conference')} not final yet, so figures may "
+                "still change."
+            )
+        if state["without_creation_time"]:
+            missing = counted(state["without_creation_time"], "conference")
+            notes.append(f"{missing} without a creation time, and so in no period.")
+        return element(
+            "header",
+            element("p", "Twilio conferences", class_="over"),
+            element("h1", period),
+            element("p", f"{said}.", class_="headline"),
+            element(
+                "p",
+                f"Data as of {as_of} ({state['time_zone']}). Before: "
+                f"{days(prior.start, prior.last)}.",
+                class_="soft",
+            ),
+            *(element("p", note, class_="note") for note in notes),
+        )
+
+    def _cards(self) -> Markup:
+        cards, table, by_day = [], [], self._figures["days"]
+        for column, (name, good) in CARDS.items():
+            figure, trend = self._say(column, self._now), [row[column] for row in by_day]
+            known = [value for value in trend if value is not None] or [None]
+            about = " to ".join(self._say(column, {column: of(known)}) for of in (min, max))
+            cards.append(
+                element(
+                    "li",
+                    element("h3", name),
+                    element("p", figure, class_="figure"),
+                    element("p", self._change(column, good), class_="change"),
+                    charts.spark(f"{name}, day by day", about, trend),
+                )
+            )
+            table.append({"figure": name, "now": figure, "before": self._say(column, self._before)})
+        lead = "Shares are of the conferences that are final; the small lines are the days."
+        tables = self._table("figures", table), self._table("figures by day", by_day, "day", *CARDS)
+        return self._section(
+            "totals", "In short", lead, element("ul", *cards, class_="cards"), tables, "full"
+        )
+
+    def _change(self, column: str, good: int) -> Content:
+        """An arrow and words; better or worse is said, not only shown."""
+        now, before = self._now[column], self._before[column]
+        was = element("span", f"before: {self._say(column, self._before)}")
+        if not self._figures.can_compare or now is None or before is None:
+            return was
+        if now == before:
+            return element("span", "unchanged"), was
+        size = "more" if now > before else "less"
+        if "percent" in column:
+            size = f"{abs(now - before):.1f}{SPACE}points"
+        elif before:
+            size = percent(100 * abs(now / before - 1))
+        judged = ("", "better", "worse")[good if now > before else -good]
+        arrow = "▲" if now > before else "▼"
+        return element("span", f"{arrow}{SPACE}{size} {judged}".strip(), class_=judged or None), was
+
+    def _volume(self) -> Markup:
+        unit = "hour" if self._period.length <= HOURLY and self._figures["hours"] else "day"
+        rows, title = self._figures[f"{unit}s"], self._figures.answers[f"{unit}s"].question
+        items = [
+            Item(
+                f"{row[unit]:%H:%M}" if unit == "hour" else day(row[unit]),
+                (("now", row["conferences"] - row["pending"]), ("pending", row["pending"])),
+                before=row["conferences_before"],
+                hint=f"{self._say(unit, row)}: {counted(row['conferences'], 'conference')}, "
+                f"{count(row['pending'])} pending, {count(row['conferences_before'])} before",
+            )
+            for row in rows
+        ]
+        best = max(rows, key=lambda row: int(row["conferences"]))
+        lead = f"The busiest {unit} was {self._say(unit, best)}, with {count(best['conferences'])}."
+        picture = self._figure(
+            any(item.value or item.before for item in items),
+            element("div", charts.columns(title, lead, items, width=1060), class_="wide"),
+            element("div", charts.columns(title, lead, items, width=340), class_="narrow"),
+            key={"now": "this period", "pending": "of it pending", "before": "period before"},
+        )
+        columns = (unit, "conferences", "pending", "conferences_before")
+        table = self._table(f"conferences by {unit}", rows, *columns)
+        return self._section(f"{unit}s", "Volume", lead, picture, table, "full")
+
+    def _issues(self) -> Markup:
+        rows = self._figures["issues"]
+        items = [
+            Item(
+                plain(r["issue"]),
+                said=self._say("percent", r),
+                trend=self._trend("detected_issue", r["issue"]),
+            )
+            for r in rows[:3]
+        ]
+        lead = "Share of the final conferences in which Twilio counted such an issue."
+        labels = [day(row["day"]) for row in self._figures["days"]]
+        title = self._figures.answers["issues"].question
+        picture = self._figure(rows, charts.lines(title, lead, labels, items, rounded))
+        return self._section("issues", "Issues", lead, picture, self._table("issues", rows))
+
+    def _trend(self, kind: str, name: str | None) -> list[float | None]:
+        found = {
+            row["day"]: row["percent"]
+            for row in self._figures["problem_days"]
+            if (row["kind"], row["name"]) == (kind, name)
+        }
+        return [found.get(row["day"]) for row in self._figures["days"]]
+
+    def _rankings(self) -> tuple[Content, ...]:
+        mark = " The mark is the period before." if self._figures.can_compare else ""
+        return (
+            self._ranking(
+                "tags", "Tags", f"Share of the final conferences, and its days.{mark}", "tag"
+            ),
+            self._ranking("end_reasons", "Ends", f"Share of all conferences.{mark}"),
+            self._ranking("accounts", "Accounts", f"Conferences.{mark}")
+            if len(self._figures["accounts"]) > 1
+            else None,
+        )
+
+    def _ranking(self, slug: str, name: str, lead: str, kind: str = "") -> Markup:
+        rows = self._figures[slug]
+        unit = "percent" if rows and "percent" in rows[0] else "conferences"
+        items = [
+            Item(
+                plain(first, "not ended, or never started"),
+                (("now", row[unit] or 0),),
+                self._say(unit, row),
+                row[f"{unit}_before"],
+                self._trend(kind, first) if kind else (),
+            )
+            for row in rows[:SHOWN]
+            for first in (next(iter(row.values())),)
+        ]
+        title = self._figures.answers[slug].question
+        picture = self._figure(rows, charts.rows(title, lead, items) if items else None)
+        size = "full" if slug == "accounts" else "half"
+        return self._section(slug, name, lead, picture, self._table(plain(slug), rows), size)
+
+    def _lengths(self) -> Markup:
+        rows = self._figures["lengths"]
+        items = [
+            Item(
+                plain(row["length"]),
+                (("now", row["percent"] or 0),),
+                before=row["percent_before"],
+                hint=f"{plain(row['length'])}: {counted(row['conferences'], 'conference')}",
+            )
+            for row in rows
+            if row["length"]
+        ]
+        median, p90 = (self._say(f"{of}_length_seconds", self._now) for of in ("median", "p90"))
+        lead = f"Half of the final ones were shorter than {median}, nine in ten shorter than {p90}."
+        drawn = charts.columns(self._figures.answers["lengths"].question, lead, items, rounded)
+        picture = self._figure(items, drawn)
+        return self._section("lengths", "Lengths", lead, picture, self._table("lengths", rows))
+
+    def _week(self) -> Markup:
+        rows = self._figures["week"]
+        hints = [
+            f"{WEEK[row['weekday'] - 1]} at {row['hour_of_day']}:00, "
+            f"{self._say('mean_conferences', row)}"
+            for row in rows
+        ]
+        fields = {
+            (r["weekday"] - 1, r["hour_of_day"]): Item(
+                hint=hint, parts=(("", r["mean_conferences"]),)
+            )
+            for r, hint in zip(rows, hints, strict=True)
+        }
+        best = max(fields.values(), key=lambda item: item.value, default=Item())
+        lead = f"The darker, the more conferences an hour. The most: {best.hint}."
+        heads = [f"{hour}:00" if hour % 6 == 0 else "" for hour in range(24)]
+        drawn = charts.matrix(self._figures.answers["week"].question, lead, WEEK, heads, fields)
+        table = self._table("hours of the week", rows)
+        return self._section("week", "Week", lead, self._figure(best.value, drawn), table)
+
+    def _regions(self) -> Markup:
+        rows, columns = self._figures["regions"], ("asked_for", "mixed_in")
+        asked, mixed = (list(dict.fromkeys(row[c] for row in rows))[:SHOWN] for c in columns)
+        fields = {
+            (asked.index(row["asked_for"]), mixed.index(row["mixed_in"])): Item(
+                parts=(("", row["conferences"]),),
+                said=count(row["conferences"])
+                if row["conferences"] < 10**4
+                else rounded(row["percent"]),
+                hint=f"Asked for {plain(row['asked_for'])}, mixed in {plain(row['mixed_in'])}: "
+                f"{counted(row['conferences'], 'conference')}",
+                is_marked=row["is_elsewhere"],
+            )
+            for row in rows
+            if row["asked_for"] in asked and row["mixed_in"] in mixed
+        }
+        away = [row for row in rows if row["is_elsewhere"]]
+        lead = "Rows are what was asked for, columns where they were mixed. "
+        lead += (
+            f"Outlined: elsewhere, {percent(sum(row['percent'] for row in away))}."
+            if away
+            else "None was mixed elsewhere."
+        )
+        names = [cut(plain(name, "not asked"), 12) for name in asked]
+        heads = [cut(plain(name, "unknown"), 8) for name in mixed]
+        drawn = charts.matrix(self._figures.answers["regions"].question, lead, names, heads, fields)
+        table = self._table("regions", rows)
+        return self._section("regions", "Regions", lead, self._figure(rows, drawn), table)
+
+    def _worst(self) -> Markup:
+        rows = self._figures["worst"]
+        lead = "A finding is a tag, a counted issue, another region than asked for, or a timeout."
+        picture = self._figure(rows, element("ol", *map(self._card, rows), class_="worst"))
+        table = self._table("worst conferences", rows, *OF_WORST)
+        return self._section("worst", "Worst", lead, picture, table, "full")
+
+    def _card(self, row: Row) -> Markup:
+        found = [(plain(issue), row[f"{issue}_issue_count"] or 0) for issue in ISSUES]
+        found.append(("tags and other", row["findings"] - sum(value for _, value in found)))
+        said = ", ".join(f"{count(value)} {name}" for name, value in found if value > 0)
+        parts = tuple((f"s{n}", value) for n, (_, value) in enumerate(found) if value > 0)
+        asked = row["mixer_region_requested"]
+        where = "as asked" if asked == row["mixer_region"] else f"asked for {asked}"
+        facts = {
+            "Created": self._say("create_time", row),
+            "Length": self._say("duration_seconds", row),
+            "Participants": self._say("unique_participants", row),
+            "Region": f"{row['mixer_region'] or NONE}{f', {where}' if asked else ''}",
+            "End": plain(row["end_reason"], NONE),
+            "State": f"{plain(row['status'], NONE)}, {row['completeness']}",
+        }
+        more = {
+            "severities": "Severity",
+            "reasons": "Reason",
+            "duplicate_identities": "Twice there",
+        }
+        tags = row["tags"].split(", ") if row["tags"] else ()
+        return element(
+            "li",
+            element("h3", element("bdi", row.get("friendly_name") or "Without a name")),
+            element("code", row["conference_sid"]),
+            element("p", element("strong", counted(row["findings"], "finding")), f": {said}"),
+            charts.pieces(f"Findings of {row['conference_sid']}", said, Item(parts=parts)),
+            self._list(facts),
+            element(
+                "ul", *(element("li", element("bdi", plain(tag))) for tag in tags), class_="tags"
+            ),
+            *(
+                element("p", f"{name}: ", element("bdi", plain(row[column])), class_="soft")
+                for column, name in more.items()
+                if row.get(column)
+            ),
+        )
+
+    def _completeness(self) -> Markup:
+        rows, now = self._figures["days"], self._now
+        items = [
+            Item(
+                day(row["day"]),
+                tuple((state, row[state]) for state in STATES),
+                hint=f"{day(row['day'])}: "
+                + ", ".join(f"{count(row[state])} {name}" for state, name in STATES.items()),
+            )
+            for row in rows
+        ]
+        final = percent(100 * now["final"] / now["conferences"]) if now["conferences"] else NONE
+        lead = (
+            f"{final} are final. Pending ones are asked for again; of timed out ones Twilio never "
+            "heard the end; expired ones it no longer has."
+        )
+        title = "What is not complete?"
+        drawn = charts.columns(title, lead, items)
+        is_there = any(item.value for item in items)
+        picture = self._figure(is_there, drawn, key=STATES, otherwise="Nothing is incomplete.")
+        table = self._table("completeness by day", rows, "day", "conferences", "complete", *STATES)
+        return self._section("completeness", "Completeness", lead, picture, table, title=title)
+
+    def _freshness(self) -> Markup:
+        checks, state = self._figures["checks"], self._state
+        found = [
             element(
                 "li",
-                element("h3", name),
-                element("p", figure, class_="figure"),
-                element("p", change, class_="change"),
-                charts.spark(f"{name}, day by day", about, trend),
+                element("strong", f"{check['level']}, {count(check['violations'])}: "),
+                check["sentence"],
             )
+            for check in checks
+            if check["violations"]
+        ]
+        facts = {heading(name): self._say(name, state) for name in state if name != "today"}
+        lead = f"{len(found) or 'None'} of {counted(len(checks), 'check')} found something."
+        picture = self._list(facts), element("ul", *found, class_="checks") if found else None
+        title = "How fresh and sound is the data?"
+        return self._section(
+            "freshness", "Freshness", lead, picture, self._table("checks", checks), title=title
         )
-        table.append(
-            {"figure": name, "now": figure, "before": was if figures.can_compare else NONE}
+
+    def _say(self, column: str, row: Row) -> str:
+        return spelled(column, row[column], self._state["time_zone"])
+
+    def _section(
+        self,
+        slug: str,
+        name: str,
+        lead: Content,
+        picture: Content,
+        table: Content,
+        size: str = "half",
+        title: str | None = None,
+    ) -> Markup:
+        self._contents.append(element("li", element("a", name, href=f"#{slug}")))
+        return element(
+            "section",
+            element("h2", title or self._figures.answers[slug].question, id=f"{slug}-title"),
+            element("p", lead, class_="lead"),
+            picture,
+            table,
+            id=slug,
+            class_=size,
+            aria_labelledby=f"{slug}-title",
         )
-    tables = (
-        _table(figures, "the figures", table),
-        _table(figures, "the figures by day", rows, *_OF_DAYS),
-    )
-    lead = (
-        "Shares are of the conferences that are final; the small lines are the days of the period."
-    )
-    return _section(
-        figures, "totals", "In short", lead, element("ul", *cards, class_="cards"), tables, "full"
-    )
 
-
-_OF_DAYS = ("day", *CARDS)
-
-
-def _change(figures: Figures, column: str, good: int) -> Content:
-    """An arrow and words; better or worse is said, not only shown."""
-    now, before = (row[column] for row in figures["totals"])
-    if not figures.can_compare:
-        return "nothing to compare with"
-    was = f"was {spelled(column, before, figures.state['time_zone'])}"
-    if now is None or before is None or now == before:
-        return f"unchanged, {was}" if now == before else was
-    size = ""
-    if "percent" in column:
-        size = f"{SPACE}{abs(now - before):.1f}{SPACE}points"
-    elif before:
-        size = f"{SPACE}{percent(100 * abs(now / before - 1))}"
-    judged = ("", "better", "worse")[good if now > before else -good]
-    moved = f"{'▲' if now > before else '▼'}{size} {judged}".strip()
-    return element("span", moved, class_=judged or None), f" · {was}"
-
-
-def _volume(figures: Figures) -> Section:
-    unit = "hour" if figures.period.length <= HOURLY and figures["hours"] else "day"
-    rows, zone = figures[f"{unit}s"], figures.state["time_zone"]
-    bars = [
-        Column(
-            f"{row[unit]:%H:%M}" if unit == "hour" else day(row["day"]),
-            (("now", row["conferences"] - row["pending"]), ("pending", row["pending"])),
-            row["conferences_before"],
-            f"{spelled(unit, row[unit], zone)}: {counted(row['conferences'], 'conference')}, "
-            f"{count(row['pending'])} pending, {count(row['conferences_before'])} before",
+    @staticmethod
+    def _figure(
+        is_there: Any,
+        *drawn: Content,
+        key: dict[str, str] | None = None,
+        otherwise: str = "Nothing in this period.",
+    ) -> Markup:
+        if not is_there:
+            return element("p", otherwise, class_="nothing")
+        keys = [element("span", element("i", class_=of), name) for of, name in (key or {}).items()]
+        return element(
+            "figure", element("figcaption", *keys, class_="key") if key else None, *drawn
         )
-        for row in rows
-    ]
-    best = max(rows, key=lambda row: int(row["conferences"]))
-    busiest = f"{spelled(unit, best[unit], zone)}, with {count(best['conferences'])}"
-    lead = f"The busiest {unit} was {busiest}."
-    question = figures.answers[f"{unit}s"].question
-    picture = _figure(
-        any(row["conferences"] or row["conferences_before"] for row in rows),
-        element("div", charts.columns(question, lead, bars, 1040), class_="wide"),
-        element("div", charts.columns(question, lead, bars, 380), class_="narrow"),
-        key={"now": "this period", "pending": "pending", "before": "period before"},
-    )
-    table = _table(
-        figures,
-        f"conferences by {unit}",
-        rows,
-        unit,
-        "conferences",
-        "pending",
-        "conferences_before",
-    )
-    return _section(figures, f"{unit}s", "Volume", lead, picture, table, "full")
 
+    def _table(self, name: str, rows: Sequence[Row], *columns: str) -> Markup:
+        """The figures behind a picture, as the SQL gave them."""
+        columns = columns or tuple(rows[0] if rows else ())
+        heads = [element("th", heading(column), scope="col") for column in columns]
+        lines = []
+        for row in rows[:LISTED]:
+            first, *others = (element("bdi", self._say(column, row)) for column in columns)
+            cells = (element("td", other) for other in others)
+            lines.append(element("tr", element("th", first, scope="row"), *cells))
+        caption = f"{name}, {LISTED} of {count(len(rows))}" if len(rows) > LISTED else name
+        head, body = element("thead", element("tr", *heads)), element("tbody", *lines)
+        table = element("table", element("caption", caption), head, body)
+        scroll = element("div", table, class_="scroll", tabindex=0, role="region", aria_label=name)
+        return element("details", element("summary", f"Table: {name}"), scroll)
 
-def _issues(figures: Figures) -> Section:
-    rows, lead = (
-        figures["issues"],
-        "Share of final conferences in which Twilio counted such an issue.",
-    )
-    names = [day(row["day"]) for row in figures["days"]]
-    series = [
-        Line(
-            plain(row["issue"]),
-            percent(row["percent"]),
-            _trend(figures, "detected_issue", row["issue"]),
-        )
-        for row in rows[:3]
-    ]
-    drawn = charts.lines(figures.answers["issues"].question, lead, names, series, percent)
-    return _section(
-        figures, "issues", "Issues", lead, _figure(rows, drawn), _table(figures, "issues", rows)
-    )
-
-
-def _trend(figures: Figures, kind: str, name: str) -> tuple[float | None, ...]:
-    found = {
-        row["day"]: row["percent"]
-        for row in figures["problem_days"]
-        if (row["kind"], row["name"]) == (kind, name)
-    }
-    return tuple(found.get(row["day"]) for row in figures["days"])
-
-
-def _tags(figures: Figures) -> Section:
-    return _ranking(figures, "tags", "Tags", "tag", "Share of final conferences.", "tag")
-
-
-def _end_reasons(figures: Figures) -> Section:
-    return _ranking(figures, "end_reasons", "Ends", "end_reason", "Share of all conferences.")
-
-
-def _accounts(figures: Figures) -> Section | None:
-    if len(figures["accounts"]) < 2:
-        return None
-    return _ranking(figures, "accounts", "Accounts", "account_sid", "Conferences.")
-
-
-def _ranking(
-    figures: Figures, slug: str, name: str, column: str, lead: str, kind: str | None = None
-) -> Section:
-    rows = figures[slug]
-    unit = "percent" if "percent" in rows[0] else "conferences"
-    bars = [
-        Bar(
-            plain(row[column], "not ended, or never started"),
-            row[unit] or 0,
-            spelled(unit, row[unit], ""),
-            row[f"{unit}_before"],
-            _trend(figures, kind, row[column]) if kind else (),
-        )
-        for row in rows[:SHOWN]
-    ]
-    if figures.can_compare:
-        lead += " The upright mark is the period before" + (", the line the days." if kind else ".")
-    drawn = charts.rows(figures.answers[slug].question, lead, bars)
-    return _section(
-        figures, slug, name, lead, _figure(rows, drawn), _table(figures, plain(slug), rows)
-    )
-
-
-def _lengths(figures: Figures) -> Section:
-    rows, now = figures["lengths"], figures["totals"][0]
-    bars = [
-        Column(
-            plain(row["length"], "unknown"),
-            (("now", row["percent"] or 0),),
-            row["percent_before"],
-            f"{plain(row['length'])}: {counted(row['conferences'], 'conference')}",
-        )
-        for row in rows
-    ]
-    median, p90 = (spelled(c, now[c], "") for c in ("median_length_seconds", "p90_length_seconds"))
-    lead = f"Half of the final ones were shorter than {median}, nine in ten shorter than {p90}."
-    drawn = charts.columns(figures.answers["lengths"].question, lead, bars, spell=rounded)
-    table = _table(figures, "lengths", rows)
-    return _section(figures, "lengths", "Lengths", lead, _figure(now["final"], drawn), table)
-
-
-def _week(figures: Figures) -> Section:
-    rows = figures["week"]
-    fields = {
-        (row["weekday"] - 1, row["hour_of_day"]): Field(row["mean_conferences"], _hour_of(row))
-        for row in rows
-    }
-    lead = "The darker, the more conferences an hour."
-    if rows:
-        lead += f" Most: {_hour_of(max(rows, key=lambda row: float(row['mean_conferences'])))}."
-    hours = [f"{hour}:00" if hour % 6 == 0 else "" for hour in range(24)]
-    drawn = charts.matrix(figures.answers["week"].question, lead, WEEK, hours, fields)
-    picture = _figure(any(field.value for field in fields.values()), drawn)
-    return _section(
-        figures, "week", "Week", lead, picture, _table(figures, "hours of the week", rows)
-    )
-
-
-def _hour_of(row: Row) -> str:
-    return (
-        f"{WEEK[row['weekday'] - 1]} {row['hour_of_day']:02}:00, {count(row['mean_conferences'])}"
-    )
-
-
-def _regions(figures: Figures) -> Section:
-    rows = figures["regions"]
-    asked, mixed = (
-        list(dict.fromkeys(row[column] for row in rows))[:SHOWN]
-        for column in ("asked_for", "mixed_in")
-    )
-    fields = {
-        (asked.index(row["asked_for"]), mixed.index(row["mixed_in"])): Field(
-            row["conferences"],
-            f"asked for {plain(row['asked_for'])}, mixed in {plain(row['mixed_in'])}: "
-            f"{counted(row['conferences'], 'conference')}",
-            count(row["conferences"]) if row["conferences"] < 10**4 else rounded(row["percent"]),
-            row["is_elsewhere"],
-        )
-        for row in rows
-        if row["asked_for"] in asked and row["mixed_in"] in mixed
-    }
-    away = [row for row in rows if row["is_elsewhere"]]
-    lead = (
-        f"{counted(sum(row['conferences'] for row in away), 'conference')} "
-        f"({percent(sum(row['percent'] for row in away))}) were mixed elsewhere (outlined). "
-        "Rows: asked for; columns: mixed in."
-    )
-    drawn = charts.matrix(
-        figures.answers["regions"].question,
-        lead,
-        [cut(plain(name, "not asked"), 12) for name in asked],
-        [cut(plain(name, "unknown"), 7) for name in mixed],
-        fields,
-    )
-    return _section(
-        figures, "regions", "Regions", lead, _figure(rows, drawn), _table(figures, "regions", rows)
-    )
-
-
-def _worst(figures: Figures) -> Section:
-    rows = figures["worst"]
-    lead = "The more findings, the more was wrong: tags, counted issues, another region, a timeout."
-    cards = element("ol", *(_card(row, figures.state["time_zone"]) for row in rows), class_="worst")
-    table = _table(figures, "the worst conferences", rows, *_OF_CARDS)
-    return _section(figures, "worst", "Worst", lead, _figure(rows, cards), table, "full")
-
-
-_OF_CARDS = (
-    *("conference_sid", "create_time", "findings", "call_quality_issue_count"),
-    *("region_configuration_issue_count", "participant_behavior_issue_count", "duration_seconds"),
-    *("unique_participants", "status", "end_reason"),
-)
-
-
-def _card(row: Row, zone: str) -> Markup:
-    issues = ("call_quality", "participant_behavior", "region_configuration")
-    parts = [
-        (f"s{n}", plain(name), row[f"{name}_issue_count"] or 0) for n, name in enumerate(issues)
-    ]
-    parts.append(("s3", "tags and other", row["findings"] - sum(value for *_, value in parts)))
-    parts = [part for part in parts if part[2] > 0]
-    said = ", ".join(f"{count(value)} {name}" for _, name, value in parts)
-    asked = row["mixer_region_requested"]
-    facts = {
-        "Created": moment(row["create_time"], zone),
-        "Length": spelled("seconds", row["duration_seconds"], zone),
-        "Participants": count(row["unique_participants"]),
-        "Region": f"{row['mixer_region'] or NONE}" + (f", asked for {asked}" if asked else ""),
-        "End": plain(row["end_reason"], NONE),
-        "State": f"{plain(row['status'], NONE)}, {row['completeness']}",
-    }
-    more = {"severities": "Severity", "reasons": "Reason", "duplicate_identities": "Twice"}
-    return element(
-        "li",
-        element("h3", element("bdi", row.get("friendly_name") or "Without a name")),
-        element("p", element("code", row["conference_sid"])),
-        element("p", element("strong", counted(row["findings"], "finding")), f": {said}"),
-        charts.pieces(f"Findings of {row['conference_sid']}", said, [(c, v) for c, _, v in parts]),
-        _list(facts),
-        element("ul", *(element("li", plain(tag)) for tag in _split(row["tags"])), class_="tags"),
-        *(
-            element("p", f"{label}: ", element("bdi", plain(row[column])), class_="soft")
-            for column, label in more.items()
-            if row.get(column)
-        ),
-    )
-
-
-def _split(tags: str | None) -> list[str]:
-    return (tags or "").split(", ") if tags else []
-
-
-def _completeness(figures: Figures) -> Section:
-    rows, now = figures["days"], figures["totals"][0]
-    kinds = {"pending": "pending", "without_end": "timed out", "expired": "expired"}
-    bars = [
-        Column(
-            day(row["day"]),
-            tuple((kind, row[kind]) for kind in kinds),
-            hint=f"{day(row['day'])}: "
-            + ", ".join(f"{count(row[kind])} {name}" for kind, name in kinds.items()),
-        )
-        for row in rows
-    ]
-    final = percent(100 * now["final"] / now["conferences"]) if now["conferences"] else NONE
-    lead = (
-        f"{final} are final. Pending ones are asked for again; Twilio never heard the end of "
-        "timed out ones; expired ones it no longer has."
-    )
-    question = "What is not complete?"
-    picture = _figure(
-        any(bar.height for bar in bars),
-        charts.columns(question, lead, bars),
-        key=kinds,
-        otherwise="Nothing: all are complete." if now["conferences"] else "The period has none.",
-    )
-    table = _table(figures, "completeness", rows, "day", "conferences", "complete", *kinds)
-    return _section(
-        figures, "completeness", "Completeness", lead, picture, table, question=question
-    )
-
-
-def _freshness(figures: Figures) -> Section:
-    zone, checks = figures.state["time_zone"], figures["checks"]
-    facts = {heading(c): spelled(c, v, zone) for c, v in figures.state.items() if c != "today"}
-    found = [row for row in checks if row["violations"]]
-    said = (
-        element(
-            "li",
-            element("strong", f"{row['level']}, {count(row['violations'])}: "),
-            row["sentence"],
-        )
-        for row in found
-    )
-    lead = f"{len(found) or 'None'} of {counted(len(checks), 'check')} found something."
-    picture = _list(facts), element("ul", *said, class_="checks")
-    table = _table(figures, "checks", checks)
-    question = "How fresh and sound is the data?"
-    return _section(figures, "freshness", "Freshness", lead, picture, table, question=question)
-
-
-SECTIONS: tuple[Callable[[Figures], Section | None], ...] = (
-    *(_cards, _volume, _issues, _tags, _end_reasons, _lengths, _week, _regions),
-    *(_worst, _accounts, _completeness, _freshness),
-)
-
-
-def _section(
-    figures: Figures,
-    slug: str,
-    name: str,
-    lead: Content,
-    picture: Content,
-    table: Content,
-    size: str = "half",
-    question: str | None = None,
-) -> Section:
-    markup = element(
-        "section",
-        element("h2", question or figures.answers[slug].question, id=f"{slug}-title"),
-        element("p", lead, class_="lead"),
-        picture,
-        table,
-        id=slug,
-        class_=size,
-        aria_labelledby=f"{slug}-title",
-    )
-    return Section(slug, name, markup)
-
-
-def _figure(
-    is_there: object,
-    *drawn: Content,
-    key: dict[str, str] | None = None,
-    otherwise: str = "The period has none.",
-) -> Markup:
-    if not is_there:
-        return element("p", otherwise, class_="nothing")
-    named = (element("span", element("i", class_=kind), name) for kind, name in (key or {}).items())
-    return element("figure", element("figcaption", *named, class_="key") if key else None, *drawn)
-
-
-def _table(figures: Figures, caption: str, rows: Sequence[Row], *columns: str) -> Markup:
-    """The figures behind a picture, as the SQL gave them."""
-    columns, zone = columns or tuple(rows[0] if rows else ()), figures.state["time_zone"]
-    more = f", {LISTED} of {count(len(rows))}" if len(rows) > LISTED else ""
-    lines = (
-        element(
-            "tr",
-            *(
-                element(
-                    "td" if n else "th",
-                    element("bdi", spelled(c, row[c], zone)),
-                    scope=None if n else "row",
-                )
-                for n, c in enumerate(columns)
-            ),
-        )
-        for row in rows[:LISTED]
-    )
-    heads = (element("th", heading(column), scope="col") for column in columns)
-    return element(
-        "details",
-        element("summary", f"Table: {caption}"),
-        element(
-            "div",
-            element(
-                "table",
-                element("caption", f"{caption}{more}"),
-                element("thead", element("tr", *heads)),
-                element("tbody", *lines),
-            ),
-            class_="scroll",
-            tabindex=0,
-            role="region",
-            aria_label=caption,
-        ),
-    )
-
-
-def _list(facts: dict[str, str]) -> Markup:
-    return element(
-        "dl", *(element("div", element("dt", k), element("dd", v)) for k, v in facts.items())
-    )
+    @staticmethod
+    def _list(facts: dict[str, str]) -> Markup:
+        pairs = (element("div", element("dt", k), element("dd", v)) for k, v in facts.items())
+        return element("dl", *pairs)

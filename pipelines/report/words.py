@@ -36,7 +36,7 @@ def percent(value: float | None) -> str:
 
 def rounded(value: float) -> str:
     """8 %."""
-    return f"{value:.0f}{SPACE}%"
+    return f"<1{SPACE}%" if 0 < value < 0.5 else f"{value:.0f}{SPACE}%"
 
 
 def duration(seconds: float | None) -> str:
