@@ -72,7 +72,7 @@ def lines(
         grid,
         *(_text(at[n], height - 14, labels[n], "middle") for n in range(0, len(at), step)),
     ]
-    free, left_over = height - 34 + gap, len(items)
+    free, left_over = height - 66 + gap, len(items)  # names stay apart, and inside
     for n, item in sorted(enumerate(items), key=lambda of: of[1].trend[-1] or 0):
         left_over -= 1
         drawn.append(

@@ -60,7 +60,8 @@ def write_page(figures: Figures) -> str:
 class _Page:
     def __init__(self, figures: Figures) -> None:
         self._figures, self._period, self._state = figures, figures.period, figures.state
-        self._now, self._before = figures["totals"]
+        self._now, before = figures["totals"]
+        self._before = before if figures.can_compare else dict.fromkeys(before)
         self._contents: list[Markup] = []
 
     def document(self) -> Markup:
