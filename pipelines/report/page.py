@@ -300,11 +300,12 @@ class _Page:
             for r, hint in zip(rows, hints, strict=True)
         }
         best = max(fields.values(), key=lambda item: item.value, default=Item())
-        lead = f"The darker, the more conferences an hour. The most: {best.hint}."
+        lead = f"Mean conferences an hour. The most: {best.hint}."
         heads = [f"{hour}:00" if hour % 6 == 0 else "" for hour in range(24)]
         drawn = charts.matrix(self._figures.answers["week"].question, lead, WEEK, heads, fields)
         table = self._table("hours of the week", rows)
-        return self._section("week", "Week", lead, self._figure(best.value, drawn), table)
+        key = {"h1": "few", "h3": "some", "h5": "the most"}
+        return self._section("week", "Week", lead, self._figure(best.value, drawn, key=key), table)
 
     def _regions(self) -> Markup:
         rows, columns = self._figures["regions"], ("asked_for", "mixed_in")
@@ -330,7 +331,7 @@ class _Page:
             else "None was mixed elsewhere."
         )
         names = [cut(plain(name, "not asked"), 12) for name in asked]
-        heads = [cut(plain(name, "unknown"), 8) for name in mixed]
+        heads = [cut(plain(name, "unknown"), 34 // len(mixed)) for name in mixed]
         drawn = charts.matrix(self._figures.answers["regions"].question, lead, names, heads, fields)
         table = self._table("regions", rows)
         return self._section("regions", "Regions", lead, self._figure(rows, drawn), table)
