@@ -49,7 +49,8 @@ def columns(
             bars.append(_rect(x + band * 0.25, y(low + value), band * 0.5, y(low), kind))
             low += value
         if has_room and low:
-            bars.append(_text(middle, y(max(low, item.before or 0)) - 6, words, "middle", "name"))
+            top = y(item.before or 0) if 0 < y(low) - y(item.before or 0) < 22 else y(low)
+            bars.append(_text(middle, top - 6, words, "middle", "name"))
         if n % step == 0 and middle + len(item.label) * LETTER / 2 < width + 9:
             bars.append(_text(middle, HEIGHT - 14, item.label, "middle"))
         drawn.append(element("g", element("title", item.hint), *bars))
@@ -66,7 +67,7 @@ def lines(
     known = [value for item in items for value in item.trend if value is not None]
     grid, y, left = _axis(known, spell, right, height)
     size = (right - left - 12) / max(1, len(labels) - 1)
-    at = [left + 6 + n * size for n in range(len(labels))]
+    at = [right - 6 - n * size for n in reversed(range(len(labels)))]
     step = _step(size, labels)
     drawn = [
         grid,

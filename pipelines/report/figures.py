@@ -66,9 +66,9 @@ class Figures:
 
     @property
     def can_compare(self) -> bool:
-        """Whether the whole prior period is known; if not, nothing of it is here."""
-        known: date | None = self.state["known_from"]
-        return known is not None and known <= self.period.prior.start
+        """Whether both periods are known as wholes; if not, nothing of the prior one is here."""
+        known, today = self.state["known_from"], self.state["today"]
+        return bool(known and known <= self.period.prior.start and self.period.end <= today)
 
     def __getitem__(self, name: str) -> tuple[Row, ...]:
         return self.answers[name].rows

@@ -121,8 +121,10 @@ class _Page:
         if known is None:
             notes.append("No conference is loaded yet.")
         elif self._period.end > state["today"]:
-            notes.append(f"The period is not over: the data goes to {as_of}.")
-        if known and not self._figures.can_compare:
+            notes.append(
+                f"The period is not over: the data goes to {as_of}. So nothing is compared."
+            )
+        elif not self._figures.can_compare:
             notes.append(
                 f"The data begins on {days(known, known)}, so there is no whole period "
                 "before to compare with."
@@ -142,8 +144,8 @@ class _Page:
             element("p", f"{said}.", class_="headline"),
             element(
                 "p",
-                f"Data as of {as_of} ({state['time_zone']}). Before: "
-                f"{days(prior.start, prior.last)}.",
+                f"Data as of {as_of} ({state['time_zone']}).",
+                f" Before: {days(prior.start, prior.last)}." if self._figures.can_compare else "",
                 class_="soft",
             ),
             *(element("p", note, class_="note") for note in notes),
@@ -161,7 +163,7 @@ class _Page:
                     element("h3", name),
                     element("p", figure, class_="figure"),
                     element("p", self._change(column, good), class_="change"),
-                    charts.spark(f"{name}, day by day", about, trend),
+                    charts.spark(f"{name}, day by day", about, trend) if len(trend) > 1 else None,
                 )
             )
             table.append({"figure": name, "now": figure, "before": self._say(column, self._before)})
@@ -175,9 +177,9 @@ class _Page:
         """An arrow and words; better or worse is said, not only shown."""
         now, before = self._now[column], self._before[column]
         was = element("span", f"before: {self._say(column, self._before)}")
-        if not self._figures.can_compare or now is None or before is None:
-            return was
-        if now == before:
+        if now is None or before is None:
+            return was if self._figures.can_compare else None
+        if now == before or ("percent" in column and abs(now - before) < 0.05):
             return element("span", "unchanged"), was
         size = "more" if now > before else "less"
         if "percent" in column:
@@ -240,9 +242,7 @@ class _Page:
     def _rankings(self) -> tuple[Content, ...]:
         mark = " The mark is the period before." if self._figures.can_compare else ""
         return (
-            self._ranking(
-                "tags", "Tags", f"Share of the final conferences, and its days.{mark}", "tag"
-            ),
+            self._ranking("tags", "Tags", f"Share of the final conferences.{mark}", "tag"),
             self._ranking("end_reasons", "Ends", f"Share of all conferences.{mark}"),
             self._ranking("accounts", "Accounts", f"Conferences.{mark}")
             if len(self._figures["accounts"]) > 1
@@ -258,7 +258,7 @@ class _Page:
                 (("now", row[unit] or 0),),
                 self._say(unit, row),
                 row[f"{unit}_before"],
-                self._trend(kind, first) if kind else (),
+                self._trend(kind, first) if kind and self._period.length > 1 else (),
             )
             for row in rows[:SHOWN]
             for first in (next(iter(row.values())),)
@@ -400,7 +400,7 @@ class _Page:
         title = "What is not complete?"
         drawn = charts.columns(title, lead, items)
         is_there = any(item.value for item in items)
-        picture = self._figure(is_there, drawn, key=STATES, otherwise="Nothing is incomplete.")
+        picture = self._figure(is_there, drawn, key=STATES)
         table = self._table("completeness by day", rows, "day", "conferences", "complete", *STATES)
         return self._section("completeness", "Completeness", lead, picture, table, title=title)
 
@@ -436,12 +436,13 @@ class _Page:
         size: str = "half",
         title: str | None = None,
     ) -> Markup:
+        """A part of the page, which says so if there is no picture."""
+        nothing = element("p", "Nothing in this period.", class_="nothing")
         self._contents.append(element("li", element("a", name, href=f"#{slug}")))
         return element(
             "section",
             element("h2", title or self._figures.answers[slug].question, id=f"{slug}-title"),
-            element("p", lead, class_="lead"),
-            picture,
+            *([element("p", lead, class_="lead"), picture] if picture else [nothing]),
             table,
             id=slug,
             class_=size,
@@ -449,14 +450,9 @@ class _Page:
         )
 
     @staticmethod
-    def _figure(
-        is_there: Any,
-        *drawn: Content,
-        key: dict[str, str] | None = None,
-        otherwise: str = "Nothing in this period.",
-    ) -> Markup:
+    def _figure(is_there: Any, *drawn: Content, key: dict[str, str] | None = None) -> Content:
         if not is_there:
-            return element("p", otherwise, class_="nothing")
+            return None
         keys = [element("span", element("i", class_=of), name) for of, name in (key or {}).items()]
         return element(
             "figure", element("figcaption", *keys, class_="key") if key else None, *drawn
