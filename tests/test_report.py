@@ -34,6 +34,7 @@ HOSTILE = (
     "&lt;b&amp;",
 )
 TURNED = "\u202egnp.\u2066exe"
+LONG, WIDE = "x" * 300, "\u540d\u524d" * 40
 CSS = (ROOT / "pipelines/report/style.css").read_text()
 
 
@@ -130,7 +131,7 @@ def report(loaded: Loaded, since: str | None = None, until: str | None = None) -
 def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     """Sixteen days, with what others could write wherever they can."""
     account = lively_account(NOW, days=16, per_day=90)
-    for n, name in enumerate((*HOSTILE, TURNED)):
+    for n, name in enumerate((*HOSTILE, TURNED, *[LONG] * 4, *[WIDE] * 3)):
         info = {
             name: {"severity": name, "reason": name},
             "duplicate_identity": [{"participant_identity": name}],

@@ -62,7 +62,7 @@ def lines(
 ) -> Markup:
     """A line for each trend, named at its end."""
     height, gap = HEIGHT + 90, 54.0
-    names = [(*item.label.split()[:2], item.said) for item in items]
+    names = [[cut(word, 13) for word in (*item.label.split()[:2], item.said)] for item in items]
     right = WIDTH - 16 - LETTER * max((len(word) for words in names for word in words), default=0)
     known = [value for item in items for value in item.trend if value is not None]
     grid, y, left = _axis(known, spell, right, height)

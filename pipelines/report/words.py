@@ -70,9 +70,14 @@ def plain(name: str | None, otherwise: str = "none") -> str:
     return otherwise if name is None else re.sub(r"\b0(?=\d)", "", name.replace("_", " "))
 
 
-def cut(text: str, length: int) -> str:
-    """No longer than `length`."""
-    return text if len(text) <= length else f"{text[: max(1, length - 1)]}…"
+def cut(text: str, room: float) -> str:
+    """No wider than so many letters of a usual width."""
+    for number, letter in enumerate(text):
+        is_thin, is_wide = letter in " fijlrt.,:;'|!()[]", letter in "mwMW@%"
+        room -= 2 if letter >= "\u2e80" else 0.65 if is_thin else 1.6 if is_wide else 1.2
+        if room < 0:
+            return f"{text[: max(1, number - 1)]}…"
+    return text
 
 
 def heading(column: str) -> str:
