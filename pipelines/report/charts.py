@@ -172,9 +172,10 @@ def _axis(
 
 
 def _step(band: float, labels: Sequence[str]) -> int:
-    """Every so many labels have room; sevens keep the weekday."""
+    """Every so many labels have room; hours are told by quarters of a day, days by weeks."""
     needed = ceil((max(map(len, labels), default=0) + 0.5) * LETTER / max(band, 0.1))
-    return next((step for step in (1, 2, 3, 7, 14, 28) if step >= needed), needed)
+    steps = (1, 2, 3, 6, 12, 24) if ":" in "".join(labels[:1]) else (1, 2, 3, 7, 14, 28)
+    return next((step for step in steps if step >= needed), needed)
 
 
 def _trend(values: Values, x: float, y: float, width: float, height: float) -> Content:

@@ -193,9 +193,10 @@ class _Page:
     def _volume(self) -> Markup:
         unit = "hour" if self._period.length <= HOURLY and self._figures["hours"] else "day"
         rows, title = self._figures[f"{unit}s"], self._figures.answers[f"{unit}s"].question
+        clock = "%H:%M" if self._period.length == 1 else "%a %H:%M"
         items = [
             Item(
-                f"{row[unit]:%H:%M}" if unit == "hour" else day(row[unit]),
+                day(row[unit]) if unit == "day" else f"{row[unit]:{clock}}",
                 (("now", row["conferences"] - row["pending"]), ("pending", row["pending"])),
                 before=row["conferences_before"],
                 hint=f"{self._say(unit, row)}: {counted(row['conferences'], 'conference')}, "
