@@ -405,7 +405,7 @@ def test_a_table_has_what_a_count_over_conferences_says(
 def test_the_worst_are_those_with_the_most_findings(week: Page, lively: Loaded) -> None:
     expected = lively.query(
         "SELECT conference_sid, findings FROM analytics.conference_health_card "
-        f"WHERE {PERIOD} ORDER BY findings DESC, create_time DESC, conference_sid LIMIT 12"
+        f"WHERE {PERIOD} ORDER BY findings DESC, create_time DESC, conference_sid LIMIT 9"
     )
     table = week.table("worst conferences")
     assert [(row[0], number(row[2])) for row in table] == expected
