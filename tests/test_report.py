@@ -329,10 +329,10 @@ def test_trends_are_shares_of_each_day(lively: Loaded) -> None:
     found = {
         row["day"]: row["percent"]
         for row in read_figures(copy_of(lively), None, None)["problem_days"]
-        if row["name"] == "high_jitter"
+        if row["name"] == "low_mos"
     }
     expected = lively.query(
-        "SELECT created_date, 100 * count_if(has_high_jitter) / count(*) "
+        "SELECT created_date, 100 * count_if(has_low_mos) / count(*) "
         f"FROM analytics.conferences WHERE completeness = 'final' AND {PERIOD} GROUP BY 1"
     )
     assert found == pytest.approx(dict(expected))
