@@ -150,6 +150,43 @@ def publish() -> None:
         click.echo(publish_now())
 
 
+@main.command(epilog=EXIT_CODES, short_help="Make a page of pictures and figures.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="report.html",
+    show_default=True,
+    help="The HTML file; one that is there is replaced.",
+)
+@click.option("--from", "since", help="First day, a date or an age: 2026-11-01, 29d.")
+@click.option("--to", "until", help="The day after the last; the day of the data by default.")
+def report(output: Path, since: str | None, until: str | None) -> None:
+    """Make one HTML file of pictures and figures from the published copy.
+
+    By default of the last 7 full days, against the 7 before. Days are those of report_timezone;
+    ages are counted from the day that the data goes to. The file needs nothing else: open it in a
+    browser, print it, or send it.
+
+    \b
+    Examples:
+      conference-insights report
+      conference-insights report --output november.html --from 2026-11-01 --to 2026-12-01
+    """
+    with _ending_well():
+        from dlt.common.configuration.exceptions import ConfigurationValueError
+
+        from pipelines.delivery import DeliverySettings
+        from pipelines.report import PeriodError, write_report
+        from pipelines.warehouse.file import warehouse_path
+        from pipelines.warehouse.publish import FILE
+
+        copies = DeliverySettings.read(warehouse_path()).directory
+        try:
+            click.echo(write_report(copies / "current" / FILE, output, since, until))
+        except PeriodError as error:
+            raise ConfigurationValueError(str(error)) from None
+
+
 @main.command(epilog=EXIT_CODES, short_help="Show it at work on a simulated account.")
 @click.option(
     "--folder",

@@ -1,0 +1,48 @@
+"""The report: one HTML file of pictures and figures, made from the published copy.
+
+Nothing here knows Twilio or the warehouse: `figures` asks the copy with the files of `sql/report`,
+`charts` draws, `page` says it, `markup` escapes.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipelines.report.figures import CopyError, PeriodError, read_figures
+from pipelines.report.page import write_page
+
+__all__ = ["CopyError", "PeriodError", "write_report"]
+
+
+def write_report(
+    copy: Path, output: Path, since: str | None = None, until: str | None = None
+) -> Path:
+    """Write the report of a period to a file, which is there as a whole or not at all.
+
+    Args:
+        copy: the published `insights.duckdb`.
+        output: the HTML file; one that is there is replaced.
+        since: first day, a date or an age such as `29d`; by default 7 days before the end.
+        until: the day after the last; by default the day that the data goes to, so that all days
+            of the report are over.
+
+    Returns:
+        The file's absolute path.
+
+    Raises:
+        CopyError: there is no copy, or it cannot be read.
+        PeriodError: there is no such period.
+        OSError: the file cannot be written.
+    """
+    document = write_page(read_figures(copy, since, until))
+    output = output.absolute()
+    new = output.with_name(f".{output.name}.{os.getpid()}.new")
+    try:
+        new.write_text(document, "utf-8")
+        new.replace(output)
+    except OSError as error:
+        raise OSError(f"{output} cannot be written: {error.strerror}") from None
+    finally:
+        new.unlink(missing_ok=True)
+    return output

@@ -1,0 +1,152 @@
+"""The figures of the report: each is the answer of a file of `sql/report` to the published copy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipelines.warehouse.sql import sql_files
+
+Row = Mapping[str, Any]
+DAYS, LONGEST = 7, 366
+"""The days of a period if none is said, and the most."""
+
+
+class CopyError(OSError):
+    """There is no copy, or it cannot be read."""
+
+
+class PeriodError(ValueError):
+    """What was asked for is no period."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days in the report's time zone, from `start` up to but not including `end`."""
+
+    start: date
+    end: date
+
+    @property
+    def last(self) -> date:
+        return self.end - timedelta(days=1)
+
+    @property
+    def length(self) -> int:
+        return (self.end - self.start).days
+
+    @property
+    def prior(self) -> Period:
+        """The equal period before it."""
+        return Period(self.start - (self.end - self.start), self.start)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, as the head of the file says it, and the rows that answer it."""
+
+    question: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that the page shows, by the names of the files."""
+
+    period: Period
+    state: Row
+    answers: Mapping[str, Answer]
+
+    @property
+    def can_compare(self) -> bool:
+        """Whether both periods are known as wholes; if not, nothing of the prior one is here."""
+        known, today = self.state["known_from"], self.state["today"]
+        return bool(known and known <= self.period.prior.start and self.period.end <= today)
+
+    def __getitem__(self, name: str) -> tuple[Row, ...]:
+        return self.answers[name].rows
+
+
+def read_figures(copy: Path, since: str | None, until: str | None) -> Figures:
+    """Read one copy, which a run that publishes another meanwhile does not change.
+
+    Raises:
+        CopyError: there is no copy, or it cannot be read.
+        PeriodError: `since` and `until` are no days, or have no period between them.
+    """
+    if not copy.exists():
+        raise CopyError(f"Nothing is published at {copy} yet: run `conference-insights run`")
+    locked: dict[str, Any] = {"enable_external_access": False, "lock_configuration": True}
+    try:
+        with duckdb.connect(copy.resolve(), read_only=True, config=locked) as connection:
+            texts = {path.stem: text for path, text in sql_files("report")}
+            state = _answer(connection, texts.pop("state"), {}).rows[0]
+            period = read_period(since, until, state["today"] or datetime.now(UTC).date())
+            bounds = {"from": period.start, "to": period.end, "prior": period.prior.start}
+            figures = Figures(period, state, {})
+            return Figures(
+                period,
+                state,
+                {
+                    name: _answer(connection, text, bounds, figures.can_compare)
+                    for name, text in texts.items()
+                },
+            )
+    except duckdb.Error as error:
+        said = str(error).partition("\n")[0]
+        raise CopyError(f"{copy}: {said}; run `conference-insights publish`") from None
+
+
+def _answer(
+    connection: duckdb.DuckDBPyConnection,
+    text: str,
+    bounds: Mapping[str, date],
+    can_compare: bool = True,
+) -> Answer:
+    used = {name: bound for name, bound in bounds.items() if f"${name}" in text}
+    answer = connection.execute(text, used)
+    columns = [column[0] for column in answer.description]
+    hidden = set() if can_compare else {name for name in columns if name.endswith("_before")}
+    rows = tuple(
+        {
+            name: None if name in hidden else float(cell) if isinstance(cell, Decimal) else cell
+            for name, cell in zip(columns, row, strict=True)
+        }
+        for row in answer.fetchall()
+    )
+    return Answer(text.splitlines()[0].removeprefix("-- "), rows)
+
+
+def read_period(since: str | None, until: str | None, today: date) -> Period:
+    """From dates (`2026-11-01`) and ages (`29d`, so many days before `today`).
+
+    Raises:
+        PeriodError: one is neither, or there is nothing between them, or too much.
+    """
+    try:
+        end = _read_day(until or "0d", today)
+        period = Period(_read_day(since, today) if since else end - timedelta(days=DAYS), end)
+        if 1 <= period.length <= LONGEST and period.prior:
+            return period
+    except OverflowError:
+        raise PeriodError(f"{since or until} is out of all time") from None
+    raise PeriodError(
+        f"From {period.start} up to {period.end} are {period.length:,} days; "
+        f"a report has 1 to {LONGEST}"
+    )
+
+
+def _read_day(text: str, today: date) -> date:
+    if age := re.fullmatch(r"([0-9]{1,6})d", text.strip()):
+        return today - timedelta(days=int(age[1]))
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise PeriodError(f"{text!r} is no day; write for example 2026-11-01 or 29d") from None

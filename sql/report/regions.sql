@@ -1,0 +1,15 @@
+-- Were they mixed where it was asked for?
+-- Grain: one row per requested region and mixer region.
+-- Promise: sums of region_mismatch over days and accounts.
+-- NULL: `asked_for` if no region was asked for, which is no mismatch; `mixed_in` if none is known.
+-- Caveats: share of mismatches: sum of `conferences` where is_elsewhere / sum(conferences).
+SELECT
+    r.mixer_region_requested AS asked_for,
+    r.mixer_region AS mixed_in,
+    r.is_region_mismatch AS is_elsewhere,
+    sum(r.conferences) AS conferences,
+    100.0 * sum(r.conferences) / sum(sum(r.conferences)) OVER () AS percent
+FROM analytics.region_mismatch AS r
+WHERE r.created_date >= $from AND r.created_date < $to
+GROUP BY r.mixer_region_requested, r.mixer_region, r.is_region_mismatch
+ORDER BY conferences DESC, asked_for ASC NULLS LAST, mixed_in ASC NULLS LAST

@@ -1,0 +1,55 @@
+-- How fresh and sound is the data?
+-- Grain: one row.
+-- Promise: ages are counted from `today`, the day of `data_as_of` in the report's time zone.
+-- NULL: `data_as_of` if nothing was listed yet; `known_from` without any conference.
+-- Caveats: `known_from` is the first day with a conference, or the first that was listed from its
+--   start; the run that publishes a copy is in the next one.
+WITH runs AS (
+    SELECT
+        min(r.window_from) AS first_listed_at,
+        count(*) AS runs,
+        coalesce(sum(CASE WHEN r.outcome IN ('failed', 'killed') THEN 1 ELSE 0 END), 0)
+            AS failed_runs
+    FROM analytics.load_history AS r
+),
+created AS (
+    SELECT
+        min(d.created_date) AS first_date,
+        coalesce(sum(CASE WHEN d.created_date IS NULL THEN d.conferences ELSE 0 END), 0)
+            AS without_creation_time
+    FROM analytics.conference_kpis_daily AS d
+),
+awaited AS (
+    SELECT
+        max(f.last_created_at) AS newest_conference,
+        coalesce(sum(f.pending), 0) AS pending_in_all,
+        min(f.oldest_pending_created_at) AS oldest_pending
+    FROM analytics.freshness AS f
+),
+listed AS (
+    SELECT
+        a.*,
+        CAST(r.first_listed_at + (a.as_of_local_hour - date_trunc('hour', a.as_of)) AS DATE)
+            AS first_listed_date
+    FROM analytics.data_as_of AS a
+    CROSS JOIN runs AS r
+)
+SELECT
+    l.as_of AS data_as_of,
+    l.report_timezone AS time_zone,
+    CAST(l.as_of_local_hour AS DATE) AS today,
+    CASE
+        WHEN c.first_date >= l.first_listed_date THEN l.first_listed_date + CAST(1 AS INTEGER)
+        ELSE c.first_date
+    END AS known_from,
+    w.newest_conference,
+    w.oldest_pending,
+    w.pending_in_all,
+    c.without_creation_time,
+    l.last_good_run_at AS run_before_this_copy,
+    r.runs,
+    r.failed_runs
+FROM listed AS l
+CROSS JOIN runs AS r
+CROSS JOIN created AS c
+CROSS JOIN awaited AS w

@@ -1,0 +1,755 @@
+"""The report: the figures are those of the views, and nothing of others is more than text in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.delivery import publish_now
+from pipelines.report import CopyError, PeriodError, write_report
+from pipelines.report.figures import read_figures, read_period
+from pipelines.report.markup import element
+from pipelines.report.words import NONE
+from pipelines.simulator.lively import lively_account
+from pipelines.warehouse.sql import sql_files
+from pipelines.warehouse.views import View
+from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, sid, summary
+from tests.test_wheel import installed
+
+__all__ = ["installed"]
+DAY = timedelta(days=1)
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onload='alert(1)",
+    "]]></style></title><!--",
+    "&lt;b&amp;",
+)
+TURNED = "\u202egnp.\u2066exe"
+LONG, WIDE = "x" * 300, "\u540d\u524d" * 40
+CSS = (ROOT / "pipelines/report/style.css").read_text()
+
+
+class Element:
+    def __init__(self, tag: str, attributes: dict[str, str | None], within: Element | None) -> None:
+        self.tag, self.attributes, self.within = tag, attributes, within
+        self.children: list[Element | str] = []
+
+    def __iter__(self) -> Iterator[Element]:
+        """Itself and all in it, in order."""
+        yield self
+        for child in self.children:
+            if isinstance(child, Element):
+                yield from child
+
+    def all(self, *tags: str) -> list[Element]:
+        return [found for found in self if found.tag in tags]
+
+    def has(self, **attributes: str) -> bool:
+        return attributes.items() <= self.attributes.items()
+
+    @property
+    def text(self) -> str:
+        return "".join(c if isinstance(c, str) else c.text for c in self.children)
+
+
+class Page(HTMLParser):
+    """A document read strictly: every element is closed, in order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(convert_charrefs=True)
+        self.source = path.read_text("utf-8")
+        self.root = self._open = Element("", {}, None)
+        self.feed(self.source)
+        self.close()
+        assert self._open is self.root
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        new = Element(tag, dict(attrs), self._open)
+        self._open.children.append(new)
+        if tag not in ("meta", "br"):
+            self._open = new
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.tag == tag
+        assert self._open.within is not None
+        self._open = self._open.within
+
+    def handle_data(self, data: str) -> None:
+        self._open.children.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(data)
+
+    def section(self, slug: str) -> Element:
+        (found,) = (s for s in self.root.all("section") if s.has(id=slug))
+        return found
+
+    def table(self, name: str) -> list[list[str]]:
+        (found,) = (t for t in self.root.all("table") if t.all("caption")[0].text == name)
+        lines = found.all("tbody")[0].all("tr")
+        return [[cell.text for cell in line.all("th", "td")] for line in lines]
+
+    @property
+    def cards(self) -> dict[str, str]:
+        cards = (li for li in self.section("totals").all("li"))
+        return {li.all("h3")[0].text: li.all("p")[0].text for li in cards}
+
+    @property
+    def text(self) -> str:
+        return self.root.all("body")[0].text
+
+
+def number(cell: str) -> float | str | None:
+    """What a cell says, without its unit."""
+    said = re.fullmatch(r"(-?[\d,.]+)(?:\xa0(%|s|min|h))?", cell)
+    if cell == NONE or said is None:
+        return None if cell == NONE else cell
+    return float(said[1].replace(",", "")) * {"min": 60, "h": 3600}.get(said[2] or "", 1)
+
+
+def copy_of(loaded: Loaded) -> Path:
+    return loaded.path.with_name("published") / "current/insights.duckdb"
+
+
+def report(loaded: Loaded, since: str | None = None, until: str | None = None) -> Page:
+    output = loaded.path.with_name("report.html")
+    assert write_report(copy_of(loaded), output, since, until) == output
+    return Page(output)
+
+
+@pytest.fixture(scope="module")
+def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    """Sixteen days, with what others could write wherever they can."""
+    account = lively_account(NOW, days=16, per_day=90)
+    for n, name in enumerate((*HOSTILE, TURNED, *[LONG] * 4, *[WIDE] * 3)):
+        info = {
+            name: {"severity": name, "reason": name},
+            "duplicate_identity": [{"participant_identity": name}],
+        }
+        values: dict[str, Any] = {
+            "friendly_name": name,
+            "end_reason": name,
+            "status": name,
+            "mixer_region": name,
+            "mixer_region_requested": f"{name}!",
+            "tags": [name, "duplicate_identity", *("low_mos", "high_jitter")],
+            "tag_info": info,
+            "detected_issues": {name: 40, "call_quality": 99 - n},
+        }
+        account.put(summary(n, 2 * DAY, **values))
+    account.put(summary(99, 2 * DAY, "in_progress", tags=["low_mos"], detected_issues={"x": 1}))
+    with loaded_once(account, tmp_path_factory.mktemp("report")) as loaded:
+        loaded.run()
+        loaded.account.now += timedelta(minutes=45)
+        loaded.run()
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def week(lively: Loaded) -> Page:
+    return report(lively)
+
+
+PERIOD = "created_date >= '2026-11-13' AND created_date < '2026-11-20'"
+BEFORE = "created_date >= '2026-11-06' AND created_date < '2026-11-13'"
+SHARES = (
+    f"SELECT count_if({PERIOD}), 100 * count_if({PERIOD}) / sum(count_if({PERIOD})) OVER (), "
+    f"100 * count_if({BEFORE}) / sum(count_if({BEFORE})) OVER () FROM analytics.conferences "
+    f"WHERE ({PERIOD} OR {BEFORE})"
+)
+
+
+def test_it_asks_nobody_and_runs_nothing(week: Page) -> None:
+    elements = list(week.root)
+    tags = {found.tag for found in elements}
+    assert tags <= {
+        *("", "html", "head", "meta", "title", "style", "body", "header", "nav", "main", "footer"),
+        *("section", "h1", "h2", "h3", "p", "a", "ul", "ol", "li", "dl", "dt", "dd", "div", "span"),
+        *("i", "strong", "bdi", "code", "figure", "figcaption", "details", "summary", "table"),
+        *("caption", "thead", "tbody", "tr", "th", "td"),
+        *("svg", "desc", "g", "rect", "line", "path", "circle", "text"),
+    }
+    names = {name for found in elements for name in found.attributes}
+    assert not {name for name in names if name.startswith("on")} & names
+    assert names.isdisjoint(
+        {"style", "src", "srcset", "data", "action", "xlink:href", "background"}
+    )
+    ids = [found.attributes["id"] for found in elements if "id" in found.attributes]
+    assert len(ids) == len(set(ids))
+    for link in week.root.all("a"):
+        assert (link.attributes["href"] or "").removeprefix("#") in ids
+    assert not re.search("@import|url\\(|expression|http", CSS)
+
+
+def test_the_policy_allows_its_own_style_and_nothing_else(week: Page) -> None:
+    (policy,) = (m for m in week.root.all("meta") if "http-equiv" in m.attributes)
+    (style,) = week.root.all("style")
+    digest = b64encode(sha256(style.text.encode()).digest()).decode()
+    assert policy.attributes["content"] == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    order = [found.tag for found in week.root.all("head")[0]]
+    assert order.index("style") > 2
+    assert week.source.index("Content-Security-Policy") < week.source.index("<style")
+    assert week.source.index("charset") < 1024
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_others_named_is_only_text(name: str, week: Page) -> None:
+    assert name not in week.source
+    headings = [h.text for h in week.section("worst").all("h3")]
+    assert name in headings
+    for slug in ("tags", "end_reasons", "regions"):
+        cells = [cell.text for cell in week.section(slug).all("th", "td")]
+        assert name in cells
+    assert name in [cell.text for cell in week.section("issues").all("th")]
+
+
+def test_what_turns_text_is_written_out(week: Page) -> None:
+    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") & set(week.source)
+    assert "\\u202egnp.\\u2066exe" in [h.text for h in week.section("worst").all("h3")]
+
+
+def test_text_becomes_markup_in_one_module_alone() -> None:
+    makers = [
+        path.name
+        for path in (ROOT / "pipelines/report").glob("*.py")
+        if re.search(r"\bMarkup\(", path.read_text())
+    ]
+    assert makers == ["markup.py"]
+    assert element("p", "<", ["&", element("b", ">")], title='"') == (
+        '<p title="&quot;">&lt;&amp;<b>&gt;</b></p>'
+    )
+
+
+def test_people_who_hear_it_find_their_way(week: Page) -> None:
+    assert week.root.all("html")[0].has(lang="en")
+    for landmark in ("header", "nav", "main", "footer", "h1"):
+        assert len(week.root.all(landmark)) == 1
+    levels = [int(h.tag[1]) for h in week.root.all("h1", "h2", "h3")]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    for section in week.root.all("section"):
+        assert section.all("h2")[0].has(id=section.attributes["aria-labelledby"] or "")
+    for head in week.root.all("th"):
+        assert head.attributes["scope"] in ("row", "col")
+
+
+def test_every_picture_has_a_name_and_its_table(week: Page) -> None:
+    pictures = week.root.all("svg")
+    assert len(pictures) > 15
+    for picture in pictures:
+        assert picture.has(role="img")
+        title, about = picture.children[:2]
+        assert isinstance(title, Element)
+        assert isinstance(about, Element)
+        assert (title.tag, about.tag) == ("title", "desc")
+        assert title.text.strip()
+        assert about.text.strip()
+    for section in week.root.all("section"):
+        order = [found.tag for found in section if found.tag in ("svg", "details")]
+        assert order[-1] == "details"
+        (table, *_) = section.all("table")
+        assert table.all("td")
+
+
+def test_the_cards_are_those_of_the_view(week: Page, lively: Loaded) -> None:
+    shares = [f"final_without_{kind}_problem" for kind in ("quality", "region", "behavior")]
+    plain = ("conferences", "total_participants", "not_started", "timed_out", "pending")
+    columns = ", ".join(
+        [f"sum({p}{c})" for p in ("", "prior_") for c in plain]
+        + [f"100.0 * sum({p}{c}) / sum({p}final)" for p in ("", "prior_") for c in shares]
+    )
+    (expected,) = lively.query(
+        f"SELECT {columns} FROM analytics.conference_kpis WHERE period_days = 7"
+    )
+    names = ("Conferences", "Participants", "Not started", "Timed out", "Still pending")
+    good = [f"Without {kind} problem" for kind in ("quality", "region", "behavior")]
+    table = {row[0]: row[1:] for row in week.table("figures")}
+    found = [number(table[name][n]) for n in (0, 1) for name in names]
+    found += [number(table[name][n]) for n in (0, 1) for name in good]
+    assert found == pytest.approx([float(value) for value in expected], abs=0.051)
+    assert expected[0] > 500
+    assert week.cards == {name: cells[0] for name, cells in table.items()}
+
+
+EXACT = {
+    "totals": (
+        ("median_length_seconds", "p90_length_seconds"),
+        "SELECT median(duration_seconds), quantile_cont(duration_seconds, 0.9) "
+        f"FROM analytics.conferences WHERE completeness = 'final' AND ({PERIOD} OR {BEFORE}) "
+        f"GROUP BY {PERIOD} ORDER BY {PERIOD} DESC",
+    ),
+    "days": (
+        ("median_length_seconds", "p90_length_seconds", "percent_without_behavior_problem"),
+        "SELECT median(duration_seconds), quantile_cont(duration_seconds, 0.9), "
+        "100 * count_if(NOT has_behavior_problem) / count(*) "
+        f"FROM analytics.conferences WHERE completeness = 'final' AND {PERIOD} "
+        "GROUP BY created_date ORDER BY created_date",
+    ),
+    "end_reasons": (
+        ("mean_length_seconds",),
+        f"SELECT avg(CASE WHEN {PERIOD} THEN duration_seconds END) FROM analytics.conferences "
+        f"WHERE {PERIOD} OR {BEFORE} GROUP BY end_reason "
+        f"ORDER BY count_if({PERIOD}) DESC, count(*) DESC, end_reason NULLS LAST",
+    ),
+    "week": (
+        ("mean_conferences",),
+        "SELECT sum(conferences) FROM analytics.conference_volume "
+        f"WHERE {PERIOD} GROUP BY weekday, hour_of_day ORDER BY weekday, hour_of_day",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_what_a_table_rounds_is_exact(name: str, lively: Loaded) -> None:
+    columns, query = EXACT[name]
+    rows = read_figures(copy_of(lively), None, None)[name]
+    expected = lively.query(query)
+    assert len(rows) == len(expected)
+    for row, values in zip(rows, expected, strict=True):
+        assert [row[column] for column in columns] == pytest.approx(list(values))
+
+
+def test_trends_are_shares_of_each_day(lively: Loaded) -> None:
+    found = {
+        row["day"]: row["percent"]
+        for row in read_figures(copy_of(lively), None, None)["problem_days"]
+        if row["name"] == "low_mos"
+    }
+    expected = lively.query(
+        "SELECT created_date, 100 * count_if(has_low_mos) / count(*) "
+        f"FROM analytics.conferences WHERE completeness = 'final' AND {PERIOD} GROUP BY 1"
+    )
+    assert found == pytest.approx(dict(expected))
+
+
+BY_HAND = {
+    "conferences by day": (
+        "SELECT count(*), sum(CASE WHEN completeness = 'pending' THEN 1 ELSE 0 END), "
+        "(SELECT count(*) FROM analytics.conferences b WHERE b.created_date = c.created_date - 7) "
+        f"FROM analytics.conferences c WHERE {PERIOD} GROUP BY created_date ORDER BY created_date"
+    ),
+    "completeness by day": (
+        "SELECT count(*), count_if(processing_state = 'complete'), "
+        "count_if(completeness = 'pending'), count_if(processing_state = 'timeout'), "
+        "count_if(completeness = 'expired') "
+        f"FROM analytics.conferences WHERE {PERIOD} GROUP BY created_date ORDER BY created_date"
+    ),
+    "tags": (
+        "WITH final AS (SELECT * FROM analytics.conferences WHERE completeness = 'final') "
+        f"SELECT count_if({PERIOD}), "
+        f"100 * count_if({PERIOD}) / (SELECT count(*) FROM final WHERE {PERIOD}), "
+        f"100 * count_if({BEFORE}) / (SELECT count(*) FROM final WHERE {BEFORE}) "
+        f"FROM analytics.conference_tags WHERE completeness = 'final' AND ({PERIOD} OR {BEFORE}) "
+        "GROUP BY tag ORDER BY 1 DESC, 3 DESC, tag"
+    ),
+    "issues": (
+        "WITH final AS (SELECT * FROM analytics.conferences WHERE completeness = 'final') "
+        f"SELECT count_if({PERIOD}), "
+        f"100 * count_if({PERIOD}) / (SELECT count(*) FROM final WHERE {PERIOD}), "
+        f"100 * count_if({BEFORE}) / (SELECT count(*) FROM final WHERE {BEFORE}), "
+        f"sum(CASE WHEN {PERIOD} THEN issue_count END) "
+        "FROM analytics.conference_detected_issues "
+        f"WHERE completeness = 'final' AND ({PERIOD} OR {BEFORE}) "
+        "GROUP BY issue ORDER BY 1 DESC, 3 DESC, issue"
+    ),
+    "lengths": (
+        f"{SHARES} AND completeness = 'final' "
+        "GROUP BY length_bucket ORDER BY length_bucket NULLS LAST"
+    ),
+    "end reasons": f"{SHARES} GROUP BY end_reason ORDER BY 1 DESC, 3 DESC, end_reason NULLS LAST",
+    "regions": (
+        "SELECT count(*) FROM analytics.conferences "
+        f"WHERE {PERIOD} GROUP BY mixer_region_requested, mixer_region ORDER BY 1 DESC"
+    ),
+    "hours of the week": (
+        "SELECT hour_of_day, count(*) FROM analytics.conferences "
+        f"WHERE {PERIOD} GROUP BY weekday, hour_of_day ORDER BY weekday, hour_of_day"
+    ),
+}
+SHOWN = {"regions": [3], "hours of the week": [1, 2]}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_table_has_what_a_count_over_conferences_says(
+    name: str, week: Page, lively: Loaded
+) -> None:
+    expected = [[float(value) for value in row] for row in lively.query(BY_HAND[name])]
+    assert expected
+    rows = week.table(name)
+    if name == "hours of the week":
+        rows = [row for row in rows if row[2] != "0"]
+    width = len(expected[0])
+    columns = SHOWN.get(name) or list(range(1, width + 1))
+    found = [[number(row[column]) for column in columns] for row in rows]
+    assert len(found) == len(expected)
+    for row, values in zip(found, expected, strict=True):
+        assert row == pytest.approx(values, abs=0.051)
+
+
+def test_the_worst_are_those_with_the_most_findings(week: Page, lively: Loaded) -> None:
+    expected = lively.query(
+        "SELECT conference_sid, findings FROM analytics.conference_health_card "
+        f"WHERE {PERIOD} ORDER BY findings DESC, create_time DESC, conference_sid LIMIT 9"
+    )
+    table = week.table("worst conferences")
+    assert [(row[0], number(row[2])) for row in table] == expected
+    assert [code.text for code in week.section("worst").all("code")] == [s for s, _ in expected]
+
+
+def test_bars_are_as_long_as_their_figures(week: Page) -> None:
+    """Of one drawing: the heights of final and pending add up to what the table says."""
+    drawn = week.section("days").all("svg")[0]
+    heights = [
+        sum(
+            float(r.attributes["height"] or 0)
+            for r in g.all("rect")
+            if not r.has(**{"class": "before"})
+        )
+        for g in drawn.all("g")
+        if g.all("rect")
+    ]
+    counts = [number(row[1]) for row in week.table("conferences by day")]
+    assert len(heights) == 7
+    scale = heights[0] / float(str(counts[0]))
+    assert heights == pytest.approx([scale * float(str(c)) for c in counts], abs=0.3)
+
+
+def test_a_month_and_a_day(lively: Loaded) -> None:
+    month = report(lively, "30d")
+    assert len(month.table("conferences by day")) == 30
+    assert "nothing" not in month.cards
+    day = report(lively, "2026-11-18", "2026-11-19")
+    hours = lively.query(
+        "SELECT created_hour, sum(conferences) FROM analytics.conference_volume "
+        "WHERE created_date = '2026-11-18' GROUP BY 1 ORDER BY 1"
+    )
+    table = day.table("conferences by hour")
+    assert len(table) == 24
+    assert [number(row[1]) for row in table] == [float(count) for _, count in hours]
+    prior = lively.query(
+        "SELECT sum(conferences) FROM analytics.conference_volume "
+        "WHERE created_date = '2026-11-17' GROUP BY created_hour ORDER BY created_hour"
+    )
+    assert [number(row[3]) for row in table] == [float(count) for (count,) in prior]
+
+
+def test_a_period_that_is_not_over_is_not_compared(lively: Loaded) -> None:
+    page = report(lively, "2026-11-20", "2026-11-21")
+    assert "The period is not over: the data goes to Fri 20 Nov, 15:15" in page.text
+    assert len(page.table("conferences by hour")) == 16
+    assert {row[3] for row in page.table("conferences by hour")} == {NONE}
+    assert not re.search("better|worse|▲|▼|fewer", page.text)
+    assert "not over" not in report(lively).text
+
+
+def test_nothing_is_compared_with_a_time_that_is_not_known(lively: Loaded) -> None:
+    page = report(lively, "20d")
+    assert "The data begins on" in page.text
+    assert {row[2] for row in page.table("figures")} == {NONE}
+    assert {row[3] for row in page.table("conferences by day")} == {NONE}
+    assert not re.search("better|worse|▲|▼", page.section("totals").text)
+
+
+@pytest.mark.parametrize(("since", "until"), [("300d", "290d"), ("2030-01-01", "2030-02-01")])
+def test_an_empty_period_is_a_page_too(since: str, until: str, lively: Loaded) -> None:
+    page = report(lively, since, until)
+    assert page.cards["Conferences"] == "0"
+    assert page.cards["Without quality problem"] == NONE
+    assert "Nothing in this period." in page.text
+    assert "nan" not in page.text.lower()
+
+
+def test_a_warehouse_without_conferences(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, timedelta(hours=2)))
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute("DELETE FROM conference_insights.conference_summaries")
+        for child in ("conference_tags", "conference_tag_info", "conference_detected_issues"):
+            connection.execute(f"DELETE FROM conference_insights.{child}")
+    publish_now()
+    page = report(loaded)
+    assert "No conference is loaded yet." in page.text
+    assert set(page.cards.values()) == {"0", NONE}
+
+
+def test_a_single_conference_of_which_little_is_known(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, DAY, "in_progress"))
+    loaded.account.put(summary(2, DAY, tags=["high_jitter"], tag_info=None, end_reason=None))
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute(
+            "UPDATE conference_insights.conference_summaries SET create_time = NULL "
+            "WHERE conference_sid = ?",
+            [sid(1)],
+        )
+    publish_now()
+    page = report(loaded)
+    assert page.cards["Conferences"] == "1"
+    assert page.cards["Half are shorter than"] == "10\xa0min"
+    assert "1 conference without a creation time" in page.text
+    assert "Without a name" in page.section("worst").text
+
+
+def test_huge_numbers(loaded: Loaded) -> None:
+    most = 2**62
+    for n in (1, 2):
+        values: dict[str, Any] = {
+            "duration_seconds": most // 4,
+            "unique_participants": most // 4,
+            "detected_issues": {"call_quality": most // 4},
+        }
+        loaded.account.put(summary(n, DAY, **values))
+    loaded.run()
+    page = report(loaded)
+    assert page.cards["Participants"] == f"{most / 2 / 10**15:,.1f}\xa0quadrillion"
+    assert "\xa0quadrillion" in page.table("issues")[0][-1]
+
+
+def test_a_copy_without_personal_data(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(lively.path))
+    monkeypatch.setenv("PUBLISH__PERSONAL_DATA", "false")
+    monkeypatch.setenv("PUBLISH__DIRECTORY", str(lively.path.with_name("impersonal")))
+    page = Page(write_report(publish_now(), lively.path.with_name("impersonal.html")))
+    assert {h.text for h in page.section("worst").all("h3")} == {"Without a name"}
+    assert not re.search(r"Support \d|Sales \d|Twice", page.text)
+    assert page.cards == report(lively).cards
+
+
+def test_accounts_are_told_apart(loaded: Loaded) -> None:
+    for n in range(6):
+        loaded.account.put(summary(n, (1 + n) * DAY))
+    loaded.run()
+    assert "Accounts" not in report(loaded).text
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute(
+            "UPDATE conference_insights.conference_summaries SET account_sid = 'AC2' "
+            "WHERE conference_sid = ?",
+            [sid(1)],
+        )
+    publish_now()
+    page = report(loaded)
+    assert [(row[0][:3], row[1]) for row in page.table("accounts")] == [("ACd", "5"), ("AC2", "1")]
+    assert page.cards["Conferences"] == "6"
+
+
+def test_days_are_those_of_the_report_timezone(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The night the clocks go back in Berlin: the day has 25 hours, two of them at 2:00."""
+    monkeypatch.setenv("REPORT_TIMEZONE", "Europe/Berlin")
+    loaded.account.now = datetime(2026, 10, 25, 23, 30, tzinfo=UTC)
+    for n, hour in enumerate(
+        ["24T21:59", "24T22:00", "25T00:30", "25T01:30", "25T22:59", "25T23:00"]
+    ):
+        created = datetime.fromisoformat(f"2026-10-{hour}:00+00:00")
+        loaded.account.put(summary(n, NOW - created))
+    loaded.run()
+    page = report(loaded, "1d")  # it is the 26th there
+    assert page.root.all("h1")[0].text == "Sun 25 Oct 2026"
+    assert page.cards["Conferences"] == "4"
+    assert "Data as of Mon 26 Oct, 00:30 (Europe/Berlin)" in page.text
+    hours = {row[0]: row[1] for row in page.table("conferences by hour")}
+    assert hours["Sun 25 Oct, 02:00"] == "2"
+    assert hours["Sun 25 Oct, 23:00"] == "1"
+    assert [row[1] for row in report(loaded, "3d").table("conferences by day")] == ["0", "1", "4"]
+    created_at = {row[1] for row in page.table("worst conferences")}
+    assert {"Sun 25 Oct, 00:00", "Sun 25 Oct, 02:30", "Sun 25 Oct, 23:59"} == created_at
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "start", "end"),
+    [
+        (None, None, "2026-11-13", "2026-11-20"),
+        ("29d", None, "2026-10-22", "2026-11-20"),
+        (None, "3d", "2026-11-10", "2026-11-17"),
+        ("2026-02-01", "2026-03-01", "2026-02-01", "2026-03-01"),
+        ("14d", "7d", "2026-11-06", "2026-11-13"),
+    ],
+)
+def test_a_period_is_read(since: str | None, until: str | None, start: str, end: str) -> None:
+    period = read_period(since, until, date(2026, 11, 20))
+    assert (period.start, period.end) == (date.fromisoformat(start), date.fromisoformat(end))
+    assert period.prior.end == period.start
+    assert period.prior.length == period.length
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "said"),
+    [
+        ("often", None, "'often' is no day"),
+        ("12h", None, "'12h' is no day"),
+        ("0d", None, "are 0 days"),
+        ("1d", "2d", "are -1 days"),
+        ("367d", None, "are 367 days"),
+        ("999999d", None, "out of all time"),
+        ("0001-01-01", "0001-01-03", "out of all time"),
+    ],
+)
+def test_what_is_no_period_is_said(since: str, until: str | None, said: str) -> None:
+    with pytest.raises(PeriodError, match=said):
+        read_period(since, until, date(2026, 11, 20))
+
+
+def test_the_command_writes_the_page(loaded: Loaded, command: Command, tmp_path: Path) -> None:
+    done = command("report")
+    assert done.returncode == 74
+    assert "Nothing is published at" in done.stderr
+    assert "run `conference-insights run`" in done.stderr
+    loaded.account.put(summary(1, DAY))
+    loaded.run()
+    done = command("report", "--from", "2d", "--output", "out.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'out.html'}\n"
+    assert Page(tmp_path / "out.html").cards["Conferences"] == "1"
+    for arguments, code, said in (
+        (("--from", "soon"), 2, "'soon' is no day; write for example 2026-11-01 or 29d"),
+        (("--output", "nowhere/out.html"), 74, "nowhere/out.html cannot be written: No such file"),
+    ):
+        done = command("report", *arguments)
+        assert done.returncode == code
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.glob("*.html*")) == ["out.html"]
+
+
+def test_a_page_is_replaced_as_a_whole(
+    lively: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "report.html"
+    output.write_text("before")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="cannot be written: No space left"):
+            write_report(copy_of(lively), output)
+    assert output.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["report.html"]
+
+
+def test_the_wheel_has_all_that_a_report_needs(
+    lively: Loaded, installed: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import pathlib, sys, pipelines.report as r; print(r.__file__); "
+        "r.write_report(*map(pathlib.Path, sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, copy_of(lively), "report.html"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{installed}/pipelines/report/__init__.py\n"
+    assert (tmp_path / "report.html").read_text("utf-8") == report(lively).source
+
+
+def test_a_file_that_is_no_copy_is_said(tmp_path: Path) -> None:
+    (tmp_path / "insights.duckdb").write_text("not a database" * 1000)
+    with pytest.raises(CopyError, match="run `conference-insights publish`"):
+        write_report(tmp_path / "insights.duckdb", tmp_path / "report.html")
+    duckdb.connect(tmp_path / "old.duckdb").close()
+    with pytest.raises(CopyError, match="analytics"):
+        write_report(tmp_path / "old.duckdb", tmp_path / "report.html")
+
+
+def test_the_copy_is_opened_locked_down(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    for statement in (
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SET threads = 1",
+        "DROP SCHEMA analytics CASCADE",
+    ):
+        monkeypatch.setattr(
+            "pipelines.report.figures.sql_files", lambda _, s=statement: [(Path("state.sql"), s)]
+        )
+        with pytest.raises(CopyError):
+            read_figures(copy_of(lively), None, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), sql_files("report"), ids=lambda of: getattr(of, "stem", "")
+)
+def test_a_file_of_the_report_has_a_head_that_tells(path: Path, text: str) -> None:
+    header = View(path, text).header
+    assert header[""][0].endswith("?")
+    for topic in ("Grain", "Promise", "NULL", "Caveats"):
+        assert len(header[topic]) == 1
+    assert "conference_insights." not in text
+
+
+def test_the_page_of_a_lively_account_is_small(week: Page) -> None:
+    assert 30_000 < len(week.source.encode()) < 300_000
+
+
+def schemes() -> dict[str, dict[str, str]]:
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+        for block in re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
+    )
+    return {"light": light, "dark": light | dark}
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_text_and_marks_stand_out(name: str) -> None:
+    colours = schemes()[name]
+    texts = [(c, g) for c in ("ink", "soft", "s0") for g in ("bg", "card")]
+    texts += [(c, "card") for c in ("s1", "s2", "good", "bad")] + [("ink", "h0")]
+    texts += [(f"on{shade // 4}", f"h{shade}") for shade in range(1, 6)]
+    assert {pair: c for pair in texts if (c := contrast(*(colours[p] for p in pair))) < 4.5} == {}
+    marks = [(c, "card") for c in ("s3", "mark", "late")] + [("mark", "h0"), ("s0", "before")]
+    assert {pair: c for pair in marks if (c := contrast(*(colours[p] for p in pair))) < 3} == {}
+    shades = [luminance(colours[f"h{n}"]) for n in range(6)]
+    assert shades == sorted(shades, reverse=name == "light")
+
+
+SEEN_AS = {
+    "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+    "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
+}
+"""How colours look without one kind of cone: Machado, Oliveira and Fernandes, 2009."""
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+@pytest.mark.parametrize("seen_as", SEEN_AS)
+def test_lines_are_told_apart_by_every_eye(seen_as: str, name: str) -> None:
+    def seen(colour: str) -> list[float]:
+        parts = [int(colour[n : n + 2], 16) for n in (1, 3, 5)]
+        return [sum(f * p for f, p in zip(row, parts, strict=True)) for row in SEEN_AS[seen_as]]
+
+    colours = [seen(schemes()[name][f"s{n}"]) for n in range(3)]
+    for n, one in enumerate(colours):
+        for other in colours[n + 1 :]:
+            assert sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5 > 60
