@@ -178,7 +178,7 @@ def report(output: Path, since: str | None, until: str | None) -> None:
         from pipelines.delivery import DeliverySettings
         from pipelines.report import PeriodError, write_report
         from pipelines.warehouse.file import warehouse_path
-        from pipelines.warehouse.publish import FILE
+        from pipelines.warehouse.published import FILE
 
         copies = DeliverySettings.read(warehouse_path()).directory
         try:

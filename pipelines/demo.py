@@ -15,6 +15,7 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.report import write_report
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
@@ -98,11 +99,13 @@ def show(folder: Path, stop: threading.Event) -> None:
     copy = copies / "current" / FILE
     python, opened = sys.executable, f"duckdb.connect('{copy}', read_only=True)"
     query = "SELECT tag, count(*) FROM analytics.conference_tags GROUP BY tag"
+    report = write_report(copy, path.with_name("report.html"))
     click.echo(
         f"""The warehouse is {path}
 The copy for BI tools is {copy}
+The report, pictures of the same, is {report}
 
-Next: query the copy with any DuckDB client, for example
+Next: open the report in a browser, query the copy with any DuckDB client, for example
   {python} -c \\
     "import duckdb; {opened}.sql('{query}').show()"
 or load your own account:

@@ -194,6 +194,8 @@ def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo/published/current/insights.duckdb").exists()
     assert not (tmp_path / "bi").exists()
+    assert f"The report, pictures of the same, is {tmp_path}/demo/report.html" in done.stdout
+    assert "<svg" in (tmp_path / "demo/report.html").read_text()
     assert re.search(r"Of \d\d summaries in progress, \d\d changed", done.stdout)
     for question in demo.QUESTIONS:
         assert question in done.stdout

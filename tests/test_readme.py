@@ -47,9 +47,10 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_shell(polling, folder, **names)
         sweep = next(block for block in blocks("sh") if "backfill" in block)
         run_shell(sweep, folder, **names)
-        for asked in ("conference-insights status\n", "conference-insights doctor\n"):
-            assert asked in blocks("sh")
+        for word in ("status", "doctor", "report"):
+            (asked,) = (b for b in blocks("sh") if b.startswith(f"conference-insights {word}"))
             run_shell(asked, folder, **names)
+        assert (folder / "report.html").exists()
         (compact,) = (block for block in blocks("sh") if "compact.duckdb" in block)
         run_shell(compact, folder, **names)
         backup, restore = (block for block in blocks("sh") if "backup.duckdb" in block)
@@ -127,6 +128,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "conference-insights backfill",
         "conference-insights status",
         "conference-insights doctor",
+        "conference-insights report",
         "flock",
         "mkdir -p warehouse.duckdb.dlt",
         "python -m tests.benchmarks",

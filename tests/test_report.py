@@ -507,18 +507,18 @@ def test_a_single_conference_of_which_little_is_known(loaded: Loaded) -> None:
 
 
 def test_huge_numbers(loaded: Loaded) -> None:
-    most = 2**62
+    most = 2**31
     for n in (1, 2):
         values: dict[str, Any] = {
-            "duration_seconds": most // 4,
-            "unique_participants": most // 4,
-            "detected_issues": {"call_quality": most // 4},
+            "duration_seconds": most,
+            "unique_participants": most,
+            "detected_issues": {"call_quality": most},
         }
         loaded.account.put(summary(n, DAY, **values))
     loaded.run()
     page = report(loaded)
-    assert page.cards["Participants"] == f"{most / 2 / 10**15:,.1f}\xa0quadrillion"
-    assert "\xa0quadrillion" in page.table("issues")[0][-1]
+    assert page.cards["Participants"] == "4.3\xa0billion"
+    assert page.table("issues")[0][-1] == "4.3\xa0billion"
 
 
 def test_a_copy_without_personal_data(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 NONE, SPACE = "\N{EN DASH}", "\N{NO-BREAK SPACE}"
-_LARGE = ((10**15, "quadrillion"), (10**12, "trillion"), (10**9, "billion"), (10**6, "million"))
+_LARGE = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"))
 
 
 def count(number: float | None) -> str:
