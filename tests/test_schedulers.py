@@ -363,14 +363,16 @@ def install_beside(name: str) -> Path:
 
 
 GUARDED = """
-import runpy, sys
+import os, runpy, sys, time
 
 def refuse(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
-        sys.exit(f"{event} {arguments}")
+        os.write(2, f"{event} {arguments}".encode())
+        os._exit(1)  # from whatever thread
 
 sys.addaudithook(refuse)
 runpy.run_path(sys.argv[1])
+time.sleep(1)
 """
 
 
