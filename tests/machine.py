@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,10 @@ def booted(folder: Path, setup: Path) -> Iterator[Machine]:
         yield machine
     finally:
         nspawn.terminate()
-        nspawn.wait(60)
+        with suppress(subprocess.TimeoutExpired):
+            nspawn.wait(60)
+        nspawn.kill()  # and with it whatever keeps the machine from going down
+        nspawn.wait()
         shutil.rmtree(folder)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from configparser import RawConfigParser
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -178,6 +179,7 @@ def test_cron_runs_the_lines_of_the_page(installed: Installed) -> None:
 def units(installed: Installed) -> Iterator[Installed]:
     for name, text in UNITS.items():
         installed.machine.write(name, text)
+    installed.machine.call("systemctl", "daemon-reload")
     yield installed
     installed.machine.call("systemctl", "stop", f"{RUN}.timer", f"{SWEEP}.timer", RUN, SWEEP)
     installed.machine.run("systemctl", "reset-failed")
@@ -255,16 +257,15 @@ def test_a_busy_warehouse_is_waited_for_and_alerts_nobody(units: Installed, aler
     machine = units.machine
     units.configure(ALERT_URL=alerts.url)
     machine.call("systemctl", "start", RUN)
-    holder = threading.Thread(
-        target=machine.call, args=("flock", f"{HOME}/warehouse.duckdb.dlt/run.lock", "sleep", "8")
-    )
-    holder.start()
-    machine.call("systemctl", "start", RUN)
-    assert units.exit_code(RUN) == "75"
-    machine.call("systemctl", "start", "--no-block", SWEEP)
-    wait_for(lambda: machine.show(SWEEP, "SubState") == "auto-restart")
-    assert units.exit_code(SWEEP) == "75"
-    holder.join()
+    lock = f"{HOME}/warehouse.duckdb.dlt/run.lock"
+    with ThreadPoolExecutor() as others:
+        others.submit(machine.call, "flock", lock, "sleep", "8")
+        wait_for(lambda: machine.run("flock", "--nonblock", lock, "true").returncode == 1)
+        machine.call("systemctl", "start", RUN)
+        assert units.exit_code(RUN) == "75"
+        machine.call("systemctl", "start", "--no-block", SWEEP)
+        wait_for(lambda: machine.show(SWEEP, "SubState") == "auto-restart")
+        assert units.exit_code(SWEEP) == "75"
     wait_for(lambda: units.state(SWEEP) == "inactive")
     assert units.exit_code(SWEEP) == "0"
     assert alerts.told == []
