@@ -19,7 +19,7 @@ PATH = {"PATH": "/opt/python/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 BOOT = """
 mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
 exec systemd-nspawn --quiet --directory=root --machine="conferences-$$" --boot \
-    --bind-ro="$1:/opt/python" --bind-ro="$2:/root/setup" \
+    --bind-ro="$1:/opt/python" --bind-ro="$2:/opt/setup" \
     --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
     systemd.unit=basic.target
 """
@@ -65,7 +65,7 @@ class Machine:
 
 @contextmanager
 def booted(folder: Path, setup: Path) -> Iterator[Machine]:
-    """Boot one in a folder; in it, `setup` is /root/setup, and this Python is in /opt/python."""
+    """Boot one in a folder; in it, `setup` is /opt/setup, and this Python is in /opt/python."""
     if os.geteuid() or not shutil.which("systemd-nspawn"):
         pytest.skip("needs root and Debian's package systemd-container")
     for name in ("upper", "work", "root"):

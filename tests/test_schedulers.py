@@ -112,7 +112,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         # Python's own library, for those who may not enter the folder that it was built for.
         machine.write("/etc/ld.so.conf.d/00-python.conf", "/opt/python/lib\n")
         machine.call("ldconfig")
-        machine.call("sh", "-euc", f"cd /root/setup\n{SETUP}", PIP_CONSTRAINT="constraints.txt")
+        machine.call("sh", "-euc", f"cd /opt/setup\n{SETUP}", PIP_CONSTRAINT="constraints.txt")
         yield machine
 
 
