@@ -179,6 +179,8 @@ def test_cron_runs_the_lines_of_the_page(installed: Installed) -> None:
 def units(installed: Installed) -> Iterator[Installed]:
     for name, text in UNITS.items():
         installed.machine.write(name, text)
+    # With a timer that refers to it, systemd keeps in mind how a service ended.
+    installed.machine.call("systemctl", "enable", f"{RUN}.timer", f"{SWEEP}.timer")
     installed.machine.call("systemctl", "daemon-reload")
     yield installed
     installed.machine.call("systemctl", "stop", f"{RUN}.timer", f"{SWEEP}.timer", RUN, SWEEP)
