@@ -161,7 +161,9 @@ def test_every_exit_code_is_explained() -> None:
     assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == codes
 
 
-@pytest.mark.parametrize("page", ["README.md", "sql/README.md", "sql/connect.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "sql/README.md", "sql/connect.md", "pipelines/scheduling.md"]
+)
 def test_every_linked_file_exists(page: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / page).read_text()):
         assert ((ROOT / page).parent / target.partition("#")[0]).exists()
