@@ -129,6 +129,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "conference-insights status",
         "conference-insights doctor",
         "conference-insights report",
+        "python -m pipelines.simulator",
         "flock",
         "mkdir -p warehouse.duckdb.dlt",
         "python -m tests.benchmarks",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +22,7 @@ from twilio.rest import Client
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsServer
-from tests.conftest import NOW, sid, summary
+from tests.conftest import NOW, ROOT, Command, sid, summary
 
 HOUR = timedelta(hours=1)
 
@@ -151,3 +156,17 @@ def test_summaries_change_as_the_clock_moves(account: Account) -> None:
     assert [v.row["friendly_name"] for v in [account.get(sid(7))] if v and v.row] == ["room 1"]
     account.now += HOUR
     assert [v.row["friendly_name"] for v in [account.get(sid(7))] if v and v.row] == ["later"]
+
+
+def test_it_serves_an_account_to_try_a_schedule_on(command: Command, tmp_path: Path) -> None:
+    serve = [sys.executable, "-m", "pipelines.simulator", "0"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=env) as server:
+        assert server.stdout is not None
+        printed = [server.stdout.readline().strip().partition("=") for _ in range(3)]
+        settings = {name: value for name, _, value in printed}
+        assert command("run", **settings).returncode == 0
+        assert command("doctor", **settings).returncode == 0
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 130
+    assert (tmp_path / "published/current/insights.duckdb").exists()
