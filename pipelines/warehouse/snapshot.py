@@ -41,7 +41,10 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     ]
     if not {"conference_summaries", "_refetches"}.issubset(names):
         return {}
-    counts = ", ".join(f'(SELECT count(*) FROM {DATASET}."{name}") AS "{name}"' for name in names)
+    counts = " UNION ALL ".join(
+        f"SELECT '{name}' AS name, count(*) AS row_count FROM {DATASET}.\"{name}\""
+        for name in (name.replace("'", "''") for name in names)
+    )
     created = "coalesce(s.create_time, s.fetched_at)"
     by_age = " ".join(
         f"WHEN {created} > $now - to_hours({age // HOUR}) THEN '{name}'"
@@ -76,7 +79,7 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     return {
         "watermarks": _rows(connection, loaded),
         "last_error": next((row["error_class"] for row in _rows(connection, ended)), None),
-        "rows": _rows(connection, f"SELECT {counts}")[0],
+        "rows": {row["name"]: row["row_count"] for row in _rows(connection, counts)},
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
         "checks": _rows(connection, checks) if "_checks" in names else [],
         "drift": {what: sid for run in named for what, sid in run.items()},
