@@ -79,7 +79,9 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     return {
         "watermarks": _rows(connection, loaded),
         "last_error": next((row["error_class"] for row in _rows(connection, ended)), None),
-        "rows": {row["name"]: row["row_count"] for row in _rows(connection, counts)},
+        "rows": {
+            row["name"]: row["row_count"] for row in _rows(connection, f"{counts} ORDER BY name")
+        },
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
         "checks": _rows(connection, checks) if "_checks" in names else [],
         "drift": {what: sid for run in named for what, sid in run.items()},
