@@ -45,7 +45,7 @@ SETUP, START = blocks("sh", PAGE)
 PROGRAM = "/opt/conference-insights/bin/conference-insights"
 HOME = "/var/lib/conference-insights"
 RUN, SWEEP = "conference-insights-run", "conference-insights-sweep"
-ENDED = re.compile(r"^(run|backfill) \w{16} \| .*[\d.]+ s$", re.MULTILINE)
+ENDED = re.compile(r"\b(run|backfill) \w{16} \| [^\"\n]*[\d.]+ s\b")
 BOTH = {"run", "backfill"}
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
