@@ -168,6 +168,7 @@ def test_a_status_file_of_another_version_is_not_read(loaded: Loaded, command: C
         file.write_text(content)
         done = command("status", RUNTIME__SLACK_INCOMING_HOOK="http://127.0.0.1:9/")
         assert (done.returncode, "No run has left its status yet" in done.stdout) == (0, True)
+        assert command("publish").returncode == 0
     loaded.run()
     assert trouble(loaded) == []
 

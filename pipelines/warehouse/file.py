@@ -161,10 +161,12 @@ def inspect_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             _lock(lock, path, "doctor")
         if _is_held(path):
             _connect(path).close()  # fails, and DuckDB says who it is
-        with _connect(path, read_only=True) as connection:
-            yield connection
-        if lock:
-            lock.truncate(0)
+        try:
+            with _connect(path, read_only=True) as connection:
+                yield connection
+        finally:
+            if lock:
+                lock.truncate(0)
 
 
 def _is_held(path: Path) -> bool:

@@ -31,6 +31,7 @@ def make_folder(folder: Path) -> None:
 
 
 def swap(link: Path, name: str) -> None:
+    """Point `link` to the folder `name` beside it, in one step."""
     new = link.with_name(f"{link.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(name)
@@ -49,6 +50,7 @@ def delete_old(folder: Path, newest: str, kept: int = KEPT) -> None:
 
 
 def sync(folder: Path) -> None:
+    """Have the names in it on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -173,9 +173,9 @@ class RunRecord:
 def renew_status(warehouse: Warehouse, published: Path) -> None:
     """Tell in the status file what the warehouse holds now, if a run has left one."""
     file = warehouse.path.with_name(f"{warehouse.path.name}.status.json")
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, duckdb.Error):
         content = json.loads(file.read_text())
-        if content["format"] == FORMAT:
+        if isinstance(content, dict) and content.get("format") == FORMAT:
             content["holds"] = take_snapshot(warehouse.connection, _now())
             content["settings"]["published"] = str(published)
             _replace(file, content)
