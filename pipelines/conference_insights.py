@@ -178,12 +178,6 @@ def _load(
         pipeline.config.restore_from_destination = True  # there is no other truth
         return pipeline
 
-    def watermark() -> datetime | None:
-        sources: dict[str, Any] = pipeline.state.get("sources", {})
-        watermarks = sources.get("twilio_insights", {}).get(WATERMARKS, {})
-        stored = watermarks.get(client.settings.account_sid)
-        return as_utc(datetime.fromisoformat(stored)) if stored else None
-
     def announce(load_ids: Sequence[str]) -> None:
         progress.load_ids += load_ids
         record.phase("load")
@@ -198,12 +192,14 @@ def _load(
         announce(pipeline.list_normalized_load_packages())
         pipeline.load(raise_on_failed_jobs=True)
         warehouse.checkpoint()
-        progress.loaded_to = watermark()
-        gc.collect()  # dlt's sources are cycles that hold the rows of their package
+        progress.loaded_to = _watermark(pipeline, progress.account_sid)
+        if progress.rows_new or progress.rows_updated:
+            gc.collect()  # dlt's sources are cycles that hold the rows of their package
 
     record.phase("finish")
     pipeline, progress.left_package = open_pipeline(make_pipeline, warehouse, announce)
-    progress.account_sid, progress.loaded_to = client.settings.account_sid, watermark()
+    progress.account_sid = client.settings.account_sid
+    progress.loaded_to = _watermark(pipeline, progress.account_sid)
     with pipeline.sql_client() as sql:
         stored = StoredSummaries(sql)
         if progress.left_package:
@@ -225,6 +221,13 @@ def _load(
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
     if not progress.stop.is_set() and (fault := progress.fault or late):
         raise fault
+
+
+def _watermark(pipeline: dlt.Pipeline, account_sid: str | None) -> datetime | None:
+    """Until when everything of the account was listed, as the pipeline's state has it."""
+    sources: dict[str, Any] = pipeline.state.get("sources", {})
+    stored = sources.get("twilio_insights", {}).get(WATERMARKS, {}).get(account_sid)
+    return as_utc(datetime.fromisoformat(stored)) if stored else None
 
 
 def _look_at_the_clock(client: InsightsClient) -> datetime:

@@ -16,7 +16,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from pipelines.simulator.account import Account, iso
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration, twilio_insights
-from pipelines.twilio_insights.flatten import digest, flatten
+from pipelines.twilio_insights.codec import digest
+from pipelines.twilio_insights.flatten import flatten
 from pipelines.twilio_insights.tables import FROM_TWILIO, TABLES
 from tests import expected
 from tests.conftest import NOW, ROOT, Loaded, sid, summary

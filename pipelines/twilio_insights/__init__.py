@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 from dlt.extract import DltResource
 
 from pipelines.twilio_insights.client import InsightsClient
-from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.pages import read_pages
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
@@ -28,6 +27,9 @@ from pipelines.twilio_insights.tables import (
     Table,
 )
 from pipelines.twilio_insights.traffic import Window
+
+if TYPE_CHECKING:
+    from pipelines.twilio_insights.flatten import Tables
 
 __all__ = ["InsightsClient", "Progress", "TwilioInsightsConfiguration", "Window", "twilio_insights"]
 

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, NamedTuple
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.times import as_utc
 from pipelines.twilio_insights.client import Page
-from pipelines.twilio_insights.flatten import Tables, digest, flatten
+from pipelines.twilio_insights.codec import digest
+
+if TYPE_CHECKING:
+    from pipelines.twilio_insights.flatten import Tables
 
 _RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
 FINAL = _RANKS["timeout"]
@@ -96,12 +96,10 @@ class Answer:
 
     def tables(self, sids: Collection[str]) -> Tables:
         """Rows of the four tables for some of its conferences, at least one."""
+        from pipelines.twilio_insights.flatten import flatten, pick
+
         if self._tables is not None:
-            wanted = pa.array(list(sids), pa.string())
-            return {
-                name: table.filter(pc.is_in(table["conference_sid"], wanted))
-                for name, table in self._tables.items()
-            }
+            return pick(self._tables, sids)
         digests = [self.copies[sid].digest for sid in sids]
         return flatten([self._rows[sid] for sid in sids], digests, self.fetched_at)
 

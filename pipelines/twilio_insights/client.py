@@ -19,8 +19,8 @@ import httpx
 from dlt.common.configuration.exceptions import ConfigurationValueError
 
 from pipelines.times import as_utc, iso_seconds, parse_duration
+from pipelines.twilio_insights.codec import decode
 from pipelines.twilio_insights.deadline import Deadline
-from pipelines.twilio_insights.decode import decode
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,

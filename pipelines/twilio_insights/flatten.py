@@ -6,31 +6,34 @@ value by value, and what does not fit is kept in `extra_fields`.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.times import naive_utc
-from pipelines.twilio_insights.errors import BadAnswerError
+from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.tables import (
-    ARROW_TYPES,
     CONFERENCE_DETECTED_ISSUES,
     CONFERENCE_SUMMARIES,
     CONFERENCE_TAG_INFO,
     CONFERENCE_TAGS,
     FROM_TWILIO,
+    TABLES,
     Column,
     ColumnType,
     Table,
 )
 
+ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    "text": pa.string(),
+    "bigint": pa.int64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us"),
+}
 Tables = dict[str, pa.Table]
 """Arrow tables by table name."""
 Child = tuple[Any, ...]
@@ -49,23 +52,6 @@ _PYTHON_TYPES: dict[ColumnType, type] = {
 _EMPTY: tuple[Any, ...] = (None, [], {})
 LARGEST = 2**31
 """No count, and no duration in seconds, is larger; a few that are would overflow every sum."""
-
-
-def digest(row: Any) -> int:
-    """64 bits over the element, whatever the order of its keys."""
-    hashed = blake2b(to_json(row).encode(), digest_size=8)
-    return int.from_bytes(hashed.digest(), "big", signed=True)
-
-
-def to_json(value: Any) -> str:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:  # an integer beyond 64 bits
-        pass
-    try:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False)
-    except RecursionError:
-        raise BadAnswerError("The API sent JSON that is nested hundreds of levels deep") from None
 
 
 def flatten(
@@ -196,3 +182,28 @@ def to_arrow(table: Table, columns: Iterable[Any]) -> pa.Table:
         for field, values in zip(fields, columns, strict=True)
     ]
     return pa.Table.from_arrays(arrays, [field.name for field in fields])
+
+
+def schema(table: Table) -> pa.Schema:
+    """The Arrow schema of a table."""
+    return pa.schema([pa.field(c.name, ARROW_TYPES[c.type], c.nullable) for c in table.columns])
+
+
+def pick(tables: Tables, sids: Collection[str]) -> Tables:
+    """The rows of these conferences."""
+    wanted = pa.array(list(sids), pa.string())
+    return {
+        name: table.filter(pc.is_in(table["conference_sid"], wanted))
+        for name, table in tables.items()
+    }
+
+
+def join(parts: Sequence[Tables], load_id: str) -> Tables:
+    """All of their rows, with the id of the package that writes them."""
+    joined = {}
+    for table in TABLES:
+        if found := [part[table.name] for part in parts if table.name in part]:
+            rows, ids = pa.concat_tables(found), pa.repeat(pa.scalar(load_id), sum(map(len, found)))
+            columns = [ids if c.name == "_dlt_load_id" else rows[c.name] for c in table.columns]
+            joined[table.name] = pa.Table.from_arrays(columns, schema=schema(table))
+    return joined

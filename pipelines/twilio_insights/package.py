@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.answers import FINAL, Answer, Copy
 from pipelines.twilio_insights.client import Page
-from pipelines.twilio_insights.drift import name_drift
-from pipelines.twilio_insights.flatten import Tables, to_arrow, to_json
+from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
-from pipelines.twilio_insights.tables import REFETCHES, REJECTED_ROWS, TABLES, Table
+from pipelines.twilio_insights.tables import REFETCHES, REJECTED_ROWS, Table
+
+if TYPE_CHECKING:
+    from pipelines.twilio_insights.flatten import Tables
 
 BATCH_ROWS = 10_000
 """Summaries handed to dlt at once: it costs about 2 ms a table however many they are."""
@@ -138,21 +138,14 @@ class LoadPackage:
         """Hand out what was collected, if it is `at_least` so many rows."""
         if self._batch_rows < at_least:
             return None
-        batch = {}
-        for table in TABLES:
-            if parts := [part[table.name] for part in self._batch if table.name in part]:
-                batch[table.name] = self._written_by(table, pa.concat_tables(parts))
+        from pipelines.twilio_insights.drift import name_drift
+        from pipelines.twilio_insights.flatten import join
+
+        batch = join(self._batch, self._load_id)
         self._batch, self._batch_rows = [], 0
         self.tables |= batch.keys()
         self._progress.drift |= name_drift(batch, self._account_sid, self._named)
         return batch
-
-    def _written_by(self, table: Table, rows: pa.Table) -> pa.Table:
-        """The rows with the id of this package."""
-        ids = pa.repeat(pa.scalar(self._load_id), len(rows))
-        names = table.arrow_schema.names
-        columns = [ids if name == "_dlt_load_id" else rows[name] for name in names]
-        return pa.Table.from_arrays(columns, schema=table.arrow_schema)
 
     def _differs(self, sid: str, copy: Copy, stored: Copy | None) -> bool:
         """Count the copy, and tell whether to write it."""
@@ -185,5 +178,7 @@ class LoadPackage:
                 self._add_row(REJECTED_ROWS, digest, reason, to_json(element), when, run_id)
 
     def _add_row(self, table: Table, *values: Any) -> None:
+        from pipelines.twilio_insights.flatten import to_arrow
+
         self._batch.append({table.name: to_arrow(table, [[value] for value in values])})
         self._batch_rows += 1

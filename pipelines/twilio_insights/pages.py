@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigurationValueError
@@ -13,7 +13,6 @@ from dlt.common.configuration.exceptions import ConfigurationValueError
 from pipelines.times import as_utc, iso_seconds, parse_duration, parse_moment
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
-from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.package import LoadPackage
 from pipelines.twilio_insights.refetch import refetch, take_window
 from pipelines.twilio_insights.settings import RETENTION
@@ -21,6 +20,9 @@ from pipelines.twilio_insights.stored import Pending, StoredSummaries
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.twilio_insights.traffic import Window
 from pipelines.twilio_insights.windows import Listing
+
+if TYPE_CHECKING:
+    from pipelines.twilio_insights.flatten import Tables
 
 WATERMARKS = "watermarks"
 """Key in the source's state: by account, the end of what was listed completely."""
@@ -41,7 +43,9 @@ def read_pages(
     """Yield what the package writes. The watermark goes into the same package as its rows."""
     if not dlt.current.source_schema().tables.keys() >= {table.name for table in TABLES}:
         # All tables exist from the first load on, however little there is to load.
-        yield {table.name: table.arrow_schema.empty_table() for table in TABLES}
+        from pipelines.twilio_insights.flatten import schema
+
+        yield {table.name: schema(table).empty_table() for table in TABLES}
     with session as client, dlt.current.pipeline().sql_client() as sql:
         progress, account = client.progress, client.settings.account_sid or ""
         stored, this = StoredSummaries(sql), dlt.current.load_package_state()

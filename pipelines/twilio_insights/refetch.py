@@ -8,15 +8,18 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pipelines.twilio_insights.client import InsightsClient, Page
 from pipelines.twilio_insights.errors import BadAnswerError, InsightsError, RefusedError
-from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
 from pipelines.twilio_insights.traffic import HOUR, Window
 from pipelines.twilio_insights.windows import OVERLAP, Listed, Listing
+
+if TYPE_CHECKING:
+    from pipelines.twilio_insights.flatten import Tables
 
 IN_A_ROW = 3
 """So many summaries that cannot be fetched, one after the other, mean that the API is down."""

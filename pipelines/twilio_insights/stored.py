@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
@@ -85,9 +85,10 @@ class StoredSummaries:
             f"WHERE {condition} ORDER BY s.create_time",
             *arguments,
         )
+        copies = self._read(rows)
         known = [
-            Pending(sid, self._copy(*copy), created and as_utc(created), attempts)
-            for sid, *copy, created, attempts, account in rows
+            Pending(sid, copies[sid], created and as_utc(created), attempts)
+            for sid, *_, created, attempts, account in rows
             if only is not None or account not in other_accounts
         ]
         unknown = set(only or ()) - {asked.conference_sid for asked in known}
@@ -118,25 +119,28 @@ class StoredSummaries:
 
     def delete_orphans(self) -> None:
         """Delete child rows of conferences whose package was lost before they were merged."""
+        orphan = "conference_sid NOT IN (SELECT conference_sid FROM {conference_summaries})"
         for child in CHILDREN:
             table = self._client.make_qualified_table_name(child.name)
-            self._execute(
-                f"DELETE FROM {table} "
-                "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads}) "
-                "AND conference_sid NOT IN (SELECT conference_sid FROM {conference_summaries})"
-            )
+            lost = f"FROM {table} WHERE _dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}})"
+            # Seldom there is any; to look at once for one without a conference reads all of them.
+            if self._execute(f"SELECT 1 {lost} LIMIT 1"):
+                self._execute(f"DELETE {lost} AND {orphan}")
 
     def rejected_digests(self) -> set[int]:
         return {digest for (digest,) in self._execute("SELECT row_digest FROM {_rejected_rows}")}
 
     def _copies(self, condition: str, *arguments: Any) -> dict[str, Copy]:
-        rows = self._execute(
-            f"SELECT {_COPY} FROM {{conference_summaries}} AS s WHERE {condition}", *arguments
-        )
-        return {sid: self._copy(*copy) for sid, *copy in rows}
+        sql = f"SELECT {_COPY} FROM {{conference_summaries}} AS s WHERE {condition}"
+        return self._read(self._execute(sql, *arguments))
 
-    def _copy(self, digest: int, state: str | None, load_id: str) -> Copy:
-        return Copy(None if load_id in self._unfinished else digest, rank(state))
+    def _read(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Copy]:
+        """By SID, of rows that begin with `_COPY`."""
+        unfinished = self._unfinished
+        return {
+            sid: Copy(None if load_id in unfinished else digest, rank(state))
+            for sid, digest, state, load_id, *_ in rows
+        }
 
     def _count(self, condition: str, *moments: datetime) -> int:
         sql = f"SELECT count(*) FROM {{conference_summaries}} AS s WHERE {condition}"
@@ -151,7 +155,7 @@ class StoredSummaries:
             rows = self._client.execute_sql(sql.format(**tables), *arguments)
         except DatabaseUndefinedRelation:  # nothing was loaded yet
             return []
-        return [tuple(row) for row in rows or ()]
+        return cast(list[tuple[Any, ...]], rows or [])
 
 
 _COPY = "s.conference_sid, s.row_digest, s.processing_state, s._dlt_load_id"

@@ -10,16 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
 ColumnType = Literal["text", "bigint", "bool", "timestamp"]
-
-ARROW_TYPES: dict[ColumnType, pa.DataType] = {
-    "text": pa.string(),
-    "bigint": pa.int64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us"),
-}
 
 
 @dataclass(frozen=True)
@@ -52,11 +43,6 @@ class Table:
     grain: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
-
-    @property
-    def arrow_schema(self) -> pa.Schema:
-        fields = ((c.name, ARROW_TYPES[c.type], c.nullable) for c in self.columns)
-        return pa.schema([pa.field(*field) for field in fields])
 
 
 def _table(name: str, grain: str, key: list[str], columns: dict[str, Any]) -> Table:

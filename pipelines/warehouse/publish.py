@@ -12,6 +12,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -110,9 +111,11 @@ class Copies:
         views = [view for view in read_views() if not view.is_staging]
         if last is not None:
             shutil.copyfile(last[0], file)
-        with _attached(connection, file):
+        with _attached(connection, file), ThreadPoolExecutor(1) as disk:
+            disk.submit(sync, file)  # what was copied; DuckDB would begin with that at the end
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_COPY}.{ANALYTICS}")
-            if last is not None:
+            changed = last is None or last[1] != self._version
+            if last is not None and changed:
                 connection.execute(
                     f"CREATE OR REPLACE TEMP TABLE changed AS SELECT {_KEY} "
                     f"FROM {DATASET}.conference_summaries WHERE _dlt_load_id NOT IN "
@@ -121,7 +124,6 @@ class Copies:
                     "OR coalesce(processing_state, '') NOT IN ('complete', 'timeout')",
                     [last[1].load_id],
                 )
-            changed = last is None or last[1] != self._version
             columns_of = _columns(connection)
             cut = {name for name, columns in columns_of.items() if columns.keys() & personal}
             for view in views:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import duckdb
-import pyarrow as pa
 
 from pipelines.warehouse.file import DATASET
 
@@ -26,8 +25,11 @@ def write_report_hours(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo, ye
     In zones that are whole hours from UTC each hour is one local hour. In others, and where clocks
     change, it is `local_hour` before and `local_hour_after` from `change_minute` on.
     """
+    import pyarrow as pa  # few runs need it, and it takes time
+
+    types = (pa.timestamp("s"), pa.timestamp("s"), pa.timestamp("s"), pa.int64())
     table = pa.table(
-        [pa.array(column, kind) for column, kind in zip(_columns(zone, year), _TYPES, strict=True)],
+        [pa.array(column, kind) for column, kind in zip(_columns(zone, year), types, strict=True)],
         names=["utc_hour", "local_hour", "local_hour_after", "change_minute"],
     )
     connection.register("report_hours", table)
@@ -37,9 +39,6 @@ def write_report_hours(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo, ye
         "local_hour_after::TIMESTAMP AS local_hour_after, change_minute FROM report_hours"
     )
     connection.unregister("report_hours")
-
-
-_TYPES = (pa.timestamp("s"), pa.timestamp("s"), pa.timestamp("s"), pa.int64())
 
 
 def _columns(zone: ZoneInfo, year: int) -> list[tuple[int | None, ...]]:
@@ -69,13 +68,14 @@ def read_hours(zone: ZoneInfo, year: int) -> Iterator[tuple[int, int, int]]:
         return int(moment.timestamp() // 60)
 
     start = day = first
+    away = offset(start)
     while day < last:
         after = min(day + timedelta(days=1), last)
-        if offset(day) != offset(after):
+        if (then := offset(after)) != away:
             change = day
-            while offset(change) != offset(after):
+            while offset(change) != then:
                 change += _QUARTER
-            yield minutes(start), minutes(change), offset(start)
-            start = change
+            yield minutes(start), minutes(change), away
+            start, away = change, then
         day = after
-    yield minutes(start), minutes(last), offset(start)
+    yield minutes(start), minutes(last), away

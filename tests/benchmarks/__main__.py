@@ -108,7 +108,9 @@ def scheduled(rows: int, rounds: int) -> None:
                 measure(api, folder, *RUN)
             with served(Traffic(rows, recent=500)) as api:
                 news.append(measure(api, folder, *RUN))
+                api.later()
                 nothing.append(measure(api, folder, *RUN))
+                api.later()
                 profiled = measure(api, folder, *PROFILED)
                 program = (sys.executable, "-m", "pipelines", "--help")
                 help_text.append(measure(api, folder, *program))

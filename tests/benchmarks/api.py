@@ -25,7 +25,7 @@ from pipelines.simulator.lively import lively_account
 from pipelines.simulator.server import InsightsServer
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-"""The API's clock, which stands."""
+"""The API's clock, which stands until `later`."""
 STRETCH = timedelta(days=29)
 """The conferences were created in these days before NOW."""
 _BUSY = [1, 1, 1, 1, 2, 3, 6, 12, 22, 30, 28, 24, 20, 26, 30, 28, 22, 14, 8, 5, 4, 3, 2, 1]
@@ -127,6 +127,7 @@ def _serve(traffic: Traffic, wire: Connection[Any, Any]) -> None:
         with suppress(EOFError):
             while asked := wire.recv():
                 if asked == "later":
+                    account.now += timedelta(minutes=5)
                     account.pending = range(0)
                 wire.send((len(server.requests), time.process_time()))
                 server.requests.clear()
@@ -144,7 +145,7 @@ class Api:
         self._wire = wire
 
     def later(self) -> None:
-        """From now on everything is final."""
+        """Five minutes later: everything is final."""
         self._wire.send("later")
         self._wire.recv()
 

@@ -46,12 +46,12 @@ def measure() -> None:
     from dlt.destinations.job_client_impl import SqlLoadJob
 
     from pipelines import conference_insights
-    from pipelines.twilio_insights import answers, client, package, stored
+    from pipelines.twilio_insights import answers, client, flatten, package, stored
 
     measured(client.InsightsClient, "_send", "fetch")
     measured(client, "decode", "decode")
     measured(answers, "digest", "digest")
-    measured(answers, "flatten", "flatten")
+    measured(flatten, "flatten", "flatten")
     measured(package.LoadPackage, "take", "choose")
     measured(stored.StoredSummaries, "_execute", "look up")
     measured(dlt.Pipeline, "extract", "extract")

@@ -1,16 +1,19 @@
-"""The JSON of an answer, without a number rounded or a text refused."""
+"""JSON as the API sends it and as it is stored, without a number rounded or a text refused."""
 
 from __future__ import annotations
 
 import json
 import re
 from contextlib import suppress
+from hashlib import blake2b
 from math import isfinite
 from string import digits
 from typing import Any
 
 import httpx
 import orjson
+
+from pipelines.twilio_insights.errors import BadAnswerError
 
 _SURROGATES = re.compile(
     r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F]..)"
@@ -43,6 +46,28 @@ def decode(headers: httpx.Headers, content: bytes) -> Any:
         )
     except (ValueError, RecursionError):
         return None
+
+
+def to_json(value: Any) -> str:
+    """Text with sorted keys.
+
+    Raises:
+        BadAnswerError: it is nested too deep.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:  # an integer beyond 64 bits
+        pass
+    try:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    except RecursionError:
+        raise BadAnswerError("The API sent JSON that is nested hundreds of levels deep") from None
+
+
+def digest(row: Any) -> int:
+    """64 bits over the element, whatever the order of its keys."""
+    hashed = blake2b(to_json(row).encode(), digest_size=8)
+    return int.from_bytes(hashed.digest(), "big", signed=True)
 
 
 def _integer(digits: str) -> int | str:
