@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
+import gc
 import os
 import signal
 import subprocess
@@ -27,6 +29,8 @@ from tests import expected
 from tests.quicker import folder_in_memory, make_dlt_remember
 
 make_dlt_remember()
+gc.freeze()  # what is imported is never garbage, and each run looks for some
+atexit.register(gc.unfreeze)  # or DuckDB's modules say at the exit that they leak
 if place := folder_in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", place)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # A shell that starts it in the background has it ignore this.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main()
     except KeyboardInterrupt:

@@ -44,9 +44,10 @@ def write_report_hours(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo, ye
 def _columns(zone: ZoneInfo, year: int) -> list[tuple[int | None, ...]]:
     rows: list[tuple[int | None, ...]] = []
     for start, end, offset in read_hours(zone, year):
-        for minute in range(start, end, 15):
+        whole = not (start % 60 or end % 60 or offset % 60)
+        for minute in range(start, end, 60 if whole else 15):
             hour, local = minute // 60 * 3600, (minute + offset) // 60 * 3600
-            if not rows or rows[-1][0] != hour:
+            if whole or not rows or rows[-1][0] != hour:
                 rows.append((hour, local, None, None))
             elif rows[-1][2] is None and rows[-1][1] != local:
                 rows[-1] = (hour, rows[-1][1], local, minute % 60)

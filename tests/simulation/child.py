@@ -19,6 +19,7 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
 import pipelines.conference_insights
 import pipelines.terminal
+import pipelines.twilio_insights.drift
 from pipelines.command_line import main
 from pipelines.twilio_insights import client
 from tests.quicker import make_dlt_remember
@@ -28,6 +29,7 @@ PRELOADED = (
     dlt.sources.helpers.requests,
     httpcore,
     pyarrow.parquet,
+    pipelines.twilio_insights.drift,
 )
 """What the command imports late is here before a process is forked off."""
 

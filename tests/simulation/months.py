@@ -224,7 +224,7 @@ class Months:
             raise BrokenError(f"doubled: {stored.doubled[:3]}")
         self.check_runs(codes)
         self.check_contents(before, whole=code == 0)
-        if (stale := warehouse.stale_copies(self.path)) and code == 0:
+        if (stale := warehouse.stale_copies(self.path, self.opened)) and code == 0:
             raise BrokenError(f"the published copy is stale: {stale}")
         skewed = bool(met & {"far-date", "no-date"})
         if stored.watermark:
