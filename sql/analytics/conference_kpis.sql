@@ -39,9 +39,13 @@ periods AS (
     FROM lengths AS l
     CROSS JOIN analytics.stg_as_of AS a
 ),
+daily AS (
+    SELECT k.*
+    FROM analytics.conference_kpis_daily AS k
+),
 accounts AS (
     SELECT DISTINCT d.account_sid
-    FROM analytics.conference_kpis_daily AS d
+    FROM daily AS d
 ),
 sums AS (
     SELECT
@@ -67,7 +71,7 @@ sums AS (
             AS final_without_behavior_problem
     FROM accounts AS a
     CROSS JOIN periods AS p
-    LEFT JOIN analytics.conference_kpis_daily AS d
+    LEFT JOIN daily AS d
         ON d.account_sid IS NOT DISTINCT FROM a.account_sid
         AND d.created_date >= p.period_from
         AND d.created_date < p.period_to
