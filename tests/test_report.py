@@ -10,7 +10,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from pipelines.simulator.lively import lively_account
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import View
 from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, sid, summary
+from tests.page import Element, Page, number
 from tests.test_wheel import installed
 
 __all__ = ["installed"]
@@ -40,86 +40,6 @@ HOSTILE = (
 )
 TURNED = "\u202egnp.\u2066exe"
 LONG, WIDE = "x" * 300, "\u540d\u524d" * 40
-CSS = (ROOT / "pipelines/report/style.css").read_text()
-
-
-class Element:
-    def __init__(self, tag: str, attributes: dict[str, str | None], within: Element | None) -> None:
-        self.tag, self.attributes, self.within = tag, attributes, within
-        self.children: list[Element | str] = []
-
-    def __iter__(self) -> Iterator[Element]:
-        """Itself and all in it, in order."""
-        yield self
-        for child in self.children:
-            if isinstance(child, Element):
-                yield from child
-
-    def all(self, *tags: str) -> list[Element]:
-        return [found for found in self if found.tag in tags]
-
-    def has(self, **attributes: str) -> bool:
-        return attributes.items() <= self.attributes.items()
-
-    @property
-    def text(self) -> str:
-        return "".join(c if isinstance(c, str) else c.text for c in self.children)
-
-
-class Page(HTMLParser):
-    """A document read strictly: every element is closed, in order."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(convert_charrefs=True)
-        self.source = path.read_text("utf-8")
-        self.root = self._open = Element("", {}, None)
-        self.feed(self.source)
-        self.close()
-        assert self._open is self.root
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len(dict(attrs)) == len(attrs)
-        new = Element(tag, dict(attrs), self._open)
-        self._open.children.append(new)
-        if tag not in ("meta", "br"):
-            self._open = new
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.tag == tag
-        assert self._open.within is not None
-        self._open = self._open.within
-
-    def handle_data(self, data: str) -> None:
-        self._open.children.append(data)
-
-    def handle_comment(self, data: str) -> None:
-        raise AssertionError(data)
-
-    def section(self, slug: str) -> Element:
-        (found,) = (s for s in self.root.all("section") if s.has(id=slug))
-        return found
-
-    def table(self, name: str) -> list[list[str]]:
-        (found,) = (t for t in self.root.all("table") if t.all("caption")[0].text == name)
-        lines = found.all("tbody")[0].all("tr")
-        return [[cell.text for cell in line.all("th", "td")] for line in lines]
-
-    @property
-    def cards(self) -> dict[str, str]:
-        cards = (li for li in self.section("totals").all("li"))
-        return {li.all("h3")[0].text: li.all("p")[0].text for li in cards}
-
-    @property
-    def text(self) -> str:
-        return self.root.all("body")[0].text
-
-
-def number(cell: str) -> float | str | None:
-    """What a cell says, without its unit."""
-    said = re.fullmatch(r"(-?[\d,.]+)(?:\xa0(%|s|min|h))?", cell)
-    if cell == NONE or said is None:
-        return None if cell == NONE else cell
-    return float(said[1].replace(",", "")) * {"min": 60, "h": 3600}.get(said[2] or "", 1)
 
 
 def copy_of(loaded: Loaded) -> Path:
@@ -193,7 +113,8 @@ def test_it_asks_nobody_and_runs_nothing(week: Page) -> None:
     assert len(ids) == len(set(ids))
     for link in week.root.all("a"):
         assert (link.attributes["href"] or "").removeprefix("#") in ids
-    assert not re.search("@import|url\\(|expression|http", CSS)
+    css = (ROOT / "pipelines/report/style.css").read_text()
+    assert not re.search("@import|url\\(|expression|http", css)
 
 
 def test_the_policy_allows_its_own_style_and_nothing_else(week: Page) -> None:
@@ -700,56 +621,3 @@ def test_a_file_of_the_report_has_a_head_that_tells(path: Path, text: str) -> No
 
 def test_the_page_of_a_lively_account_is_small(week: Page) -> None:
     assert 30_000 < len(week.source.encode()) < 300_000
-
-
-def schemes() -> dict[str, dict[str, str]]:
-    light, dark = (
-        dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
-        for block in re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
-    )
-    return {"light": light, "dark": light | dark}
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
-    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("name", ["light", "dark"])
-def test_text_and_marks_stand_out(name: str) -> None:
-    colours = schemes()[name]
-    texts = [(c, g) for c in ("ink", "soft", "s0") for g in ("bg", "card")]
-    texts += [(c, "card") for c in ("s1", "s2", "good", "bad")] + [("ink", "h0")]
-    texts += [(f"on{shade // 4}", f"h{shade}") for shade in range(1, 6)]
-    assert {pair: c for pair in texts if (c := contrast(*(colours[p] for p in pair))) < 4.5} == {}
-    marks = [(c, "card") for c in ("s3", "mark", "late")] + [("mark", "h0"), ("s0", "before")]
-    assert {pair: c for pair in marks if (c := contrast(*(colours[p] for p in pair))) < 3} == {}
-    shades = [luminance(colours[f"h{n}"]) for n in range(6)]
-    assert shades == sorted(shades, reverse=name == "light")
-
-
-SEEN_AS = {
-    "protanopia": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
-    "deuteranopia": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
-    "tritanopia": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
-}
-"""How colours look without one kind of cone: Machado, Oliveira and Fernandes, 2009."""
-
-
-@pytest.mark.parametrize("name", ["light", "dark"])
-@pytest.mark.parametrize("seen_as", SEEN_AS)
-def test_lines_are_told_apart_by_every_eye(seen_as: str, name: str) -> None:
-    def seen(colour: str) -> list[float]:
-        parts = [int(colour[n : n + 2], 16) for n in (1, 3, 5)]
-        return [sum(f * p for f, p in zip(row, parts, strict=True)) for row in SEEN_AS[seen_as]]
-
-    colours = [seen(schemes()[name][f"s{n}"]) for n in range(3)]
-    for n, one in enumerate(colours):
-        for other in colours[n + 1 :]:
-            assert sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5 > 60

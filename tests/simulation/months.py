@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ KILLS = {
     "publish": 8,
 }
 """Kinds of moments at which a run can be killed, and about how many of each it has."""
+DEATHS = ("request", "any time", "request", *KILLS)
 EVENTS = ("SIGTERM", "two at once", "old copy put back", "working folder lost", "gap", "backfill")
 
 
@@ -103,7 +105,11 @@ class Months:
             self.disturb()
             killed = any(name.startswith("kill") for name in self.struck + self.api.struck)
             due = number >= kill_from and not killed
-            death = self.death() if due or self.dice.random() < 0.15 else None
+            death = None
+            if due:
+                death = self.death(DEATHS[self.seed % len(DEATHS)])  # so that all have their turn
+            elif self.dice.random() < 0.15:
+                death = self.death(self.dice.choice(DEATHS))
             if due and number == RUNS - 1:
                 death = "request", 1  # this one surely strikes
             self.run(["run"], self.plan(), death)
@@ -158,9 +164,8 @@ class Months:
             plan.signal = dice.randrange(15), signal.SIGTERM
         return plan
 
-    def death(self) -> tuple[str, int]:
+    def death(self, kind: str) -> tuple[str, int]:
         """When a run is to be killed: at the n-th moment of a kind."""
-        kind = self.dice.choice(["request", "any time", *KILLS])
         return kind, self.dice.randrange(KILLS.get(kind, 15)) + 1
 
     def run(self, arguments: list[str], plan: Plan, death: tuple[str, int] | None = None) -> None:
@@ -361,3 +366,8 @@ def simulate(
             months.api.server_close()
             months.evil.close()
         return months.struck + months.api.struck, broken, months.log
+
+
+def simulate_until(deadline: float, seed: int) -> tuple[Counter[str], str | None, list[str]] | None:
+    """The same; nothing after the deadline, in seconds since 1970."""
+    return simulate(seed) if time.time() < deadline else None
