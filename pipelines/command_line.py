@@ -249,6 +249,12 @@ def doctor() -> None:
     sys.exit(code)
 
 
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 @contextmanager
 def _ending_well() -> Iterator[threading.Event]:
     """Give an event that SIGINT and SIGTERM set; end with a clear message and an exit code.
@@ -273,14 +279,14 @@ def _ending_well() -> Iterator[threading.Event]:
         signal.signal(number, handle)
     try:
         yield stop
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError:  # who read it, as `head` does, has gone away
+        sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
         code = exit_code(error)
         if code == BUG:
             log.exception("This is a bug in conference-insights, please report it")
         else:
-            log.error("Error: %s", error)
+            log.error("Error: %s", _said(error))
         sys.exit(code)
     if received:
         log.warning("Stopped; everything finished until then is kept.")

@@ -18,6 +18,7 @@ from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.utils import get_resolved_traces
 from dlt.common.runtime.telemetry import stop_telemetry
 
+from pipelines.configured import find_unknown
 from pipelines.delivery import DeliverySettings, deliver
 from pipelines.left_package import PIPELINE, open_pipeline, true_cause
 from pipelines.times import as_utc, iso_seconds, parse_moment
@@ -39,7 +40,7 @@ from pipelines.warehouse.file import (
     open_warehouse,
     warehouse_path,
 )
-from pipelines.warehouse.runs import RunRecord
+from pipelines.warehouse.runs import RunRecord, expect_warehouse
 
 log = logging.getLogger("conference_insights")
 
@@ -126,7 +127,7 @@ def run(
     Raises:
         ConfigurationException: a setting is missing or wrong.
         BusyError: the warehouse is held by another run or program.
-        WarehouseError: the warehouse file cannot be used.
+        WarehouseError: the warehouse file is gone or cannot be used.
         InsightsError: the API could not be read; what was listed completely before is loaded.
         StillPendingError: polling reached its timeout.
         ViewError: a view does not run; the data is loaded.
@@ -146,6 +147,9 @@ def run(
         settings = resolve_configuration(TwilioInsightsConfiguration(), sections=sections)
         delivery = DeliverySettings.read(path)
         record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
+        for name in find_unknown():
+            log.warning("%s is no setting of this program, so it has no effect", name)
+        expect_warehouse(path)
         with open_warehouse(path) as warehouse:
             log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
             with (

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import dlt
 
+from pipelines.logs import VARIABLE
 from pipelines.twilio_insights.settings import (
     SECTION,
     TWILIO_NAMES,
@@ -72,8 +74,11 @@ def _shown(name: str, value: Any) -> str:
 def find_unknown() -> Iterator[str]:
     """Names that look like settings of the program and are none: misspelt ones, mostly."""
     known = {"__".join(path).upper() for path in OURS}
+    known |= {*TWILIO_NAMES.values(), VARIABLE}
     ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__")
-    yield from (name for name in os.environ if name.startswith(ours) and name not in known)
+    for name in os.environ.keys() - known - {"__".join((*WAREHOUSE, "database")).upper()}:
+        if name.startswith(ours) or get_close_matches(name, known, 1, cutoff=0.93):
+            yield name
     for provider in dlt.config.config_providers:
         for section in (SECTION, ("publish",)):
             found, _ = provider.get_value(section[-1], dict, "", *section[:-1])

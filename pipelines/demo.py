@@ -39,9 +39,11 @@ QUESTIONS = {
         ORDER BY conferences DESC""",
     "What does Twilio detect most?": """
         SELECT name AS tag, sum(conferences) AS conferences,
-            sum(conferences_week_before) AS a_week_before
+            round(100 * sum(conferences) / (
+                SELECT sum(final) FROM analytics.conference_kpis_daily
+            ), 1) AS percent_of_final
         FROM analytics.conference_issue_trends
-        WHERE kind = 'tag'
+        WHERE kind = 'tag' AND completeness = 'final'
         GROUP BY ALL
         ORDER BY conferences DESC
         LIMIT 5""",
@@ -60,7 +62,7 @@ def show(folder: Path, stop: threading.Event) -> None:
     if path.exists():
         with suppress(WarehouseError), open_warehouse(path):
             pass  # nobody holds the earlier one
-    for old in (path, path.with_name(f"{path.name}.wal")):
+    for old in (path, *(path.with_name(f"{path.name}.{kind}") for kind in ("wal", "status.json"))):
         old.unlink(missing_ok=True)
     shutil.rmtree(working_folder(path), ignore_errors=True)
     account = lively_account(_last_afternoon())

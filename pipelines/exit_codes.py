@@ -15,6 +15,7 @@ Exit codes:
   75  busy: another run or program holds the warehouse; or still pending at the timeout
   77  refused by Twilio: credentials, region, or Advanced Features not active
   130, 143  stopped by SIGINT or SIGTERM; everything finished until then is kept
+  141 the program that read the output has gone away
 """
 
 

@@ -28,7 +28,10 @@ def find_trouble(status: dict[str, Any], max_age: timedelta | None = None) -> It
     """What is not well by what `read_status` gives; a last good run older than `max_age` is."""
     if is_gone(status):
         yield Finding(
-            "fail", f"{status['warehouse']} is gone", "restore a backup, see the README", DISK
+            "fail",
+            f"{status['warehouse']} is gone",
+            "restore a backup, see the README, Backup and restore",
+            DISK,
         )
     if max_age:
         yield from _staleness(status, max_age)
@@ -69,13 +72,13 @@ def _runs(status: dict[str, Any]) -> Iterator[Finding]:
     elif run["outcome"] == "running" and run["is_alive"] is False:
         yield Finding(
             "warn",
-            f"The last run (process {run['pid']}) was killed while in {run['phase']}",
+            f"The last run (process {run['pid']}) was killed (step {run['phase']})",
             "the next run finishes what it left",
         )
     elif run["outcome"] == "failed":
         yield Finding(
             "warn",
-            f"The last run failed in {run['phase']}, {run['error_class']}: {run['error']}",
+            f"The last run failed (step {run['phase']}), {run['error_class']}: {run['error']}",
             "see the README, When something goes wrong",
         )
     if refused:

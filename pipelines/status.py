@@ -75,7 +75,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if good:
         yield "Last good run", f"{_ago(good['ended_at'], now)}: {_counts(good)}"
     if run and not (good and run["run_id"] == good["run_id"]):
-        told = f"{run['command']} {run['run_id']}, {run['outcome']} in {run['phase']}"
+        told = f"{run['command']} {run['run_id']}, {run['outcome']} (step {run['phase']})"
         yield "Last run", f"began {_ago(run['started_at'], now)}: {told}"
     if watermark := status["watermark"]:
         behind = f"each run lists again from {status['lookback']} before"
@@ -92,10 +92,12 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
             "Drift",
             ", ".join(f"{w} (first {sid})" for w, sid in status["drift"].items()) or "none",
         )
-        yield "Checks", f"{len(status['checks'])} found something" if status["checks"] else "well"
+        made = "well" if rows.get("_checks") else "not made yet"
+        found = f"{len(status['checks'])} found something"
+        yield "Checks", found if status["checks"] else made
     if published:
-        made = _ago(published["made_at"], now)
-        yield "Published", f"{published['file']}, {made}; all copies: {sizes['published']}"
+        age = _ago(published["made_at"], now)
+        yield "Published", f"{published['file']}, {age}; all copies: {sizes['published']}"
 
 
 def show_status(as_json: bool, max_age: timedelta | None) -> int:

@@ -32,23 +32,29 @@ def run_shown(
     backfill: Backfill | None = None,
 ) -> Progress:
     """Run, show the progress, and end with one line that tells what was done, come what may."""
-    progress = Progress(command, stop=stop)
+    progress, outcome = Progress(command, stop=stop), "failed"
     gc.freeze()  # what is imported need not be searched for garbage again: 6 % of a long load
     try:
         with alerting(command, stop), _progress_shown() as progress.on_change:
             run(progress, polling, backfill)
+        outcome = "stopped" if stop.is_set() else "ok"
     finally:
         gc.unfreeze()  # or DuckDB's modules say at the exit that they leak
         if progress.requests:
-            said = final_line(progress)
-            click.echo(said if is_for_people(sys.stdout) else _as_json(said, progress))
+            _say_the_end(progress, outcome)
     return progress
 
 
-def _as_json(said: str, progress: Progress) -> str:
-    """The last line with what it says as fields, named like columns of `_runs`."""
-    fields = {name: getattr(progress, name) for name in COLUMNS if hasattr(progress, name)}
-    return json_line("INFO", said, **fields)
+def _say_the_end(progress: Progress, outcome: str) -> None:
+    """The last line; for programs with what it says as fields, named like columns of `_runs`."""
+    said = final_line(progress, outcome)
+    if not is_for_people(sys.stdout):
+        fields = {name: getattr(progress, name) for name in COLUMNS if hasattr(progress, name)}
+        said = json_line("INFO", said, outcome=outcome, **fields)
+    try:
+        click.echo(said)
+    except OSError as error:  # which is no trouble of the run
+        log.warning("The last line cannot be written: %s", error.strerror)
 
 
 @contextmanager
@@ -96,14 +102,15 @@ def _so_far(progress: Progress) -> str:
     )
 
 
-def final_line(progress: Progress) -> str:
-    """One line that says all a run did."""
+def final_line(progress: Progress, outcome: str = "ok") -> str:
+    """One line that says all a run did, and how it ended if not well."""
     window = "nothing listed"
     if progress.window_from and progress.window_to:
         window = f"{iso_seconds(progress.window_from)} to {iso_seconds(progress.window_to)}"
     kinds = ", ".join(f"{kind}: {count}" for kind, count in progress.retries.items())
     parts = [
         f"{progress.command} {progress.run_id}",
+        *([outcome.upper()] if outcome != "ok" else ()),
         window,
         f"{progress.pages:,} pages",
         f"{progress.requests:,} requests",

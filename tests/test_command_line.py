@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -14,14 +17,12 @@ from click.testing import CliRunner
 
 from pipelines import command_line, demo
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
-from tests.conftest import Command, Loaded, sid, summary
+from tests.conftest import ROOT, Command, Loaded, sid, summary
 
 HOUR = timedelta(hours=1)
 
 
 def test_help_imports_nothing_heavy(command: Command) -> None:
-    import sys
-
     program = (
         "import sys; from pipelines.command_line import main; "
         "main(['--help'], standalone_mode=False)"
@@ -213,3 +214,44 @@ def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path)
     assert second[1] > 10
     assert shapes is not None
     assert min(shapes) > 10
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "| true", ">/dev/full"])
+def test_a_run_is_well_whoever_reads_what_it_says(
+    closed: str, loaded: Loaded, tmp_path: Path
+) -> None:
+    run = f"{sys.executable} -m pipelines run"
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    script = f"set -o pipefail; {run} {closed}"
+    done = subprocess.run(
+        ["bash", "-c", script], env=env, capture_output=True, timeout=60, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert loaded.query("SELECT outcome FROM conference_insights._runs") == [("ok",)]
+
+
+def test_who_stops_reading_gets_141(loaded: Loaded) -> None:
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    script = f"set -o pipefail; {sys.executable} -m pipelines status | true"
+    assert subprocess.run(["bash", "-c", script], env=env, timeout=60).returncode == 141
+
+
+def test_the_last_line_says_when_a_run_failed(loaded: Loaded, command: Command) -> None:
+    done = command("run", TWILIO_AUTH_TOKEN="wrong")
+    assert " | FAILED | nothing listed | " in done.stdout
+    done = command("run", TWILIO_AUTH_TOKEN="wrong", CONFERENCE_INSIGHTS_LOG="json")
+    assert json.loads(done.stdout)["outcome"] == "failed"
+
+
+def test_a_misspelt_setting_is_named(loaded: Loaded, command: Command) -> None:
+    wrong = (
+        "SOURCES__TWILIO_INSIGHTS__LOOKBAK",
+        "REPORT_TIMEZON",
+        "PUBLISH__PERSONAL_DAT",
+        "DESTINATION__DUCKDB__CREDENTIAL",
+    )
+    done = command("run", **dict.fromkeys(wrong, "2h"))
+    for name in wrong:
+        assert f"{name} is no setting of this program, so it has no effect" in done.stderr
+    assert "no setting" not in command("run").stderr

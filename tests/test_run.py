@@ -15,7 +15,7 @@ from pipelines.conference_insights import Polling
 from pipelines.simulator.lively import lively_account
 from pipelines.twilio_insights import windows
 from pipelines.twilio_insights.package import LoadPackage
-from tests.conftest import NOW, Loaded, sid, summary
+from tests.conftest import NOW, Command, Loaded, sid, summary
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -261,10 +261,16 @@ def test_an_old_copy_put_back_is_exact_after_the_next_run(loaded: Loaded) -> Non
     loaded.assert_exact()
 
 
-def test_a_deleted_warehouse_is_loaded_afresh(loaded: Loaded) -> None:
+def test_a_warehouse_that_is_gone_is_not_replaced_by_less(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, 9 * DAY))
     loaded.run()
     loaded.path.unlink()
+    done = command("run")
+    assert done.returncode == 74
+    assert f"{loaded.path} is gone, which held 1 conferences: restore a backup; or" in done.stderr
+    assert not loaded.path.exists()
+    assert "is gone" in command("status").stdout
+    loaded.path.with_name("warehouse.duckdb.status.json").unlink()
     loaded.run()
     loaded.assert_exact()
 

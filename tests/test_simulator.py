@@ -163,7 +163,7 @@ def test_it_serves_an_account_to_try_a_schedule_on(command: Command, tmp_path: P
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=env) as server:
         assert server.stdout is not None
-        printed = [server.stdout.readline().strip().partition("=") for _ in range(3)]
+        printed = [server.stdout.readline().strip().partition("=") for _ in range(4)]
         settings = {name: value for name, _, value in printed}
         assert command("run", **settings).returncode == 0
         assert command("doctor", **settings).returncode == 0

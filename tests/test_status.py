@@ -119,7 +119,7 @@ def test_a_killed_run_is_named(loaded: Loaded, tmp_path: Path) -> None:
     loaded.server.latency = 0.3
     status = loaded.path.with_name(f"{loaded.path.name}.status.json")
     kill_when(lambda: status.exists() and "extract" in status.read_text(), tmp_path)
-    assert trouble(loaded)[0].endswith("was killed while in extract")
+    assert trouble(loaded)[0].endswith("was killed (step extract)")
     loaded.server.latency = 0
     loaded.run()
     assert trouble(loaded) == []
@@ -129,7 +129,7 @@ def test_a_failed_and_a_refused_run_are_named(loaded: Loaded, command: Command) 
     loaded.run()
     loaded.account.logins.clear()
     command("run")
-    assert trouble(loaded)[0].startswith("The last run failed in finish, RefusedError: Twilio")
+    assert trouble(loaded)[0].startswith("The last run failed (step finish), RefusedError: Twilio")
     assert command("run", TWILIO_AUTH_TOKEN="").returncode == 2
     assert "could not begin, ConfigurationValueError: No credentials" in trouble(loaded)[1]
     loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))

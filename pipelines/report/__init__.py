@@ -7,6 +7,7 @@ Nothing here knows Twilio or the warehouse: `figures` asks the copy with the fil
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pipelines.report.figures import CopyError, PeriodError, read_figures
@@ -44,5 +45,6 @@ def write_report(
     except OSError as error:
         raise OSError(f"{output} cannot be written: {error.strerror}") from None
     finally:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
     return output

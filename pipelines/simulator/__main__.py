@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import threading
@@ -16,11 +17,22 @@ PORT = 8765
 
 def main() -> None:
     """Serve until the process is stopped; the account's clock goes with this machine's."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.simulator",
+        description="Serve a simulated account on loopback; prints the settings to load it by.",
+    )
+    parser.add_argument("port", type=int, nargs="?", default=PORT, help=f"by default {PORT}")
+    port = parser.parse_args().port
     account, ticking = lively_account(datetime.now(UTC)), threading.Event()
-    with InsightsServer(account, int(sys.argv[1]) if sys.argv[1:] else PORT) as server:
+    try:
+        server = InsightsServer(account, port)
+    except (OSError, OverflowError) as error:
+        sys.exit(f"Port {port} cannot be used, choose another: {error}")
+    with server:
         sys.stdout.write(
             f"TWILIO_ACCOUNT_SID={ACCOUNT_SID}\nTWILIO_AUTH_TOKEN={AUTH_TOKEN}\n"
             f"SOURCES__TWILIO_INSIGHTS__BASE_URL={server.url}\n"
+            "DESTINATION__DUCKDB__CREDENTIALS=simulated.duckdb\n"
         )
         sys.stdout.flush()
         while not ticking.wait(1):

@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from pipelines.warehouse.file import DATASET, BusyError, Warehouse
+from pipelines.warehouse.file import DATASET, BusyError, Warehouse, WarehouseError
 from pipelines.warehouse.snapshot import take_snapshot
 
 log = logging.getLogger("conference_insights")
@@ -168,6 +168,23 @@ class RunRecord:
                 "settings": self.settings,
             }
         _replace(self._path.with_name(f"{self._path.name}.{kind}.json"), content)
+
+
+def expect_warehouse(path: Path) -> None:
+    """See that a warehouse that an earlier run has loaded is still there.
+
+    Raises:
+        WarehouseError: it is gone, and a new one would lack what Twilio has deleted since.
+    """
+    file = path.with_name(f"{path.name}.status.json")
+    held = 0
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        held = json.loads(file.read_text())["holds"]["rows"]["conference_summaries"]
+    if held and not path.exists():
+        raise WarehouseError(
+            f"{path} is gone, which held {held:,} conferences: restore a backup; or, to begin anew "
+            f"with what Twilio still has, delete {file.name} beside it"
+        )
 
 
 def renew_status(warehouse: Warehouse, published: Path) -> None:

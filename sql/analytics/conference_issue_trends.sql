@@ -7,12 +7,14 @@
 -- Caveats: a conference with two tags counts in two rows, so do not add up names. Twilio sets tags
 --   when a summary is final, so recent days grow. Share of a day: over `final` of
 --   conference_kpis_daily.
--- Ask: How often was each problem seen, and how often a week before?
---   SELECT kind, name, sum(conferences) AS conferences,
---       sum(conferences_week_before) AS a_week_before, sum(total_issues) AS total_issues
---   FROM analytics.conference_issue_trends
---   GROUP BY kind, name
---   ORDER BY kind, conferences DESC;
+-- Ask: How often was each problem seen in the last week, and how often in the week before?
+--   SELECT t.kind, t.name, sum(t.conferences) AS conferences,
+--       sum(t.conferences_week_before) AS the_week_before, sum(t.total_issues) AS total_issues
+--   FROM analytics.conference_issue_trends AS t, analytics.data_as_of AS d
+--   WHERE t.created_date >= CAST(d.as_of_local_hour AS DATE) - 7
+--       AND t.created_date < CAST(d.as_of_local_hour AS DATE)
+--   GROUP BY t.kind, t.name
+--   ORDER BY t.kind, conferences DESC;
 -- Ask: What share of final conferences had high jitter, day by day?
 --   WITH tagged AS (
 --       SELECT created_date, sum(conferences) AS conferences

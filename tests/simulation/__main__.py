@@ -23,7 +23,7 @@ EXPECTED = {
     *(f"kill: {moment}" for moment in [*KILLS, "listing", "fetching", "any time"]),
 }
 
-ENOUGH = 50
+ENOUGH = 100
 """Among so many seeds everything strikes."""
 
 
