@@ -47,6 +47,21 @@ def test_every_exit_code_is_explained_in_the_help() -> None:
     assert codes <= {int(number) for number in re.findall(r"\b\d+\b", done.output)}
 
 
+def test_a_run_with_nothing_new_imports_no_more_than_it_needs(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    program = (
+        "import sys; from pipelines.command_line import main; main(['run'], standalone_mode=False)"
+        "; print([name for name in ('numpy', 'pyarrow', 'rich') if name in sys.modules])"
+    )
+    env = os.environ | {"PYTHONPATH": str(ROOT), "CONFERENCE_INSIGHTS_LOG": "human"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    assert "0 new" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_the_final_line_tells_all(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, HOUR))
     loaded.account.put(summary(2, HOUR, "in_progress"))
