@@ -22,7 +22,9 @@ def main() -> None:
         with suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(ended.code if isinstance(ended.code, int) else 0)
+        if isinstance(ended.code, int):
+            os._exit(ended.code)
+        raise
 
 
 if __name__ == "__main__":
