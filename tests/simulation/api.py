@@ -65,6 +65,8 @@ class Plan:
         self.lasting: tuple[int, str] | None = None
         self.signal: tuple[int, int] | None = None
         """Request and signal: SIGKILL or SIGTERM."""
+        self.fetching = False
+        """Whether only fetches by SID count for that."""
         self.process: int | None = None
 
 
@@ -90,7 +92,7 @@ class Api(ThreadingHTTPServer):
 
     def begin(self, plan: Plan) -> None:
         """Start a run: what was logged of the last one is forgotten."""
-        self.plan, self.count = plan, 0
+        self.plan, self.count, self.fetches = plan, 0, 0
         self.met: list[tuple[str, bool]] = []
         """Faults met by the run, and whether in a listing."""
         self.stale: set[str] = set()
@@ -112,7 +114,9 @@ class Api(ThreadingHTTPServer):
                 and not listing
             ):
                 fault = None
-            if plan.signal and number == plan.signal[0] and plan.process:
+            self.fetches += not listing
+            reached = (0 if listing else self.fetches) if plan.fetching else number
+            if plan.signal and reached == plan.signal[0] and plan.process:
                 os.kill(plan.process, plan.signal[1])
                 if plan.signal[1] == signal.SIGKILL:
                     self.struck["kill: listing" if listing else "kill: fetching"] += 1

@@ -47,7 +47,7 @@ KILLS = {
     "publish": 8,
 }
 """Kinds of moments at which a run can be killed, and about how many of each it has."""
-DEATHS = ("request", "any time", "request", *KILLS)
+DEATHS = ("request", "any time", "fetch", *KILLS)
 EVENTS = ("SIGTERM", "two at once", "old copy put back", "working folder lost", "gap", "backfill")
 
 
@@ -166,13 +166,13 @@ class Months:
 
     def death(self, kind: str) -> tuple[str, int]:
         """When a run is to be killed: at the n-th moment of a kind."""
-        return kind, self.dice.randrange(KILLS.get(kind, 15)) + 1
+        return kind, self.dice.randrange(KILLS.get(kind, 2 if kind == "fetch" else 15)) + 1
 
     def run(self, arguments: list[str], plan: Plan, death: tuple[str, int] | None = None) -> None:
         """Run the command, wait for its end, check everything."""
         moment = death[0] if death else ""
-        if death and moment == "request":
-            plan.signal = death[1], signal.SIGKILL
+        if death and moment in ("request", "fetch"):
+            plan.signal, plan.fetching = (death[1], signal.SIGKILL), moment == "fetch"
         worker = self.worker = self.worker or self.hire()
         plan.process = worker.process.pid
         now = self.account.now
