@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from pipelines import command_line
 
@@ -13,9 +12,12 @@ from pipelines import command_line
 def main() -> None:
     """The command, without Python's clean-up at the end: to take a million objects apart one by one
     would be a sixth of a run that finds nothing new, and all files are closed by then."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who started it
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+    # The numbers of streams that are closed would go to the next files that are opened: to the
+    # warehouse, into which a library would then write its warnings.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
     try:
         command_line.main()
     except SystemExit as ended:

@@ -74,9 +74,9 @@ def _shown(name: str, value: Any) -> str:
 def find_unknown() -> Iterator[str]:
     """Names that look like settings of the program and are none: misspelt ones, mostly."""
     known = {"__".join(path).upper() for path in OURS}
-    known |= {*TWILIO_NAMES.values(), VARIABLE}
+    known |= {*TWILIO_NAMES.values(), VARIABLE, "__".join((*WAREHOUSE, "database")).upper()}
     ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__")
-    for name in os.environ.keys() - known - {"__".join((*WAREHOUSE, "database")).upper()}:
+    for name in sorted(os.environ.keys() - known):
         if name.startswith(ours) or get_close_matches(name, known, 1, cutoff=0.93):
             yield name
     for provider in dlt.config.config_providers:

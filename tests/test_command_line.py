@@ -231,10 +231,8 @@ def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path)
     assert min(shapes) > 10
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "| true", ">/dev/full"])
-def test_a_run_is_well_whoever_reads_what_it_says(
-    closed: str, loaded: Loaded, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-", "| true", ">/dev/full"])
+def test_a_run_is_well_whoever_reads_what_it_says(closed: str, loaded: Loaded) -> None:
     run = f"{sys.executable} -m pipelines run"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     script = f"set -o pipefail; {run} {closed}"
@@ -244,6 +242,25 @@ def test_a_run_is_well_whoever_reads_what_it_says(
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert loaded.query("SELECT outcome FROM conference_insights._runs") == [("ok",)]
+
+
+def test_a_closed_stream_does_not_become_a_file(command: Command, tmp_path: Path) -> None:
+    program = (
+        "import os; from pipelines import __main__, command_line; command_line.main = lambda: "
+        "open('said', 'w').write(str([os.path.samestat(os.fstat(n), os.stat(os.devnull)) "
+        "for n in range(3)]))"
+        "; __main__.main()"
+    )
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    script = f'{sys.executable} -c "$0" <&- >&- 2>&-'
+    subprocess.run(["bash", "-c", script, program], env=env, timeout=60, check=True)
+    assert (tmp_path / "said").read_text() == "[True, True, True]"
+
+
+def test_a_folder_that_cannot_be_used_is_named(command: Command) -> None:
+    done = command("demo", "--folder", "/dev/null/demo")
+    assert done.returncode == 74
+    assert done.stderr == "Error: /dev/null/demo: Not a directory\n"
 
 
 def test_who_stops_reading_gets_141(loaded: Loaded) -> None:

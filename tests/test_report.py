@@ -540,6 +540,7 @@ def test_the_command_writes_the_page(loaded: Loaded, command: Command, tmp_path:
     assert Page(tmp_path / "out.html").cards["Conferences"] == "1"
     for arguments, code, said in (
         (("--from", "soon"), 2, "'soon' is no day; write for example 2026-11-01 or 29d"),
+        (("--output", "/dev/null/a"), 74, "/dev/null/a cannot be written: Not a directory"),
         (("--output", "nowhere/out.html"), 74, "nowhere/out.html cannot be written: No such file"),
     ):
         done = command("report", *arguments)

@@ -165,7 +165,14 @@ def test_it_serves_an_account_to_try_a_schedule_on(command: Command, tmp_path: P
         assert server.stdout is not None
         printed = [server.stdout.readline().strip().partition("=") for _ in range(4)]
         settings = {name: value for name, _, value in printed}
+        taken = settings["SOURCES__TWILIO_INSIGHTS__BASE_URL"].rpartition(":")[2]
+        again = subprocess.run(
+            [*serve[:-1], taken], env=env, capture_output=True, text=True, check=False
+        )
+        said = f"Port {taken} cannot be used, choose another: "
+        assert (again.returncode, again.stderr.startswith(said)) == (1, True)
         assert command("run", **settings).returncode == 0
+        assert (tmp_path / "simulated.duckdb").exists()
         assert command("doctor", **settings).returncode == 0
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 130

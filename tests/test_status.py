@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,12 @@ def test_a_broken_status_file_is_one_message(loaded: Loaded, command: Command) -
 )
 def test_durations_are_spoken(seconds: int, text: str) -> None:
     assert spoken(timedelta(seconds=seconds)) == text
+
+
+def test_checks_that_were_not_made_are_not_called_well(loaded: Loaded) -> None:
+    stop = threading.Event()
+    loaded.account.put(summary(1, HOUR))
+    loaded.run(stop=stop, on_change=lambda _: stop.set())
+    assert dict(status_lines(told(loaded)))["Checks"] == "not made yet"
+    loaded.run()
+    assert dict(status_lines(told(loaded)))["Checks"] == "well"

@@ -46,5 +46,5 @@ def write_report(
         raise OSError(f"{output} cannot be written: {error.strerror}") from None
     finally:
         with suppress(OSError):
-            new.unlink(missing_ok=True)
+            new.unlink()
     return output

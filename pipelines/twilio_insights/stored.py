@@ -123,7 +123,7 @@ class StoredSummaries:
         for child in CHILDREN:
             table = self._client.make_qualified_table_name(child.name)
             lost = f"FROM {table} WHERE _dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}})"
-            # Seldom there is any; to look at once for one without a conference reads all of them.
+            # There seldom is one, and the deletion would read all SIDs to find that out.
             if self._execute(f"SELECT 1 {lost} LIMIT 1"):
                 self._execute(f"DELETE {lost} AND {orphan}")
 

@@ -12,7 +12,6 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -111,8 +110,7 @@ class Copies:
         views = [view for view in read_views() if not view.is_staging]
         if last is not None:
             shutil.copyfile(last[0], file)
-        with _attached(connection, file), ThreadPoolExecutor(1) as disk:
-            disk.submit(sync, file)  # what was copied; DuckDB would begin with that at the end
+        with _attached(connection, file):
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_COPY}.{ANALYTICS}")
             changed = last is None or last[1] != self._version
             if last is not None and changed:

@@ -49,9 +49,9 @@ def delete_old(folder: Path, newest: str, kept: int = KEPT) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+def sync(folder: Path) -> None:
+    """Have the names in it on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
