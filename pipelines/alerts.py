@@ -1,4 +1,4 @@
-"""Posts to Slack: a run that failed, and the recovery after it. dlt's own setting and function."""
+"""Posts to Slack: a run that failed, and the recovery after it. The setting has dlt's name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
-import dlt
-from dlt.common.runtime.slack import send_slack_message
+import httpx
 
+from pipelines.settings import slack_hook, warehouse_path
 from pipelines.status import read_status
-from pipelines.warehouse.file import BusyError, WarehouseError, warehouse_path
+from pipelines.warehouse.file import BusyError, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -29,8 +28,8 @@ def alerting(command: str, stop: threading.Event) -> Iterator[None]:
     Nothing is posted where `runtime.slack_incoming_hook` is not set, of a demo, of a run that was
     stopped, or of one that met another. A post that fails is a warning.
     """
-    hook: Any = dlt.secrets.get("runtime.slack_incoming_hook")
-    if not hook or command == "demo":
+    hook = slack_hook() if command != "demo" else None
+    if not hook:
         yield
         return
     before = _last_error()
@@ -68,7 +67,8 @@ def _post(hook: str, message: str) -> None:
 
     def send() -> None:
         try:
-            send_slack_message(hook, message, is_markdown=False)
+            answer = httpx.post(hook, json={"text": message, "mrkdwn": False}, timeout=PATIENCE)
+            answer.raise_for_status()
             said.clear()
         except Exception as error:  # its text may hold the hook, which is a secret
             said[:] = [type(error).__name__]

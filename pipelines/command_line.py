@@ -71,8 +71,6 @@ def main(context: click.Context, log: str | None) -> None:
     context.color = False if os.environ.get("NO_COLOR") else None
     # Imports are a third of a run that finds nothing new. Without these it would be more:
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # httpx's own command
-    os.environ.setdefault("DLT_DISABLE_PLUGINS", "true")  # else all that is installed is searched
-    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")  # else it starts before it is asked
     gc.set_threshold(200_000, 20, 20)  # pages are many dicts, none of them in a cycle
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # gives back what is free
 
@@ -177,18 +175,16 @@ def report(output: Path, since: str | None, until: str | None) -> None:
       conference-insights report --output november.html --from 2026-11-01 --to 2026-12-01
     """
     with _ending_well():
-        from dlt.common.configuration.exceptions import ConfigurationValueError
-
-        from pipelines.delivery import DeliverySettings
+        from pipelines.errors import SettingsError
         from pipelines.report import PeriodError, write_report
-        from pipelines.warehouse.file import warehouse_path
+        from pipelines.settings import delivery_settings, warehouse_path
         from pipelines.warehouse.published import FILE
 
-        copies = DeliverySettings.read(warehouse_path()).directory
+        copies = delivery_settings(warehouse_path()).directory
         try:
             click.echo(write_report(copies / "current" / FILE, output, since, until))
         except PeriodError as error:
-            raise ConfigurationValueError(str(error)) from None
+            raise SettingsError(str(error)) from None
 
 
 @main.command(epilog=EXIT_CODES, short_help="Show it at work on a simulated account.")

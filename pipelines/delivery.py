@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import dlt
 import duckdb
-from dlt.common.configuration.exceptions import ConfigurationValueError
 
+from pipelines.settings import DeliverySettings, delivery_settings, warehouse_path
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.checks import ChecksError, run_checks
 from pipelines.warehouse.file import (
@@ -22,7 +18,6 @@ from pipelines.warehouse.file import (
     Warehouse,
     WarehouseError,
     open_warehouse,
-    warehouse_path,
 )
 from pipelines.warehouse.publish import Copies
 from pipelines.warehouse.published import make_folder
@@ -41,45 +36,6 @@ DESCRIPTIONS = {
 
 class PublishError(WarehouseError):
     """Everything is loaded, but there is no new copy; the former stays."""
-
-
-@dataclass(frozen=True)
-class DeliverySettings:
-    """`timezone` is the zone of days and hours; `directory` has the copies; without
-    `personal_data` the copies lack the columns that are marked as personal."""
-
-    timezone: str
-    directory: Path
-    personal_data: bool
-
-    @classmethod
-    def read(cls, warehouse: Path) -> DeliverySettings:
-        """From `report_timezone` and the section `publish` of dlt's configuration.
-
-        Raises:
-            ConfigurationValueError: one is wrong.
-        """
-        timezone = str(dlt.config.get("report_timezone") or "UTC")
-        try:
-            ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ConfigurationValueError(
-                f"report_timezone: {timezone!r} is no time zone; write an IANA name such as "
-                "Europe/Berlin"
-            ) from None
-        directory = Path(dlt.config.get("publish.directory") or warehouse.with_name("published"))
-        personal: Any = dlt.config.get("publish.personal_data", bool)
-        if personal not in (None, True, False):
-            raise ConfigurationValueError("publish.personal_data: write true or false")
-        return cls(timezone, directory.expanduser().absolute(), personal is not False)
-
-    @property
-    def left_out(self) -> frozenset[str]:
-        """Names of the columns that are not published."""
-        if self.personal_data:
-            return frozenset()
-        ours = (name for name, column in read_columns().items() if column.get("personal"))
-        return frozenset(ours) | {c.name for t in TABLES for c in t.columns if c.personal}
 
 
 def deliver(
@@ -103,13 +59,13 @@ def deliver(
     tables = warehouse.connection.execute(
         "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [DATASET]
     ).fetchall()
-    if ("conference_summaries",) not in tables:
+    if ("_dlt_loads",) not in tables:
         return None
     begin("views")
     digest = apply_views(warehouse.connection, DESCRIPTIONS, settings.timezone, rebuild)
     if only_views:
         return None
-    copies = Copies(warehouse.connection, settings.directory, settings.left_out, digest)
+    copies = Copies(warehouse.connection, settings.directory, _left_out(settings), digest)
     if rebuild or not copies.are_current:
         begin("checks")
         findings = run_checks(warehouse.connection, now)
@@ -128,6 +84,14 @@ def deliver(
         raise PublishError(
             f"All is loaded, but no copy was published to {settings.directory}: {error}"
         ) from None
+
+
+def _left_out(settings: DeliverySettings) -> frozenset[str]:
+    """Names of the columns that are not published."""
+    if settings.personal_data:
+        return frozenset()
+    ours = (name for name, column in read_columns().items() if column.get("personal"))
+    return frozenset(ours) | {c.name for t in TABLES for c in t.columns if c.personal}
 
 
 def _claim(directory: Path, warehouse: Path) -> None:
@@ -149,10 +113,10 @@ def publish_now() -> Path:
     Raises:
         WarehouseError: there is none, or it cannot be used.
         BusyError: it is held by a run or another program.
-        ConfigurationException, ViewError, ChecksError, PublishError: as in a run.
+        SettingsError, ViewError, ChecksError, PublishError: as in a run.
     """
     path = warehouse_path()
-    settings = DeliverySettings.read(path)
+    settings = delivery_settings(path)
     nothing = WarehouseError(f"Nothing is loaded in {path} yet: run `conference-insights run`")
     if not path.exists():
         raise nothing

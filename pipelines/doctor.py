@@ -12,12 +12,9 @@ from pathlib import Path
 
 import click
 import duckdb
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.configuration.resolve import resolve_configuration
 from packaging.requirements import Requirement
 
-from pipelines.configured import find_unknown, read_settings
-from pipelines.delivery import DeliverySettings
+from pipelines.errors import SettingsError
 from pipelines.exit_codes import (
     BUSY,
     DISK,
@@ -28,16 +25,23 @@ from pipelines.exit_codes import (
     USAGE,
 )
 from pipelines.findings import Finding, find_trouble, show_finding
+from pipelines.settings import (
+    delivery_settings,
+    exposed_files,
+    find_unknown,
+    shown_settings,
+    source_settings,
+    warehouse_path,
+)
 from pipelines.status import read_status
 from pipelines.times import spoken
-from pipelines.twilio_insights import InsightsClient, TwilioInsightsConfiguration
+from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, RefusedError
-from pipelines.twilio_insights.settings import exposed_secrets
+from pipelines.twilio_insights.settings import Settings
 from pipelines.warehouse.file import (
     BusyError,
     WarehouseError,
     inspect_warehouse,
-    warehouse_path,
 )
 from pipelines.warehouse.published import FILE
 
@@ -57,7 +61,7 @@ def examine() -> int:
 
     Nothing is changed, and the API is only asked with GET.
     """
-    for setting in read_settings():
+    for setting in shown_settings():
         click.echo(f"{setting.name} = {setting.value}  ({setting.origin})")
     codes = set()
     for finding in _look():
@@ -70,20 +74,18 @@ def _look() -> Iterator[Finding]:
     for name in find_unknown():
         yield Finding("warn", f"{name} is no setting", "see the README, Configuration")
     yield from _look_at_versions()
-    for file in exposed_secrets():
+    for file in exposed_files():
         yield Finding("warn", f"Others can read {file}", f"chmod 600 {file}")
     try:
-        settings = resolve_configuration(
-            TwilioInsightsConfiguration(), sections=("sources", "twilio_insights")
-        )
-    except ConfigurationException as error:
+        settings = source_settings()
+    except SettingsError as error:
         yield Finding("fail", str(error), "see the README, Configuration", USAGE)
     else:
         yield from _look_at_api(settings)
     try:
         path = warehouse_path()
-        directory = DeliverySettings.read(path).directory
-    except ConfigurationException as error:
+        directory = delivery_settings(path).directory
+    except SettingsError as error:
         yield Finding("fail", str(error), "see the README, Configuration", USAGE)
         return
     yield from _look_at_disk(path)
@@ -117,7 +119,7 @@ def _look_at_versions() -> Iterator[Finding]:
     )
 
 
-def _look_at_api(settings: TwilioInsightsConfiguration) -> Iterator[Finding]:
+def _look_at_api(settings: Settings) -> Iterator[Finding]:
     settings.retry_budget = PATIENCE
     kind = "API key" if settings.api_key_sid else "auth token"
     features: bool | None = None
@@ -132,8 +134,8 @@ def _look_at_api(settings: TwilioInsightsConfiguration) -> Iterator[Finding]:
                 yield _refusal(error, kind, features)
                 return
             skew = client.now() - datetime.now(UTC)
-    except (InsightsError, ConfigurationException) as error:
-        code = USAGE if isinstance(error, ConfigurationException) else UNAVAILABLE
+    except (InsightsError, SettingsError) as error:
+        code = USAGE if isinstance(error, SettingsError) else UNAVAILABLE
         yield Finding("fail", str(error), "check base_url, the network and the proxy", code)
         return
     yield Finding("ok", f"Twilio accepts the {kind} of {settings.account_sid}")

@@ -21,15 +21,14 @@ Exit codes:
 
 def exit_code(error: Exception) -> int:
     """The exit code of an error; BUG for what no user, network or API can cause."""
-    from dlt.common.configuration.exceptions import ConfigurationException
-
     from pipelines.conference_insights import StillPendingError
+    from pipelines.errors import SettingsError
     from pipelines.twilio_insights.errors import InsightsError, RefusedError
     from pipelines.warehouse.checks import ChecksError
     from pipelines.warehouse.file import BusyError, WarehouseError
 
     codes: dict[type[Exception], int] = {
-        ConfigurationException: USAGE,
+        SettingsError: USAGE,
         ChecksError: UNSOUND,
         RefusedError: REFUSED,
         InsightsError: UNAVAILABLE,

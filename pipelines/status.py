@@ -17,9 +17,10 @@ import click
 
 from pipelines.exit_codes import DISK, STALE
 from pipelines.findings import find_trouble, is_gone, show_finding
+from pipelines.settings import warehouse_path
 from pipelines.times import as_utc, iso_seconds, spoken
 from pipelines.twilio_insights.settings import RETENTION
-from pipelines.warehouse.file import WarehouseError, warehouse_path, working_folder
+from pipelines.warehouse.file import WarehouseError, working_folder
 from pipelines.warehouse.published import FILE, made_at
 from pipelines.warehouse.runs import FORMAT
 from pipelines.warehouse.snapshot import EXPIRED
@@ -104,7 +105,7 @@ def show_status(as_json: bool, max_age: timedelta | None) -> int:
     """Print how the configured warehouse is; the exit code.
 
     Raises:
-        ConfigurationValueError: the setting of the warehouse is wrong.
+        SettingsError: the setting of the warehouse is wrong.
         WarehouseError: a status file cannot be read.
     """
     status = read_status(warehouse_path(), datetime.now(UTC))

@@ -17,7 +17,7 @@ from pipelines.alerts import alerting
 from pipelines.conference_insights import Backfill, Polling, run
 from pipelines.logs import is_for_people, json_line
 from pipelines.times import iso_seconds, spoken
-from pipelines.twilio_insights import Progress
+from pipelines.twilio_insights.progress import Progress
 from pipelines.warehouse.runs import COLUMNS
 
 log = logging.getLogger("conference_insights")

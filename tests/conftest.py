@@ -6,13 +6,14 @@ import atexit
 import fcntl
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,19 +21,20 @@ from typing import Any
 
 import duckdb
 import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from pipelines.conference_insights import Polling, run
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, iso, running_row
 from pipelines.simulator.server import InsightsServer
-from pipelines.twilio_insights import Progress
+from pipelines.twilio_insights.progress import Progress
 from tests import expected
-from tests.quicker import folder_in_memory, make_dlt_remember
 
-make_dlt_remember()
 gc.freeze()  # what is imported is never garbage, and each run looks for some
 atexit.register(gc.unfreeze)  # or DuckDB's modules say at the exit that they leak
-if place := folder_in_memory():
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", place)
+IN_MEMORY = Path("/dev/shm")
+if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > 2 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))  # it syncs at once
 
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
@@ -60,6 +62,8 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "home/dlt"))
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path)
+    with suppress(KeyError):
+        del Container()[PluggableRunContext]  # that of a run, which is the process's
 
 
 @pytest.fixture

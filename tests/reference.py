@@ -101,7 +101,7 @@ if __name__ == "__main__":
     from pipelines.conference_insights import run
     from pipelines.simulator.lively import lively_account
     from pipelines.simulator.server import InsightsServer
-    from pipelines.twilio_insights import Progress
+    from pipelines.twilio_insights.progress import Progress
     from tests.conftest import NOW, environment
 
     with InsightsServer(lively_account(NOW, days=1, per_day=50)) as server:

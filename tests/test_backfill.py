@@ -7,9 +7,9 @@ from datetime import timedelta
 import duckdb
 import pytest
 
-from pipelines import conference_insights
+from pipelines import packages
 from pipelines.conference_insights import Backfill, run
-from pipelines.twilio_insights import Progress
+from pipelines.twilio_insights.progress import Progress
 from tests.conftest import NOW, Command, Loaded, sid, summary
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -68,7 +68,7 @@ def test_it_restores_what_was_deleted(late: Loaded) -> None:
 def test_it_advances_in_packages_and_can_be_run_again_after_a_stop(
     late: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conference_insights, "PACKAGE_ROWS", 5)
+    monkeypatch.setattr(packages, "PACKAGE_ROWS", 5)
     progress = Progress("backfill")
 
     def stop_half_way(changed: Progress) -> None:

@@ -25,7 +25,7 @@ from pipelines.twilio_insights.errors import (
     UnavailableError,
 )
 from pipelines.twilio_insights.pace import Pace
-from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
+from pipelines.twilio_insights.settings import Settings
 from tests.conftest import NOW, sid, summary
 
 DAY = timedelta(days=1)
@@ -48,10 +48,8 @@ def serving(account: Account, *faults: Behaviour | None) -> Iterator[InsightsSer
         yield server
 
 
-def settings(server: InsightsServer, **values: Any) -> TwilioInsightsConfiguration:
-    return TwilioInsightsConfiguration(
-        account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, base_url=server.url, **values
-    )
+def settings(server: InsightsServer, **values: Any) -> Settings:
+    return Settings(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, base_url=server.url, **values)
 
 
 def answer(

@@ -71,19 +71,6 @@ def test_a_refetched_summary_whose_package_never_completed_is_asked_for_again(
     loaded.assert_exact()
 
 
-def test_child_rows_of_a_lost_package_do_not_stay_without_their_conference(loaded: Loaded) -> None:
-    """Tables are merged one by one; a kill in between, and then the package was deleted."""
-    loaded.account.put(summary(1, HOUR))
-    loaded.run()
-    with duckdb.connect(loaded.path) as connection:
-        connection.execute(
-            "INSERT INTO conference_insights.conference_tags VALUES (?, 'low_mos', 'lost', NULL)",
-            [sid(2)],
-        )
-    loaded.run()
-    loaded.assert_exact()
-
-
 def test_a_merge_that_fails_leaves_the_rows_that_were_there(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress", tags=["low_mos"]))
     loaded.run()

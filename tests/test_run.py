@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from dlt.common.configuration.exceptions import ConfigurationValueError
 
-from pipelines import conference_insights
+from pipelines import packages
 from pipelines.conference_insights import Polling
+from pipelines.errors import SettingsError
 from pipelines.simulator.lively import lively_account
 from pipelines.twilio_insights import windows
 from pipelines.twilio_insights.package import LoadPackage
@@ -201,7 +201,7 @@ def test_a_first_cursor_in_the_future_is_refused(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__CREATED_AFTER", "2026-11-21")
-    with pytest.raises(ConfigurationValueError, match="in the future"):
+    with pytest.raises(SettingsError, match="in the future"):
         loaded.run()
     monkeypatch.delenv("SOURCES__TWILIO_INSIGHTS__CREATED_AFTER")
     assert loaded.run().window_from == NOW - 30 * DAY
@@ -231,14 +231,14 @@ def test_an_account_without_conferences_has_all_tables_and_views(loaded: Loaded)
 def test_a_long_catch_up_advances_package_by_package(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conference_insights, "PACKAGE_ROWS", 40)
+    monkeypatch.setattr(packages, "PACKAGE_ROWS", 40)
     for number in range(200):
         loaded.account.put(summary(number, number * 3 * HOUR + MINUTE))
     loaded.account.put(summary(999, 20 * DAY, "in_progress"))
     done = loaded.run()
     loaded.assert_exact()
-    packages = loaded.query("SELECT count(*) FROM conference_insights._dlt_loads")[0][0]
-    assert 4 <= packages <= 6
+    loads = loaded.query("SELECT count(*) FROM conference_insights._dlt_loads")[0][0]
+    assert 4 <= loads <= 6
     assert done.rows_new == 201
     gc.collect()
     assert not [left for left in gc.get_objects() if isinstance(left, LoadPackage)]

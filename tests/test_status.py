@@ -132,7 +132,7 @@ def test_a_failed_and_a_refused_run_are_named(loaded: Loaded, command: Command) 
     command("run")
     assert trouble(loaded)[0].startswith("The last run failed (step finish), RefusedError: Twilio")
     assert command("run", TWILIO_AUTH_TOKEN="").returncode == 2
-    assert "could not begin, ConfigurationValueError: No credentials" in trouble(loaded)[1]
+    assert "could not begin, SettingsError: No credentials" in trouble(loaded)[1]
     loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
     loaded.run()
     assert trouble(loaded) == []

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import httpx
-from dlt.common.configuration.exceptions import ConfigurationValueError
 
+from pipelines.errors import SettingsError
 from pipelines.times import as_utc, iso_seconds, parse_duration
 from pipelines.twilio_insights.codec import decode
 from pipelines.twilio_insights.deadline import Deadline
@@ -30,7 +30,7 @@ from pipelines.twilio_insights.errors import (
 )
 from pipelines.twilio_insights.pace import Pace
 from pipelines.twilio_insights.progress import Progress
-from pipelines.twilio_insights.settings import TwilioInsightsConfiguration
+from pipelines.twilio_insights.settings import Settings
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.windows import Listing
@@ -57,9 +57,7 @@ class Page(NamedTuple):
 class InsightsClient:
     """Lists and fetches Conference Summaries of one account; threads may share it."""
 
-    def __init__(
-        self, settings: TwilioInsightsConfiguration, progress: Progress | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
         self.settings = settings
         self.progress = progress or Progress()
         self._deadline = Deadline()
@@ -82,7 +80,7 @@ class InsightsClient:
                 trust_env=not settings.is_loopback,  # a proxy of the environment
             )
         except (ValueError, OSError, ImportError, httpx.InvalidURL) as error:
-            raise ConfigurationValueError(  # its text may hold the password of a proxy
+            raise SettingsError(  # its text may hold the password of a proxy
                 "sources.twilio_insights.base_url, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or "
                 f"SSL_CERT_FILE ({os.environ.get('SSL_CERT_FILE')}) cannot be used: "
                 f"{type(error).__name__}"
@@ -268,7 +266,7 @@ class InsightsClient:
         return response.status_code, response.headers, bytes(content)
 
 
-def _tls(settings: TwilioInsightsConfiguration) -> ssl.SSLContext:
+def _tls(settings: Settings) -> ssl.SSLContext:
     """Certificates of SSL_CERT_FILE, else of certifi; none to read, which takes 0.1 s, for http."""
     if settings.base_url.lower().startswith("https"):
         return httpx.create_ssl_context()

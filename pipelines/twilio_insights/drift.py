@@ -11,11 +11,11 @@ from pipelines.twilio_insights.flatten import Tables
 from pipelines.twilio_insights.tables import CONFERENCE_SUMMARIES, TABLES
 
 MAX_NAMED = 500
-"""More are loaded all the same, but no longer named: the list is kept in the pipeline's state."""
+"""More are loaded all the same, but no longer named."""
 
 
-def name_drift(batch: Tables, account_sid: str, named: dict[str, str]) -> dict[str, str]:
-    """Add to `named` what is new in the batch, with the first SID; give what was added.
+def name_drift(batch: Tables, account_sid: str, named: set[str]) -> dict[str, str]:
+    """Add to `named` what is new in the batch; give what was added, with the first SID.
 
     Keys read `tag = very_new` for a value that its column's documentation does not list, and
     `extra_fields = voice_bots` for a field that is unknown, or whose value does not fit its type.
@@ -23,7 +23,8 @@ def name_drift(batch: Tables, account_sid: str, named: dict[str, str]) -> dict[s
     new: dict[str, str] = {}
     for kind, value, sid in _undocumented(batch, account_sid):
         if (name := f"{kind} = {value[:80]}") not in named and len(named) < MAX_NAMED:
-            named[name] = new[name] = sid
+            named.add(name)
+            new[name] = sid
     return new
 
 

@@ -198,12 +198,17 @@ def pick(tables: Tables, sids: Collection[str]) -> Tables:
     }
 
 
-def join(parts: Sequence[Tables], load_id: str) -> Tables:
-    """All of their rows, with the id of the package that writes them."""
-    joined = {}
-    for table in TABLES:
-        if found := [part[table.name] for part in parts if table.name in part]:
-            rows, ids = pa.concat_tables(found), pa.repeat(pa.scalar(load_id), sum(map(len, found)))
-            columns = [ids if c.name == "_dlt_load_id" else rows[c.name] for c in table.columns]
-            joined[table.name] = pa.Table.from_arrays(columns, schema=schema(table))
-    return joined
+def join(parts: Sequence[Tables]) -> Tables:
+    """All of their rows."""
+    return {
+        table.name: pa.concat_tables(found)
+        for table in TABLES
+        if (found := [part[table.name] for part in parts if table.name in part])
+    }
+
+
+def with_load_id(table: Table, rows: pa.Table, load_id: str) -> pa.Table:
+    """The rows with the id of the package that writes them, in the order of the table's columns."""
+    ids = pa.repeat(pa.scalar(load_id), len(rows))
+    columns = [ids if c.name == "_dlt_load_id" else rows[c.name] for c in table.columns]
+    return pa.Table.from_arrays(columns, schema=schema(table))

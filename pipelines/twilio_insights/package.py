@@ -12,7 +12,13 @@ from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
-from pipelines.twilio_insights.tables import REFETCHES, REJECTED_ROWS, Table
+from pipelines.twilio_insights.tables import (
+    DRIFT,
+    REFETCHES,
+    REJECTED_ROWS,
+    WATERMARKS,
+    Table,
+)
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.flatten import Tables
@@ -27,27 +33,24 @@ MAX_DOUBTFUL = 100
 class LoadPackage:
     """Collects the rows of one dlt load package and hands them out as Arrow tables."""
 
-    def __init__(
-        self,
-        load_id: str,
-        stored: StoredSummaries,
-        progress: Progress,
-        account_sid: str,
-        named: dict[str, str],
-    ) -> None:
+    def __init__(self, stored: StoredSummaries, progress: Progress, account_sid: str) -> None:
         self.written: set[str] = set()
-        self.tables: set[str] = set()
-        """Tables it has rows for."""
         self._account_sid = account_sid
-        self._named = named
-        self._load_id = load_id
         self._progress = progress
         self._stored = stored
         self._previous: set[str] = set()
         self._rejected = stored.rejected_digests()
         self._troubled = stored.troubled()
+        self._named: set[str] | None = None
         self._batch: list[Tables] = []
         self._batch_rows = 0
+        self._notes: dict[tuple[Table, Any], tuple[Any, ...]] = {}
+        """Single rows, by table and key: the last that is noted of a key counts."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write so far."""
+        return not (self.written or self._notes)
 
     def take(self, answers: Sequence[Answer], start: datetime, end: datetime) -> list[Pending]:
         """Take over what is to be written of the summaries created from start to end.
@@ -132,20 +135,41 @@ class LoadPackage:
         outcome: str | None,
     ) -> None:
         moments = naive_utc(asked_at), due and naive_utc(due)
-        self._add_row(REFETCHES, sid, attempts, status, *moments, outcome)
+        self._notes[REFETCHES, sid] = (sid, attempts, status, *moments, outcome)
 
-    def flush(self, at_least: int = 1) -> Tables | None:
-        """Hand out what was collected, if it is `at_least` so many rows."""
+    def note_watermark(self, resource: str, account_sid: str, listed_to: datetime) -> None:
+        key = resource, account_sid, ""
+        self._notes[WATERMARKS, key] = (*key, naive_utc(listed_to))
+
+    def note_drift(self, name: str, sid: str) -> None:
+        self._notes[DRIFT, name] = (self._account_sid, name, sid)
+
+    def flush(self, at_least: int) -> Tables | None:
+        """Hand out the conferences that were collected, if they are `at_least` so many."""
         if self._batch_rows < at_least:
             return None
         from pipelines.twilio_insights.drift import name_drift
         from pipelines.twilio_insights.flatten import join
 
-        batch = join(self._batch, self._load_id)
+        batch = join(self._batch)
         self._batch, self._batch_rows = [], 0
-        self.tables |= batch.keys()
-        self._progress.drift |= name_drift(batch, self._account_sid, self._named)
+        if self._named is None:
+            self._named = self._stored.named_drift(self._account_sid)
+        for name, sid in name_drift(batch, self._account_sid, self._named).items():
+            self._progress.drift[name] = sid
+            self.note_drift(name, sid)
         return batch
+
+    def finish(self) -> Tables | None:
+        """Hand out the rest."""
+        batch = self.flush(1) or {}
+        if self._notes:
+            from pipelines.twilio_insights.flatten import to_arrow
+
+            for table in (DRIFT, REFETCHES, REJECTED_ROWS, WATERMARKS):
+                if rows := [row for (of, _), row in self._notes.items() if of == table]:
+                    batch[table.name] = to_arrow(table, zip(*rows, strict=True))
+        return batch or None
 
     def _differs(self, sid: str, copy: Copy, stored: Copy | None) -> bool:
         """Count the copy, and tell whether to write it."""
@@ -175,10 +199,10 @@ class LoadPackage:
                 self._rejected.add(digest)
                 self._progress.rows_rejected += 1
                 when, run_id = naive_utc(answer.fetched_at), self._progress.run_id
-                self._add_row(REJECTED_ROWS, digest, reason, to_json(element), when, run_id)
-
-    def _add_row(self, table: Table, *values: Any) -> None:
-        from pipelines.twilio_insights.flatten import to_arrow
-
-        self._batch.append({table.name: to_arrow(table, [[value] for value in values])})
-        self._batch_rows += 1
+                self._notes[REJECTED_ROWS, digest] = (
+                    digest,
+                    reason,
+                    to_json(element),
+                    when,
+                    run_id,
+                )

@@ -3,106 +3,150 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypedDict
 
-import dlt
-from dlt.common.configuration.exceptions import ConfigurationValueError
-
-from pipelines.times import as_utc, iso_seconds, parse_duration, parse_moment
+from pipelines.errors import SettingsError
+from pipelines.times import as_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
 from pipelines.twilio_insights.package import LoadPackage
 from pipelines.twilio_insights.refetch import refetch, take_window
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
-from pipelines.twilio_insights.tables import TABLES
 from pipelines.twilio_insights.traffic import Window
 from pipelines.twilio_insights.windows import Listing
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.flatten import Tables
 
-WATERMARKS = "watermarks"
-"""Key in the source's state: by account, the end of what was listed completely."""
-DRIFT = "drift"
-"""Key in the source's state: what was named as drift already."""
-CONTINUES, HAS_TABLES = "continues", "has_tables"
-"""Keys in the load package's state: the package completed before it in the destination, and the
-tables that it has rows for."""
+RESOURCE = "conferences"
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_SKEW = timedelta(hours=1)
 """A watermark further ahead of the API's clock than this was set by a wrong one."""
 
 
-def read_pages(
-    session: AbstractContextManager[InsightsClient],
-    package_rows: int | None,
-    only: Window | Collection[str] | None,
-) -> Iterator[Tables]:
-    """Yield what the package writes. The watermark goes into the same package as its rows."""
-    if not dlt.current.source_schema().tables.keys() >= {table.name for table in TABLES}:
-        # All tables exist from the first load on, however little there is to load.
-        from pipelines.twilio_insights.flatten import schema
+class FormerState(TypedDict, total=False):
+    """Where versions before the tables `_watermarks` and `_drift` kept the same."""
 
-        yield {table.name: schema(table).empty_table() for table in TABLES}
-    with session as client, dlt.current.pipeline().sql_client() as sql:
-        progress, account = client.progress, client.settings.account_sid or ""
-        stored, this = StoredSummaries(sql), dlt.current.load_package_state()
-        package_state = cast(dict[str, Any], this["state"])
-        package_state[CONTINUES] = stored.last_load_id()
-        state = dlt.current.source_state()
-        named: dict[str, str] = state.setdefault(DRIFT, {})
-        package = LoadPackage(this["load_id"], stored, progress, account, named)
-        watermarks: dict[str, str] = state.setdefault(WATERMARKS, {})
-        listed = True
-        if only is None or isinstance(only, Window):
-            client.listing = client.listing or _begin(client, stored, watermarks, only)
-            try:
-                yield from _list(client, client.listing, package, package_rows)
-            except InsightsError as error:
-                progress.fault = error
-            listed = progress.window_to == progress.horizon
+    watermarks: dict[str, str]
+    """By account, as ISO 8601 in UTC."""
+    drift: dict[str, str]
+    """First SID by name."""
+
+
+def read_package(
+    client: InsightsClient,
+    stored: StoredSummaries,
+    package_rows: int | None = None,
+    only: Window | Collection[str] | None = None,
+    may_be_empty: bool = False,
+    former: FormerState | None = None,
+) -> Iterator[Tables]:
+    """Yield what one load package writes: the watermark goes with the rows that it stands for.
+
+    Args:
+        client: its progress is shared by the packages of one run.
+        stored: what the destination holds.
+        package_rows: end the package at the first window edge after so many rows, or where
+            listing fails after a finished window; call again until `progress.complete`.
+            None: everything in one package, and a failure raises.
+        only: read just this window, or fetch just these SIDs; the watermark stays, and nothing
+            else that is pending is asked for.
+        may_be_empty: where there is nothing to write but the watermark it is moved at once, and
+            nothing is yielded.
+        former: the state that an earlier version left in dlt's pipeline.
+
+    Raises:
+        SettingsError: the first cursor is in the future.
+        InsightsError: the API could not be read.
+    """
+    progress, account = client.progress, client.settings.account_sid or ""
+    package = LoadPackage(stored, progress, account)
+    before = _take_over(former or {}, package)
+    known = _watermark(stored, account) or before.get(account)
+    listed = True
+    if only is None or isinstance(only, Window):
+        client.listing = client.listing or _begin(client, stored, known, only)
         try:
-            if not isinstance(only, Window) and (
-                listed or isinstance(progress.fault, BadAnswerError)
-            ):
-                now, others = client.now(), watermarks.keys() - {account}
-                due = _due(client, stored, package, only, others, now)
-                yield from refetch(client, stored, package, due, now)
+            yield from _list(client, client.listing, package, package_rows)
         except InsightsError as error:
-            progress.fault = progress.fault or error
-        if progress.fault is not None and package_rows is None:
-            raise progress.fault
-        progress.complete = listed and not progress.stop.is_set()
-        if batch := package.flush():
-            yield batch
-        package_state[HAS_TABLES] = sorted(package.tables)
-        if only is None and progress.window_to is not None:
-            reached = iso_seconds(progress.window_to)
-            watermarks[account] = max(watermarks.get(account, ""), reached)
+            progress.fault = error
+        listed = progress.window_to == progress.horizon
+    try:
+        if not isinstance(only, Window) and (listed or isinstance(progress.fault, BadAnswerError)):
+            now = client.now()
+            others = stored.other_accounts(account) | (before.keys() - {account})
+            due = _due(client, stored, package, only, others, now)
+            yield from refetch(client, stored, package, due, now)
+    except InsightsError as error:
+        progress.fault = progress.fault or error
+    if progress.fault is not None and package_rows is None:
+        raise progress.fault
+    progress.complete = listed and not progress.stop.is_set()
+    if only is None and progress.window_to is not None:
+        _move_watermark(client, stored, package, known, progress.window_to, may_be_empty)
+    if batch := package.finish():
+        yield batch
+    stored.remember(package.written)
+
+
+def _take_over(former: FormerState, package: LoadPackage) -> dict[str, datetime]:
+    """Have the package write what an earlier version kept elsewhere; the watermarks by account."""
+    kept = former.get("watermarks", {})
+    watermarks = {account: as_utc(datetime.fromisoformat(at)) for account, at in kept.items()}
+    for account, listed_to in watermarks.items():
+        package.note_watermark(RESOURCE, account, listed_to)
+    for name, sid in former.get("drift", {}).items():
+        package.note_drift(name, sid)
+    return watermarks
+
+
+def _move_watermark(
+    client: InsightsClient,
+    stored: StoredSummaries,
+    package: LoadPackage,
+    known: datetime | None,
+    reached: datetime,
+    may_be_empty: bool,
+) -> None:
+    """It never moves back, unless a wrong clock had set it."""
+    account = client.settings.account_sid or ""
+    if known is not None and known <= client.now() + MAX_SKEW:
+        reached = max(known, reached)
+    if not (
+        may_be_empty and package.is_empty and stored.move_watermark(RESOURCE, account, reached)
+    ):
+        package.note_watermark(RESOURCE, account, reached)
+
+
+def _watermark(stored: StoredSummaries, account: str) -> datetime | None:
+    """Until when everything was listed; long ago where the package that said it was not finished,
+    so that no first cursor hides what an earlier one had listed."""
+    known = stored.watermark(RESOURCE, account)
+    return known and (known.listed_to if known.is_complete else LONG_AGO)
 
 
 def _begin(
     client: InsightsClient,
     stored: StoredSummaries,
-    watermarks: dict[str, str],
-    only: Window | Collection[str] | None,
+    known: datetime | None,
+    only: Window | None,
 ) -> Listing:
     """The listing of the run: from behind the watermark, or from the first cursor, until now."""
-    settings, now, account = client.settings, client.now(), client.settings.account_sid or ""
+    settings, now = client.settings, client.now()
     oldest = now - RETENTION
-    if watermarks.get(account, "") > iso_seconds(now + MAX_SKEW):
-        del watermarks[account]  # a wrong clock set it; what it hides must be listed
+    if known is not None and known > now + MAX_SKEW:
+        known = None  # a wrong clock set it; what it hides must be listed
     if isinstance(only, Window):
         stretch = only
-    elif account in watermarks:
-        listed = min(as_utc(datetime.fromisoformat(watermarks[account])), now)
-        stretch = Window(max(listed - parse_duration(settings.lookback), oldest), now)
+    elif known is not None:
+        start = min(known, now) - parse_duration(settings.lookback)
+        stretch = Window(max(start, oldest), now)
     else:
         first = parse_moment(settings.created_after, now) if settings.created_after else oldest
         if first > now:
-            raise ConfigurationValueError(
+            raise SettingsError(
                 f"sources.twilio_insights.created_after: {settings.created_after} is in the future"
             )
         stretch = Window(max(first, oldest), now)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
-
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
-from dlt.destinations.sql_client import SqlClientBase
+from typing import Any, NamedTuple
 
 from pipelines.times import as_utc, naive_utc
 from pipelines.twilio_insights.answers import Copy, rank
 from pipelines.twilio_insights.settings import RETENTION
-from pipelines.twilio_insights.tables import CHILDREN
+
+Query = Callable[..., list[tuple[Any, ...]]]
+"""Runs a statement with its arguments, `%s` in the text, and gives the rows; `{name}` is a table of
+the dataset, and there are no rows where one is missing."""
 
 
 class Pending(NamedTuple):
@@ -25,25 +25,68 @@ class Pending(NamedTuple):
 
 
 class StoredSummaries:
-    """The summaries in the destination, through the dlt pipeline's SQL client."""
+    """The summaries in the destination, and how far and how well they are loaded."""
 
-    def __init__(self, client: SqlClientBase[Any]) -> None:
-        self._client = client
-        # Tables of a package are merged one after the other: until all are, a root row may be
-        # newer than its children, so its digest must not count as stored.
-        unfinished = (
-            "SELECT DISTINCT _dlt_load_id FROM {conference_summaries} "
-            "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads})"
-        )
-        self._unfinished = {load_id for (load_id,) in self._execute(unfinished)}
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        # Where a package is not one transaction its tables are merged one after the other: until
+        # all are, a root row may be newer than its children, so its digest must not count.
+        unfinished = f"SELECT DISTINCT _dlt_load_id FROM {{conference_summaries}} {_UNFINISHED}"
+        self._unfinished = {load_id for (load_id,) in query(unfinished)}
+        self._was_empty = not query("SELECT 1 FROM {conference_summaries} LIMIT 1")
+        self._written: set[int] = set()
+        """Of what this run wrote into an empty destination: eight bytes of each SID."""
 
     def last_load_id(self) -> str | None:
         """The package completed last."""
-        rows = self._execute("SELECT max(load_id) FROM {_dlt_loads}")
+        rows = self._query("SELECT max(load_id) FROM {_dlt_loads}")
         return rows[0][0] if rows else None
+
+    def has_package(self, load_id: str) -> bool:
+        return bool(self._query("SELECT 1 FROM {_dlt_loads} WHERE load_id = %s", load_id))
+
+    def watermark(self, resource: str, account_sid: str) -> Watermark | None:
+        """Until when everything of the account was listed; None if it never was."""
+        rows = self._query(
+            "SELECT listed_to, _dlt_load_id IN (SELECT load_id FROM {_dlt_loads}) "
+            f"FROM {{_watermarks}} WHERE {_WATERMARK}",
+            resource,
+            account_sid,
+        )
+        return Watermark(as_utc(rows[0][0]), bool(rows[0][1])) if rows else None
+
+    def move_watermark(self, resource: str, account_sid: str, listed_to: datetime) -> bool:
+        """Move the account's watermark where nothing else is to be written; whether there is one
+        to move."""
+        if (known := self.watermark(resource, account_sid)) is None or not known.is_complete:
+            return False
+        moved = f"UPDATE {{_watermarks}} SET listed_to = %s WHERE {_WATERMARK}"
+        self._query(moved, naive_utc(listed_to), resource, account_sid)
+        return True
+
+    def other_accounts(self, account_sid: str) -> set[str]:
+        """Those that were listed with credentials of their own."""
+        rows = self._query(
+            "SELECT DISTINCT account_sid FROM {_watermarks} WHERE account_sid <> %s", account_sid
+        )
+        return {account for (account,) in rows}
+
+    def named_drift(self, account_sid: str) -> set[str]:
+        """What is not documented and was named already."""
+        rows = self._query("SELECT name FROM {_drift} WHERE account_sid = %s", account_sid)
+        return {name for (name,) in rows}
+
+    def remember(self, sids: Iterable[str]) -> None:
+        """Take note of what a package writes, so that it need not be looked up later."""
+        if self._was_empty:
+            self._written.update(map(_eight_bytes, sids))
 
     def copies(self, sids: Collection[str], start: datetime, end: datetime) -> dict[str, Copy]:
         """By SID; most were created from start to end, and are found at once."""
+        if self._was_empty:
+            sids = [sid for sid in sids if _eight_bytes(sid) in self._written]
+            if not sids:
+                return {}
         between = "create_time >= %s AND create_time <= %s"
         found = self._copies(between, naive_utc(start), naive_utc(end))
         missing = [sid for sid in sids if sid not in found]
@@ -53,7 +96,7 @@ class StoredSummaries:
 
     def count_by_hour(self, start: datetime, end: datetime) -> dict[datetime, int]:
         """Summaries by the hour of their creation."""
-        rows = self._execute(
+        rows = self._query(
             "SELECT date_trunc('hour', create_time), count(*) FROM {conference_summaries} "
             "WHERE create_time >= %s AND create_time < %s GROUP BY 1",
             naive_utc(start),
@@ -78,7 +121,7 @@ class StoredSummaries:
         arguments: list[Any] = [naive_utc(now - RETENTION), naive_utc(now)]
         if only is not None:
             condition, arguments = "s.conference_sid IN (SELECT unnest(%s))", [list(only)]
-        rows = self._execute(
+        rows = self._query(
             f"SELECT {_COPY}, s.create_time, coalesce(r.attempts, 0), s.account_sid "
             "FROM {conference_summaries} AS s "
             "LEFT JOIN {_refetches} AS r ON r.conference_sid = s.conference_sid "
@@ -101,11 +144,11 @@ class StoredSummaries:
     def count_written(self, load_ids: Sequence[str]) -> int:
         marks = ", ".join(["%s"] * len(load_ids))
         sql = f"SELECT count(*) FROM {{conference_summaries}} WHERE _dlt_load_id IN ({marks})"
-        return int(self._execute(sql, *load_ids)[0][0])
+        return int(self._query(sql, *load_ids)[0][0])
 
     def expired(self, now: datetime) -> list[tuple[Any, ...]]:
         """SID, attempts and last asking of what answered 404 until Twilio's retention was over."""
-        return self._execute(
+        return self._query(
             "SELECT r.conference_sid, r.attempts, r.last_asked_at FROM {_refetches} AS r "
             "JOIN {conference_summaries} AS s ON s.conference_sid = r.conference_sid "
             f"WHERE r.outcome = 'gone' AND {_PENDING} AND {_AGE} < %s",
@@ -115,24 +158,14 @@ class StoredSummaries:
     def troubled(self) -> set[str]:
         """What had no good answer when it was asked for last: gone, expired or unconfirmed."""
         sql = "SELECT conference_sid FROM {_refetches} WHERE outcome IS NOT NULL"
-        return {sid for (sid,) in self._execute(sql)}
-
-    def delete_orphans(self) -> None:
-        """Delete child rows of conferences whose package was lost before they were merged."""
-        orphan = "conference_sid NOT IN (SELECT conference_sid FROM {conference_summaries})"
-        for child in CHILDREN:
-            table = self._client.make_qualified_table_name(child.name)
-            lost = f"FROM {table} WHERE _dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}})"
-            # There seldom is one, and the deletion would read all SIDs to find that out.
-            if self._execute(f"SELECT 1 {lost} LIMIT 1"):
-                self._execute(f"DELETE {lost} AND {orphan}")
+        return {sid for (sid,) in self._query(sql)}
 
     def rejected_digests(self) -> set[int]:
-        return {digest for (digest,) in self._execute("SELECT row_digest FROM {_rejected_rows}")}
+        return {digest for (digest,) in self._query("SELECT row_digest FROM {_rejected_rows}")}
 
     def _copies(self, condition: str, *arguments: Any) -> dict[str, Copy]:
         sql = f"SELECT {_COPY} FROM {{conference_summaries}} AS s WHERE {condition}"
-        return self._read(self._execute(sql, *arguments))
+        return self._read(self._query(sql, *arguments))
 
     def _read(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Copy]:
         """By SID, of rows that begin with `_COPY`."""
@@ -144,20 +177,23 @@ class StoredSummaries:
 
     def _count(self, condition: str, *moments: datetime) -> int:
         sql = f"SELECT count(*) FROM {{conference_summaries}} AS s WHERE {condition}"
-        rows = self._execute(sql, *map(naive_utc, moments))
+        rows = self._query(sql, *map(naive_utc, moments))
         return int(rows[0][0]) if rows else 0
 
-    def _execute(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """Rows of a statement whose `{table}` names are qualified; none if a table is missing."""
-        names = ("conference_summaries", "_refetches", "_rejected_rows", "_dlt_loads")
-        tables = {name: self._client.make_qualified_table_name(name) for name in names}
-        try:
-            rows = self._client.execute_sql(sql.format(**tables), *arguments)
-        except DatabaseUndefinedRelation:  # nothing was loaded yet
-            return []
-        return cast(list[tuple[Any, ...]], rows or [])
+
+class Watermark(NamedTuple):
+    """`is_complete`: the package that set it was completed."""
+
+    listed_to: datetime
+    is_complete: bool
+
+
+def _eight_bytes(sid: str) -> int:
+    return int(sid[2:18], 16)
 
 
 _COPY = "s.conference_sid, s.row_digest, s.processing_state, s._dlt_load_id"
 _PENDING = "(s.processing_state IS NULL OR s.processing_state NOT IN ('complete', 'timeout'))"
 _AGE = "coalesce(s.create_time, s.fetched_at)"
+_UNFINISHED = "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads})"
+_WATERMARK = "resource = %s AND account_sid = %s AND filters = ''"

@@ -15,23 +15,19 @@ from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
 from pathlib import Path
 from typing import IO, Any
 
-import dlt
 import duckdb
-from dlt.common.configuration.exceptions import ConfigurationValueError
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
 STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
 DATASET = "conference_insights"
+PIPELINE = "conference_insights"
 ANALYTICS = "analytics"
-DEFAULT_NAME = "warehouse.duckdb"
 PATIENCE = 5.0
 """Seconds that a run waits for another program to let go of the file."""
 _SETTINGS: dict[str, Any] = {
     "memory_limit": "120MB",  # what does not fit goes to `<file>.tmp`; else 80 % of all
     "preserve_insertion_order": False,  # saves memory, and no view relies on it
 }
-_SCHEMAS = {DATASET, f"{DATASET}_staging", ANALYTICS, "main", "temp", "system"}
 _DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
 _DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
 _HOLDER = re.compile(r"Conflicting lock is held in ((?P<program>.*?) \(PID (?P<pid>\d+)\))?")
@@ -68,24 +64,14 @@ class Warehouse:
     connection: duckdb.DuckDBPyConnection
     created: bool
 
-    @property
-    def destination(self) -> Any:
-        # dlt resolves the configuration of a destination dozens of times a run. Credentials that
-        # are resolved already save a third of a small run, answers that are remembered a tenth.
-        credentials = DuckDbCredentials(self.connection)
-        credentials.resolve()
-        # Without transactions a merge that fails half way leaves child tables emptied.
-        destination: Any = dlt.destinations.duckdb(credentials, supports_transactions=True)
-        resolve, resolved = destination.configuration, dict[str, Any]()
-
-        def configuration(initial: Any, accept_partial: bool = False) -> Any:
-            asked = repr((dict(initial or {}) | {"credentials": None}, accept_partial))
-            if asked not in resolved:
-                resolved[asked] = resolve(initial, accept_partial)
-            return resolved[asked]
-
-        destination.configuration = configuration
-        return destination
+    def query(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """Rows of a statement, in whose text `{name}` is a table of the dataset and `%s` an
+        argument; none if a table is missing, as before the first load."""
+        text = re.sub(r"\{(\w+)\}", rf'{DATASET}."\1"', sql).replace("%s", "?")
+        try:
+            return self.connection.execute(text, arguments).fetchall()
+        except duckdb.CatalogException:
+            return []
 
     @property
     def working_folder(self) -> Path:
@@ -95,29 +81,6 @@ class Warehouse:
         """Move what was loaded into the file: while dlt holds a cursor DuckDB never does so by
         itself, and keeps all that a long run loads in memory and in the write-ahead log."""
         self.connection.execute("CHECKPOINT")
-
-
-def warehouse_path() -> Path:
-    """Where the warehouse is, from `destination.duckdb.credentials`, as an absolute path.
-
-    Raises:
-        ConfigurationValueError: it is not a file, or its name collides with a schema in it.
-    """
-    key = "destination.duckdb.credentials"
-    configured: Any = dlt.secrets.get(f"{key}.database") or dlt.secrets.get(key) or DEFAULT_NAME
-    database = str(configured).removeprefix("duckdb:///")
-    if "://" in database or database.startswith((":", "md:", "{")):
-        raise ConfigurationValueError(
-            f"destination.duckdb.credentials is {configured!r}; write the path of a file"
-        )
-    path = Path(database).expanduser().absolute()
-    if path.name.split(".")[0].lower() in _SCHEMAS:  # DuckDB's catalog is named so
-        raise ConfigurationValueError(
-            f"The warehouse file cannot be named {path.name}: that is also the name of a "
-            "schema, and queries could not tell them apart. Choose another name in "
-            "DESTINATION__DUCKDB__CREDENTIALS"
-        )
-    return path
 
 
 def working_folder(path: Path) -> Path:

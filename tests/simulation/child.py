@@ -17,12 +17,11 @@ import httpcore
 import pyarrow.parquet
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
-import pipelines.conference_insights
+import pipelines.packages
 import pipelines.terminal
 import pipelines.twilio_insights.drift
 from pipelines.command_line import main
 from pipelines.twilio_insights import client
-from tests.quicker import make_dlt_remember
 
 PRELOADED = (
     dlt.destinations.impl.duckdb.duck,
@@ -32,8 +31,6 @@ PRELOADED = (
     pipelines.twilio_insights.drift,
 )
 """What the command imports late is here before a process is forked off."""
-
-make_dlt_remember()
 
 
 class Wire(Protocol):
@@ -84,7 +81,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
     os.dup2(output, 2)
     client.MAX_BACKOFF = 0.002
     client.MAX_BODY_BYTES = 8 << 20
-    pipelines.conference_insights.PACKAGE_ROWS = package_rows
+    pipelines.packages.PACKAGE_ROWS = package_rows
     death = Death(wire)
     while True:
         try:

@@ -1,0 +1,7 @@
+"""The error that every layer raises for a setting."""
+
+from __future__ import annotations
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the message names it and says what to write."""

@@ -1,0 +1,73 @@
+"""The load packages of one run: read from the API, written where there is something to write."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from pipelines.left_package import finish_left_package
+from pipelines.prepared_tables import prepare_tables
+from pipelines.twilio_insights.client import InsightsClient
+from pipelines.twilio_insights.pages import RESOURCE, read_package
+from pipelines.twilio_insights.stored import StoredSummaries
+from pipelines.twilio_insights.traffic import Window
+from pipelines.warehouse.file import Warehouse
+from pipelines.warehouse.runs import RunRecord
+
+if TYPE_CHECKING:
+    from pipelines.loading import Loader
+
+PACKAGE_ROWS = 120_000
+"""A long catch-up advances in load packages of about so many summaries: a row group of DuckDB."""
+
+
+class Packages:
+    """Brings the tables up to date, and finishes what a killed run left, when it is made.
+
+    Args:
+        warehouse: that is held.
+        client: its progress counts.
+        record: is told each step.
+    """
+
+    def __init__(self, warehouse: Warehouse, client: InsightsClient, record: RunRecord) -> None:
+        self._warehouse, self._client, self._record = warehouse, client, record
+        self._progress = client.progress
+        self._progress.account_sid = client.settings.account_sid
+        record.phase("finish")
+        prepare_tables(warehouse.connection)
+        self._progress.left_package = finish_left_package(warehouse, self._make_loader)
+        self.stored = StoredSummaries(warehouse.query)
+        self._progress.loaded_to = self._loaded_to()
+
+    def load(self, only: Window | Collection[str] | None) -> None:
+        """Read the next package and load it as a whole."""
+        self._record.phase("extract")
+        batches = read_package(self._client, self.stored, PACKAGE_ROWS, only, may_be_empty=True)
+        if (first := next(batches, None)) is not None:
+            self._loader.load(chain((first,), batches))
+            self._warehouse.checkpoint()
+            gc.collect()  # dlt's sources are cycles that hold the rows of their package
+        self._progress.loaded_to = self._loaded_to()
+
+    @cached_property
+    def _loader(self) -> Loader:
+        return self._make_loader()
+
+    def _make_loader(self) -> Loader:
+        from pipelines.loading import Loader  # brings dlt, which takes half a second
+
+        return Loader(self._warehouse, self._record.phase, self._announce)
+
+    def _announce(self, load_ids: Sequence[str]) -> None:
+        self._progress.load_ids += load_ids
+        self._record.phase("load")
+
+    def _loaded_to(self) -> datetime | None:
+        """Until when everything of the account was listed, as the warehouse has it."""
+        known = self.stored.watermark(RESOURCE, self._client.settings.account_sid or "")
+        return known and known.listed_to

@@ -1,0 +1,165 @@
+"""The dlt source: what is loaded, into which tables, by which keys."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, cast
+
+import dlt
+from dlt.common.configuration import configspec
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.typing import TSecretStrValue
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.sql_client import SqlClientBase
+from dlt.extract import DltResource
+
+from pipelines.twilio_insights.client import InsightsClient
+from pipelines.twilio_insights.pages import FormerState, read_package
+from pipelines.twilio_insights.settings import SECTION, TWILIO_NAMES, Settings
+from pipelines.twilio_insights.stored import StoredSummaries
+from pipelines.twilio_insights.tables import CHILDREN, TABLES, Table
+
+if TYPE_CHECKING:
+    from pipelines.twilio_insights.flatten import Tables
+
+Batches = Iterable["Tables"]
+CONTINUES, HAS_TABLES = "continues", "has_tables"
+"""Keys in the load package's state: the package completed before it in the destination, and the
+tables that it has rows for."""
+_WHOLE_CONFERENCE = "conference_sid IN (SELECT conference_sid FROM {staging_table})"
+"""Rows of a conference that its latest copy no longer has are deleted with the others: every
+conference written has a row in each child table, be it a tombstone."""
+
+
+@configspec
+class TwilioInsightsConfiguration(Settings, BaseConfiguration):
+    """The settings as dlt fills them in: `SOURCES__TWILIO_INSIGHTS__<NAME>`, `.dlt/secrets.toml`
+    or `.dlt/config.toml`; credentials also from the variables that Twilio's own tools use. One
+    that is made with an `account_sid` counts as it is."""
+
+    auth_token: TSecretStrValue | None = None
+    api_key_secret: TSecretStrValue | None = None
+
+    def __post_init__(self) -> None:
+        self.__is_resolved__ = self.account_sid is not None
+
+    def on_resolved(self) -> None:
+        """dlt also takes what outer sections have: a `base_url` that is meant for another source
+        would get the credentials."""
+        for field in fields(Settings):
+            if not _is_in_own_section(field.name):
+                variable = TWILIO_NAMES.get(field.name, "")
+                setattr(self, field.name, os.environ.get(variable) or field.default)
+
+
+def _is_in_own_section(field: str) -> bool:
+    values = (p.get_value(field, str, "", *SECTION)[0] for p in dlt.config.config_providers)
+    return any(value is not None for value in values)
+
+
+@dlt.source(
+    name=SECTION[-1], section=SECTION[-1], spec=TwilioInsightsConfiguration, max_table_nesting=0
+)
+def twilio_insights(
+    settings: TwilioInsightsConfiguration = None,  # type: ignore[assignment]  # dlt fills it in
+) -> Iterator[DltResource]:
+    """Summaries created since the account's watermark, and those still pending, in four tables,
+    with four more that tell how far and how well they are loaded.
+
+    `pages` lists and re-fetches; the tables take their part of what it found:
+
+    table                       key                               written
+    conference_summaries        conference_sid                    merge
+    conference_tags             conference_sid, tag               merge, whole conference
+    conference_tag_info         conference_sid, tag, item_index   merge, whole conference
+    conference_detected_issues  conference_sid, issue             merge, whole conference
+    _refetches                  conference_sid                    merge
+    _rejected_rows              row_digest                        merge
+    _watermarks                 resource, account_sid, filters    merge
+    _drift                      account_sid, name                 merge
+
+    Args:
+        settings: resolved from the section `sources.twilio_insights` when not given.
+
+    Raises:
+        SettingsError: a setting is missing or wrong.
+        InsightsError: the API could not be read; nothing is loaded then.
+    """
+    settings.check()
+    return _resources(lambda: _read(settings))
+
+
+@dlt.source(name=SECTION[-1], section=SECTION[-1], max_table_nesting=0)
+def begun_package(batches: Batches, continues: str | None) -> Iterator[DltResource]:
+    """The same resources for what somebody else reads, and has begun to; `continues` is the load
+    package that was completed before."""
+    return _resources(lambda: _remembered(batches, continues))
+
+
+def _resources(read: Callable[[], Batches]) -> Iterator[DltResource]:
+    pages = dlt.resource(read, name="pages", selected=False)
+    for table in TABLES:
+        merge = {"destination_scope": _WHOLE_CONFERENCE} if table in CHILDREN else {}
+        yield _table(pages, table, **merge)
+
+
+def _table(pages: DltResource, table: Table, **merge: str) -> DltResource:
+    def take(tables: Tables) -> Any:
+        if table.name in tables:
+            from pipelines.twilio_insights.flatten import with_load_id
+
+            yield with_load_id(table, tables[table.name], _package()["load_id"])
+
+    transformer: DltResource = dlt.transformer(
+        take,
+        data_from=pages,
+        name=table.name,
+        primary_key=table.key,
+        columns={column.name: column.hints for column in table.columns},
+        write_disposition={"disposition": "merge", "strategy": "delete-insert", **merge},  # type: ignore[call-overload]
+    )
+    return transformer
+
+
+def _read(settings: Settings) -> Iterator[Tables]:
+    """List and re-fetch for a pipeline that knows nothing but dlt."""
+    with InsightsClient(settings) as client, dlt.current.pipeline().sql_client() as sql:
+        stored = StoredSummaries(_query(sql))
+        if stored.last_load_id() is None:
+            # All tables exist from the first load on, however little there is to load.
+            from pipelines.twilio_insights.flatten import to_arrow
+
+            yield {t.name: to_arrow(t, [[] for _ in t.columns[1:]]) for t in TABLES}
+        state = dlt.current.source_state()
+        batches = read_package(client, stored, former=cast(FormerState, state))
+        yield from _remembered(batches, stored.last_load_id())
+        state.clear()  # an earlier version kept there what the tables have now
+
+
+def _remembered(batches: Batches, continues: str | None) -> Iterator[Tables]:
+    """Hand on, and note what tells later whether the package is whole, and fits."""
+    state, present = _package()["state"], set[str]()
+    state[CONTINUES] = continues
+    for batch in batches:
+        present |= batch.keys()
+        yield batch
+    state[HAS_TABLES] = sorted(present)
+
+
+def _package() -> dict[str, Any]:
+    return cast(dict[str, Any], dlt.current.load_package_state())
+
+
+def _query(client: SqlClientBase[Any]) -> Callable[..., list[tuple[Any, ...]]]:
+    def query(sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        text = re.sub(r"\{(\w+)\}", lambda t: client.make_qualified_table_name(t[1]), sql)
+        try:
+            rows = client.execute_sql(text, *arguments)
+        except DatabaseUndefinedRelation:  # nothing was loaded yet
+            return []
+        return cast(list[tuple[Any, ...]], rows or [])
+
+    return query

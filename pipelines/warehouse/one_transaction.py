@@ -1,0 +1,108 @@
+"""dlt's DuckDB destination, with a load package as one transaction.
+
+dlt loads each table into a staging schema and merges it in a transaction of its own, and what its
+working folder says of finished jobs is believed. Here a package is in the warehouse as a whole,
+with its row in `_dlt_loads`, or not at all, whatever the folder says.
+
+It stands on inner parts of dlt: `create_load_job`, `complete_load`, the two hooks for staging and
+follow-up jobs, and the hints of a prepared table. `tests/test_one_transaction.py` fails where a
+version of dlt has changed them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from glob import escape
+from typing import Any
+
+import dlt
+from dlt.common.destination.client import LoadJob, RunnableLoadJob
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.schema.utils import get_columns_names_with_prop
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
+
+from pipelines.warehouse.file import Warehouse
+
+
+class _Handed(RunnableLoadJob):
+    """A file that is loaded with all others of its package, when that is complete."""
+
+    def run(self) -> None:
+        pass
+
+
+class _Client(DuckDbClient):
+    def should_load_data_to_staging_dataset(self, *_: Any) -> bool:
+        return False
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        if file_path.endswith(".parquet"):
+            return _Handed(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)
+
+    def create_table_chain_completed_followup_jobs(self, *_: Any, **__: Any) -> list[Any]:
+        return []  # they would merge
+
+    def complete_load(self, load_id: str) -> None:
+        """Load all files of the package, in whatever folder of it they are, unless it is loaded."""
+        sql, name = self.sql_client, self.sql_client.make_qualified_table_name
+        known = f"SELECT 1 FROM {name(self.schema.loads_table_name)} WHERE load_id = %s"
+        if sql.execute_sql(known, load_id):
+            return
+        files = defaultdict[str, list[str]](list)
+        for jobs in dlt.current.pipeline().get_load_package_info(load_id).jobs.values():
+            for job in jobs:
+                if job.file_path.endswith(".parquet"):
+                    files[job.job_file_info.table_name].append(escape(job.file_path))
+        with sql.begin_transaction():
+            for table, paths in files.items():
+                self._merge(table, paths)
+            super().complete_load(load_id)
+
+    def _merge(self, name: str, paths: list[str]) -> None:
+        """Replace the rows that have the same keys, or are in the table's scope."""
+        table: Any = self.prepare_load_table(name)
+        target = self.sql_client.make_qualified_table_name(name)
+        received = "read_parquet(%s, union_by_name = true)"
+        if table["write_disposition"] == "merge":
+            keys = ", ".join(get_columns_names_with_prop(table, "primary_key"))
+            scope = table.get("x-merge-destination-scope")
+            among = f"({keys}) IN (SELECT ({keys}) FROM {received})"
+            if scope:
+                among = scope.format(staging_table=received, table=target)
+            self.sql_client.execute_sql(f"DELETE FROM {target} WHERE {among}", paths)
+        kept = get_columns_names_with_prop(table, "hard_delete")
+        condition = " AND ".join(f"{column} IS NULL" for column in kept) or "true"
+        self.sql_client.execute_sql(
+            f"INSERT INTO {target} BY NAME SELECT * FROM {received} WHERE {condition}", paths
+        )
+
+
+class OneTransactionDuckDb(dlt.destinations.duckdb):
+    """A destination for `dlt.pipeline`."""
+
+    @property
+    def client_class(self) -> type[DuckDbClient]:
+        return _Client
+
+
+def destination_of(warehouse: Warehouse) -> Any:
+    """The warehouse's open connection as a destination."""
+    # dlt resolves the configuration of a destination dozens of times a run. Credentials that
+    # are resolved already save a third of a small run, answers that are remembered a tenth.
+    credentials = DuckDbCredentials(warehouse.connection)
+    credentials.resolve()
+    destination: Any = OneTransactionDuckDb(credentials)
+    resolve, resolved = destination.configuration, dict[str, Any]()
+
+    def configuration(initial: Any, accept_partial: bool = False) -> Any:
+        asked = repr((dict(initial or {}) | {"credentials": None}, accept_partial))
+        if asked not in resolved:
+            resolved[asked] = resolve(initial, accept_partial)
+        return resolved[asked]
+
+    destination.configuration = configuration
+    return destination
