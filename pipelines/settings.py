@@ -155,7 +155,7 @@ def find(*path: str) -> Found | None:
             continue
         if file == CONFIG_FILE and path[-1] in (*SECRETS, _HOOK[-1]):
             raise SettingsError(f"{'.'.join(path)} is a secret: move it to {SECRETS_FILE}")
-        return Found(_typed(path[-1], value, f"{'.'.join(path)} in {file}"), str(file.absolute()))
+        return Found(_typed(path[-1], value, f"{'.'.join(path)} in {file}"), str(file))
     return None
 
 

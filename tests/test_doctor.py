@@ -122,7 +122,7 @@ TROUBLES = [
     Trouble(clock_wrong, "WARN  This machine's clock is ", "set the clock", 0),
     Trouble(misspelt, "WARN  SOURCES__TWILIO_INSIGHTS__LOKBACK is no setting", "Configuration", 0),
     Trouble(
-        misspelt_in_a_file, "WARN  sources.twilio_insights.lokback in config.toml is no", "", 0
+        misspelt_in_a_file, "WARN  sources.twilio_insights.lokback in .dlt/config.toml is no", "", 0
     ),
     Trouble(secrets_exposed, "WARN  Others can read", "chmod 600", 0),
     Trouble(damaged, "FAIL  {path} ", "restore a backup", 74),
@@ -177,7 +177,7 @@ def test_it_says_where_each_setting_comes_from(
     done = command("doctor", PUBLISH__PERSONAL_DATA="false")
     source = "sources.twilio_insights"
     lines = done.stdout.splitlines()
-    assert f"{source}.lookback = 72h  (./.dlt/config.toml)" in lines
+    assert f"{source}.lookback = 72h  (.dlt/config.toml)" in lines
     assert f"{source}.auth_token = (20 characters)  (TWILIO_AUTH_TOKEN)" in lines
     assert f"{source}.page_size = 1000  (default)" in lines
     assert "publish.personal_data = false  (PUBLISH__PERSONAL_DATA)" in lines

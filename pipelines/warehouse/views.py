@@ -188,7 +188,9 @@ def _comment(
 ) -> None:
     """Comments on all tables, views and columns of the two schemas, as BI tools show them."""
     derived = {name: column["description"] for name, column in read_columns().items()}
-    twilio = {name: text for table in tables.values() for name, text in table.columns.items()}
+    twilio = {
+        name: text for table in reversed(tables.values()) for name, text in table.columns.items()
+    }
     about = {view.name: view.comment for view in views}
     found = connection.execute(
         "SELECT schema_name, table_name, list(column_name), "
