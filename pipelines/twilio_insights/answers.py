@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.times import as_utc
 from pipelines.twilio_insights.client import Page
-from pipelines.twilio_insights.codec import digest
+from pipelines.twilio_insights.summaries import SID, Summary, digest
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.flatten import Tables
 
 _RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
 FINAL = _RANKS["timeout"]
-_SID = re.compile("CF[0-9a-fA-F]{32}")
+_SHOWN = ("conference_sid", "processing_state", "create_time")
+_shown = attrgetter(*_SHOWN)
 
 
 def rank(processing_state: Any) -> int:
@@ -61,15 +62,20 @@ class Answer:
         self.fetched_at = page.fetched_at
         self.copies: dict[str, Copy] = {}
         self.rejected: list[Rejected] = []
-        self._rows: dict[str, dict[str, Any]] = {}
+        self._rows: dict[str, Summary | dict[str, Any]] = {}
+        created: dict[str, str] = {}
         for row in page.rows:
-            if reason := _why_rejected(row):
+            if isinstance(row, Summary):
+                sid, state, time = _shown(row)
+            elif reason := _why_rejected(row):
                 self.rejected.append(Rejected(row, digest(row), reason))
                 continue
-            sid, copy = row["conference_sid"], Copy(digest(row), rank(row.get("processing_state")))
+            else:
+                sid, state, time = map(row.get, _SHOWN)
+            copy = Copy(digest(row), rank(state))
             if sid not in self.copies or copy.rank > self.copies[sid].rank:
-                self.copies[sid], self._rows[sid] = copy, row
-        self._created = [str(row.get("create_time")) for row in self._rows.values()]
+                self.copies[sid], self._rows[sid], created[sid] = copy, row, str(time)
+        self._created = [*created.values()]
         self._tables: Tables | None = None
         if all_new and self._rows:
             self._tables, self._rows = self.tables(self.copies), {}
@@ -108,6 +114,6 @@ def _why_rejected(row: Any) -> str | None:
     if not isinstance(row, dict):
         return f"not an object but {type(row).__name__}"
     sid = row.get("conference_sid")
-    if not isinstance(sid, str) or not _SID.fullmatch(sid):
+    if not isinstance(sid, str) or not SID.fullmatch(sid):
         return "no conference_sid" if sid is None else "conference_sid is not CF and 32 hex digits"
     return None
