@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
 FINAL = _RANKS["timeout"]
-_SHOWN = ("conference_sid", "processing_state", "create_time")
-_shown = attrgetter(*_SHOWN)
+_shown = attrgetter("conference_sid", "processing_state")
+_created = attrgetter("create_time")
 
 
 def rank(processing_state: Any) -> int:
@@ -54,7 +54,7 @@ class Rejected(NamedTuple):
 class Answer:
     """The conferences of one page, by SID, each as its most final element has it.
 
-    If all of them will be written they are flattened at once, which leaves a fifteenth of the
+    If all of them will be written they are flattened at once, which leaves an eighth of the
     memory; most of those that are listed again will not be.
     """
 
@@ -63,19 +63,21 @@ class Answer:
         self.copies: dict[str, Copy] = {}
         self.rejected: list[Rejected] = []
         self._rows: dict[str, Summary | dict[str, Any]] = {}
-        created: dict[str, str] = {}
         for row in page.rows:
             if isinstance(row, Summary):
-                sid, state, time = _shown(row)
+                sid, state = _shown(row)
             elif reason := _why_rejected(row):
                 self.rejected.append(Rejected(row, digest(row), reason))
                 continue
             else:
-                sid, state, time = map(row.get, _SHOWN)
+                sid, state = row["conference_sid"], row.get("processing_state")
             copy = Copy(digest(row), rank(state))
             if sid not in self.copies or copy.rank > self.copies[sid].rank:
-                self.copies[sid], self._rows[sid], created[sid] = copy, row, str(time)
-        self._created = [*created.values()]
+                self.copies[sid], self._rows[sid] = copy, row
+        self._created = [
+            str(row.get("create_time") if isinstance(row, dict) else _created(row))
+            for row in self._rows.values()
+        ]
         self._tables: Tables | None = None
         if all_new and self._rows:
             self._tables, self._rows = self.tables(self.copies), {}
@@ -83,12 +85,13 @@ class Answer:
     @property
     def weight(self) -> int:
         """The memory it takes, in flattened conferences."""
-        return len(self.copies) + 14 * len(self._rows)
+        rows = self._rows.values()
+        return len(self.copies) + sum(7 if isinstance(row, Summary) else 14 for row in rows)
 
     @property
     def created(self) -> list[datetime]:
         """When its oldest and its newest conference were created; nothing if that is unknown."""
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             return [as_utc(datetime.fromisoformat(edge(self._created))) for edge in (min, max)]
         return []
 

@@ -52,12 +52,17 @@ def parse(content: bytes) -> Any:
     if _LONG_NUMBER not in content.translate(_NUMBERS):
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(content)
+    return json.loads(
+        mend(content), parse_int=_integer, parse_float=_float, parse_constant=str, strict=False
+    )
+
+
+def mend(content: bytes) -> str:
+    """The text with U+FFFD for what no text can hold: lone surrogates, bytes that are no UTF-8."""
     text = content.decode(errors="replace")
     if r"\ud" in text or r"\uD" in text:
         text = _SURROGATES.sub(lambda m: r"\ufffd" if m[1] else m[0], text)
-    return json.loads(
-        text, parse_int=_integer, parse_float=_float, parse_constant=str, strict=False
-    )
+    return text
 
 
 def parse_part(part: bytes | Raw) -> Any:
