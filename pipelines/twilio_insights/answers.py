@@ -54,8 +54,8 @@ class Rejected(NamedTuple):
 class Answer:
     """The conferences of one page, by SID, each as its most final element has it.
 
-    If all of them will be written they are flattened at once, which leaves an eighth of the
-    memory; most of those that are listed again will not be.
+    If all of them will be written they are flattened at once, which leaves less in memory; most of
+    those that are listed again will not be.
     """
 
     def __init__(self, page: Page, all_new: bool = False) -> None:
@@ -84,7 +84,7 @@ class Answer:
 
     @property
     def weight(self) -> int:
-        """The memory it takes, in flattened conferences."""
+        """The memory it takes, in flattened conferences, at the most."""
         rows = self._rows.values()
         return len(self.copies) + sum(7 if isinstance(row, Summary) else 14 for row in rows)
 
