@@ -16,6 +16,7 @@ import pytest
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
+from pipelines.twilio_insights.answers import Answer
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
@@ -132,7 +133,7 @@ def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def rows(client: InsightsClient) -> list[str]:
     pages = client.list_pages(NOW - DAY, NOW)
-    return sorted(row["conference_sid"] for page in pages for row in page.rows)
+    return sorted(sid for page in pages for sid in Answer(page).copies)
 
 
 ALL = [sid(number) for number in range(5)]

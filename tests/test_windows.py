@@ -152,7 +152,7 @@ def test_a_window_that_seems_far_too_full_is_cut_after_one_page() -> None:
     assert sum(api.pages) < 2 * 180  # so many are full
 
 
-@pytest.mark.parametrize("absurd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("absurd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:00"])
 def test_what_was_seen_of_a_window_lies_within_it(absurd: str) -> None:
     window = Window(START, START + HOUR)
     odd = {"conference_sid": f"CF{'a' * 32}", "create_time": absurd}

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.times import as_utc
 from pipelines.twilio_insights.client import Page
-from pipelines.twilio_insights.codec import digest
+from pipelines.twilio_insights.summaries import SID, Summary, digest
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.flatten import Tables
 
 _RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
 FINAL = _RANKS["timeout"]
-_SID = re.compile("CF[0-9a-fA-F]{32}")
+_shown = attrgetter("conference_sid", "processing_state")
+_created = attrgetter("create_time")
 
 
 def rank(processing_state: Any) -> int:
@@ -53,36 +54,44 @@ class Rejected(NamedTuple):
 class Answer:
     """The conferences of one page, by SID, each as its most final element has it.
 
-    If all of them will be written they are flattened at once, which leaves a fifteenth of the
-    memory; most of those that are listed again will not be.
+    If all of them will be written they are flattened at once, which leaves less in memory; most of
+    those that are listed again will not be.
     """
 
     def __init__(self, page: Page, all_new: bool = False) -> None:
         self.fetched_at = page.fetched_at
         self.copies: dict[str, Copy] = {}
         self.rejected: list[Rejected] = []
-        self._rows: dict[str, dict[str, Any]] = {}
+        self._rows: dict[str, Summary | dict[str, Any]] = {}
         for row in page.rows:
-            if reason := _why_rejected(row):
+            if isinstance(row, Summary):
+                sid, state = _shown(row)
+            elif reason := _why_rejected(row):
                 self.rejected.append(Rejected(row, digest(row), reason))
                 continue
-            sid, copy = row["conference_sid"], Copy(digest(row), rank(row.get("processing_state")))
+            else:
+                sid, state = row["conference_sid"], row.get("processing_state")
+            copy = Copy(digest(row), rank(state))
             if sid not in self.copies or copy.rank > self.copies[sid].rank:
                 self.copies[sid], self._rows[sid] = copy, row
-        self._created = [str(row.get("create_time")) for row in self._rows.values()]
+        self._created = [
+            str(row.get("create_time") if isinstance(row, dict) else _created(row))
+            for row in self._rows.values()
+        ]
         self._tables: Tables | None = None
         if all_new and self._rows:
             self._tables, self._rows = self.tables(self.copies), {}
 
     @property
     def weight(self) -> int:
-        """The memory it takes, in flattened conferences."""
-        return len(self.copies) + 14 * len(self._rows)
+        """The memory it takes, in flattened conferences, at the most."""
+        rows = self._rows.values()
+        return len(self.copies) + sum(7 if isinstance(row, Summary) else 14 for row in rows)
 
     @property
     def created(self) -> list[datetime]:
         """When its oldest and its newest conference were created; nothing if that is unknown."""
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             return [as_utc(datetime.fromisoformat(edge(self._created))) for edge in (min, max)]
         return []
 
@@ -108,6 +117,6 @@ def _why_rejected(row: Any) -> str | None:
     if not isinstance(row, dict):
         return f"not an object but {type(row).__name__}"
     sid = row.get("conference_sid")
-    if not isinstance(sid, str) or not _SID.fullmatch(sid):
+    if not isinstance(sid, str) or not SID.fullmatch(sid):
         return "no conference_sid" if sid is None else "conference_sid is not CF and 32 hex digits"
     return None

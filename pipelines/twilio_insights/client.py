@@ -19,7 +19,6 @@ import httpx
 
 from pipelines.errors import SettingsError
 from pipelines.times import as_utc, iso_seconds, parse_duration
-from pipelines.twilio_insights.codec import decode
 from pipelines.twilio_insights.deadline import Deadline
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
@@ -31,6 +30,7 @@ from pipelines.twilio_insights.errors import (
 from pipelines.twilio_insights.pace import Pace
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import Settings
+from pipelines.twilio_insights.summaries import PageDecoder
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.windows import Listing
@@ -46,7 +46,8 @@ MAX_BODY_BYTES = 64 << 20
 
 
 class Page(NamedTuple):
-    """`rows` are decoded elements of `conferences`: objects, if the API keeps its word."""
+    """`rows` are elements of `conferences`: each a `Summary`, or decoded if it is out of the
+    ordinary; an object then, if the API keeps its word."""
 
     rows: list[Any]
     fetched_at: datetime
@@ -64,6 +65,7 @@ class InsightsClient:
         self._seconds = parse_duration(settings.request_deadline).total_seconds()
         self._budget = parse_duration(settings.retry_budget).total_seconds()
         self._lock = threading.Lock()
+        self._decoder = PageDecoder()
         self._pace = Pace(settings.max_concurrency, self.progress.stop)
         self.listing: Listing | None = None
         """The listing that the packages of a run take their windows from."""
@@ -223,7 +225,10 @@ class InsightsClient:
         with self._pace.turn():
             self.progress.count_request()
             status, headers, content = self._send(url)
-        fetched_at, body = datetime.now(UTC).replace(microsecond=0), decode(headers, content)
+        fetched_at, body = (
+            datetime.now(UTC).replace(microsecond=0),
+            self._decoder.decode(headers, content),
+        )
         # The clock is taken from what the API itself says, not from some gateway's error page.
         if body is not None and (date := _http_date(headers.get("date"))):
             fetched_at, self._server_clock = date, (date, time.monotonic())

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import orjson
+from msgspec import Raw
 
 from pipelines.twilio_insights.errors import BadAnswerError
 
@@ -27,25 +28,49 @@ _LONG_NUMBER = b":" + b"0" * 19
 
 
 def decode(headers: httpx.Headers, content: bytes) -> Any:
-    """The JSON of an answer, None if it is none, with no number rounded.
+    """The JSON of an answer, None if it is none."""
+    if is_json(headers):
+        with suppress(ValueError, RecursionError):
+            return parse(content)
+    return None
+
+
+def is_json(headers: httpx.Headers) -> bool:
+    """Whether an answer says of itself that it is JSON."""
+    return "json" in headers.get("content-type", "")
+
+
+def parse(content: bytes) -> Any:
+    """The value of some JSON, with no number rounded.
 
     Lone surrogates, legal there, become U+FFFD; a number too large for Python stays text. What
     orjson, about three times as fast, does not read or would round is left to the standard library.
+
+    Raises:
+        ValueError, RecursionError: it is none, or nested too deep.
     """
-    if "json" not in headers.get("content-type", ""):
-        return None
     if _LONG_NUMBER not in content.translate(_NUMBERS):
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(content)
+    return json.loads(
+        mend(content), parse_int=_integer, parse_float=_float, parse_constant=str, strict=False
+    )
+
+
+def mend(content: bytes) -> str:
+    """The text with U+FFFD for what no text can hold: lone surrogates, bytes that are no UTF-8."""
     text = content.decode(errors="replace")
     if r"\ud" in text or r"\uD" in text:
         text = _SURROGATES.sub(lambda m: r"\ufffd" if m[1] else m[0], text)
-    try:
-        return json.loads(
-            text, parse_int=_integer, parse_float=_float, parse_constant=str, strict=False
-        )
-    except (ValueError, RecursionError):
-        return None
+    return text
+
+
+def parse_part(part: bytes | Raw) -> Any:
+    """The value of a piece of JSON, as if it had been parsed with what it was cut out of.
+
+    It is parsed inside brackets: a number on its own would not be seen to be a long one.
+    """
+    return parse(b"[%b]" % part)[0]
 
 
 def to_json(value: Any) -> str:
@@ -66,8 +91,12 @@ def to_json(value: Any) -> str:
 
 def digest(row: Any) -> int:
     """64 bits over the element, whatever the order of its keys."""
-    hashed = blake2b(to_json(row).encode(), digest_size=8)
-    return int.from_bytes(hashed.digest(), "big", signed=True)
+    return digest_of(to_json(row).encode())
+
+
+def digest_of(text: bytes) -> int:
+    """64 bits over a text with sorted keys."""
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)
 
 
 def _integer(digits: str) -> int | str:

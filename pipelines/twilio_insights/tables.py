@@ -1,16 +1,30 @@
 """The tables and their columns, as `tables.toml` defines them.
 
-The Arrow schemas, dlt's column hints and the comments in the database all come from there.
+The Arrow schemas, dlt's column hints, the struct that an ordinary summary is decoded into and the
+comments in the database all come from there.
 """
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-ColumnType = Literal["text", "bigint", "bool", "timestamp"]
+from pipelines.times import naive_utc
+
+ColumnType = Literal["text", "bigint", "bool", "timestamp", "json"]
+PYTHON_TYPES: dict[ColumnType, type] = {
+    "text": str,
+    "bigint": int,
+    "bool": bool,
+    "timestamp": str,
+}
+"""What a value has to be to fit, as it is received; anything fits `json`."""
+LARGEST = 2**31
+"""No count, and no duration in seconds, is larger; a few that are would overflow every sum."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,8 @@ class Column:
     @property
     def hints(self) -> dict[str, Any]:
         """dlt's hints for it."""
-        hints = {"name": self.name, "data_type": self.type, "nullable": self.nullable}
+        kind = "text" if self.type == "json" else self.type
+        hints = {"name": self.name, "data_type": kind, "nullable": self.nullable}
         if self.type == "timestamp":
             hints |= {"timezone": False, "precision": 6}
         if self.name == "_tombstone":
@@ -63,4 +78,19 @@ TABLES = tuple(_table(name, **definition) for name, definition in _DEFINITIONS.i
     DRIFT,
 ) = TABLES
 CHILDREN = (CONFERENCE_TAGS, CONFERENCE_TAG_INFO, CONFERENCE_DETECTED_ISSUES)
-FROM_TWILIO = CONFERENCE_SUMMARIES.columns[:20]
+FROM_TWILIO = (*takewhile(lambda c: c.name != "fetched_at", CONFERENCE_SUMMARIES.columns),)
+"""The columns that hold a property of the resource."""
+
+
+def fit(value: Any, kind: ColumnType) -> Any:
+    """The value as the column's type, or None if that would change or lose something."""
+    if kind == "timestamp":
+        try:
+            return naive_utc(datetime.fromisoformat(value))
+        except (TypeError, ValueError, OverflowError):
+            return None
+    if kind == "bigint":
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return value if type(value) is int and abs(value) <= LARGEST else None
+    return value if type(value) is PYTHON_TYPES[kind] else None

@@ -46,10 +46,10 @@ def measure() -> None:
     from dlt.destinations.job_client_impl import SqlLoadJob
 
     from pipelines import conference_insights
-    from pipelines.twilio_insights import answers, client, flatten, package, stored
+    from pipelines.twilio_insights import answers, client, flatten, package, stored, summaries
 
     measured(client.InsightsClient, "_send", "fetch")
-    measured(client, "decode", "decode")
+    measured(summaries.PageDecoder, "decode", "decode")
     measured(answers, "digest", "digest")
     measured(flatten, "flatten", "flatten")
     measured(package.LoadPackage, "take", "choose")

@@ -1,0 +1,192 @@
+"""Summaries as structs: ordinary ones are decoded straight from the bytes, value by value.
+
+Ordinary is a summary whose values all have the documented types. A struct of one keeps everything
+that was received: its fields are in alphabetical order, those that were missing stay missing, and
+so it encodes to the text that the digest of the same summary as a dict is taken of.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache, partial
+from operator import attrgetter
+from typing import Annotated, Any, TypeVar, cast
+
+import httpx
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from pipelines.twilio_insights import codec
+from pipelines.twilio_insights.children import CHILD_FIELDS, ChildField, Children
+from pipelines.twilio_insights.tables import FROM_TWILIO, LARGEST, ColumnType
+
+T = TypeVar("T")
+
+SID = re.compile("CF[0-9a-fA-F]{32}")
+MAX_LEARNED = 50
+"""Names of unknown fields that are learned; with more, a summary is no ordinary one."""
+_LEARNABLE = re.compile("[a-z][a-z0-9_]{0,62}")
+_CACHED, _LONGEST_CACHED = 2048, 1000
+"""So many texts of a kind, none of more bytes than this, are read once for many summaries."""
+_ORDINARY: dict[ColumnType, Any] = {
+    "text": str | None,
+    "bigint": Annotated[int, Meta(ge=-LARGEST, le=LARGEST)] | None,
+    "bool": bool | None,
+    "timestamp": str | None,
+    "json": dict[str, str] | None,
+}
+_ODD = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding raises for what is not ordinary."""
+
+
+class Summary(msgspec.Struct):
+    """One conference; the fields are those of `define`."""
+
+
+def define(learned: frozenset[str] = frozenset()) -> type[Summary]:
+    """The struct of an ordinary summary, with fields for the unknown ones that were learned."""
+    fields: dict[str, Any] = {column.name: _ORDINARY[column.type] for column in FROM_TWILIO}
+    fields |= dict.fromkeys([*learned, *(field.name for field in CHILD_FIELDS)], Raw)
+    optional = [(name, kind | UnsetType, UNSET) for name, kind in fields.items()]
+    sid = ("conference_sid", Annotated[str, Meta(pattern=rf"^{SID.pattern}\Z")])
+    struct = msgspec.defstruct(
+        "Summary",
+        sorted([sid, *(field for field in optional if field[0] != sid[0])]),
+        bases=(Summary,),
+        forbid_unknown_fields=True,
+        kw_only=True,  # a required field may follow others
+        gc=False,
+    )
+    return cast(type[Summary], struct)
+
+
+_Known = define()
+_KNOWN = frozenset(_Known.__struct_fields__)
+_encoder = msgspec.json.Encoder(enc_hook=attrgetter("text"), order="deterministic")
+_body_decoder = msgspec.json.Decoder(dict[str, Raw])
+_list_decoder = msgspec.json.Decoder(list[Raw])
+
+
+class PageDecoder:
+    """Decodes the API's answers; threads may share it.
+
+    It learns the names of unknown fields: one that Twilio adds is in every summary.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._learned: frozenset[str] = frozenset()
+        self._ordinary = _Ordinary(self._learned)
+
+    def decode(self, headers: httpx.Headers, content: bytes) -> Any:
+        """As `codec.decode`, but with a `Summary` for each ordinary element of `conferences`."""
+        if codec.is_json(headers):
+            with suppress(*_ODD):
+                return self._body(content)
+            with suppress(*_ODD):  # one lone surrogate is to make no page slow
+                return self._body(codec.mend(content).encode())
+        return codec.decode(headers, content)
+
+    def _body(self, content: bytes) -> dict[str, Any]:
+        parts = _body_decoder.decode(content)
+        elements = self._elements(parts.pop("conferences", Raw(b"null")))
+        return {k: codec.parse_part(v) for k, v in parts.items()} | {"conferences": elements}
+
+    def _elements(self, text: Raw) -> list[Any]:
+        with suppress(*_ODD):  # a fifth quicker than one by one
+            return self._ordinary.many(text)
+        return [*map(self._element, _list_decoder.decode(text))]
+
+    def _element(self, text: Raw) -> Any:
+        with suppress(*_ODD):
+            return self._ordinary.one(text)
+        element = codec.parse_part(text)
+        if isinstance(element, dict) and self._learn(element):
+            with suppress(*_ODD):
+                return self._ordinary.one(text)
+        return element
+
+    def _learn(self, element: dict[str, Any]) -> bool:
+        """Whether it has unknown fields whose names were not learned before, but now."""
+        with self._lock:
+            unknown = filter(_LEARNABLE.fullmatch, element.keys() - _KNOWN - self._learned)
+            new = sorted(unknown)[: MAX_LEARNED - len(self._learned)]
+            if new:
+                self._learned |= {*new}
+                self._ordinary = _Ordinary(self._learned)
+        return bool(new)
+
+
+class _Ordinary:
+    """Decodes ordinary summaries; what is none raises one of _ODD."""
+
+    def __init__(self, learned: frozenset[str]) -> None:
+        struct = define(learned) if learned else _Known
+        self._one = msgspec.json.Decoder(struct)
+        self._many = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
+        self._read = [*_READ, *((name, _unknown) for name in learned)]
+
+    def one(self, text: Raw) -> Summary:
+        return self._finish(self._one.decode(text))
+
+    def many(self, text: Raw) -> list[Summary]:
+        return [*map(self._finish, self._many.decode(text))]
+
+    def _finish(self, summary: Summary) -> Summary:
+        for name, read in self._read:
+            if (value := getattr(summary, name)) is not UNSET:
+                setattr(summary, name, read(bytes(value)))
+        return summary
+
+
+def digest(element: Any) -> int:
+    """As `codec.digest`, of an ordinary summary too."""
+    if isinstance(element, Summary):
+        return codec.digest_of(_encoder.encode(element))
+    return codec.digest(element)
+
+
+def as_summary(row: Summary | dict[str, Any]) -> tuple[Summary, dict[str, Any]]:
+    """A summary with any values, as a struct, and its unknown fields."""
+    if type(row) is _Known:
+        return row, {}
+    if isinstance(row, dict):
+        values = {column.name: row.get(column.name) for column in FROM_TWILIO}
+        children = {f.name: Children(f, row.get(f.name)) for f in CHILD_FIELDS}
+        return _Known(**values, **children), {k: row[k] for k in row.keys() - _KNOWN}
+    unknown = {name: getattr(row, name) for name in row.__struct_fields__ if name not in _KNOWN}
+    return row, {k: codec.parse_part(v) for k, v in unknown.items() if v is not UNSET}
+
+
+def _cached(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """Read equal texts once, unless they are so long that they would take much memory."""
+    cached = lru_cache(_CACHED)(read)
+    return lambda text: cached(text) if len(text) <= _LONGEST_CACHED else read(text)
+
+
+def _read(text: bytes) -> tuple[Any, Raw]:
+    """A value, and its text with sorted keys, the same as in the text of the whole summary.
+
+    Raises:
+        ValueError: it is nested too deep, or has a number beyond 64 bits: in the text of a summary
+            with one everything is written in another way.
+    """
+    value = codec.parse_part(text)
+    try:  # in brackets, so that it is as deep as in the summary
+        return value, Raw(orjson.dumps([value], option=orjson.OPT_SORT_KEYS)[1:-1])
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _children(field: ChildField, text: bytes) -> Children:
+    return Children(field, *_read(text))
+
+
+_READ: list[tuple[str, Callable[[bytes], Any]]] = [
+    (field.name, _cached(partial(_children, field))) for field in CHILD_FIELDS
+]
+_unknown = _cached(lambda text: _read(text)[1])
