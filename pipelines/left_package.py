@@ -27,7 +27,8 @@ def finish_left_package(warehouse: Warehouse, make: Callable[[], Loader]) -> str
         WarehouseError: the disk or the file cannot be used; the package stays.
     """
     folder = warehouse.working_folder / PIPELINE
-    said, packages = None, ("normalize/extracted/*", "load/normalized/*")
+    said: str | None = None
+    packages = ("normalize/extracted/*", "load/normalized/*")
     try:
         if any(any(folder.glob(package)) for package in packages):
             said = make().finish()

@@ -56,16 +56,15 @@ class Loader:
         Raises:
             Exception: whatever dlt meets in a package that is damaged or cannot be loaded.
         """
-        pipeline = self._pipeline
+        pipeline: Any = self._pipeline
         for load_id in pipeline.list_extracted_load_packages():
             # dlt deletes what it extracted once it is normalized; a kill may leave half of it.
             if load_id in pipeline.list_normalized_load_packages():
                 shutil.rmtree(Path(pipeline.working_dir, "normalize", "extracted", load_id))
         pipeline.default_schema_name = SCHEMA  # a kill may leave a package before dlt notes that
         pipeline.normalize()
-        load_ids = [
-            i for i in pipeline.list_normalized_load_packages() if not self._stored.has_package(i)
-        ]
+        left = pipeline.list_normalized_load_packages()
+        load_ids = [load_id for load_id in left if not self._stored.has_package(load_id)]
         for load_id in load_ids:
             self._expect_whole(load_id)
         if not load_ids:

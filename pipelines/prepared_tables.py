@@ -15,7 +15,13 @@ from pipelines.twilio_insights.pages import RESOURCE
 from pipelines.twilio_insights.tables import CHILDREN, TABLES, Table
 from pipelines.warehouse.file import DATASET
 
-_TYPES = {"text": "VARCHAR", "bigint": "BIGINT", "bool": "BOOLEAN", "timestamp": "TIMESTAMP"}
+_TYPES = {
+    "text": "VARCHAR",
+    "json": "VARCHAR",
+    "bigint": "BIGINT",
+    "bool": "BOOLEAN",
+    "timestamp": "TIMESTAMP",
+}
 
 
 def prepare_tables(connection: duckdb.DuckDBPyConnection) -> None:

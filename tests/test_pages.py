@@ -95,7 +95,6 @@ def said(body: Any) -> Any:
     """All that is loaded from a page; None if it is refused."""
     if not isinstance(body, dict) or not isinstance(body.get("conferences"), list):
         return body
-    rest = {name: value for name, value in body.items() if name != "conferences"}
     try:
         answer = Answer(Page(body["conferences"], NOW))
         tables = answer.tables(answer.copies) if answer.copies else {}
@@ -103,7 +102,7 @@ def said(body: Any) -> Any:
     except BadAnswerError:
         return None
     rows = {name: (table.schema, table.to_pylist()) for name, table in tables.items()}
-    return rest, answer.copies, rejected, answer.created, answer.by_hour(), rows
+    return body.get("meta"), answer.copies, rejected, answer.created, answer.by_hour(), rows
 
 
 @settings(max_examples=200, deadline=None)

@@ -26,17 +26,15 @@ class Children:
     """What one such field says; summaries that say the same may share it.
 
     With no child rows it has the field's tombstone, with which the merge deletes the child rows of
-    an older copy. `misfits` is what fits no child row. `text` is the field as it goes into the
-    digest, if the summary is an ordinary one.
+    an older copy. `misfits` is what fits no child row.
     """
 
-    __slots__ = ("misfits", "rows", "text")
+    __slots__ = ("misfits", "rows")
 
-    def __init__(self, field: ChildField, value: Any, text: Any = None) -> None:
+    def __init__(self, field: ChildField, value: Any) -> None:
         rows, misfits = ((), None) if value in _EMPTY else field.read(value)
         self.rows: tuple[Child, ...] = tuple(rows) or (field.tombstone,)
         self.misfits = None if misfits in _EMPTY else misfits
-        self.text = text
 
 
 class ChildField(NamedTuple):

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from msgspec import UNSET, UnsetType
 
 from pipelines.times import naive_utc
-from pipelines.twilio_insights.children import CHILD_FIELDS, ChildField, Children
+from pipelines.twilio_insights.children import CHILD_FIELDS, ChildField
 from pipelines.twilio_insights.codec import to_json
-from pipelines.twilio_insights.summaries import Summary, as_summary
+from pipelines.twilio_insights.summaries import Summary, as_summary, children_of
 from pipelines.twilio_insights.tables import (
     CONFERENCE_SUMMARIES,
     FROM_TWILIO,
@@ -46,7 +46,6 @@ Extras = defaultdict[int, dict[str, Any]]
 """What does not fit, by position of the row and name of the field."""
 
 _sid = attrgetter("conference_sid")
-_values = attrgetter(*(column.name for column in FROM_TWILIO))
 
 
 def flatten(
@@ -54,19 +53,41 @@ def flatten(
 ) -> Tables:
     """Rows of the four tables, without load id, for summaries that have a SID, each once."""
     extras = Extras(dict)
-    summaries = []
-    for index, row in enumerate(rows):
-        summary, unknown = as_summary(row)
+    summaries: list[Summary] = []
+    for index, (summary, unknown) in enumerate(map(as_summary, rows)):
         summaries.append(summary)
         if unknown:
             extras[index] |= unknown
-    columns = zip(FROM_TWILIO, zip(*map(_values, summaries), strict=True), strict=True)
-    root: list[Any] = [_column(column, values, extras) for column, values in columns]
+    # Structs have values of the right types only, or none.
+    convert = _column if any(type(row) is dict for row in rows) else _ordinary_column
+    root: list[Any] = [
+        convert(column, [*map(attrgetter(column.name), summaries)], extras)
+        for column in FROM_TWILIO
+    ]
     children = {f.table.name: _children(f, summaries, extras) for f in CHILD_FIELDS}
     root.append(pa.repeat(pa.scalar(naive_utc(fetched_at), ARROW_TYPES["timestamp"]), len(rows)))
     root.append(digests)
-    root.append([to_json(extras[index]) if index in extras else None for index in range(len(rows))])
+    kept = [to_json(extras[index]) if index in extras else None for index in range(len(rows))]
+    root.append(kept if extras else pa.nulls(len(rows), pa.string()))
     return {CONFERENCE_SUMMARIES.name: to_arrow(CONFERENCE_SUMMARIES, root)} | children
+
+
+def _ordinary_column(column: Column, values: Sequence[Any], extras: Extras) -> pa.Array:
+    try:
+        if column.type == "timestamp":
+            return _moments(values)
+        if column.type != "json":
+            return pa.array(values, ARROW_TYPES[column.type])
+    except (pa.ArrowException, OverflowError):  # a text that is no time, or a field is missing
+        pass
+    return _column(column, values, extras)
+
+
+def _moments(values: Sequence[str | None]) -> pa.Array:
+    """Raises pa.ArrowInvalid, or OverflowError beyond the years 1 to 9999."""
+    moments = pa.array(values, pa.string()).cast(pa.timestamp("us", "UTC"))
+    pc.min_max(moments).as_py()
+    return moments.cast(ARROW_TYPES["timestamp"])
 
 
 def _column(column: Column, values: Sequence[Any], extras: Extras) -> pa.Array:
@@ -78,9 +99,7 @@ def _column(column: Column, values: Sequence[Any], extras: Extras) -> pa.Array:
     if types <= {PYTHON_TYPES[column.type], type(None)}:
         try:
             if column.type == "timestamp":
-                moments = pa.array(values, pa.string()).cast(pa.timestamp("us", "UTC"))
-                pc.min_max(moments).as_py()  # an OverflowError beyond the years 1 to 9999
-                return moments.cast(ARROW_TYPES["timestamp"])
+                return _moments(values)
             array = pa.array(values, ARROW_TYPES[column.type])
             least, most = pc.min_max(array).as_py().values() if column.type == "bigint" else (0, 0)
             if -LARGEST <= (least or 0) <= (most or 0) <= LARGEST:
@@ -96,11 +115,7 @@ def _column(column: Column, values: Sequence[Any], extras: Extras) -> pa.Array:
 
 def _children(field: ChildField, summaries: Sequence[Summary], extras: Extras) -> pa.Table:
     """The child rows; a tombstone is marked as one."""
-    nothing = Children(field, None)
-    found = [
-        nothing if children is UNSET else children
-        for children in map(attrgetter(field.name), summaries)
-    ]
+    found = [children_of(field, value) for value in map(attrgetter(field.name), summaries)]
     for index, children in enumerate(found):
         if children.misfits is not None:
             extras[index][field.name] = children.misfits

@@ -189,7 +189,7 @@ def _comment(
     """Comments on all tables, views and columns of the two schemas, as BI tools show them."""
     derived = {name: column["description"] for name, column in read_columns().items()}
     twilio = {
-        name: text for table in reversed(tables.values()) for name, text in table.columns.items()
+        name: text for table in reversed([*tables.values()]) for name, text in table.columns.items()
     }
     about = {view.name: view.comment for view in views}
     found = connection.execute(
