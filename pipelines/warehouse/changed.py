@@ -37,20 +37,24 @@ class Changed:
 
 def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed:
     """Take what later packages than this one wrote, and all that is not final."""
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE changed AS SELECT {KEY} "
-        f"FROM {DATASET}.conference_summaries WHERE _dlt_load_id NOT IN "
-        f"(SELECT load_id FROM {DATASET}._dlt_loads WHERE rowid <= (SELECT min(rowid) "
-        f"FROM {DATASET}._dlt_loads WHERE load_id = ?)) "
-        "OR coalesce(processing_state, '') NOT IN ('complete', 'timeout')",
-        [load_id],
-    )
     found = connection.execute(
-        "SELECT schema_name, table_name FROM duckdb_columns() WHERE database_name = "
-        "current_database() AND schema_name IN (?, ?) AND column_name = ?",
+        "SELECT schema_name || '.' || table_name, list_contains(list(column_name), '_dlt_load_id') "
+        "FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND schema_name IN (?, ?) GROUP BY ALL HAVING list_contains(list(column_name), ?)",
         [DATASET, ANALYTICS, KEY],
     ).fetchall()
-    of_conferences = {f"{schema}.{name}" for schema, name in found}
+    later = (
+        f"_dlt_load_id NOT IN (SELECT load_id FROM {DATASET}._dlt_loads WHERE rowid <= "
+        f"(SELECT min(rowid) FROM {DATASET}._dlt_loads WHERE load_id = $load_id))"
+    )
+    sids = [f"SELECT {KEY} FROM {name} WHERE {later}" for name, is_loaded in found if is_loaded]
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE changed AS {' UNION '.join(sids)} "
+        f"UNION SELECT {KEY} FROM {DATASET}.conference_summaries "
+        "WHERE coalesce(processing_state, '') NOT IN ('complete', 'timeout')",
+        {"load_id": load_id},
+    )
+    of_conferences = {name for name, _ in found}
     parts = {
         # By row ids, since DuckDB then reads only the parts of the other columns that have them.
         name: f"FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {AMONG})"
