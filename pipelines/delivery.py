@@ -19,7 +19,7 @@ from pipelines.warehouse.file import (
     WarehouseError,
     open_warehouse,
 )
-from pipelines.warehouse.publish import Copies
+from pipelines.warehouse.publish import CannotRenewError, Copies
 from pipelines.warehouse.published import make_folder
 from pipelines.warehouse.runs import prepare_runs, renew_status
 from pipelines.warehouse.views import Description, apply_views, read_columns
@@ -66,9 +66,25 @@ def deliver(
     if only_views:
         return None
     copies = Copies(warehouse.connection, settings.directory, _left_out(settings), digest)
+    try:
+        return _publish(copies, warehouse, settings, now, begin, rebuild)
+    except CannotRenewError:
+        return _publish(copies, warehouse, settings, now, begin, rebuild=True)
+
+
+def _publish(
+    copies: Copies,
+    warehouse: Warehouse,
+    settings: DeliverySettings,
+    now: datetime,
+    begin: Callable[[str], None],
+    rebuild: bool,
+) -> Path:
+    """Make the checks, of all once an hour and else of what has changed, and a copy."""
     if rebuild or not copies.are_current:
         begin("checks")
-        findings = run_checks(warehouse.connection, now)
+        some = copies.changed if copies.are_of_this_hour and not rebuild else None
+        findings = run_checks(warehouse.connection, now, some.of if some else None)
         for finding in findings:
             log.warning("%s: %s", finding.check.level.upper(), finding)
         if failed := [finding for finding in findings if finding.check.level == "fail"]:

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from pipelines.simulator.account import Account, iso
+from pipelines.warehouse.changed import take_changed
 from pipelines.warehouse.checks import Check, read_checks, run_checks
 from tests.conftest import NOW, Command, Loaded, loaded_once, summary
 
@@ -135,3 +136,39 @@ def test_a_check_that_does_not_run_fails(sound: Loaded, command: Command) -> Non
     with duckdb.connect(sound.path) as connection:
         connection.execute("ALTER TABLE conference_insights._rejected_rows DROP COLUMN reason")
     assert ("fail", "nothing_rejected") in findings(sound.path)
+
+
+@pytest.mark.parametrize(
+    "name", ["children_have_parents", "unique_conferences", "unique_issues", "unique_tags"]
+)
+def test_a_fail_check_finds_what_a_later_package_wrote(
+    name: str, checked: Path, tmp_path: Path
+) -> None:
+    """And nothing else; `one_row_per_conference` is of a view, and views are in no package."""
+    path = Path(shutil.copy(checked, tmp_path / "planted.duckdb"))
+    with duckdb.connect(path) as connection:
+        ((former,),) = connection.execute(f"SELECT max(load_id) FROM {RAW}_dlt_loads").fetchall()
+
+        def found() -> list[str]:
+            of = take_changed(connection, former).of
+            return [finding.check.name for finding in run_checks(connection, NOW, of)]
+
+        connection.execute(PLANTED[name])
+        assert found() == []
+        tables = ("conference_summaries", "conference_tags", "conference_detected_issues")
+        for table in tables:
+            connection.execute(f"UPDATE {RAW}{table} SET _dlt_load_id = 'later'")
+        assert found() == [name]
+
+
+def test_what_was_done_by_hand_is_found_within_the_hour(sound: Loaded, command: Command) -> None:
+    published = sound.path.with_name("published") / "current"
+    with duckdb.connect(sound.path) as connection:
+        connection.execute(PLANTED["unique_issues"])
+    sound.account.put(summary(1000, timedelta(hours=3), start_time=iso(NOW)))
+    assert command("run").returncode == 0, "it looks at the new one only"
+    before = published.readlink()
+    assert command("publish").returncode == 65
+    sound.account.now += timedelta(hours=1)
+    assert command("run").returncode == 65
+    assert published.readlink() == before

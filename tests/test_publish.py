@@ -17,7 +17,7 @@ import pytest
 
 from pipelines.delivery import PublishError, publish_now
 from pipelines.simulator.lively import lively_account
-from pipelines.warehouse import publish
+from pipelines.warehouse import copied
 from pipelines.warehouse.views import read_columns, read_views
 from tests.conftest import NOW, Command, Loaded, python, summary
 
@@ -61,16 +61,14 @@ def assert_published(loaded: Loaded) -> None:
 
 def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     renewed = Counter[str]()
-    for name in ("_copy", "_renew"):
-        real = getattr(publish, name)
+    for name in ("_build", "_replace"):
+        real = getattr(copied, name)
 
         def counted(*arguments: Any, real: Any = real, name: str = name) -> None:
             renewed[name] += 1
             real(*arguments)
 
-        monkeypatch.setattr(publish, name, counted)
-
-    by_conference = 6
+        monkeypatch.setattr(copied, name, counted)
 
     def run() -> dict[str, int]:
         renewed.clear()
@@ -78,16 +76,16 @@ def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.Monk
         assert_published(lively)
         return dict(renewed)
 
-    assert run() == {"_copy": len(PUBLISHED)}
-    changed = {"_copy": len(PUBLISHED) - by_conference, "_renew": by_conference}
+    assert run() == {"_build": len(PUBLISHED)}
+    changed = {"_replace": len(PUBLISHED)}
     for minutes in (20, 45, 300):
         lively.account.now += timedelta(minutes=minutes)
         assert run() == changed
-    assert run() == {"_copy": len(publish.LIVE)}
+    assert run() == {"_replace": len(copied.LIVE)}
     lively.account.now += timedelta(days=31)
     assert run() == changed, "what was pending has expired"
     monkeypatch.setenv("REPORT_TIMEZONE", "Asia/Tokyo")
-    assert run() == {"_copy": len(PUBLISHED)}
+    assert run() == {"_build": len(PUBLISHED)}
     with duckdb.connect(lively.path) as connection:
         connection.execute(
             "DELETE FROM conference_insights.conference_summaries WHERE conference_sid = "
@@ -100,7 +98,7 @@ def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.Monk
                 "(SELECT conference_sid FROM conference_insights.conference_summaries)"
             )
     lively.account.now += HOUR
-    assert run() == {n: c + changed[n] for n, c in {"_copy": len(PUBLISHED), "_renew": 0}.items()}
+    assert run() == {"_build": len(PUBLISHED), **changed}
 
 
 def test_a_restored_warehouse_is_published_anew(lively: Loaded) -> None:

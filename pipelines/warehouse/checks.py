@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -60,12 +61,20 @@ def prepare_checks(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def run_checks(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Finding]:
+def run_checks(
+    connection: duckdb.DuckDBPyConnection, now: datetime, of: Callable[[str], str] | None = None
+) -> list[Finding]:
     """Make every check and keep the results in `_checks`; those that found something, worst first.
 
     A check that does not run is a finding of its own.
+
+    Args:
+        of: makes a `fail` check's SQL one of the conferences that changed since all were checked.
     """
-    findings = [_make(connection, check) for check in read_checks()]
+    findings = [
+        _make(connection, check, of(check.sql) if of and check.level == "fail" else check.sql)
+        for check in read_checks()
+    ]
     since = dict(connection.execute(f"SELECT check_name, failing_since FROM {TABLE}").fetchall())
     at = naive_utc(now)
     rows = [
@@ -85,10 +94,10 @@ def run_checks(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Fin
     return sorted((f for f in findings if f.violations), key=lambda f: f.check.level)
 
 
-def _make(connection: duckdb.DuckDBPyConnection, check: Check) -> Finding:
+def _make(connection: duckdb.DuckDBPyConnection, check: Check, sql: str) -> Finding:
     try:
         count, sample = connection.execute(
-            f"SELECT count(*), first(found) FROM ({check.sql}) AS found"
+            f"SELECT count(*), first(found) FROM ({sql}) AS found"
         ).fetchall()[0]
     except duckdb.Error as error:
         return Finding(

@@ -7,28 +7,24 @@ moved to the newest in one step, so a reader sees one state or the next, and hol
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 import duckdb
 
-from pipelines.warehouse.file import ANALYTICS, DATASET, STORAGE_VERSION
-from pipelines.warehouse.published import FILE, KEPT, delete_old, make_folder, swap, sync
-from pipelines.warehouse.views import STAGING, View, quoted, read_views
+from pipelines.warehouse.changed import Changed, take_changed
+from pipelines.warehouse.copied import attached, build, renew
+from pipelines.warehouse.file import ANALYTICS, DATASET
+from pipelines.warehouse.published import FILE, KEPT, clone, delete_old, make_folder, swap, sync
 
-LIVE = ("checks", "data_as_of", "freshness", "load_history")
-"""They tell of the runs, so they change also when a run wrote nothing."""
-MEMORY = "300MB"
-_COPY = "insights"
-_KEY = "conference_sid"
+
+class CannotRenewError(Exception):
+    """The last copy is damaged, or it and what has changed since do not make up the warehouse."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,18 @@ class Copies:
         """Whether the last one lacks nothing but what tells of the runs."""
         return self._last is not None and self._last[1] == self._version
 
+    @property
+    def are_of_this_hour(self) -> bool:
+        """Whether the last one was made, and all was checked, in the same hour."""
+        return self._last is not None and self._last[1].hour == self._version.hour
+
+    @cached_property
+    def changed(self) -> Changed | None:
+        """What the last one lacks, but for what tells of the runs."""
+        if self._last is None or self.are_current:
+            return None
+        return take_changed(self._connection, self._last[1].load_id)
+
     def publish(self, rebuild: bool = False) -> Path:
         """Make a copy and move `current` to it; its file, by the link.
 
@@ -81,6 +89,7 @@ class Copies:
             rebuild: take nothing from the last copy.
 
         Raises:
+            CannotRenewError: it has to be built from nothing.
             OSError: the disk is full, or the folder cannot be written.
             duckdb.Error: the same, or a view does not run; the copies that were there stay.
         """
@@ -88,13 +97,8 @@ class Copies:
         new = self._folder / f"{name}.new"
         try:
             make_folder(new)
-            try:
-                self._write(new / FILE, None if rebuild else self._last)
-            except (_NotTheSameError, duckdb.Error):
-                if rebuild or self._last is None:
-                    raise
-                (new / FILE).unlink()
-                self._write(new / FILE, None)  # the last one is damaged, or does not fit
+            self._write(new / FILE, rebuild)
+            sync(new)
             new.rename(self._folder / name)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
@@ -104,45 +108,21 @@ class Copies:
         delete_old(self._folder, name, KEPT if self._last or not self._personal else 1)
         return self._link / FILE
 
-    def _write(self, file: Path, last: tuple[Path, Version] | None) -> None:
+    def _write(self, file: Path, rebuild: bool) -> None:
         """Write the file, complete and on the disk."""
-        connection, personal = self._connection, self._personal
-        views = [view for view in read_views() if not view.is_staging]
-        if last is not None:
-            shutil.copyfile(last[0], file)
-        with _attached(connection, file):
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_COPY}.{ANALYTICS}")
-            changed = last is None or last[1] != self._version
-            if last is not None and changed:
-                connection.execute(
-                    f"CREATE OR REPLACE TEMP TABLE changed AS SELECT {_KEY} "
-                    f"FROM {DATASET}.conference_summaries WHERE _dlt_load_id NOT IN "
-                    f"(SELECT load_id FROM {DATASET}._dlt_loads WHERE rowid <= (SELECT min(rowid) "
-                    f"FROM {DATASET}._dlt_loads WHERE load_id = ?)) "
-                    "OR coalesce(processing_state, '') NOT IN ('complete', 'timeout')",
-                    [last[1].load_id],
-                )
-            columns_of = _columns(connection)
-            cut = {name for name, columns in columns_of.items() if columns.keys() & personal}
-            for view in views:
-                columns = {n: c for n, c in columns_of[view.name].items() if n not in personal}
-                select = _from_copies(view, but=cut)
-                if last is None or view.name in LIVE or (changed and _KEY not in columns):
-                    _copy(connection, view, select, columns)
-                elif changed:
-                    _renew(connection, view, select, columns)
-            if last is not None and changed and not _is_whole(connection):
-                raise _NotTheSameError
-        if file.with_name(f"{file.name}.wal").exists():
-            raise OSError(f"{file} was not closed as a whole")
-        with file.open("rb") as written:
-            os.fchmod(written.fileno(), 0o444)
-            os.fsync(written.fileno())
-        sync(file.parent)
-
-
-class _NotTheSameError(Exception):
-    """The last copy and what has changed since do not make up the warehouse."""
+        connection = self._connection
+        if rebuild or self._last is None:
+            with attached(connection, file):
+                build(connection, self._personal)
+            return
+        clone(self._last[0], file)
+        try:
+            with attached(connection, file):
+                whole = renew(connection, self.changed)
+        except duckdb.Error as error:
+            raise CannotRenewError from error
+        if not whole:
+            raise CannotRenewError
 
 
 def _version(
@@ -178,85 +158,3 @@ def _last(
     if digest != version.digest or known is None:
         return None
     return path / FILE, Version(load_id, datetime.strptime(hour, "%Y%m%d%H"), digest)
-
-
-def _is_whole(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the copy has as many conferences and tags as the warehouse."""
-    pairs = {"conferences": "conference_summaries", "conference_tags": "conference_tags"}
-    return all(
-        connection.execute(
-            f"SELECT (SELECT count(*) FROM {_COPY}.{ANALYTICS}.{copied}) "
-            f"= (SELECT count(*) FROM {DATASET}.{loaded})"
-        ).fetchall()[0][0]
-        for copied, loaded in pairs.items()
-    )
-
-
-@contextmanager
-def _attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
-    (before,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
-    connection.execute(f"SET memory_limit = '{MEMORY}'")
-    connection.execute(
-        f"ATTACH {quoted(str(file))} AS {_COPY} (STORAGE_VERSION '{STORAGE_VERSION}')"
-    )
-    try:
-        yield
-    finally:
-        connection.execute(f"DETACH {_COPY}")
-        connection.execute(f"SET memory_limit = '{before}'")
-
-
-def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str | None]]:
-    """By view, the columns with their comments."""
-    found: dict[str, dict[str, str | None]] = defaultdict(dict)
-    for view, name, comment in connection.execute(
-        "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE database_name = "
-        "current_database() AND schema_name = ? ORDER BY table_name, column_index",
-        [ANALYTICS],
-    ).fetchall():
-        found[view][name] = comment
-    return found
-
-
-def _copy(
-    connection: duckdb.DuckDBPyConnection,
-    view: View,
-    select: str,
-    columns: Mapping[str, str | None],
-) -> None:
-    """Make a view a table, with its comments."""
-    target = f"{_COPY}.{ANALYTICS}.{view.name}"
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {target} AS SELECT {', '.join(columns)} FROM ({select})"
-    )
-    statements = [f"COMMENT ON TABLE {target} IS {quoted(view.comment)}"]
-    statements += [
-        f'COMMENT ON COLUMN {target}."{name}" IS {quoted(comment)}'
-        for name, comment in columns.items()
-        if comment
-    ]
-    connection.execute(";".join(statements))
-
-
-def _renew(
-    connection: duckdb.DuckDBPyConnection,
-    view: View,
-    select: str,
-    columns: Mapping[str, str | None],
-) -> None:
-    """Replace the rows of the conferences that have changed."""
-    target = f"{_COPY}.{ANALYTICS}.{view.name}"
-    among = f"WHERE {_KEY} IN (SELECT {_KEY} FROM changed)"
-    connection.execute(f"DELETE FROM {target} {among}")
-    connection.execute(f"INSERT INTO {target} SELECT {', '.join(columns)} FROM ({select}) {among}")
-
-
-def _from_copies(view: View, but: Collection[str]) -> str:
-    """Its SELECT, from the copy's tables instead of the views they were made of."""
-    return re.sub(
-        rf"\b{ANALYTICS}\.(\w+)",
-        lambda named: (
-            named[0] if named[1].startswith(STAGING) or named[1] in but else f"{_COPY}.{named[0]}"
-        ),
-        view.select,
-    )

@@ -16,7 +16,7 @@ from pipelines.warehouse.file import DATASET
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 """Twilio has no summaries from before."""
-_QUARTER = timedelta(minutes=15)
+_QUARTER, _DAY = timedelta(minutes=15), timedelta(days=1)
 
 
 def write_report_hours(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo, year: int) -> None:
@@ -61,22 +61,24 @@ def read_hours(zone: ZoneInfo, year: int) -> Iterator[tuple[int, int, int]]:
     """
     first, last = FIRST, datetime(year + 2, 1, 1, tzinfo=UTC)
 
-    def offset(moment: datetime) -> int:
-        away = moment.astimezone(zone).utcoffset() or timedelta()
-        return round(away.total_seconds() / 60)
+    def offset(moment: datetime) -> timedelta:
+        return moment.astimezone(zone).utcoffset() or timedelta()
 
     def minutes(moment: datetime) -> int:
         return int(moment.timestamp() // 60)
 
+    def stretch(end: datetime) -> tuple[int, int, int]:
+        return minutes(start), minutes(end), round(away / timedelta(minutes=1))
+
     start = day = first
     away = offset(start)
     while day < last:
-        after = min(day + timedelta(days=1), last)
+        after = day + _DAY
         if (then := offset(after)) != away:
             change = day
             while offset(change) != then:
                 change += _QUARTER
-            yield minutes(start), minutes(change), away
+            yield stretch(change)
             start, away = change, then
         day = after
-    yield minutes(start), minutes(last), away
+    yield stretch(last)

@@ -2,7 +2,8 @@
 -- Grain: one row per check.
 -- Promise: the result of each check when it was made last.
 -- NULL: `sample` and `failing_since` where nothing was found.
--- Caveats: a found `fail` keeps the published copy as it was, a `warn` does not.
+-- Caveats: a found `fail` keeps the published copy as it was, a `warn` does not. For a `fail` all
+--   conferences are looked at once an hour, in between those that changed.
 -- Ask: What did the checks find?
 --   SELECT check_name, level, violations, sentence, sample
 --   FROM analytics.checks

@@ -1,0 +1,71 @@
+"""The conferences that changed since the last copy, apart from all others.
+
+What a view or a `fail` check says of a conference it says by that conference's rows, and by what
+holds for all, as `stg_as_of`. So of a few conferences it says the same where only theirs are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import duckdb
+
+from pipelines.warehouse.file import ANALYTICS, DATASET
+from pipelines.warehouse.views import read_views
+
+KEY = "conference_sid"
+SIDS = "temp.changed"
+AMONG = f"WHERE {KEY} IN (SELECT {KEY} FROM {SIDS})"
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Tables of the warehouse, and views as tables, that have the changed conferences' rows only,
+    and staging views that tell of no conference; `names` are those in the warehouse."""
+
+    names: frozenset[str]
+
+    def of(self, sql: str) -> str:
+        """The same SQL, of the changed conferences only."""
+        return re.sub(
+            rf"\b({DATASET}|{ANALYTICS})\.(\w+)",
+            lambda named: f"temp.{named[1]}_{named[2]}" if named[0] in self.names else named[0],
+            sql,
+        )
+
+
+def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed:
+    """Take what later packages than this one wrote, and all that is not final."""
+    found = connection.execute(
+        "SELECT schema_name || '.' || table_name, list_contains(list(column_name), '_dlt_load_id') "
+        "FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND schema_name IN (?, ?) GROUP BY ALL HAVING list_contains(list(column_name), ?)",
+        [DATASET, ANALYTICS, KEY],
+    ).fetchall()
+    later = (
+        f"_dlt_load_id NOT IN (SELECT load_id FROM {DATASET}._dlt_loads WHERE rowid <= "
+        f"(SELECT min(rowid) FROM {DATASET}._dlt_loads WHERE load_id = $load_id))"
+    )
+    sids = [f"SELECT {KEY} FROM {name} WHERE {later}" for name, is_loaded in found if is_loaded]
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE changed AS {' UNION '.join(sids)} "
+        f"UNION SELECT {KEY} FROM {DATASET}.conference_summaries "
+        "WHERE coalesce(processing_state, '') NOT IN ('complete', 'timeout')",
+        {"load_id": load_id},
+    )
+    of_conferences = {name for name, _ in found}
+    parts = {
+        # By row ids, since DuckDB then reads only the parts of the other columns that have them.
+        name: f"FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {AMONG})"
+        for name in of_conferences
+        if name.startswith(f"{DATASET}.")
+    }
+    for view in read_views():
+        name = f"{ANALYTICS}.{view.name}"
+        if view.is_staging or name in of_conferences:
+            parts[name] = Changed(frozenset(parts)).of(view.select)
+    changed = Changed(frozenset(parts))
+    for name, select in parts.items():
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {changed.of(name)} AS {select}")
+    return changed

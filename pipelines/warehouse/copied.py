@@ -1,0 +1,170 @@
+"""One copy: the views as plain tables, in a file that is attached to the warehouse."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+
+from pipelines.warehouse.changed import AMONG, KEY, Changed
+from pipelines.warehouse.file import ANALYTICS, DATASET, STORAGE_VERSION
+from pipelines.warehouse.views import STAGING, View, quoted, read_views
+
+LIVE = ("checks", "data_as_of", "freshness", "load_history")
+"""They tell of the runs, so they change also when a run wrote nothing."""
+BY_DAY = (
+    "completeness_by_day",
+    "concurrency_peaks",
+    "conference_kpis_daily",
+    "conference_length",
+    "conference_length_buckets",
+    "region_mismatch",
+)
+"""What they say of a day they say by the conferences of that day alone."""
+MEMORY = "300MB"
+COPY = "insights"
+
+
+@contextmanager
+def attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
+    """Have the copy at hand; in the end it is complete, on the disk, and never written again."""
+    (before,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
+    connection.execute(f"SET memory_limit = '{MEMORY}'")
+    connection.execute(
+        f"ATTACH {quoted(str(file))} AS {COPY} (STORAGE_VERSION '{STORAGE_VERSION}')"
+    )
+    try:
+        yield
+    finally:
+        connection.execute(f"DETACH {COPY}")
+        connection.execute(f"SET memory_limit = '{before}'")
+    if file.with_name(f"{file.name}.wal").exists():
+        raise OSError(f"{file} was not closed as a whole")
+    with file.open("rb") as written:
+        os.fchmod(written.fileno(), 0o444)
+        os.fsync(written.fileno())
+
+
+def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> None:
+    """Make every view a table, with its comments, but without the personal columns."""
+    connection.execute(f"CREATE SCHEMA {COPY}.{ANALYTICS}")
+    columns_of = _columns(connection)
+    cut = {name for name, columns in columns_of.items() if columns.keys() & personal}
+    for view in _published():
+        columns = {n: c for n, c in columns_of[view.name].items() if n not in personal}
+        # Views without a key tell nothing personal, so they need none of it.
+        select = _from_copies(view.select, but=cut if KEY in columns else set())
+        _build(connection, view, select, columns)
+
+
+def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> bool:
+    """Bring the tables of an earlier copy up to date, if nothing `changed` only those that tell of
+    the runs. Whether they have as many rows then as the warehouse has."""
+    connection.execute("BEGIN")  # every transaction waits for the disk
+    try:
+        days = _days(connection) if changed else ""
+        for view in _published():
+            target = f"{COPY}.{ANALYTICS}.{view.name}"
+            columns = [name for name, *_ in connection.table(target).description]
+            if changed and KEY in columns:
+                select = f"FROM {changed.of(f'{ANALYTICS}.{view.name}')}"
+                _replace(connection, target, columns, select, AMONG)
+            elif changed and view.name in BY_DAY:
+                _replace(connection, target, columns, _from_copies(view.select, among=days), days)
+            elif changed or view.name in LIVE:
+                _replace(connection, target, columns, _from_copies(view.select))
+    except BaseException:
+        with suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return changed is None or _is_whole(connection)
+
+
+def _published() -> list[View]:
+    return [view for view in read_views() if not view.is_staging]
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str | None]]:
+    """By view, the columns with their comments."""
+    found: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for view, name, comment in connection.execute(
+        "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE database_name = "
+        "current_database() AND schema_name = ? ORDER BY table_name, column_index",
+        [ANALYTICS],
+    ).fetchall():
+        found[view][name] = comment
+    return found
+
+
+def _build(
+    connection: duckdb.DuckDBPyConnection,
+    view: View,
+    select: str,
+    columns: Mapping[str, str | None],
+) -> None:
+    """Make a view a table, with its comments."""
+    target = f"{COPY}.{ANALYTICS}.{view.name}"
+    connection.execute(f"CREATE TABLE {target} AS SELECT {', '.join(columns)} FROM ({select})")
+    statements = [f"COMMENT ON TABLE {target} IS {quoted(view.comment)}"]
+    statements += [
+        f'COMMENT ON COLUMN {target}."{name}" IS {quoted(comment)}'
+        for name, comment in columns.items()
+        if comment
+    ]
+    connection.execute(";".join(statements))
+
+
+def _replace(
+    connection: duckdb.DuckDBPyConnection,
+    target: str,
+    columns: Iterable[str],
+    select: str,
+    among: str = "",
+) -> None:
+    """Write these rows in place of those that were there, all or `among` them."""
+    connection.execute(f"DELETE FROM {target} {among}")
+    connection.execute(f"INSERT INTO {target} SELECT {', '.join(columns)} FROM ({select})")
+
+
+def _from_copies(select: str, but: Collection[str] = (), among: str = "") -> str:
+    """The SELECT, from the copy's tables instead of the views they were made of."""
+    return re.sub(
+        rf"\b{ANALYTICS}\.(\w+)",
+        lambda named: (
+            named[0]
+            if named[1].startswith(STAGING) or named[1] in but
+            else f"(FROM {COPY}.{named[0]} {among})"
+        ),
+        select,
+    )
+
+
+def _days(connection: duckdb.DuckDBPyConnection) -> str:
+    """A condition for the days that the changed conferences are of now, or were of before."""
+    found = connection.execute(
+        f"SELECT created_date FROM temp.{ANALYTICS}_conferences UNION "
+        f"SELECT created_date FROM {COPY}.{ANALYTICS}.conferences {AMONG}"
+    ).fetchall()
+    days = "".join(f", DATE '{day}'" for (day,) in found if day)
+    return f"WHERE created_date IN (NULL{days}) OR created_date IS NULL"
+
+
+def _is_whole(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the copy has as many conferences, tags, details and issues as the warehouse."""
+    pairs = {
+        "conferences": "conference_summaries",
+        "conference_tags": "conference_tags",
+    }
+    return all(
+        connection.execute(
+            f"SELECT (SELECT count(*) FROM {COPY}.{ANALYTICS}.{copied}) "
+            f"= (SELECT count(*) FROM {DATASET}.{loaded})"
+        ).fetchall()[0][0]
+        for copied, loaded in pairs.items()
+    )

@@ -1,0 +1,116 @@
+"""A copy that is renewed from the conferences that changed equals one built from nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.delivery import DESCRIPTIONS
+from pipelines.simulator.account import Account
+from pipelines.simulator.lively import lively_account
+from pipelines.warehouse.checks import run_checks
+from pipelines.warehouse.publish import Copies
+from pipelines.warehouse.views import apply_views, read_views
+from tests.conftest import NOW, loaded_once
+
+RAW = "conference_insights."
+SUMMARIES = f"{RAW}conference_summaries"
+CHILDREN = [f"{RAW}conference_{kind}" for kind in ("tags", "tag_info", "detected_issues")]
+PUBLISHED = [view.name for view in read_views() if not view.is_staging]
+PERSONAL = frozenset({"friendly_name", "participant_identity", "details", "duplicate_identities"})
+
+
+@pytest.fixture(scope="module")
+def loaded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    account: Account = lively_account(NOW, days=9, per_day=15)
+    with loaded_once(account, tmp_path_factory.mktemp("renewal")) as loaded:
+        loaded.run()
+        return loaded.path
+
+
+@pytest.fixture
+def connection(loaded_file: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(loaded_file.read_bytes())
+    with duckdb.connect(path) as connection:
+        yield connection
+
+
+def renew(
+    connection: duckdb.DuckDBPyConnection, folder: Path, zone: str, personal: frozenset[str]
+) -> None:
+    """Renew the last copy, or build the first, and compare it with the views."""
+    copies = Copies(connection, folder, personal, apply_views(connection, DESCRIPTIONS, zone))
+    findings = run_checks(connection, NOW, copies.changed.of if copies.changed else None)
+    assert [finding for finding in findings if finding.check.level == "fail"] == []
+    with duckdb.connect(copies.publish(), read_only=True) as copy:
+        for name in PUBLISHED:
+            found = copy.execute(f"FROM analytics.{name}")
+            columns = ", ".join(name for name, *_ in found.description)
+            expected = connection.execute(f"SELECT {columns} FROM analytics.{name}")
+            assert Counter(found.fetchall()) == Counter(expected.fetchall()), name
+
+
+def load_something(connection: duckdb.DuckDBPyConnection, random: Random, package: int) -> None:
+    """What a package may do: conferences appear, move to another day, become final or no longer
+    are, lose and get tags, details and issues; time passes."""
+
+    def execute(sql: str) -> list[Any]:
+        return connection.execute(sql).fetchall()
+
+    def maybe(chance: float = 0.5) -> bool:
+        return random.random() < chance
+
+    load_id = f"{2_000_000_000 + package}.5"
+    loads = f"{RAW}_dlt_loads"
+    execute(f"INSERT INTO {loads} SELECT * REPLACE ('{load_id}' AS load_id) FROM {loads} LIMIT 1")
+    hours = random.choice([0, 0, 0, 1, 5, 40, 24 * 31])
+    execute(f"UPDATE {RAW}_runs SET loaded_to = loaded_to + to_hours({hours})")
+    sids = execute(f"SELECT conference_sid FROM {SUMMARIES} ORDER BY ALL")
+    for number, (old,) in enumerate(random.sample(sids, random.randint(0, 12))):
+        new = f"CF{package:016x}{number:016x}" if maybe(0.3) else old
+        keys = {"_dlt_load_id": f"'{load_id}'", "conference_sid": f"'{new}'"}
+        others = {
+            "create_time": [f"create_time + to_minutes({random.randint(-9999, 9999)})", "NULL"],
+            "duration_seconds": [str(random.randint(0, 9999)), "NULL"],
+            "processing_state": ["'in_progress'", "'complete'", "'timeout'", "NULL"],
+        }
+        values = keys | {name: random.choice(some) for name, some in others.items() if maybe()}
+        for table in (SUMMARIES, *CHILDREN):
+            said = values if table == SUMMARIES else keys
+            changes = ", ".join(f"{value} AS {name}" for name, value in said.items())
+            execute(
+                f"CREATE OR REPLACE TEMP TABLE rows AS SELECT * REPLACE ({changes}) FROM {table} "
+                f"WHERE conference_sid = '{old}'"
+            )
+            execute(f"DELETE FROM {table} WHERE conference_sid = '{new}'")
+            execute(f"INSERT INTO {table} FROM temp.rows")
+        for table in CHILDREN:
+            if maybe(0.3):
+                lost = f"hash(rowid, {package}) % 2 = 0"
+                execute(f"DELETE FROM {table} WHERE conference_sid = '{new}' AND {lost}")
+        got = f"SELECT '{new}' AS conference_sid, '{load_id}' AS _dlt_load_id, 'new {package}' AS"
+        if maybe(0.3):
+            execute(f"INSERT INTO {CHILDREN[0]} BY NAME {got} tag")
+        if maybe(0.3):
+            count = random.choice(["NULL", "0", "7"])
+            execute(f"INSERT INTO {CHILDREN[2]} BY NAME {got} issue, {count} AS issue_count")
+
+
+@pytest.mark.parametrize(
+    ("zone", "personal"), [("UTC", PERSONAL), ("Asia/Kolkata", frozenset[str]())]
+)
+def test_a_renewed_copy_is_what_the_views_say(
+    zone: str, personal: frozenset[str], connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    random = Random(zone)
+    renew(connection, tmp_path / "copies", zone, personal)
+    for package in range(6):
+        load_something(connection, random, package)
+        renew(connection, tmp_path / "copies", zone, personal)
