@@ -177,14 +177,14 @@ class Months:
         plan.process = worker.process.pid
         now = self.account.now
         self.api.begin(plan)
-        worker.wire.send((arguments, death if moment in KILLS else None))
+        worker.begin(arguments, death if moment in KILLS else None)
         timer = threading.Timer(self.dice.random() * 0.5, worker.process.kill)
         if moment == "any time":
             timer.start()
         twin = None
         if not death and not plan.signal and not plan.lasting and self.dice.random() < 0.05:
             twin = self.hire()
-            twin.wire.send((arguments, None))
+            twin.begin(arguments)
             self.struck["two at once"] += 1
         code, kind = worker.outcome()
         timer.cancel()
