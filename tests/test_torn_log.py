@@ -1,5 +1,5 @@
-"""A write-ahead log without its tail, or a folder that was copied while a run loaded: the next run
-leaves the warehouse exact, or ends with a sentence that says what to do, and is exact after that."""
+"""A log without its tail, or a folder copied while a run loaded: the next run leaves the warehouse
+exact, or ends with a sentence that says what to do, and is exact after that."""
 
 from __future__ import annotations
 
@@ -182,9 +182,7 @@ def large(folder: Path, count: int, package_rows: int) -> Iterator[Account]:
     account = LargeAccount(traffic)
     rows = [orjson.loads(version.body) for n in range(count) if (version := account.get(n))]
     with served(traffic) as api:
-        yield Account(
-            api.environment | {"HOME": str(folder)}, expected.of_api(rows), package_rows
-        )
+        yield Account(api.environment | {"HOME": str(folder)}, expected.of_api(rows), package_rows)
 
 
 @dataclass

@@ -122,4 +122,3 @@ def _of_file(path: str) -> str | None:
     if rest.startswith(("normalize/extracted", "normalize/new")):
         return "extract"
     return rest.split("/")[0] if rest.startswith(("normalize/", "load/")) else "state"
-

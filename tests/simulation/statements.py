@@ -32,7 +32,7 @@ def watch_statements(tell: Callable[[str], None]) -> None:
 class _Watched:
     """A connection, or a cursor of it."""
 
-    __class__: ClassVar[Any] = duckdb.DuckDBPyConnection  # type: ignore[misc]  # for dlt, which asks
+    __class__: ClassVar[Any] = duckdb.DuckDBPyConnection  # dlt asks for it
 
     def __init__(self, connection: Any, tell: Callable[[str], None]) -> None:
         self._connection, self._tell = connection, tell
@@ -111,7 +111,8 @@ class Kinds:
 _DATASET = r'"?conference_insights(_staging)?"?'
 _WRITES = re.compile(
     r"\s*(INSERT(\s+OR\s+REPLACE)?\s+INTO|DELETE\s+FROM|UPDATE|MERGE\s+INTO|TRUNCATE\s+TABLE|COPY)\s+"
-    rf'{_DATASET}\."?(?P<table>\w+)', re.IGNORECASE
+    rf'{_DATASET}\."?(?P<table>\w+)',
+    re.IGNORECASE,
 )
 _MAKES = re.compile(rf"\s*(CREATE|ALTER)\s+(SCHEMA|TABLE)\s+{_DATASET}", re.IGNORECASE)
 _AFTERWARDS = {"_checks", "_report", "_report_hours"}
