@@ -6,7 +6,6 @@ import atexit
 import fcntl
 import gc
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,12 +28,12 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, i
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.progress import Progress
 from tests import expected
+from tests.in_memory import folder_in_memory
 
 gc.freeze()  # what is imported is never garbage, and each run looks for some
 atexit.register(gc.unfreeze)  # or DuckDB's modules say at the exit that they leak
-IN_MEMORY = Path("/dev/shm")
-if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > 2 << 30:
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))  # it syncs at once
+if place := folder_in_memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", place)
 
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""The real command in a process of its own, which may kill itself at a chosen moment."""
+"""The real command in a process of its own, which may kill itself, or wait, at a chosen moment."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,13 +14,13 @@ import dlt.destinations.impl.duckdb.duck
 import dlt.sources.helpers.requests
 import httpcore
 import pyarrow.parquet
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
 import pipelines.packages
 import pipelines.terminal
 import pipelines.twilio_insights.drift
 from pipelines.command_line import main
 from pipelines.twilio_insights import client
+from tests.simulation.statements import Kinds, watch_statements
 
 PRELOADED = (
     dlt.destinations.impl.duckdb.duck,
@@ -34,38 +33,45 @@ PRELOADED = (
 
 
 class Wire(Protocol):
-    """The end of a pipe: takes runs, gives the kind of moment of its death, or the exit code."""
+    """The end of a pipe: takes runs, gives moments and the exit code.
 
-    def recv(self) -> tuple[list[str], tuple[str, int] | None]: ...
-    def send(self, said: str | int, /) -> None: ...
+    A run is its arguments, the kind and number of the moment of its death, and whether it waits at
+    every moment until it is told to go on. A pair is the moment of its death, or one it waits at.
+    """
+
+    def recv(self) -> tuple[list[str], tuple[str, int] | None, bool]: ...
+    def send(self, said: tuple[str, str] | int, /) -> None: ...
 
 
-class Death:
-    """Watches files and statements for the n-th moment of a kind, and kills the process then."""
+class Moments:
+    """Watches files and statements; kills the process at the n-th moment of a kind."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.kind, self.left = "", 0
+        self.waits = False
+        self._kinds, self._lock = Kinds(), threading.RLock()
         sys.addaudithook(self._audit)
-        real: Callable[..., Any] = DuckDbSqlClient.execute_query
-
-        @contextmanager
-        def execute_query(client: DuckDbSqlClient, query: str, *values: Any) -> Iterator[Any]:
-            self._reached(_of_statement(query))
-            with real(client, query, *values) as cursor:
-                yield cursor
-
-        DuckDbSqlClient.execute_query = execute_query  # type: ignore[assignment,method-assign]
+        watch_statements(self._tell)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.kind and event in _FILE_EVENTS:
+        if (self.kind or self.waits) and event in _FILE_EVENTS:
             self._reached(_of_file(str(arguments[0])))
 
+    def _tell(self, statement: str) -> None:
+        self._reached(self._kinds.of(statement))
+
     def _reached(self, kind: str | None) -> None:
+        if kind is None:
+            return
+        if self.waits:
+            with self._lock:
+                self.wire.send(("waits", kind))
+                self.wire.recv()
         if kind == self.kind and self.left:
             self.left -= 1
             if not self.left:
-                self.wire.send(kind)
+                self.wire.send(("dies", kind))
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -82,19 +88,21 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
     client.MAX_BACKOFF = 0.002
     client.MAX_BODY_BYTES = 8 << 20
     pipelines.packages.PACKAGE_ROWS = package_rows
-    death = Death(wire)
+    moments = Moments(wire)
     while True:
         try:
-            arguments, chosen = wire.recv()
+            arguments, chosen, waits = wire.recv()
         except EOFError:
             return
         os.ftruncate(output, 0)
-        death.kind, death.left = chosen or ("", 0)
+        moments.kind, moments.left = chosen or ("", 0)
+        moments.waits = waits
         sys.argv[1:] = arguments
         random.seed(0)
         try:
             main()
         except SystemExit as ended:
+            moments.waits = False
             wire.send(int(ended.code or 0))
 
 
@@ -111,14 +119,3 @@ def _of_file(path: str) -> str | None:
     if rest.startswith(("normalize/extracted", "normalize/new")):
         return "extract"
     return rest.split("/")[0] if rest.startswith(("normalize/", "load/")) else "state"
-
-
-def _of_statement(query: str) -> str | None:
-    words = query.split(maxsplit=2)
-    if words[0] in ("CREATE", "ALTER"):
-        return "schema"
-    if words[0] not in ("INSERT", "DELETE", "UPDATE", "BEGIN", "COMMIT", "TRUNCATE"):
-        return None
-    if "_dlt_loads" in query:
-        return "completed"
-    return "staging" if words[0] == "INSERT" and "_staging" in words[2][:40] else "merge"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.quicker import folder_in_memory
+from tests.in_memory import folder_in_memory
 from tests.simulation import warehouse
 from tests.simulation.account import (
     ACCOUNT_SID,
@@ -39,16 +39,27 @@ KILLS = {
     "load": 130,
     "state": 55,
     "schema": 3,
-    "staging": 5,
-    "merge": 8,
+    "write": 9,
     "completed": 1,
+    "before COMMIT": 1,
+    "after COMMIT": 1,
+    "record": 10,
     "status file": 12,
     "views": 25,
     "publish": 8,
 }
 """Kinds of moments at which a run can be killed, and about how many of each it has."""
 DEATHS = ("request", "any time", "fetch", *KILLS)
-EVENTS = ("SIGTERM", "two at once", "old copy put back", "working folder lost", "gap", "backfill")
+EVENTS = (
+    "SIGTERM",
+    "two at once",
+    "old copy put back",
+    "working folder lost",
+    "torn log",
+    "folder copied in mid-run",
+    "gap",
+    "backfill",
+)
 
 
 @dataclass
@@ -84,6 +95,8 @@ class Months:
         self.package_lost = False
         """With the working folder: what it had merged in part is mended while the API has it."""
         self.copy: tuple[Path, int] | None = None
+        self.midway: tuple[Path, int] | None = None
+        """A copy of the folder made while a run loaded, and when that run began."""
         self.package_rows = self.dice.choice([700, 100_000, 100_000])
         self.environment = {
             "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
@@ -151,6 +164,33 @@ class Months:
             copy = self.folder / "copy"
             shutil.copy(self.path, copy)
             self.copy = copy, self.opened
+        elif event < 0.45 and self.midway:
+            self.put_back(*self.midway)
+        elif wal.exists() and self.dice.random() < 0.6:
+            self.tear(wal)
+
+    def tear(self, log: Path) -> None:
+        """What was written last is lost, as if the power had failed."""
+        size = log.stat().st_size
+        with log.open("r+b") as file:
+            file.truncate(self.dice.choice([0, size // 2, size - 1, self.dice.randrange(size)]))
+        self.struck["torn log"] += 1
+        self.log.append("the log lost its tail")
+        self.take_as_it_is()
+
+    def put_back(self, copy: Path, began: int) -> None:
+        for place in self.path.parent.glob("warehouse.duckdb*"):
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+        shutil.copytree(copy, self.folder, dirs_exist_ok=True)
+        self.struck["folder copied in mid-run"] += 1
+        self.log.append("a folder that was copied in mid-run was put back")
+        self.killed_at = began
+        self.take_as_it_is()
+
+    def take_as_it_is(self) -> None:
+        """What the warehouse holds now is where it goes on from."""
+        self.stored = self.read()
+        self.opened = len(self.stored.runs)
 
     def plan(self) -> Plan:
         plan, dice = Plan(), self.dice
@@ -177,16 +217,19 @@ class Months:
         plan.process = worker.process.pid
         now = self.account.now
         self.api.begin(plan)
-        worker.wire.send((arguments, death if moment in KILLS else None))
+        copying = None
+        if not death and not plan.signal and self.dice.random() < 0.25:
+            copying = self.copying(now)
+        worker.begin(arguments, death if moment in KILLS else None, waits=copying is not None)
         timer = threading.Timer(self.dice.random() * 0.5, worker.process.kill)
         if moment == "any time":
             timer.start()
         twin = None
-        if not death and not plan.signal and not plan.lasting and self.dice.random() < 0.05:
+        if not (death or copying or plan.signal or plan.lasting) and self.dice.random() < 0.05:
             twin = self.hire()
-            twin.wire.send((arguments, None))
+            twin.begin(arguments)
             self.struck["two at once"] += 1
-        code, kind = worker.outcome()
+        code, kind = worker.outcome(copying)
         timer.cancel()
         if code == -signal.SIGKILL:
             self.worker = None
@@ -203,6 +246,28 @@ class Months:
             if {*codes} - {0, 75} or 0 not in codes:
                 raise BrokenError(f"two at once ended with {codes}")
         self.check(now, codes, plan)
+
+    def copying(self, began: int) -> Callable[[str], None]:
+        """Copies database and log at a moment of the run, and the working folder at a later one."""
+        place, seen = self.folder / "midway", itertools.count(1)
+        first = self.dice.randrange(10, 450)
+        second = first + self.dice.choice([0, self.dice.randrange(150)])
+
+        def waiting(_: str) -> None:
+            moment = next(seen)
+            if moment == first:
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+                self.midway = None
+                for file in (self.path, self.path.with_name(f"{self.path.name}.wal")):
+                    if file.exists():
+                        shutil.copy(file, place)
+            if moment == second and (place / self.path.name).exists():
+                work = f"{self.path.name}.dlt"
+                shutil.copytree(self.folder / work, place / work)
+                self.midway = place, began
+
+        return waiting
 
     def hire(self) -> Worker:
         return hire(self.folder, self.environment, self.package_rows)

@@ -62,7 +62,7 @@ def read(path: Path) -> Stored:
             summaries,
             doubled,
             {sid for of_sid in children for sid in of_sid} - summaries.keys(),
-            _watermark(connection),
+            _watermark(connection, tables),
             _rows(connection, "_runs", "ORDER BY started_at"),
         )
 
@@ -112,8 +112,17 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str, rest: str) -> list[
     return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
-def _watermark(connection: duckdb.DuckDBPyConnection) -> int | None:
-    """From the newest state that belongs to a completed package."""
+def _watermark(connection: duckdb.DuckDBPyConnection, tables: set[str]) -> int | None:
+    """From its table; in a warehouse of an earlier version, from the newest state that belongs to
+    a completed package."""
+    if "_watermarks" in tables:
+        (listed_to,) = connection.execute(
+            "SELECT max(epoch(listed_to))::BIGINT FROM conference_insights._watermarks "
+            "WHERE account_sid = ?",
+            [ACCOUNT_SID],
+        ).fetchall()[0]
+        if listed_to is not None:
+            return int(listed_to)
     row = connection.execute(
         "SELECT s.state FROM conference_insights._dlt_pipeline_state AS s "
         "JOIN conference_insights._dlt_loads AS l ON l.load_id = s._dlt_load_id "

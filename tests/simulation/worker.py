@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,17 +24,33 @@ class Worker:
     process: Any
     wire: Connection[Any, Any]
 
-    def outcome(self) -> tuple[int, str | None]:
-        """Exit code of the run, and at what kind of moment it killed itself."""
-        said = None
+    def begin(
+        self, arguments: list[str], death: tuple[str, int] | None = None, waits: bool = False
+    ) -> None:
+        """Start a run; see `child.Wire`."""
+        self.wire.send((arguments, death, waits))
+
+    def outcome(self, waiting: Callable[[str], None] | None = None) -> tuple[int, str | None]:
+        """Exit code of the run, and at what kind of moment it killed itself.
+
+        `waiting` is called at each moment that the run waits at, and may kill its process.
+        """
+        died = None
         try:
             while self.wire.poll(60):
                 said = self.wire.recv()
                 if isinstance(said, int):
                     return said, None
-        except (EOFError, ConnectionResetError):
+                what, kind = said
+                if what == "dies":
+                    died = kind
+                    continue
+                assert waiting
+                waiting(kind)
+                self.wire.send(None)
+        except (EOFError, ConnectionResetError, BrokenPipeError):
             self.process.join()
-            return self.process.exitcode, said
+            return self.process.exitcode, died
         self.process.kill()
         raise BrokenError("it hangs")
 
