@@ -101,7 +101,9 @@ def said(body: Any) -> Any:
         rejected = [(to_json(element), *why) for element, *why in answer.rejected]
     except BadAnswerError:
         return None
-    rows = {name: (table.schema, table.to_pylist()) for name, table in tables.items()}
+    rows = {  # in any order
+        name: (table.schema, sorted(table.to_pylist(), key=repr)) for name, table in tables.items()
+    }
     return body.get("meta"), answer.copies, rejected, answer.created, answer.by_hour(), rows
 
 

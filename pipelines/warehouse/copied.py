@@ -12,8 +12,9 @@ from pathlib import Path
 import duckdb
 
 from pipelines.warehouse.changed import AMONG, KEY, Changed
-from pipelines.warehouse.file import ANALYTICS, DATASET, STORAGE_VERSION
-from pipelines.warehouse.views import STAGING, View, quoted, read_views
+from pipelines.warehouse.file import ANALYTICS, DATASET
+from pipelines.warehouse.sql import quoted
+from pipelines.warehouse.views import STAGING, View, read_views
 
 LIVE = ("checks", "data_as_of", "freshness", "load_history")
 """They tell of the runs, so they change also when a run wrote nothing."""
@@ -26,6 +27,8 @@ BY_DAY = (
     "region_mismatch",
 )
 """What they say of a day they say by the conferences of that day alone."""
+STORAGE_VERSION = "v1.2.0"
+"""Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
 MEMORY = "300MB"
 COPY = "insights"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import socket
@@ -17,8 +18,13 @@ from typing import IO, Any
 
 import duckdb
 
-STORAGE_VERSION = "v1.2.0"
-"""Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
+from pipelines.warehouse.sql import quoted
+
+log = logging.getLogger("conference_insights")
+
+STORAGE_VERSION = "v1.4.0"
+"""From it on a file knows its log: DuckDB refuses one that belongs to another state of the file, as
+after both were copied at different moments. Into an older file it would replay that in silence."""
 DATASET = "conference_insights"
 PIPELINE = "conference_insights"
 ANALYTICS = "analytics"
@@ -29,6 +35,7 @@ _SETTINGS: dict[str, Any] = {
     "preserve_insertion_order": False,  # saves memory, and no view relies on it
 }
 _DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
+_LOG_FAULT = re.compile("WAL|Could not read enough bytes")
 _DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
 _HOLDER = re.compile(r"Conflicting lock is held in ((?P<program>.*?) \(PID (?P<pid>\d+)\))?")
 
@@ -107,6 +114,10 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
         _lock(lock, path, "another run")
         created = not path.exists()
         connection = _connect(path)
+        if _is_of_former_version(connection):
+            connection.close()
+            _rewrite(path)
+            connection = _connect(path)
         try:
             yield Warehouse(path, connection, created)
         finally:
@@ -182,9 +193,7 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         except duckdb.Error as error:
             held = _HOLDER.search(str(error))
             if held is None:
-                raise WarehouseError(
-                    f"DuckDB {duckdb.__version__} cannot open {path}: {error}"
-                ) from None
+                raise WarehouseError(_why_not(path, str(error))) from None
             if time.monotonic() > patience:
                 raise BusyError(
                     f"{path} is held by {Path(held['program'] or 'a program').name} (process "
@@ -192,3 +201,48 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
                     "close it there and run again"
                 ) from None
         time.sleep(0.1)
+
+
+def _why_not(path: Path, error: str) -> str:
+    wal = path.with_name(f"{path.name}.wal")
+    if wal.exists() and _LOG_FAULT.search(error):
+        return (
+            f"{path} and its log {wal.name} do not belong together, as after a copy of both that "
+            "was made at different moments, or the log is damaged. Restore a backup, or move "
+            f"{wal} away and run again: the run goes on where the file ends, and lists again what "
+            f"only the log had. DuckDB says: {error.splitlines()[0]}"
+        )
+    return f"DuckDB {duckdb.__version__} cannot open {path}: {error}"
+
+
+def _is_of_former_version(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the file has a storage version before STORAGE_VERSION."""
+    (version,) = connection.execute(
+        "SELECT tags['storage_version'] FROM duckdb_databases() "
+        "WHERE database_name = current_database()"
+    ).fetchall()[0]
+    found, wanted = (
+        [int(number) for number in re.findall(r"\d+", text)] for text in (version, STORAGE_VERSION)
+    )
+    return found < wanted
+
+
+def _rewrite(path: Path) -> None:
+    """Write the file anew in STORAGE_VERSION; where that fails it stays as it is, and is used."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        with duckdb.connect(config={"memory_limit": "300MB"}) as connection:
+            connection.execute(f"ATTACH {quoted(str(path))} AS former")
+            connection.execute(
+                f"ATTACH {quoted(str(new))} AS renewed (STORAGE_VERSION '{STORAGE_VERSION}')"
+            )
+            connection.execute("COPY FROM DATABASE former TO renewed")
+            # Views are not all copied as they are, so they are made anew.
+            connection.execute(f"DROP TABLE IF EXISTS renewed.{DATASET}._report")
+            connection.execute("DETACH former; DETACH renewed")
+        new.replace(path)
+        log.info("%s now has storage version %s", path, STORAGE_VERSION)
+    except (duckdb.Error, OSError) as error:
+        new.unlink(missing_ok=True)
+        log.warning("%s keeps its storage version: %s", path, str(error).splitlines()[0])

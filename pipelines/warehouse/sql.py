@@ -1,4 +1,4 @@
-"""Where the project's SQL files are."""
+"""Where the project's SQL files are, and how a text is written in SQL."""
 
 from __future__ import annotations
 
@@ -16,3 +16,7 @@ def sql_files(folder: str) -> list[tuple[Path, str]]:
     """Paths and texts of one folder in there, by name."""
     files = sorted((sql_folder() / folder).glob("*.sql"))
     return [(file, file.read_text("utf-8")) for file in files]
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

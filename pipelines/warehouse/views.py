@@ -18,7 +18,7 @@ import duckdb
 from pipelines.warehouse.checks import prepare_checks
 from pipelines.warehouse.file import ANALYTICS, DATASET
 from pipelines.warehouse.report_hours import read_hours, write_report_hours
-from pipelines.warehouse.sql import sql_files, sql_folder
+from pipelines.warehouse.sql import quoted, sql_files, sql_folder
 
 STAGING = "stg_"
 """Views that others are made of, and that no one else need read."""
@@ -223,7 +223,3 @@ OURS = {
     "_report": "One row: what the views were made of.",
     "_report_hours": "One row per UTC hour, with its hour in the report's time zone.",
 }
-
-
-def quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
