@@ -11,13 +11,17 @@ from typing import Any
 import dlt
 import duckdb
 import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from pipelines.simulator.account import Account, iso
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, iso
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration, twilio_insights
 from pipelines.twilio_insights.codec import digest
 from pipelines.twilio_insights.flatten import flatten
+from pipelines.twilio_insights.settings import SECTION
 from pipelines.twilio_insights.tables import FROM_TWILIO, TABLES
 from tests import expected
 from tests.conftest import NOW, ROOT, Loaded, sid, summary
@@ -107,6 +111,113 @@ def test_settings_can_be_handed_in(pipeline: dlt.Pipeline, server: InsightsServe
     )
     with pytest.raises(PipelineStepFailed, match="refused"):
         pipeline.run(twilio_insights(settings))
+
+
+OUTER = ("", "sources.", "twilio_insights.", "somebody_elses.", "somebody_elses.sources.")
+OTHERS = {
+    "account_sid": "AC" + "e" * 32,
+    "auth_token": "the-token-of-another-system",
+    "api_key_sid": "SK" + "e" * 32,
+    "api_key_secret": "the-key-of-another-system",
+    "base_url": "http://127.0.0.1:9",
+    "page_size": "auto",
+    "max_concurrency": "true",
+    "lookback": "7h",
+}
+
+
+def write_toml(file: Path, settings: dict[str, Any]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
+    Container()[PluggableRunContext].reload_providers()
+
+
+@pytest.mark.parametrize("level", OUTER)
+@pytest.mark.parametrize("medium", ["environment", "secrets.toml"])
+def test_outer_settings_do_not_count(
+    pipeline: dlt.Pipeline,
+    server: InsightsServer,
+    medium: str,
+    level: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = {"sources.twilio_insights.lookback": "3h", "sources.twilio_insights.page_size": 7}
+    others = {f"{level}{name}": value for name, value in OTHERS.items()}
+    if medium == "environment":  # which is asked before the files that have the own ones
+        for name, value in others.items():
+            monkeypatch.setenv(name.replace(".", "__").upper(), value)
+        write_toml(Path(".dlt/config.toml"), own)
+    else:
+        write_toml(Path(".dlt/secrets.toml"), others)
+        write_toml(Path(".dlt/config.toml"), own)
+    found = resolved()
+    assert (found.account_sid, found.auth_token) == (ACCOUNT_SID, AUTH_TOKEN)
+    assert (found.api_key_sid, found.api_key_secret) == (None, None)
+    assert (found.base_url, found.lookback, found.page_size) == (server.url, "3h", 7)
+    assert found.max_concurrency == 4
+    with pipeline.managed_state():  # the pipeline is active, so its name is a section too
+        assert resolved() == found
+    twilio_insights()
+
+
+def resolved() -> TwilioInsightsConfiguration:
+    """As the source gets it from dlt."""
+    return resolve_configuration(TwilioInsightsConfiguration(), sections=SECTION)
+
+
+@pytest.mark.parametrize("medium", ["environment", "secrets.toml"])
+def test_its_own_section_counts(
+    pipeline: dlt.Pipeline, medium: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = OTHERS | {"page_size": "7", "max_concurrency": "2", "retry_budget": "1s"}
+    monkeypatch.delenv("SOURCES__TWILIO_INSIGHTS__BASE_URL")
+    if medium == "environment":
+        for name, value in own.items():
+            monkeypatch.setenv(f"SOURCES__TWILIO_INSIGHTS__{name.upper()}", f" {value}\n")
+    else:
+        section = {f"sources.twilio_insights.{name}": value for name, value in own.items()}
+        write_toml(Path(".dlt/secrets.toml"), section)
+    found = resolved()
+    assert {name: str(getattr(found, name)) for name in own} == own
+    assert (found.page_size, found.request_deadline) == (7, "60s")
+    with pytest.raises(PipelineStepFailed):  # there is nobody at that base_url
+        pipeline.run(twilio_insights())
+
+
+@pytest.mark.parametrize("value", ["auto", "1.5"])
+def test_a_number_of_its_own_that_is_none_is_named(
+    server: InsightsServer, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", value)
+    with pytest.raises(Exception, match=r"page_size: write a whole number"):
+        twilio_insights()
+
+
+def test_a_token_in_config_toml_is_not_sent(
+    server: InsightsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TWILIO_AUTH_TOKEN")
+    write_toml(Path(".dlt/config.toml"), {"sources.twilio_insights.auth_token": AUTH_TOKEN})
+    with pytest.raises(Exception, match=r"secrets\.toml"):
+        twilio_insights()
+
+
+def test_settings_that_are_handed_in_count_as_they_are(
+    server: InsightsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (OTHERS | {"page_size": "7"}).items():
+        monkeypatch.setenv(f"SOURCES__TWILIO_INSIGHTS__{name.upper()}", value)
+        monkeypatch.setenv(name.upper(), value)
+    mine = TwilioInsightsConfiguration(
+        account_sid="AC" + "d" * 32, auth_token="mine", base_url=server.url, page_size=3
+    )
+    assert resolve_configuration(mine, sections=SECTION) is mine
+    assert (mine.account_sid, mine.auth_token, mine.page_size) == ("AC" + "d" * 32, "mine", 3)
+    assert (mine.api_key_sid, mine.base_url, mine.lookback) == (None, server.url, "48h")
+    given: list[Any] = []
+    monkeypatch.setattr(TwilioInsightsConfiguration, "check", lambda self: given.append(self))
+    twilio_insights(mine)
+    assert given[0] is mine
 
 
 def test_tables_have_the_keys_types_and_nulls_they_declare(loaded: Loaded) -> None:

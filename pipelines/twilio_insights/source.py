@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import Field, fields
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import dlt
 from dlt.common.configuration import configspec
+from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
 from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.configuration.specs.base_configuration import NotResolved
 from dlt.common.typing import TSecretStrValue
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource
 
+from pipelines.errors import SettingsError
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.pages import FormerState, read_package
-from pipelines.twilio_insights.settings import SECTION, TWILIO_NAMES, Settings
+from pipelines.twilio_insights.settings import SECRETS, SECTION, TWILIO_NAMES, Settings
 from pipelines.twilio_insights.stored import StoredSummaries
 from pipelines.twilio_insights.tables import CHILDREN, TABLES, Table
 
@@ -46,18 +49,35 @@ class TwilioInsightsConfiguration(Settings, BaseConfiguration):
     def __post_init__(self) -> None:
         self.__is_resolved__ = self.account_sid is not None
 
+    @classmethod
+    def get_resolvable_fields(cls) -> dict[str, type]:
+        """None that dlt looks up: it also takes what outer sections have, and a `base_url` that is
+        meant for another source would get the credentials."""
+        found = super().get_resolvable_fields()
+        return {name: Annotated[hint, NotResolved()] for name, hint in found.items()}  # type: ignore[misc]
+
     def on_resolved(self) -> None:
-        """dlt also takes what outer sections have: a `base_url` that is meant for another source
-        would get the credentials."""
         for field in fields(Settings):
-            if not _is_in_own_section(field.name):
-                variable = TWILIO_NAMES.get(field.name, "")
-                setattr(self, field.name, os.environ.get(variable) or field.default)
+            value = _in_own_section(field)
+            if value in (None, ""):
+                value = os.environ.get(TWILIO_NAMES.get(field.name, ""), "").strip()
+            setattr(self, field.name, field.default if value == "" else value)
 
 
-def _is_in_own_section(field: str) -> bool:
-    values = (p.get_value(field, str, "", *SECTION)[0] for p in dlt.config.config_providers)
-    return any(value is not None for value in values)
+def _in_own_section(field: Field[Any]) -> Any:
+    path, kind = (
+        ".".join((*SECTION, field.name)),
+        str if field.default is None else type(field.default),
+    )
+    if field.name in SECRETS:
+        value = dlt.secrets.get(path)
+        return None if value is None else str(value).strip()
+    try:
+        value = dlt.config.get(path, kind)
+    except ConfigValueCannotBeCoercedException:
+        wanted = "a whole number" if kind is int else "text"
+        raise SettingsError(f"{path}: write {wanted}") from None
+    return value.strip() if isinstance(value, str) else value
 
 
 @dlt.source(
