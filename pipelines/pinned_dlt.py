@@ -29,6 +29,7 @@ from dlt.common.configuration.utils import get_resolved_traces  # noqa: E402
 from dlt.common.runtime.run_context import RunContext  # noqa: E402
 
 SETTINGS: dict[str, Any] = {
+    "providers.enable_airflow_secrets": False,  # wherever Airflow is installed it would be asked
     "runtime.intercept_signals": False,  # a signal ends a run at a window edge, not inside a load
     "enable_runtime_trace": False,  # it would repeat error texts in a file, and takes time
     "restore_from_destination": False,  # dlt's state holds nothing: the tables have it

@@ -15,7 +15,9 @@ import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from datetime import date, time
 from difflib import get_close_matches
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -43,6 +45,7 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
 """The program's settings by path, with what it assumes otherwise."""
 _KINDS: dict[str, type] = {"page_size": int, "max_concurrency": int, "personal_data": bool}
 """All others are text."""
+_MOST_BYTES = 1_000_000
 _SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
 _SCHEMAS |= {"main", "temp", "system"}
 
@@ -79,9 +82,6 @@ def source_settings() -> Settings:
         SettingsError: one is missing or wrong, or a file is not to be trusted.
     """
     found = {field.name: find(*SECTION, field.name) for field in fields(Settings)}
-    for name, variable in TWILIO_NAMES.items():
-        if found[name] is None and (value := os.environ.get(variable)):
-            found[name] = Found(value, variable)
     settings = Settings(**{name: f.value for name, f in found.items() if f is not None})
     settings.check()
     for file in exposed_files():
@@ -95,14 +95,13 @@ def warehouse_path() -> Path:
     Raises:
         SettingsError: it is not a file, or its name collides with a schema in it.
     """
-    found = find(*_WAREHOUSE, "database") or find(*_WAREHOUSE)
-    configured = found.value if found else DEFAULT_WAREHOUSE
-    database = str(configured).removeprefix("duckdb:///")
-    if "://" in database or database.startswith((":", "md:", "{")):
-        raise SettingsError(
-            f"destination.duckdb.credentials is {configured!r}; write the path of a file"
+    found = find(*_WAREHOUSE)
+    database = (found.value if found else DEFAULT_WAREHOUSE).removeprefix("duckdb:///")
+    if not database or "://" in database or database.startswith((":", "md:", "{")):
+        raise SettingsError(  # its text may hold a password
+            "destination.duckdb.credentials: no path; write the path of a file"
         )
-    path = Path(database).expanduser().absolute()
+    path = _path(database, _WAREHOUSE)
     if path.name.split(".")[0].lower() in _SCHEMAS:  # DuckDB's catalog is named so
         raise SettingsError(
             f"The warehouse file cannot be named {path.name}: that is also the name of a "
@@ -127,9 +126,20 @@ def delivery_settings(warehouse: Path) -> DeliverySettings:
             f"report_timezone: {timezone!r} is no time zone; write an IANA name such as "
             "Europe/Berlin"
         ) from None
-    folder = Path(directory.value) if directory else warehouse.with_name("published")
+    folder = warehouse.with_name("published")
+    if directory:
+        folder = _path(directory.value, _DIRECTORY)
     is_personal = personal.value if personal else True
-    return DeliverySettings(timezone, folder.expanduser().absolute(), is_personal)
+    return DeliverySettings(timezone, folder, is_personal)
+
+
+def _path(text: str, setting: tuple[str, ...]) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:  # ~ of a user who is none, or has no home folder
+        raise SettingsError(
+            f"{'.'.join(setting)}: there is no home folder for {text!r}; write the whole path"
+        ) from None
 
 
 def slack_hook() -> str | None:
@@ -139,54 +149,84 @@ def slack_hook() -> str | None:
 
 
 def find(*path: str) -> Found | None:
-    """The value that is set for just this path, as its type; None if none is, or an empty one.
+    """The value that is set for just this path, as its type; None if none is, or a blank one.
 
     Raises:
         SettingsError: it is of another type, or a file is no TOML or not to be trusted.
     """
-    variable = "__".join(path).upper()
-    if text := os.environ.get(variable):
-        return Found(_typed(path[-1], text, variable), variable)
-    for file in (SECRETS_FILE, CONFIG_FILE):
+    # dlt takes the path of the file from either.
+    names = [(*path, "database"), path] if path == _WAREHOUSE else [path]
+    for variable in ("__".join(name).upper() for name in names):
+        if text := os.environ.get(variable, "").strip():
+            return Found(_typed(path[-1], text, variable), variable)
+    for file, name in product((SECRETS_FILE, CONFIG_FILE), names):
         value: Any = _content(file)
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
+        for part in name:
+            value = value.get(part) if isinstance(value, dict) else None
+        value = value.strip() if isinstance(value, str) else value
         if value in (None, "") or isinstance(value, dict):
             continue
         if file == CONFIG_FILE and path[-1] in (*SECRETS, _HOOK[-1]):
             raise SettingsError(f"{'.'.join(path)} is a secret: move it to {SECRETS_FILE}")
-        return Found(_typed(path[-1], value, f"{'.'.join(path)} in {file}"), str(file))
+        return Found(_typed(path[-1], value, f"{'.'.join(name)} in {file}"), str(file))
+    variable = TWILIO_NAMES.get(path[-1], "") if path[:-1] == SECTION else ""
+    if text := os.environ.get(variable, "").strip():
+        return Found(_typed(path[-1], text, variable), variable)
     return None
 
 
 def _typed(name: str, value: Any, origin: str) -> Any:
     kind = _KINDS.get(name, str)
-    if isinstance(value, str) and kind is str:
-        return value.strip()
+    if isinstance(value, str) and ("\0" in value or not _is_encodable(value)):
+        raise SettingsError(f"{origin}: its characters are not all of UTF-8, or one is none")
     if type(value) is kind:
         return value
     if kind is int and isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*", value):
         return int(value)
     if kind is bool and str(value).strip().lower() in ("true", "false"):
         return str(value).strip().lower() == "true"
-    if kind is str and not isinstance(value, dict | list):
-        return str(value)  # a date in TOML
+    if kind is str and isinstance(value, int | float | date | time) and type(value) is not bool:
+        return value.isoformat() if isinstance(value, date | time) else str(value)
     wanted = {int: "a whole number", bool: "true or false", str: "text"}[kind]
     raise SettingsError(f"{origin}: write {wanted}")  # the value may be a secret
 
 
+def _is_encodable(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _content(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as opened:
-            _expect_own(file, os.fstat(opened.fileno()))
-            return tomllib.loads(opened.read().decode())
+        # A named pipe would be waited for until somebody writes to it.
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # noqa: PTH123
+            status = os.fstat(opened.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SettingsError(f"{file.absolute()} is no ordinary file, so it is not read")
+            _expect_own(file, status)
+            text = opened.read(_MOST_BYTES + 1)
+            if len(text) > _MOST_BYTES:
+                raise SettingsError(f"{file.absolute()} has more than 1 MB, so it is not read")
+            return tomllib.loads(text.decode())
     except (FileNotFoundError, NotADirectoryError):
+        if file.is_symlink():
+            raise SettingsError(
+                f"{file.absolute()} is a link to {file.readlink()}, which is not there"
+            ) from None
         return {}
-    except (OSError, ValueError) as error:
-        if isinstance(error, SettingsError):
-            raise
-        said = error.strerror if isinstance(error, OSError) else "it is no TOML"
+    except SettingsError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else _place_of(error)
         raise SettingsError(f"Cannot read {file.absolute()}: {said}") from None
+
+
+def _place_of(error: Exception) -> str:
+    """Where the text is wrong; what is there may be a secret."""
+    place = re.search(r" \(at [a-z0-9 ,]+\)$", str(error))
+    return f"it is no TOML{place[0] if place else ''}"
 
 
 def _expect_own(file: Path, status: os.stat_result) -> None:
@@ -217,11 +257,6 @@ def shown_settings() -> Iterator[Shown]:
     """
     for path, default in DEFAULTS.items():
         found = find(*path)
-        if path == _WAREHOUSE:
-            found = find(*path, "database") or found
-        variable = TWILIO_NAMES.get(path[-1], "")
-        if found is None and os.environ.get(variable):
-            found = Found(os.environ[variable], variable)
         if found or default is not None:
             value, origin = found or Found(default, "default")
             yield Shown(".".join(path), _masked(path[-1], str(value)), origin)
