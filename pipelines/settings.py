@@ -135,11 +135,17 @@ def delivery_settings(warehouse: Path) -> DeliverySettings:
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:
     try:
-        return Path(text).expanduser().absolute()
+        path = Path(text).expanduser().absolute()
     except RuntimeError:  # ~ of a user who is none, or has no home folder
         raise SettingsError(
             f"{'.'.join(setting)}: there is no home folder for {text!r}; write the whole path"
         ) from None
+    # DuckDB would put the file's log somewhere else, and dlt makes templates of its folder's name.
+    if found := re.search(r"[?\\%]" if setting == _WAREHOUSE else r"[?\\]", str(path)):
+        raise SettingsError(
+            f"{'.'.join(setting)}: a database cannot be in {path}, because of the {found[0]}"
+        )
+    return path
 
 
 def slack_hook() -> str | None:
@@ -178,7 +184,7 @@ def find(*path: str) -> Found | None:
 def _typed(name: str, value: Any, origin: str) -> Any:
     kind = _KINDS.get(name, str)
     if isinstance(value, str) and ("\0" in value or not _is_encodable(value)):
-        raise SettingsError(f"{origin}: its characters are not all of UTF-8, or one is none")
+        raise SettingsError(f"{origin}: write text that is UTF-8, without zero characters")
     if type(value) is kind:
         return value
     if kind is int and isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*", value):
@@ -200,8 +206,7 @@ def _is_encodable(text: str) -> bool:
 
 def _content(file: Path) -> dict[str, Any]:
     try:
-        # A named pipe would be waited for until somebody writes to it.
-        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # noqa: PTH123
+        with open(file, "rb", opener=_open_at_once) as opened:
             status = os.fstat(opened.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise SettingsError(f"{file.absolute()} is no ordinary file, so it is not read")
@@ -221,6 +226,11 @@ def _content(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         said = error.strerror if isinstance(error, OSError) else _place_of(error)
         raise SettingsError(f"Cannot read {file.absolute()}: {said}") from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A named pipe would be waited for until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _place_of(error: Exception) -> str:

@@ -251,7 +251,6 @@ class Hostile:
         (self.noting / "airflow/__init__.py").write_text("")
         (self.noting / "airflow/models/__init__.py").write_text("class Variable: get = print\n")
         (self.noting / "sitecustomize.py").write_text(NOTE.format(log=f"{self.noting}/events"))
-        (self.folder / "a-file").write_text("")
         (self.folder / "tmp").mkdir()
         return {
             "HOME": f"{self.folder}/nowhere",
@@ -275,6 +274,10 @@ class Hostile:
         return {
             name: value for name, value in (found | BELIEVABLE).items() if name not in os.environ
         }
+
+    def with_a_file_as_home(self) -> dict[str, str]:
+        (self.folder / "a-file").write_text("")
+        return {"HOME": f"{self.folder}/a-file"}
 
     def in_file(self, name: str, shift: int) -> dict[str, str]:
         file = self.folder / ".dlt" / name
@@ -320,12 +323,10 @@ BELIEVABLE = {
     "DLT_ALLOW_EXTERNAL_SCHEDULERS": "True",
 }
 SETS: dict[str, Callable[[Hostile], dict[str, str]]] = {
-    "environment": lambda hostile: hostile.in_environment(0),
-    "environment, other values": lambda hostile: hostile.in_environment(3),
+    "environment": lambda hostile: hostile.in_environment(0) | hostile.with_a_file_as_home(),
     "config.toml": lambda hostile: hostile.in_file("config.toml", 1),
     "secrets.toml": lambda hostile: hostile.in_file("secrets.toml", 2),
     "folders of others": lambda hostile: hostile.in_folders_of_others(),
-    "a file as home": lambda hostile: {"HOME": f"{hostile.folder}/a-file"},
 }
 
 

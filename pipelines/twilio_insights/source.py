@@ -70,10 +70,10 @@ def _in_own_section(field: Field[Any]) -> Any:
         str if field.default is None else type(field.default),
     )
     if field.name in SECRETS:
-        value = dlt.secrets.get(path)
-        return None if value is None else str(value).strip()
+        secret: Any = dlt.secrets.get(path)
+        return None if secret is None else str(secret).strip()
     try:
-        value = dlt.config.get(path, kind)
+        value: Any = dlt.config.get(path, kind)
     except ConfigValueCannotBeCoercedException:
         wanted = "a whole number" if kind is int else "text"
         raise SettingsError(f"{path}: write {wanted}") from None

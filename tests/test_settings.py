@@ -1,0 +1,472 @@
+"""Where settings are read from, what they may be, and what is said of one that is wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import tomllib
+import warnings
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.errors import SettingsError
+from pipelines.settings import (
+    DEFAULTS,
+    Found,
+    delivery_settings,
+    find,
+    find_unknown,
+    shown_settings,
+    slack_hook,
+    source_settings,
+    warehouse_path,
+)
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.twilio_insights.settings import SECTION, TWILIO_NAMES
+from tests.conftest import Command, Loaded, summary
+
+NOBODY, SOMEBODY = 65534, 65533
+CANARY = "canary-5b1d-in-the-mine"
+SECRETS, CONFIG = Path(".dlt/secrets.toml"), Path(".dlt/config.toml")
+OWN = ".".join(SECTION)
+
+
+def write(file: Path, text: str, mode: int = 0o600) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    file.chmod(mode)
+    return file
+
+
+@pytest.mark.parametrize("path", DEFAULTS, ids=".".join)
+def test_the_environment_comes_before_secrets_and_those_before_config(
+    path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = path[-1]
+    typed: dict[str, list[Any]] = {
+        "page_size": [3, 2, 1, 0],
+        "max_concurrency": [3, 2, 1, 0],
+        "personal_data": [False, True, False, True],
+    }
+    texts = ["from the environment", "from secrets", "from config", "from Twilio"]
+    values = typed.get(name, texts)
+    environment, secrets, config, twilio = values
+    if variable := TWILIO_NAMES.get(name):
+        monkeypatch.setenv(variable, twilio)
+        assert find(*path) == Found(twilio, variable)
+    else:
+        assert find(*path) is None
+    if name not in ("auth_token", "api_key_secret", "slack_incoming_hook"):
+        write(CONFIG, f"{'.'.join(path)} = {json.dumps(config)}\n")
+        assert find(*path) == Found(config, str(CONFIG))
+    write(SECRETS, f"{'.'.join(path)} = {json.dumps(secrets)}\n")
+    assert find(*path) == Found(secrets, str(SECRETS))
+    variable = "__".join(path).upper()
+    for blank in ("", " ", "\n"):
+        monkeypatch.setenv(variable, blank)
+        assert find(*path) == Found(secrets, str(SECRETS))
+    monkeypatch.setenv(variable, str(environment))
+    assert find(*path) == Found(environment, variable)
+
+
+@pytest.mark.parametrize("deeper", ["", ".database"])
+def test_the_warehouse_is_where_the_environment_says(
+    deeper: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(CONFIG, f'destination.duckdb.credentials{deeper} = "of_a_file.duckdb"\n')
+    assert warehouse_path() == tmp_path / "of_a_file.duckdb"
+    for name in ("DESTINATION__DUCKDB__CREDENTIALS", "DESTINATION__DUCKDB__CREDENTIALS__DATABASE"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "duckdb:///of_a_variable.duckdb")
+            assert warehouse_path() == tmp_path / "of_a_variable.duckdb"
+            shown = {setting.name: setting for setting in shown_settings()}
+            assert shown["destination.duckdb.credentials"].origin == name
+
+
+@pytest.mark.parametrize("place", ["TWILIO_", "SOURCES__", "file"])
+def test_blanks_and_newlines_around_a_token_are_none_of_it(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", f"{ACCOUNT_SID}\n")
+    token = f" \t{AUTH_TOKEN}\r\n"
+    if place == "file":
+        write(SECRETS, f"{OWN}.auth_token = {json.dumps(token)}\n")
+    elif place == "TWILIO_":
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", token)
+    else:
+        monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__AUTH_TOKEN", token)
+    assert source_settings().basic_auth == (ACCOUNT_SID, AUTH_TOKEN)
+
+
+FINE: list[tuple[str, str, Any]] = [
+    ("page_size", "7", 7),
+    ("page_size", '" 7 "', 7),
+    ("created_after", "2026-11-01", "2026-11-01"),
+    ("created_after", "2026-11-01T08:00:00Z", "2026-11-01T08:00:00+00:00"),
+    ("created_after", "2026-11-01 08:00:00", "2026-11-01T08:00:00"),
+    ("created_after", '"29d"', "29d"),
+    ("created_after", '" "', None),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "value"), FINE, ids=lambda value: str(value))
+def test_what_toml_can_say(
+    name: str, text: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
+    write(CONFIG, f"{OWN}.{name} = {text}\n")
+    assert getattr(source_settings(), name) == value
+
+
+WRONG: list[tuple[str, str, str]] = [
+    (f"{OWN}.page_size", "x", "write a whole number"),
+    (f"{OWN}.page_size", "true", "write a whole number"),
+    (f"{OWN}.page_size", "7.0", "write a whole number"),
+    (f"{OWN}.page_size", "-1", "write a whole number|not between 1 and 1000"),
+    (f"{OWN}.page_size", "99999999999999999999", "write a whole number|not between 1 and 1000"),
+    (f"{OWN}.max_concurrency", "auto", "write a whole number"),
+    (f"{OWN}.lookback", "auto", "not a duration"),
+    (f"{OWN}.lookback", "true", "not a duration|write text"),
+    (f"{OWN}.lookback", "48", "not a duration"),
+    (f"{OWN}.created_after", "[2026]", "not a time|write text"),
+    (f"{OWN}.created_after", "08:00:00", "not a time"),
+    (f"{OWN}.account_sid", "[]", "account_sid"),
+    (f"{OWN}.base_url", "true", "base_url"),
+    (f"{OWN}.base_url", "http://10.0.0.1", "base_url"),
+    ("publish.personal_data", "maybe", "write true or false"),
+    ("publish.personal_data", "0", "write true or false"),
+    ("publish.directory", "~nobody-of-that-name/x", "write the whole path"),
+    ("report_timezone", "true", "no time zone|write text"),
+    ("report_timezone", "Mars/Phobos", "IANA"),
+    ("report_timezone", "/etc/passwd", "IANA"),
+    ("report_timezone", "../../etc/passwd", "IANA"),
+    ("destination.duckdb.credentials", "md:calls", "write the path of a file"),
+    ("destination.duckdb.credentials", "duckdb:///", "write the path of a file"),
+    ("destination.duckdb.credentials", "~nobody-of-that-name/x", "write the whole path"),
+    ("destination.duckdb.credentials", "why?/calls.duckdb", "because of the [?]"),
+    ("destination.duckdb.credentials", "C:\\calls.duckdb", r"because of the \\"),
+    ("destination.duckdb.credentials", "a%2Fb/calls.duckdb", "because of the %"),
+    ("publish.directory", "why?", "because of the [?]"),
+]
+
+
+@pytest.mark.parametrize("medium", ["environment", "config.toml", "secrets.toml"])
+@pytest.mark.parametrize(("name", "value", "said"), WRONG, ids=lambda value: str(value)[:30])
+def test_a_wrong_value_gets_a_sentence(
+    medium: str, name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
+    if medium == "environment":
+        monkeypatch.setenv(name.replace(".", "__").upper(), value)
+    else:
+        try:
+            tomllib.loads(f"a = {value}")
+        except tomllib.TOMLDecodeError:
+            value = json.dumps(value)
+        write(Path(".dlt") / medium, f"{name} = {value}\n")
+    with pytest.raises(SettingsError, match=said) as caught:
+        read_all()
+    assert name in str(caught.value).lower().replace("__", "."), caught.value
+
+
+def read_all() -> None:
+    source_settings()
+    delivery_settings(warehouse_path())
+    slack_hook()
+
+
+@pytest.mark.parametrize(
+    "name", [f"{OWN}.auth_token", f"{OWN}.api_key_secret", "runtime.slack_incoming_hook"]
+)
+@pytest.mark.parametrize("kind", ["text", "list", "in config", "zero"])
+def test_a_secret_that_is_wrong_is_not_shown(
+    name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
+    monkeypatch.setenv("TWILIO_API_KEY", "SK" + "a" * 32)
+    monkeypatch.setenv("TWILIO_API_SECRET", "secret")
+    if kind == "list":
+        write(SECRETS, f'{name} = ["{CANARY}"]\n')
+    elif kind == "zero":
+        write(SECRETS, f'{name} = "{CANARY}\\u0000"\n')
+    elif kind == "in config":
+        write(CONFIG, f'{name} = "{CANARY}"\n')
+    else:
+        monkeypatch.setenv(name.replace(".", "__").upper(), os.fsdecode(CANARY.encode() + b"\xff"))
+    with pytest.raises(SettingsError) as caught:
+        read_all()
+    said = str(caught.value)
+    assert CANARY not in said
+    assert name in said.lower().replace("__", ".")
+    if kind == "in config":
+        assert str(SECRETS) in said
+
+
+@pytest.mark.parametrize(
+    "value", [f"postgres://me:{CANARY}@host/db", f"md:calls?motherduck_token={CANARY}"]
+)
+def test_a_password_in_a_wrong_warehouse_is_not_shown(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", value)
+    with pytest.raises(SettingsError) as caught:
+        warehouse_path()
+    assert CANARY not in str(caught.value)
+
+
+def as_user(user: int, call: Callable[[], Any]) -> str:
+    """What a call says in a process of that user."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():  # that there are threads, which the child does without
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        said = ""
+        try:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+            said = f"{call()}"
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        finally:
+            os.write(writing, said.encode())
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as pipe:
+        return pipe.read()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("file", [SECRETS, CONFIG], ids=str)
+def test_a_file_of_another_user_is_refused_but_to_root(file: Path, tmp_path: Path) -> None:
+    write(file, 'report_timezone = "Europe/Berlin"\n', 0o644)
+    tmp_path.chmod(0o755)
+
+    def zone() -> Any:
+        found = find("report_timezone")
+        return found and found.value
+
+    # The folders above belong to root alone, so the child stays in the one that it is in.
+    os.chown(file, SOMEBODY, SOMEBODY)
+    assert zone() == "Europe/Berlin"
+    said = as_user(NOBODY, zone)
+    assert said.startswith("SettingsError: "), said
+    assert f"another user ({SOMEBODY})" in said, said
+    assert str(file.name) in said
+    assert "chown" in said
+    for owner in (NOBODY, 0):
+        os.chown(file, owner, owner)
+        assert as_user(NOBODY, zone) == "Europe/Berlin"
+    file.chmod(0o600)
+    os.chown(file, SOMEBODY, SOMEBODY)
+    said = as_user(NOBODY, zone)
+    assert said.startswith("SettingsError: "), said
+    assert "Permission denied" in said, said
+
+
+@pytest.mark.parametrize("file", [SECRETS, CONFIG], ids=str)
+def test_a_file_that_every_user_can_write_is_refused(file: Path) -> None:
+    write(file, 'report_timezone = "Europe/Berlin"\n', 0o666)
+    with pytest.raises(SettingsError, match="chmod o-w") as caught:
+        find("report_timezone")
+    assert str(file.absolute()) in str(caught.value)
+    file.chmod(0o644)
+    assert find("report_timezone") == Found("Europe/Berlin", str(file))
+
+
+def test_a_file_of_secrets_that_others_can_read_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    write(SECRETS, f'{OWN}.auth_token = "{CANARY}"\n', 0o640)
+    write(CONFIG, "", 0o644)
+    with caplog.at_level(logging.WARNING, "conference_insights"):
+        assert source_settings().auth_token == CANARY
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Others can read {SECRETS.absolute()}; run: chmod 600 {SECRETS.absolute()}"
+    ]
+
+
+def folder(file: Path) -> None:
+    file.mkdir(parents=True)
+
+
+def pipe(file: Path) -> None:
+    file.parent.mkdir()
+    os.mkfifo(file)
+
+
+def device(file: Path) -> None:
+    file.parent.mkdir()
+    file.symlink_to("/dev/zero")
+
+
+def sock(file: Path) -> None:
+    file.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(file))
+
+
+def dangling(file: Path) -> None:
+    file.parent.mkdir()
+    file.symlink_to("gone.toml")
+
+
+def circle(file: Path) -> None:
+    file.parent.mkdir()
+    file.symlink_to(file.name)
+
+
+def huge(file: Path) -> None:
+    write(file, "# " + "x" * 30_000_000)
+
+
+def sparse(file: Path) -> None:
+    write(file, "")
+    os.truncate(file, 1 << 40)
+
+
+def deep(file: Path) -> None:
+    write(file, f"a = {'[' * 100_000}")
+
+
+def binary(file: Path) -> None:
+    write(file, "")
+    file.write_bytes(bytes(range(256)))
+
+
+def latin(file: Path) -> None:
+    write(file, "")
+    file.write_bytes('report_timezone = "Zürich"'.encode("latin-1"))
+
+
+def no_toml(file: Path) -> None:
+    write(file, f"a = 1\nauth_token = {CANARY}\n")
+
+
+def twice(file: Path) -> None:
+    write(file, f"[a]\n{CANARY} = 1\n[a]\n")
+
+
+ODD: list[tuple[Callable[[Path], None], str]] = [
+    (folder, "Is a directory"),
+    (pipe, "no ordinary file"),
+    (device, "no ordinary file"),
+    (sock, "Cannot read|no ordinary file"),
+    (dangling, "gone.toml, which is not there"),
+    (circle, "Cannot read"),
+    (huge, "more than 1 MB"),
+    (sparse, "more than 1 MB"),
+    (deep, "no TOML"),
+    (binary, "no TOML"),
+    (latin, "no TOML"),
+    (no_toml, r"no TOML \(at line 2, column 14\)"),
+    (twice, "no TOML"),
+]
+
+
+@pytest.mark.parametrize("file", [SECRETS, CONFIG], ids=str)
+@pytest.mark.parametrize(("make", "said"), ODD, ids=lambda value: getattr(value, "__name__", ""))
+def test_an_odd_file_gets_a_sentence_and_no_wait(
+    file: Path, make: Callable[[Path], None], said: str
+) -> None:
+    def late(*_: Any) -> None:
+        raise TimeoutError
+
+    make(file)
+    former = signal.signal(signal.SIGALRM, late)
+    signal.alarm(5)
+    try:
+        with pytest.raises(SettingsError, match=said) as caught:
+            find("report_timezone")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)
+    assert str(file.absolute()) in str(caught.value)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [lambda: None, lambda: Path(".dlt").write_text("")])
+def test_without_files_there_is_nothing_set(make: Callable[[], Any]) -> None:
+    make()
+    assert find("report_timezone") is None
+
+
+@pytest.mark.parametrize("make", [pipe, no_toml, dangling])
+def test_commands_end_with_2_for_an_odd_file(
+    loaded: Loaded, command: Command, make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    make(tmp_path / SECRETS)
+    for name in ("run", "doctor") if make is pipe else ("run",):
+        done = command(name)
+        assert done.returncode == 2, done.stderr
+        assert "secrets.toml" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert CANARY not in done.stderr
+    assert not loaded.path.exists()
+
+
+def test_doctor_shows_just_what_a_run_uses(
+    loaded: Loaded, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, timedelta(hours=1)))
+    loaded.account.logins = {("SK" + "a" * 32, CANARY)}
+    monkeypatch.delenv("TWILIO_AUTH_TOKEN")
+    for name in ("BASE_URL", "AUTH_TOKEN", "PAGE_SIZE", "REPORT__TIMEZONE", "SOURCES__LOOKBACK"):
+        monkeypatch.setenv(name, "of another program")
+    monkeypatch.setenv("TWILIO_API_KEY", f"SK{'a' * 32}\n")
+    monkeypatch.setenv("PUBLISH__DIRECTORY", " copies ")
+    write(
+        tmp_path / SECRETS,
+        f'{OWN}.api_key_secret = " {CANARY} "\ndestination.duckdb.credentials.database = "w.db"\n'
+        f'lookback = "9h"\nsources.lookback = "8h"\n',
+    )
+    write(tmp_path / CONFIG, f'{OWN}.lookback = "3h"\n{OWN}.page_size = 5\n')
+    shown = {setting.name: (setting.value, setting.origin) for setting in shown_settings()}
+    settings = source_settings()
+    assert shown == {
+        f"{OWN}.account_sid": (settings.account_sid, "TWILIO_ACCOUNT_SID"),
+        f"{OWN}.api_key_sid": (settings.api_key_sid, "TWILIO_API_KEY"),
+        f"{OWN}.api_key_secret": (f"({len(CANARY)} characters)", str(SECRETS)),
+        f"{OWN}.base_url": (settings.base_url, "SOURCES__TWILIO_INSIGHTS__BASE_URL"),
+        f"{OWN}.lookback": (settings.lookback, str(CONFIG)),
+        f"{OWN}.page_size": (str(settings.page_size), str(CONFIG)),
+        f"{OWN}.max_concurrency": (str(settings.max_concurrency), "default"),
+        f"{OWN}.request_deadline": (settings.request_deadline, "default"),
+        f"{OWN}.retry_budget": (settings.retry_budget, "default"),
+        "destination.duckdb.credentials": ("w.db", str(SECRETS)),
+        "report_timezone": ("UTC", "default"),
+        "publish.directory": ("copies", "PUBLISH__DIRECTORY"),
+        "publish.personal_data": ("True", "default"),
+    }
+    done = command("run")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "w.db").exists()
+    assert (tmp_path / "copies/current").exists()
+    assert any("PageSize=5" in str(request) for request in loaded.server.requests)
+    told = command("doctor")
+    for name, (value, origin) in shown.items():
+        assert f"{name} = {value}  ({origin})\n" in told.stdout
+    assert CANARY not in told.stdout + told.stderr + done.stdout + done.stderr
+
+
+def test_names_that_are_none_are_told_from_what_others_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = ["PUBLISH__DIRECTOR", "REPORT_TIMEZON", "SOURCES__TWILIO_INSIGHTS__LOKBACK"]
+    for name in (*ours, "LOAD__WORKERS", "SOURCES__BASE_URL", "RUNTIME__LOG_LEVEL", "BASE_URL"):
+        monkeypatch.setenv(name, "x")
+    write(CONFIG, f"{OWN}.lokback = '1h'\nsources.other.lokback = '1h'\nlokback = '1h'\n")
+    assert list(find_unknown()) == [*ours, f"{OWN}.lokback in {CONFIG}"]
