@@ -269,7 +269,8 @@ def shown_settings() -> Iterator[Shown]:
         found = find(*path)
         if found or default is not None:
             value, origin = found or Found(default, "default")
-            yield Shown(".".join(path), _masked(path[-1], str(value)), origin)
+            text = str(value).lower() if isinstance(value, bool) else str(value)  # as it is written
+            yield Shown(".".join(path), _masked(path[-1], text), origin)
 
 
 def _masked(name: str, text: str) -> str:

@@ -449,7 +449,7 @@ def test_doctor_shows_just_what_a_run_uses(
         "destination.duckdb.credentials": ("w.db", str(SECRETS)),
         "report_timezone": ("UTC", "default"),
         "publish.directory": ("copies", "PUBLISH__DIRECTORY"),
-        "publish.personal_data": ("True", "default"),
+        "publish.personal_data": ("true", "default"),
     }
     done = command("run")
     assert done.returncode == 0, done.stderr
