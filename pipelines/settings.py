@@ -146,7 +146,7 @@ def find(*path: str) -> Found | None:
     """
     variable = "__".join(path).upper()
     if text := os.environ.get(variable):
-        return Found(_typed(path[-1], text, variable), variable)
+        return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
     for file in (SECRETS_FILE, CONFIG_FILE):
         value: Any = _content(file)
         for name in path:
