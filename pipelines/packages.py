@@ -51,7 +51,8 @@ class Packages:
         if (first := next(batches, None)) is not None:
             self._loader.load(chain((first,), batches))
             self._warehouse.checkpoint()
-            gc.collect()  # dlt's sources are cycles that hold the rows of their package
+            if not self._progress.complete:
+                gc.collect()  # dlt's sources are cycles that hold the rows of their package
         self._progress.loaded_to = self._loaded_to()
 
     @cached_property

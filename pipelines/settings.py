@@ -164,7 +164,7 @@ def find(*path: str) -> Found | None:
     names = [(*path, "database"), path] if path == _WAREHOUSE else [path]
     for variable in ("__".join(name).upper() for name in names):
         if text := os.environ.get(variable, "").strip():
-            return Found(_typed(path[-1], text, variable), variable)
+            return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
     for file, name in product((SECRETS_FILE, CONFIG_FILE), names):
         value: Any = _content(file)
         for part in name:
@@ -177,7 +177,7 @@ def find(*path: str) -> Found | None:
         return Found(_typed(path[-1], value, f"{'.'.join(name)} in {file}"), str(file))
     variable = TWILIO_NAMES.get(path[-1], "") if path[:-1] == SECTION else ""
     if text := os.environ.get(variable, "").strip():
-        return Found(_typed(path[-1], text, variable), variable)
+        return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
     return None
 
 

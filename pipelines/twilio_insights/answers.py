@@ -108,7 +108,7 @@ class Answer:
         from pipelines.twilio_insights.flatten import flatten, pick
 
         if self._tables is not None:
-            return pick(self._tables, sids)
+            return pick(self._tables, sids) if len(sids) < len(self.copies) else self._tables
         digests = [self.copies[sid].digest for sid in sids]
         return flatten([self._rows[sid] for sid in sids], digests, self.fetched_at)
 

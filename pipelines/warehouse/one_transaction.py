@@ -32,7 +32,7 @@ class _Handed(RunnableLoadJob):
         pass
 
 
-class _Client(DuckDbClient):
+class PackageClient(DuckDbClient):
     def should_load_data_to_staging_dataset(self, *_: Any) -> bool:
         return False
 
@@ -59,10 +59,10 @@ class _Client(DuckDbClient):
                     files[job.job_file_info.table_name].append(escape(job.file_path))
         with sql.begin_transaction():
             for table, paths in files.items():
-                self._merge(table, paths)
+                self.merge(table, paths)
             super().complete_load(load_id)
 
-    def _merge(self, name: str, paths: list[str]) -> None:
+    def merge(self, name: str, paths: list[str]) -> None:
         """Replace the rows that have the same keys, or are in the table's scope."""
         table: Any = self.prepare_load_table(name)
         target = self.sql_client.make_qualified_table_name(name)
@@ -86,7 +86,7 @@ class OneTransactionDuckDb(dlt.destinations.duckdb):
 
     @property
     def client_class(self) -> type[DuckDbClient]:
-        return _Client
+        return PackageClient
 
 
 def destination_of(warehouse: Warehouse) -> Any:

@@ -20,7 +20,7 @@ import duckdb
 from pipelines.warehouse.changed import Changed, take_changed
 from pipelines.warehouse.copied import attached, build, renew
 from pipelines.warehouse.file import ANALYTICS, DATASET
-from pipelines.warehouse.published import FILE, KEPT, clone, delete_old, make_folder, swap, sync
+from pipelines.warehouse.published import FILE, KEPT, delete_old, make_folder, swap, sync
 
 
 class CannotRenewError(Exception):
@@ -115,7 +115,7 @@ class Copies:
             with attached(connection, file):
                 build(connection, self._personal)
             return
-        clone(self._last[0], file)
+        shutil.copyfile(self._last[0], file)
         try:
             with attached(connection, file):
                 whole = renew(connection, self.changed)

@@ -30,18 +30,6 @@ def make_folder(folder: Path) -> None:
         folder.chmod(0o755)
 
 
-def clone(file: Path, new: Path) -> None:
-    """Copy a file; where the file system can, only what is written later takes time and room."""
-    with file.open("rb") as old, new.open("xb") as copy:
-        try:
-            while os.copy_file_range(old.fileno(), copy.fileno(), 1 << 30):
-                pass
-        except (AttributeError, OSError):  # not Linux, or not within this file system
-            old.seek(0)
-            copy.seek(0)
-            shutil.copyfileobj(old, copy)
-
-
 def swap(link: Path, name: str) -> None:
     """Point `link` to the folder `name` beside it, in one step."""
     new = link.with_name(f"{link.name}.new")

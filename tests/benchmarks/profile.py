@@ -42,25 +42,23 @@ def measured(owner: Any, name: str, part: str | Callable[..., str]) -> None:
 def measure() -> None:
     import dlt
     from dlt.common.data_writers.writers import ArrowToParquetWriter
-    from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
-    from dlt.destinations.job_client_impl import SqlLoadJob
 
     from pipelines import conference_insights
     from pipelines.twilio_insights import answers, client, flatten, package, stored, summaries
+    from pipelines.warehouse import file, one_transaction
 
     measured(client.InsightsClient, "_send", "fetch")
     measured(summaries.PageDecoder, "decode", "decode")
     measured(answers, "digest", "digest")
     measured(flatten, "flatten", "flatten")
     measured(package.LoadPackage, "take", "choose")
-    measured(stored.StoredSummaries, "_execute", "look up")
+    measured(stored.StoredSummaries, "copies", "look up")
     measured(dlt.Pipeline, "extract", "extract")
     measured(ArrowToParquetWriter, "write_data", "write parquet")
     measured(dlt.Pipeline, "normalize", "normalize")
     measured(dlt.Pipeline, "load", "load, the rest")
-    measured(DuckDbCopyJob, "run", "copy")
-    measured(SqlLoadJob, "run", "merge")
-    measured(conference_insights, "open_pipeline", "open pipeline")
+    measured(one_transaction.PackageClient, "merge", "merge")
+    measured(file.Warehouse, "checkpoint", "checkpoint")
     measured(conference_insights, "deliver", "views, checks, publish")
     measured(conference_insights, "open_warehouse", "open warehouse")
 

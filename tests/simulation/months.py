@@ -34,19 +34,19 @@ from tests.simulation.worker import BrokenError, Worker, hire
 
 CONFERENCES, RUNS = 2_000, 7
 KILLS = {
-    "extract": 30,
-    "normalize": 42,
-    "load": 130,
-    "state": 55,
-    "schema": 3,
-    "write": 9,
+    "extract": 31,
+    "normalize": 36,
+    "load": 105,
+    "state": 32,
+    "schema": 1,
+    "write": 10,
     "completed": 1,
     "before COMMIT": 1,
     "after COMMIT": 1,
     "record": 10,
-    "status file": 12,
-    "views": 25,
-    "publish": 8,
+    "status file": 17,
+    "views": 50,
+    "publish": 10,
 }
 """Kinds of moments at which a run can be killed, and about how many of each it has."""
 DEATHS = ("request", "any time", "fetch", *KILLS)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +59,7 @@ def read(path: Path) -> Stored:
             summaries,
             doubled,
             {sid for of_sid in children for sid in of_sid} - summaries.keys(),
-            _watermark(connection, tables),
+            _watermark(connection),
             _rows(connection, "_runs", "ORDER BY started_at"),
         )
 
@@ -112,25 +109,10 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str, rest: str) -> list[
     return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
-def _watermark(connection: duckdb.DuckDBPyConnection, tables: set[str]) -> int | None:
-    """From its table; in a warehouse of an earlier version, from the newest state that belongs to
-    a completed package."""
-    if "_watermarks" in tables:
-        (listed_to,) = connection.execute(
-            "SELECT max(epoch(listed_to))::BIGINT FROM conference_insights._watermarks "
-            "WHERE account_sid = ?",
-            [ACCOUNT_SID],
-        ).fetchall()[0]
-        if listed_to is not None:
-            return int(listed_to)
-    row = connection.execute(
-        "SELECT s.state FROM conference_insights._dlt_pipeline_state AS s "
-        "JOIN conference_insights._dlt_loads AS l ON l.load_id = s._dlt_load_id "
-        "ORDER BY l.load_id DESC LIMIT 1"
-    ).fetchone()
-    if row is None:
-        return None
-    state = json.loads(zlib.decompress(base64.b64decode(row[0])))
-    text = state["sources"]["twilio_insights"].get("watermarks", {}).get(ACCOUNT_SID)
-    moment = text and datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    return int(moment.timestamp()) if moment else None
+def _watermark(connection: duckdb.DuckDBPyConnection) -> int | None:
+    (listed_to,) = connection.execute(
+        "SELECT max(epoch(listed_to))::BIGINT FROM conference_insights._watermarks "
+        "WHERE account_sid = ?",
+        [ACCOUNT_SID],
+    ).fetchall()[0]
+    return listed_to if listed_to is None else int(listed_to)
