@@ -26,7 +26,7 @@ from dlt.version import __version__ as dlt_version
 
 from pipelines.loading import Loader
 from pipelines.warehouse.file import open_warehouse
-from pipelines.warehouse.one_transaction import OneTransactionDuckDb, _Client
+from pipelines.warehouse.one_transaction import OneTransactionDuckDb, PackageClient
 from tests.conftest import Loaded, sid, summary
 
 HOUR = timedelta(hours=1)
@@ -84,7 +84,7 @@ def test_what_else_is_taken_from_dlt_is_there(tmp_path: Path) -> None:
         for name in names.split():
             # What is only set would be set in silence, with no effect.
             assert hasattr(owner, name), f"dlt {dlt_version}: {owner} has no {name}"
-    overridden = [name for name in vars(_Client) if not name.startswith("_")]
+    overridden = [name for name in vars(PackageClient) if not name.startswith("_")]
     for name in overridden:
         assert hasattr(DuckDbClient, name), f"dlt {dlt_version} never calls {name}"
 
@@ -105,13 +105,13 @@ def test_a_prepared_table_has_the_hints_that_a_merge_goes_by(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared: dict[str, Any] = {}
-    merge = _Client._merge
+    merge = PackageClient._merge
 
-    def note(client: _Client, name: str, paths: list[str]) -> None:
+    def note(client: PackageClient, name: str, paths: list[str]) -> None:
         prepared[name] = client.prepare_load_table(name)
         merge(client, name, paths)
 
-    monkeypatch.setattr(_Client, "_merge", note)
+    monkeypatch.setattr(PackageClient, "_merge", note)
     loaded.account.put(summary(1, HOUR))
     loaded.run()
     assert {table["write_disposition"] for table in prepared.values()} == {"merge"}
@@ -176,14 +176,14 @@ class KilledError(BaseException):
 
 def end(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
     """Let the next run end before, or right after, its package is committed."""
-    complete = _Client.complete_load
+    complete = PackageClient.complete_load
 
-    def killed(client: _Client, load_id: str) -> None:
+    def killed(client: PackageClient, load_id: str) -> None:
         if after:
             complete(client, load_id)
         raise KilledError
 
-    monkeypatch.setattr(_Client, "complete_load", killed)
+    monkeypatch.setattr(PackageClient, "complete_load", killed)
 
 
 def test_a_package_that_the_warehouse_has_is_skipped(
@@ -201,7 +201,7 @@ def test_a_package_that_the_warehouse_has_is_skipped(
     with duckdb.connect(loaded.path) as connection:  # loading it again would put them back
         connection.execute("DELETE FROM conference_insights.conference_tags")
     merged: list[str] = []
-    monkeypatch.setattr(_Client, "_merge", lambda client, name, paths: merged.append(name))
+    monkeypatch.setattr(PackageClient, "_merge", lambda client, name, paths: merged.append(name))
     with open_warehouse(loaded.path) as warehouse:
         loader = Loader(warehouse, lambda _: None, lambda _: None)
         left = loader._pipeline.list_normalized_load_packages()
