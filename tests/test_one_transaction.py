@@ -105,13 +105,13 @@ def test_a_prepared_table_has_the_hints_that_a_merge_goes_by(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared: dict[str, Any] = {}
-    merge = PackageClient._merge
+    merge = PackageClient.merge
 
     def note(client: PackageClient, name: str, paths: list[str]) -> None:
         prepared[name] = client.prepare_load_table(name)
         merge(client, name, paths)
 
-    monkeypatch.setattr(PackageClient, "_merge", note)
+    monkeypatch.setattr(PackageClient, "merge", note)
     loaded.account.put(summary(1, HOUR))
     loaded.run()
     assert {table["write_disposition"] for table in prepared.values()} == {"merge"}
@@ -201,7 +201,7 @@ def test_a_package_that_the_warehouse_has_is_skipped(
     with duckdb.connect(loaded.path) as connection:  # loading it again would put them back
         connection.execute("DELETE FROM conference_insights.conference_tags")
     merged: list[str] = []
-    monkeypatch.setattr(PackageClient, "_merge", lambda client, name, paths: merged.append(name))
+    monkeypatch.setattr(PackageClient, "merge", lambda client, name, paths: merged.append(name))
     with open_warehouse(loaded.path) as warehouse:
         loader = Loader(warehouse, lambda _: None, lambda _: None)
         left = loader._pipeline.list_normalized_load_packages()
