@@ -52,7 +52,7 @@ def test_a_run_with_nothing_new_imports_no_more_than_it_needs(loaded: Loaded) ->
     loaded.run()
     program = (
         "import sys; from pipelines.command_line import main; main(['run'], standalone_mode=False)"
-        "; print([name for name in ('numpy', 'pyarrow', 'rich') if name in sys.modules])"
+        "; print([name for name in ('dlt', 'numpy', 'pyarrow', 'rich') if name in sys.modules])"
     )
     env = os.environ | {"PYTHONPATH": str(ROOT), "CONFERENCE_INSIGHTS_LOG": "human"}
     done = subprocess.run(

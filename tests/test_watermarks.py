@@ -1,0 +1,70 @@
+"""The watermark and named drift are rows of tables, which plain SQL shows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+
+from pipelines.simulator.account import ACCOUNT_SID
+from tests.conftest import NOW, Loaded, sid, summary
+
+HOUR = timedelta(hours=1)
+WATERMARKS = "SELECT resource, account_sid, filters, listed_to FROM conference_insights._watermarks"
+PACKAGES = "SELECT count(*) FROM conference_insights._dlt_loads"
+
+
+def row(listed_to: datetime) -> tuple[str, str, str, datetime]:
+    return "conferences", ACCOUNT_SID, "", listed_to.astimezone(UTC).replace(tzinfo=None)
+
+
+def test_the_watermark_moves_with_a_package_and_without_one(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    assert loaded.query(WATERMARKS) == [row(NOW)]
+    loaded.account.now += HOUR
+    done = loaded.run()
+    assert done.loaded_to == NOW + HOUR
+    assert loaded.query(WATERMARKS) == [row(NOW + HOUR)]
+    assert loaded.query(PACKAGES) == [(1,)], "nothing was new"
+
+
+def test_a_backfill_leaves_it_where_it_is(loaded: Loaded) -> None:
+    from pipelines.conference_insights import Backfill, run
+    from pipelines.twilio_insights.progress import Progress
+
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    loaded.account.now += 5 * HOUR
+    loaded.account.put(summary(2, 20 * HOUR))
+    run(Progress("backfill"), backfill=Backfill("3d"))
+    assert loaded.query(WATERMARKS) == [row(NOW)]
+    loaded.assert_exact()
+
+
+def test_one_whose_package_is_not_there_does_not_count(loaded: Loaded) -> None:
+    """As on a destination that merges table by table, after a kill and a lost working folder."""
+    loaded.account.put(summary(1, HOUR))
+    loaded.account.put(summary(2, 200 * HOUR))
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute("UPDATE conference_insights._watermarks SET _dlt_load_id = 'lost'")
+        connection.execute(
+            "DELETE FROM conference_insights.conference_summaries WHERE conference_sid = ?",
+            [sid(2)],
+        )
+    done = loaded.run()
+    assert done.window_from == NOW - timedelta(days=30)
+    loaded.assert_exact()
+
+
+def test_drift_is_a_row_by_account_and_named_once(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR, tags=["brand_new"]))
+    assert loaded.run().drift == {"tag = brand_new": sid(1)}
+    loaded.account.put(summary(2, HOUR, tags=["brand_new", "newer"]))
+    assert loaded.run().drift == {"tag = newer": sid(2)}
+    named = "SELECT account_sid, name, conference_sid FROM conference_insights._drift ORDER BY name"
+    assert loaded.query(named) == [
+        (ACCOUNT_SID, "tag = brand_new", sid(1)),
+        (ACCOUNT_SID, "tag = newer", sid(2)),
+    ]
