@@ -151,7 +151,7 @@ def test_a_second_run_is_refused_and_told_who_holds_it(loaded: Loaded, command: 
     assert command("run").returncode == 0
 
 
-def test_the_storage_version_is_old_enough_for_bi_tools(
+def test_engines_from_the_storage_version_on_read_the_warehouse(
     loaded: Loaded, old_engine: Callable[[str], Path]
 ) -> None:
     loaded.account.put(summary(1, HOUR))
@@ -164,8 +164,8 @@ def test_the_storage_version_is_old_enough_for_bi_tools(
             "SELECT conference_sid, complete FROM conference_insights.conference_summaries, "
             "analytics.completeness_by_day").fetchall())
     """
-    reader = python(program, str(loaded.path), PYTHONPATH=str(old_engine("1.2.2")))
-    assert reader.communicate()[0] == f"1.2.2 [('{sid(1)}', 1)]\n"
+    reader = python(program, str(loaded.path), PYTHONPATH=str(old_engine("1.4.5")))
+    assert reader.communicate()[0] == f"1.4.5 [('{sid(1)}', 1)]\n"
 
 
 @pytest.mark.parametrize(
@@ -257,3 +257,24 @@ def test_config_toml_shows_what_the_code_assumes() -> None:
 
 def test_sql_is_found_in_the_checkout() -> None:
     assert sql_folder() == ROOT / "sql"
+
+
+def test_a_file_of_a_former_storage_version_is_written_anew(loaded: Loaded) -> None:
+    """With all that is in it, a view of the user's own included."""
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    former = loaded.path.with_name("former.duckdb")
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{loaded.path}' AS now")
+        connection.execute(f"ATTACH '{former}' AS former (STORAGE_VERSION 'v1.2.0')")
+        connection.execute("COPY FROM DATABASE now TO former")
+        connection.execute("CREATE VIEW former.analytics.mine AS FROM former.analytics.conferences")
+        connection.execute("DETACH former")
+    former.replace(loaded.path)
+    loaded.account.put(summary(2, HOUR))
+    loaded.run()
+    loaded.assert_exact()
+    version = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"
+    assert loaded.query(version) == [("v1.4.0+",)]
+    comments = "SELECT count(*) FROM duckdb_columns() WHERE comment IS NULL AND schema_name = "
+    assert loaded.query(f"{comments} 'analytics' AND table_name <> 'mine'") == [(0,)]

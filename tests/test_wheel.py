@@ -34,7 +34,7 @@ def test_the_wheel_runs_from_an_empty_folder(
         "import dlt, pipelines.conference_insights as c; from pipelines.warehouse.views import *; "
         "c.run(c.Progress('run')); print(sql_folder()); "
         "import dlt.common.runtime.anon_tracker as t; print(t._ANON_TRACKER_ENDPOINT); "
-        "print([dlt.config[key] for key in c.DLT_SETTINGS] == [*c.DLT_SETTINGS.values()])"
+        "print([type(p).__module__ for p in dlt.config.config_providers])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -45,7 +45,7 @@ def test_the_wheel_runs_from_an_empty_folder(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{installed}/pipelines/sql\nNone\nTrue\n"
+    assert done.stdout == f"{installed}/pipelines/sql\nNone\n['pipelines.pinned_dlt']\n"
     loaded.assert_exact()
     files = {path.stem for path in (ROOT / "sql/analytics").glob("*.sql")}
     with duckdb.connect(loaded.path) as connection:
