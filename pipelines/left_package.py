@@ -40,7 +40,7 @@ def finish_left_package(warehouse: Warehouse, make: Callable[[], Loader]) -> str
             raise fault from None
         if isinstance(true_cause(error), WarehouseError):
             raise
-        said = f"set aside: {str(true_cause(error)).splitlines()[0]}"
+        said = f"set aside: {(str(true_cause(error)) or repr(error)).splitlines()[0]}"
         place = warehouse.working_folder / "set_aside" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
         place.parent.mkdir(exist_ok=True)
         folder.rename(place)

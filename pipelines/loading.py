@@ -44,7 +44,7 @@ class Loader:
 
     def load(self, batches: Iterable[Tables]) -> None:
         """Write what is handed out as one load package."""
-        self._pipeline.extract(begun_package(batches, self._stored.last_load_id()))
+        self._pipeline.extract(begun_package(batches, self._stored.loaded_packages()))
         self._begin("normalize")
         self._pipeline.normalize()
         self._load()
@@ -84,8 +84,10 @@ class Loader:
         present = {job.job_file_info.table_name for kind in jobs.values() for job in kind}
         if missing := {*state[HAS_TABLES]} - present:
             raise ValueError(f"package {load_id} has no file for {', '.join(missing)}")
-        if (last := self._stored.last_load_id()) != state.get(CONTINUES):
+        loaded = self._stored.loaded_packages()
+        # Earlier versions noted the highest id alone.
+        if state.get(CONTINUES) not in (loaded, loaded and loaded.rpartition(" ")[2]):
             raise ValueError(
                 f"package {load_id} continues another copy of the file: {state.get(CONTINUES)} "
-                f"was completed in that, the warehouse is at {last}"
+                f"was completed in that, the warehouse is at {loaded}"
             )

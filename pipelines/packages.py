@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pipelines.loading import Loader
 
 PACKAGE_ROWS = 120_000
-"""A long catch-up advances in load packages of about so many summaries: a row group of DuckDB."""
+"""A long catch-up advances in load packages of about so many summaries, nearly a row group of
+DuckDB's: they are written as they stay."""
 
 
 class Packages:

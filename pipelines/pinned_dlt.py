@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
     "load.workers": 1,  # DuckDB uses all cores for one statement; more only cost memory
     "load.delete_completed_jobs": True,  # else every package stays on disk, with what it loaded
     "load.auto_abort_on_terminal_error": True,  # else a package that can never load blocks all
-    "data_writer.buffer_max_items": 122_880,  # rows of a Parquet row group, as of one of DuckDB's
+    "data_writer.buffer_max_items": 20_000,  # rows of a Parquet row group; it is read as a whole
     "data_writer.compression": "none",  # a file that is read once, and soon
 }
 """By path; whatever is not here is as dlt has it by default."""

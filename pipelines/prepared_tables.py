@@ -71,7 +71,7 @@ def _take_over_state(connection: duckdb.DuckDBPyConnection) -> None:
     """Watermarks and named drift, from the state of the last completed package."""
     row = connection.execute(
         f"SELECT s.state, l.load_id FROM {DATASET}._dlt_pipeline_state AS s "
-        f"JOIN {DATASET}._dlt_loads AS l ON l.load_id = s._dlt_load_id ORDER BY l.load_id DESC"
+        f"JOIN {DATASET}._dlt_loads AS l ON l.load_id = s._dlt_load_id ORDER BY l.rowid DESC"
     ).fetchone()
     if row is None:
         return
@@ -84,9 +84,12 @@ def _take_over_state(connection: duckdb.DuckDBPyConnection) -> None:
             f"INSERT INTO {DATASET}._watermarks VALUES (?, ?, '', ?, ?)",
             [RESOURCE, account, naive_utc(datetime.fromisoformat(listed_to)), load_id],
         )
+    for name, sid in state.get("drift", {}).items():
         connection.execute(
-            f"INSERT INTO {DATASET}._drift SELECT ?, unnest(?), unnest(?), ?",
-            [account, [*state.get("drift", {})], [*state.get("drift", {}).values()], load_id],
+            f"INSERT INTO {DATASET}._drift SELECT account_sid, ?, ?, ? "
+            f"FROM {DATASET}.conference_summaries "
+            "WHERE conference_sid = ? AND account_sid IS NOT NULL",
+            [name, sid, load_id, sid],
         )
 
 

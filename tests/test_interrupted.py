@@ -13,6 +13,8 @@ import duckdb
 import pytest
 
 from pipelines.simulator.server import InsightsHandler
+from pipelines.warehouse import one_transaction
+from pipelines.warehouse.file import WarehouseError
 from tests import expected
 from tests.conftest import ROOT, Command, Loaded, kill_when, python, sid, summary
 
@@ -161,3 +163,35 @@ def test_a_signalled_demo_does_not_go_on_to_its_second_run(tmp_path: Path) -> No
     with duckdb.connect(path) as connection:
         runs = connection.execute("SELECT outcome FROM conference_insights._runs").fetchall()
     assert runs == [("stopped",)]
+
+
+def test_texts_of_megabytes_are_loaded_and_published(loaded: Loaded) -> None:
+    """DuckDB needs several times the length of a text, beyond what keeps a usual run small."""
+    for number in range(2):
+        text = random.Random(number).randbytes(10_000_000).hex()
+        loaded.account.put(summary(number, number * HOUR, friendly_name=text))
+    loaded.run()
+    loaded.assert_exact()
+    copy = loaded.path.with_name("published") / "current/insights.duckdb"
+    with duckdb.connect(copy, read_only=True) as connection:
+        published = "SELECT sum(length(friendly_name)) FROM analytics.conferences"
+        assert connection.execute(published).fetchall() == [(40_000_000,)]
+
+
+def test_memory_that_is_not_enough_is_said_and_loses_nothing(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+
+    def no_memory(*_: object) -> None:
+        raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate data of 20 MiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one_transaction, "with_memory", no_memory)
+        with pytest.raises(WarehouseError, match="not enough memory"):
+            loaded.run()
+        with pytest.raises(WarehouseError, match="not enough memory"):
+            loaded.run()
+    assert not (loaded.path.with_name("warehouse.duckdb.dlt") / "set_aside").exists()
+    assert loaded.run().left_package == "finished, 1 summaries"
+    loaded.assert_exact()

@@ -105,16 +105,16 @@ def test_a_prepared_table_has_the_hints_that_a_merge_goes_by(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared: dict[str, Any] = {}
-    merge = PackageClient.merge
+    merge = PackageClient._merge
 
     def note(client: PackageClient, name: str, paths: list[str]) -> None:
         prepared[name] = client.prepare_load_table(name)
         merge(client, name, paths)
 
-    monkeypatch.setattr(PackageClient, "merge", note)
+    monkeypatch.setattr(PackageClient, "_merge", note)
     loaded.account.put(summary(1, HOUR))
     loaded.run()
-    assert {table["write_disposition"] for table in prepared.values()} == {"merge"}
+    assert {table["write_disposition"] for table in prepared.values()} == {"_merge"}
     table = prepared["conference_tags"]
     hint = table.get("x-merge-destination-scope")
     assert "{staging_table}" in (hint or ""), f"dlt {dlt_version} names the scope otherwise"
@@ -201,7 +201,7 @@ def test_a_package_that_the_warehouse_has_is_skipped(
     with duckdb.connect(loaded.path) as connection:  # loading it again would put them back
         connection.execute("DELETE FROM conference_insights.conference_tags")
     merged: list[str] = []
-    monkeypatch.setattr(PackageClient, "merge", lambda client, name, paths: merged.append(name))
+    monkeypatch.setattr(PackageClient, "_merge", lambda client, name, paths: merged.append(name))
     with open_warehouse(loaded.path) as warehouse:
         loader = Loader(warehouse, lambda _: None, lambda _: None)
         left = loader._pipeline.list_normalized_load_packages()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 40_000
 """Summaries handed to dlt at once: it takes some 10 ms a table however many they are."""
+BATCH_BYTES = 50_000_000
+"""The same for those with long texts."""
 MAX_BACKOFF_HOURS = 24
 MAX_DOUBTFUL = 100
 """More final summaries of one window that read otherwise are a change of Twilio's."""
@@ -44,6 +46,9 @@ class LoadPackage:
         self._named: set[str] | None = None
         self._batch: list[Tables] = []
         self._batch_rows = 0
+        self._batch_bytes = 0
+        self.bytes = 0
+        """Of what was handed out."""
         self._notes: dict[tuple[Table, Any], tuple[Any, ...]] = {}
         """Single rows, by table and key: the last that is noted of a key counts."""
 
@@ -146,13 +151,14 @@ class LoadPackage:
 
     def flush(self, at_least: int) -> Tables | None:
         """Hand out the conferences that were collected, if they are `at_least` so many."""
-        if self._batch_rows < at_least:
+        if self._batch_rows < at_least and self._batch_bytes < BATCH_BYTES:
             return None
         from pipelines.twilio_insights.drift import name_drift
         from pipelines.twilio_insights.flatten import join
 
         batch = join(self._batch)
-        self._batch, self._batch_rows = [], 0
+        self.bytes += self._batch_bytes
+        self._batch, self._batch_rows, self._batch_bytes = [], 0, 0
         if self._named is None:
             self._named = self._stored.named_drift(self._account_sid)
         for name, sid in name_drift(batch, self._account_sid, self._named).items():
@@ -190,7 +196,9 @@ class LoadPackage:
     def _write(self, answer: Answer, sids: Collection[str]) -> None:
         if sids:
             self.written.update(sids)
-            self._batch.append(answer.tables(sids))
+            tables = answer.tables(sids)
+            self._batch.append(tables)
+            self._batch_bytes += sum(table.nbytes for table in tables.values())
             self._batch_rows += len(sids)
 
     def _reject(self, answer: Answer) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipelines.twilio_insights.flatten import Tables
 
 RESOURCE = "conferences"
+MAX_BYTES = 250_000_000
+"""A load package with more, for long texts, ends too."""
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_SKEW = timedelta(hours=1)
 """A watermark further ahead of the API's clock than this was set by a wrong one."""
@@ -163,7 +165,8 @@ def _list(
         if not (yield from take_window(client, package, listed)):
             return  # the next run lists this window again
         client.progress.window_to = listed.window.end
-        full = package_rows is not None and len(package.written) >= package_rows
+        is_long = package_rows and len(package.written) >= package_rows
+        full = package_rows is not None and (is_long or package.bytes >= MAX_BYTES)
         if full or client.progress.stop.is_set():
             return
 

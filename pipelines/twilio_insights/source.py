@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Batches = Iterable["Tables"]
 CONTINUES, HAS_TABLES = "continues", "has_tables"
-"""Keys in the load package's state: the package completed before it in the destination, and the
+"""Keys in the load package's state: the packages completed before it in the destination, and the
 tables that it has rows for."""
 _WHOLE_CONFERENCE = "conference_sid IN (SELECT conference_sid FROM {staging_table})"
 """Rows of a conference that its latest copy no longer has are deleted with the others: every
@@ -114,8 +114,8 @@ def twilio_insights(
 
 @dlt.source(name=SECTION[-1], section=SECTION[-1], max_table_nesting=0)
 def begun_package(batches: Batches, continues: str | None) -> Iterator[DltResource]:
-    """The same resources for what somebody else reads, and has begun to; `continues` is the load
-    package that was completed before."""
+    """The same resources for what somebody else reads, and has begun to; `continues` tells
+    the load packages that were completed before."""
     return _resources(lambda: _remembered(batches, continues))
 
 
@@ -148,14 +148,14 @@ def _read(settings: Settings) -> Iterator[Tables]:
     """List and re-fetch for a pipeline that knows nothing but dlt."""
     with InsightsClient(settings) as client, dlt.current.pipeline().sql_client() as sql:
         stored = StoredSummaries(_query(sql))
-        if stored.last_load_id() is None:
+        if (loaded := stored.loaded_packages()) is None:
             # All tables exist from the first load on, however little there is to load.
             from pipelines.twilio_insights.flatten import to_arrow
 
             yield {t.name: to_arrow(t, [[] for _ in t.columns[1:]]) for t in TABLES}
         state = dlt.current.source_state()
         batches = read_package(client, stored, former=cast(FormerState, state))
-        yield from _remembered(batches, stored.last_load_id())
+        yield from _remembered(batches, loaded)
         state.clear()  # an earlier version kept there what the tables have now
 
 

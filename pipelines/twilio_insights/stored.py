@@ -37,10 +37,11 @@ class StoredSummaries:
         self._written: set[int] = set()
         """Of what this run wrote into an empty destination: the hashes of the SIDs."""
 
-    def last_load_id(self) -> str | None:
-        """The package completed last."""
-        rows = self._query("SELECT max(load_id) FROM {_dlt_loads}")
-        return rows[0][0] if rows else None
+    def loaded_packages(self) -> str | None:
+        """What tells the packages that were completed from those of an older copy: their number
+        and the highest id. Ids come from this machine's clock, so the last may not be highest."""
+        rows = self._query("SELECT count(DISTINCT load_id), max(load_id) FROM {_dlt_loads}")
+        return f"{rows[0][0]} to {rows[0][1]}" if rows and rows[0][0] else None
 
     def has_package(self, load_id: str) -> bool:
         return bool(self._query("SELECT 1 FROM {_dlt_loads} WHERE load_id = %s", load_id))

@@ -29,15 +29,13 @@ BY_DAY = (
 """What they say of a day they say by the conferences of that day alone."""
 STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
-MEMORY = "300MB"
-COPY = "insights"
+COPY = "__published_copy"
+"""Its name while it is attached, which no warehouse has."""
 
 
 @contextmanager
 def attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
     """Have the copy at hand; in the end it is complete, on the disk, and never written again."""
-    (before,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
-    connection.execute(f"SET memory_limit = '{MEMORY}'")
     connection.execute(
         f"ATTACH {quoted(str(file))} AS {COPY} (STORAGE_VERSION '{STORAGE_VERSION}')"
     )
@@ -45,7 +43,6 @@ def attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None
         yield
     finally:
         connection.execute(f"DETACH {COPY}")
-        connection.execute(f"SET memory_limit = '{before}'")
     if file.with_name(f"{file.name}.wal").exists():
         raise OSError(f"{file} was not closed as a whole")
     with file.open("rb") as written:
@@ -159,11 +156,8 @@ def _days(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _is_whole(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the copy has as many conferences, tags, details and issues as the warehouse."""
-    pairs = {
-        "conferences": "conference_summaries",
-        "conference_tags": "conference_tags",
-    }
+    """Whether the copy has as many conferences and tags as the warehouse."""
+    pairs = {"conferences": "conference_summaries", "conference_tags": "conference_tags"}
     return all(
         connection.execute(
             f"SELECT (SELECT count(*) FROM {COPY}.{ANALYTICS}.{copied}) "

@@ -7,8 +7,9 @@ import logging
 import os
 import re
 import socket
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ _SETTINGS: dict[str, Any] = {
     "preserve_insertion_order": False,  # saves memory, and no view relies on it
 }
 _DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
+_OUT_OF_MEMORY = re.compile("Out of Memory Error|failed to (pin|allocate)|could not allocate")
 _LOG_FAULT = re.compile("WAL|Could not read enough bytes")
 _DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
 _HOLDER = re.compile(r"Conflicting lock is held in ((?P<program>.*?) \(PID (?P<pid>\d+)\))?")
@@ -59,7 +61,33 @@ def as_warehouse_error(error: BaseException, path: Path | None = None) -> Wareho
             return WarehouseError(f"The disk of {path or 'the warehouse'} cannot be used: {line}")
         if path and _DAMAGE.search(line):
             return WarehouseError(f"{path} is damaged, restore a backup: {line}")
+        if _OUT_OF_MEMORY.search(line):
+            return WarehouseError(
+                f"There is not enough memory for such long texts; give the process more: {line}"
+            )
     return None
+
+
+def with_memory(
+    connection: duckdb.DuckDBPyConnection, do: Callable[[], None], enough: str | None = None
+) -> None:
+    """Do it within a limit that keeps a run small, `enough` or the usual one; where that is too
+    little, as for texts of megabytes, do it again with what the machine has.
+
+    Raises:
+        Exception: whatever it raises then, or for another reason.
+    """
+    (usual,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
+    try:
+        connection.execute(f"SET memory_limit = '{enough or usual}'")
+        do()
+    except Exception as error:  # dlt raises DuckDB's as its own
+        if not _OUT_OF_MEMORY.search(str(error)):
+            raise
+        connection.execute("RESET memory_limit")
+        do()
+    finally:
+        connection.execute(f"SET memory_limit = '{usual}'")
 
 
 @dataclass(frozen=True)
@@ -87,7 +115,10 @@ class Warehouse:
     def checkpoint(self) -> None:
         """Move what was loaded into the file: while dlt holds a cursor DuckDB never does so by
         itself, and keeps all that a long run loads in memory and in the write-ahead log."""
-        self.connection.execute("CHECKPOINT")
+        with_memory(self.connection, lambda: self._execute("CHECKPOINT"))
+
+    def _execute(self, sql: str) -> None:
+        self.connection.execute(sql)
 
 
 def working_folder(path: Path) -> Path:
@@ -229,8 +260,10 @@ def _is_of_former_version(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def _rewrite(path: Path) -> None:
     """Write the file anew in STORAGE_VERSION; where that fails it stays as it is, and is used."""
-    new = path.with_name(f"{path.name}.new")
+    path = path.resolve()  # not to replace a link
+    new, status = path.with_name(f"{path.name}.new"), path.stat()
     new.unlink(missing_ok=True)
+    log.info("Writing %s anew in storage version %s", path, STORAGE_VERSION)
     try:
         with duckdb.connect(config={"memory_limit": "300MB"}) as connection:
             connection.execute(f"ATTACH {quoted(str(path))} AS former")
@@ -238,11 +271,13 @@ def _rewrite(path: Path) -> None:
                 f"ATTACH {quoted(str(new))} AS renewed (STORAGE_VERSION '{STORAGE_VERSION}')"
             )
             connection.execute("COPY FROM DATABASE former TO renewed")
-            # Views are not all copied as they are, so they are made anew.
+            # So that all views and comments of the program are made anew.
             connection.execute(f"DROP TABLE IF EXISTS renewed.{DATASET}._report")
             connection.execute("DETACH former; DETACH renewed")
+        new.chmod(stat.S_IMODE(status.st_mode))
+        os.chown(new, status.st_uid, status.st_gid)
         new.replace(path)
-        log.info("%s now has storage version %s", path, STORAGE_VERSION)
     except (duckdb.Error, OSError) as error:
-        new.unlink(missing_ok=True)
+        for left in (new, new.with_name(f"{new.name}.wal")):
+            left.unlink(missing_ok=True)
         log.warning("%s keeps its storage version: %s", path, str(error).splitlines()[0])

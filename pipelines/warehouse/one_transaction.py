@@ -22,7 +22,7 @@ from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
-from pipelines.warehouse.file import Warehouse
+from pipelines.warehouse.file import Warehouse, with_memory
 
 
 class _Handed(RunnableLoadJob):
@@ -57,12 +57,15 @@ class PackageClient(DuckDbClient):
             for job in jobs:
                 if job.file_path.endswith(".parquet"):
                     files[job.job_file_info.table_name].append(escape(job.file_path))
-        with sql.begin_transaction():
+        with_memory(sql.native_connection, lambda: self._load(load_id, files))
+
+    def _load(self, load_id: str, files: dict[str, list[str]]) -> None:
+        with self.sql_client.begin_transaction():
             for table, paths in files.items():
-                self.merge(table, paths)
+                self._merge(table, paths)
             super().complete_load(load_id)
 
-    def merge(self, name: str, paths: list[str]) -> None:
+    def _merge(self, name: str, paths: list[str]) -> None:
         """Replace the rows that have the same keys, or are in the table's scope."""
         table: Any = self.prepare_load_table(name)
         target = self.sql_client.make_qualified_table_name(name)

@@ -19,8 +19,10 @@ import duckdb
 
 from pipelines.warehouse.changed import Changed, take_changed
 from pipelines.warehouse.copied import attached, build, renew
-from pipelines.warehouse.file import ANALYTICS, DATASET
+from pipelines.warehouse.file import ANALYTICS, DATASET, with_memory
 from pipelines.warehouse.published import FILE, KEPT, delete_old, make_folder, swap, sync
+
+MEMORY = "300MB"
 
 
 class CannotRenewError(Exception):
@@ -97,7 +99,7 @@ class Copies:
         new = self._folder / f"{name}.new"
         try:
             make_folder(new)
-            self._write(new / FILE, rebuild)
+            with_memory(self._connection, lambda: self._write(new / FILE, rebuild), MEMORY)
             sync(new)
             new.rename(self._folder / name)
         except BaseException:
@@ -111,6 +113,7 @@ class Copies:
     def _write(self, file: Path, rebuild: bool) -> None:
         """Write the file, complete and on the disk."""
         connection = self._connection
+        file.unlink(missing_ok=True)
         if rebuild or self._last is None:
             with attached(connection, file):
                 build(connection, self._personal)

@@ -229,12 +229,6 @@ def _last_good(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     return dict(zip([name for name, *_ in answer.description], row, strict=True)) if row else None
 
 
-def begun_load_ids(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """Load packages that a run began to load into this file."""
-    rows = connection.execute(f"SELECT load_ids FROM {TABLE} WHERE load_ids IS NOT NULL").fetchall()
-    return {load_id for (text,) in rows for load_id in json.loads(text)}
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 

@@ -57,7 +57,7 @@ def measure() -> None:
     measured(ArrowToParquetWriter, "write_data", "write parquet")
     measured(dlt.Pipeline, "normalize", "normalize")
     measured(dlt.Pipeline, "load", "load, the rest")
-    measured(one_transaction.PackageClient, "merge", "merge")
+    measured(one_transaction.PackageClient, "_merge", "merge")
     measured(file.Warehouse, "checkpoint", "checkpoint")
     measured(conference_insights, "deliver", "views, checks, publish")
     measured(conference_insights, "open_warehouse", "open warehouse")
