@@ -52,7 +52,9 @@ class Packages:
         if (first := next(batches, None)) is not None:
             self._loader.load(chain((first,), batches))
             self._warehouse.checkpoint()
-            if not self._progress.complete:
+            if self._progress.complete:
+                self.stored.forget()
+            else:
                 gc.collect()  # dlt's sources are cycles that hold the rows of their package
         self._progress.loaded_to = self._loaded_to()
 

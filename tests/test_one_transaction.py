@@ -114,7 +114,7 @@ def test_a_prepared_table_has_the_hints_that_a_merge_goes_by(
     monkeypatch.setattr(PackageClient, "_merge", note)
     loaded.account.put(summary(1, HOUR))
     loaded.run()
-    assert {table["write_disposition"] for table in prepared.values()} == {"_merge"}
+    assert {table["write_disposition"] for table in prepared.values()} == {"merge"}
     table = prepared["conference_tags"]
     hint = table.get("x-merge-destination-scope")
     assert "{staging_table}" in (hint or ""), f"dlt {dlt_version} names the scope otherwise"

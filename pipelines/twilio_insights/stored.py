@@ -82,6 +82,11 @@ class StoredSummaries:
         if self._was_empty:
             self._written.update(map(hash, sids))
 
+    def forget(self) -> None:
+        """From now on all is looked up: what was remembered takes 90 MB for a million."""
+        self._was_empty = False
+        self._written.clear()
+
     def copies(self, sids: Collection[str], start: datetime, end: datetime) -> dict[str, Copy]:
         """By SID; most were created from start to end, and are found at once."""
         if self._was_empty:

@@ -22,7 +22,7 @@ from pipelines.warehouse.copied import attached, build, renew
 from pipelines.warehouse.file import ANALYTICS, DATASET, with_memory
 from pipelines.warehouse.published import FILE, KEPT, delete_old, make_folder, swap, sync
 
-MEMORY = "300MB"
+MEMORY = "240MB"
 
 
 class CannotRenewError(Exception):
