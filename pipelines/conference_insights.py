@@ -89,6 +89,8 @@ def run(
 ) -> Progress:
     """Bring the warehouse up to date with the API.
 
+    It is for a process of its own: dlt keeps the settings of this program in there afterwards.
+
     Args:
         progress: counts what is done, also when this raises; ends the run when its `stop` is set.
         polling: keep asking until what was pending at the first listing is final.

@@ -10,7 +10,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
@@ -87,7 +87,8 @@ def with_memory(
         connection.execute("RESET memory_limit")
         do()
     finally:
-        connection.execute(f"SET memory_limit = '{usual}'")
+        with suppress(duckdb.Error):  # of a database that has failed; what it failed of is raised
+            connection.execute(f"SET memory_limit = '{usual}'")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class _Handed(RunnableLoadJob):
 
 
 class PackageClient(DuckDbClient):
+    """Keeps the files of a package until all are there, and then loads them together."""
+
     def should_load_data_to_staging_dataset(self, *_: Any) -> bool:
         return False
 
