@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
+from msgspec import Raw
+
 from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.tables import (
     CONFERENCE_DETECTED_ISSUES,
@@ -26,12 +28,13 @@ class Children:
     """What one such field says; summaries that say the same may share it.
 
     With no child rows it has the field's tombstone, with which the merge deletes the child rows of
-    an older copy. `misfits` is what fits no child row.
+    an older copy. `misfits` is what fits no child row, `text` the JSON with sorted keys.
     """
 
-    __slots__ = ("misfits", "rows")
+    __slots__ = ("misfits", "rows", "text")
 
-    def __init__(self, field: ChildField, value: Any) -> None:
+    def __init__(self, field: ChildField, value: Any, text: Raw) -> None:
+        self.text = text
         rows, misfits = ((), None) if value in _EMPTY else field.read(value)
         self.rows: tuple[Child, ...] = tuple(rows) or (field.tombstone,)
         self.misfits = None if misfits in _EMPTY else misfits

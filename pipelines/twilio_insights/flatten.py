@@ -15,12 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from pipelines.times import naive_utc
-from pipelines.twilio_insights.children import CHILD_FIELDS, ChildField
+from pipelines.twilio_insights.children import CHILD_FIELDS, ChildField, Children
 from pipelines.twilio_insights.codec import to_json
-from pipelines.twilio_insights.summaries import Summary, as_summary, children_of
+from pipelines.twilio_insights.summaries import Summary, as_summary
 from pipelines.twilio_insights.tables import (
     CONFERENCE_SUMMARIES,
     FROM_TWILIO,
@@ -45,7 +45,9 @@ Tables = dict[str, pa.Table]
 Extras = defaultdict[int, dict[str, Any]]
 """What does not fit, by position of the row and name of the field."""
 
-_sid = attrgetter("conference_sid")
+_NAMES = [*(column.name for column in FROM_TWILIO), *(field.name for field in CHILD_FIELDS)]
+_values = attrgetter(*_NAMES)
+_rows = attrgetter("rows")
 
 
 def flatten(
@@ -60,11 +62,12 @@ def flatten(
             extras[index] |= unknown
     # Structs have values of the right types only, or none.
     convert = _column if any(type(row) is dict for row in rows) else _ordinary_column
-    root: list[Any] = [
-        convert(column, [*map(attrgetter(column.name), summaries)], extras)
-        for column in FROM_TWILIO
-    ]
-    children = {f.table.name: _children(f, summaries, extras) for f in CHILD_FIELDS}
+    values = dict(zip(_NAMES, zip(*map(_values, summaries), strict=True), strict=True))
+    root: list[Any] = [convert(column, values[column.name], extras) for column in FROM_TWILIO]
+    children = {
+        field.table.name: _children(field, values["conference_sid"], values[field.name], extras)
+        for field in CHILD_FIELDS
+    }
     root.append(pa.repeat(pa.scalar(naive_utc(fetched_at), ARROW_TYPES["timestamp"]), len(rows)))
     root.append(digests)
     kept = [to_json(extras[index]) if index in extras else None for index in range(len(rows))]
@@ -113,17 +116,20 @@ def _column(column: Column, values: Sequence[Any], extras: Extras) -> pa.Array:
     return pa.array(fitted, ARROW_TYPES[column.type])
 
 
-def _children(field: ChildField, summaries: Sequence[Summary], extras: Extras) -> pa.Table:
+def _children(
+    field: ChildField, sids: Sequence[str], found: Sequence[Children | UnsetType], extras: Extras
+) -> pa.Table:
     """The child rows; a tombstone is marked as one."""
-    found = [children_of(field, value) for value in map(attrgetter(field.name), summaries)]
-    for index, children in enumerate(found):
-        if children.misfits is not None:
-            extras[index][field.name] = children.misfits
-    rows = [row for children in found for row in children.rows]
-    repeats = map(repeat, map(_sid, summaries), [len(children.rows) for children in found])
+    missing = Children(field, None, Raw())
+    children = [missing if one is UNSET else one for one in found]
+    for index, one in enumerate(children):
+        if one.misfits is not None:
+            extras[index][field.name] = one.misfits
+    by_sid = [*map(_rows, children)]
+    rows = [*chain.from_iterable(by_sid)]
+    repeats = chain.from_iterable(map(repeat, sids, map(len, by_sid)))
     tombstones = [True if row is field.tombstone else None for row in rows]
-    columns = chain.from_iterable(repeats), *zip(*rows, strict=True), tombstones
-    return to_arrow(field.table, columns)
+    return to_arrow(field.table, [[*repeats], *zip(*rows, strict=True), tombstones])
 
 
 def to_arrow(table: Table, columns: Iterable[Any]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +69,10 @@ class LoadPackage:
         chosen: dict[str, Answer] = {}
         for answer in answers:
             self._reject(answer)
-            for sid, copy in answer.copies.items():
-                rival = chosen.setdefault(sid, answer)
-                if rival is not answer and copy.rank > rival.copies[sid].rank:
+            for sid in answer.copies.keys() & chosen.keys():
+                if answer.copies[sid].rank > chosen[sid].copies[sid].rank:
                     chosen[sid] = answer
+            chosen = dict.fromkeys(answer.copies, answer) | chosen
         fresh = chosen.keys() - self._previous - self.written
         self._previous = set(chosen)
         self._progress.rows_listed += len(fresh)
@@ -92,16 +92,8 @@ class LoadPackage:
             self.note_refetch(sid, 0, 200, chosen[sid].fetched_at, None, None)
             self._troubled.remove(sid)
         for answer in answers:
-            self._write(
-                answer,
-                [
-                    sid
-                    for sid, copy in answer.copies.items()
-                    if sid in fresh
-                    and chosen[sid] is answer
-                    and self._differs(sid, copy, stored.get(sid))
-                ],
-            )
+            here = [sid for sid in answer.copies if sid in fresh and chosen[sid] is answer]
+            self._write(answer, self._differing(answer, here, stored))
         return doubtful
 
     def take_fetched(self, asked: Pending, page: Page) -> None:
@@ -118,8 +110,10 @@ class LoadPackage:
             self.note_refetch(sid, 0, 200, now, None, None)
         found = Answer(page)
         self._reject(found)
-        for sid, copy in found.copies.items():
-            self._write(found, [sid] if self._differs(sid, copy, asked.copy) else [])
+        for sid in found.copies:
+            self._write(
+                found, self._differing(found, [sid], {sid: asked.copy} if asked.copy else {})
+            )
 
     def note_unreadable(self, asked: Pending, now: datetime) -> None:
         """There was no usable answer: name it, and see that it is asked for again."""
@@ -177,21 +171,26 @@ class LoadPackage:
                     batch[table.name] = to_arrow(table, zip(*rows, strict=True))
         return batch or None
 
-    def _differs(self, sid: str, copy: Copy, stored: Copy | None) -> bool:
-        """Count the copy, and tell whether to write it."""
-        progress = self._progress
-        if copy.rank < FINAL and (stored is None or stored.rank < FINAL):
-            progress.still_pending.add(sid)
-        if stored is None:
-            progress.rows_new += 1
-        elif stored.yields_to(copy):
-            progress.rows_updated += 1
-            if stored.is_final:
-                progress.final_changed.append(sid)
-        else:
-            progress.rows_unchanged += 1
-            return False
-        return True
+    def _differing(
+        self, answer: Answer, sids: Collection[str], stored: Mapping[str, Copy]
+    ) -> list[str]:
+        """Count the copies, and give those to write."""
+        progress, written = self._progress, []
+        for sid in sids:
+            copy, former = answer.copies[sid], stored.get(sid)
+            if copy.rank < FINAL and (former is None or former.rank < FINAL):
+                progress.still_pending.add(sid)
+            if former is None:
+                progress.rows_new += 1
+            elif former.yields_to(copy):
+                progress.rows_updated += 1
+                if former.is_final:
+                    progress.final_changed.append(sid)
+            else:
+                progress.rows_unchanged += 1
+                continue
+            written.append(sid)
+        return written
 
     def _write(self, answer: Answer, sids: Collection[str]) -> None:
         if sids:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated, Any, TypeVar, cast
 
 import httpx
@@ -65,7 +66,7 @@ def define(learned: frozenset[str] = frozenset()) -> type[Summary]:
 
 _Known = define()
 _KNOWN = frozenset(_Known.__struct_fields__)
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder(order="deterministic", enc_hook=attrgetter("text")).encode
 _body_decoder = msgspec.json.Decoder(dict[str, Raw])
 _list_decoder = msgspec.json.Decoder(list[Raw])
 
@@ -76,19 +77,33 @@ def _cached(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
     return lambda text: cached(text) if len(text) <= _LONGEST_CACHED else read(text)
 
 
-@_cached
-def _canonical(text: bytes) -> Raw:
+def _canonical(value: Any) -> Raw:
     """The text of a value with sorted keys, the same as in the text of the whole summary.
 
     Raises:
         ValueError: it is nested too deep, or has a number beyond 64 bits: in the text of a summary
             with one everything is written in another way.
     """
-    value = codec.parse_part(text)
     try:  # in brackets, so that it is as deep as in the summary
         return Raw(orjson.dumps([value], option=orjson.OPT_SORT_KEYS)[1:-1])
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+@_cached
+def _read_unknown(text: bytes) -> Raw:
+    return _canonical(codec.parse_part(text))
+
+
+def _children_reader(field: ChildField) -> Callable[[bytes], Children]:
+    def read(text: bytes) -> Children:
+        value = codec.parse_part(text)
+        return Children(field, value, _canonical(value))
+
+    return _cached(read)
+
+
+_CHILDREN = {field.name: _children_reader(field) for field in CHILD_FIELDS}
 
 
 class PageDecoder:
@@ -148,7 +163,7 @@ class _Ordinary:
         body = msgspec.defstruct("Body", [("conferences", list[struct]), ("meta", Raw)])  # type: ignore[valid-type]
         self._one = msgspec.json.Decoder(struct)
         self._body: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
-        self._raw = [*(field.name for field in CHILD_FIELDS), *learned]
+        self._readers = {**_CHILDREN, **dict.fromkeys(learned, _read_unknown)}
 
     def one(self, text: Raw) -> Summary:
         return self._finish([self._one.decode(text)])[0]
@@ -159,10 +174,10 @@ class _Ordinary:
         return {"conferences": summaries, "meta": codec.parse_part(decoded.meta)}
 
     def _finish(self, summaries: list[Summary]) -> list[Summary]:
-        for name in self._raw:
+        for name, read in self._readers.items():
             for summary in summaries:
                 if (value := getattr(summary, name)) is not UNSET:
-                    setattr(summary, name, _canonical(bytes(value)))
+                    setattr(summary, name, read(bytes(value)))
         return summaries
 
 
@@ -179,21 +194,7 @@ def as_summary(row: Summary | dict[str, Any]) -> tuple[Summary, dict[str, Any]]:
         return row, {}
     if isinstance(row, dict):
         values = {column.name: row.get(column.name) for column in FROM_TWILIO}
-        children = {f.name: Children(f, row.get(f.name)) for f in CHILD_FIELDS}
+        children = {f.name: Children(f, row.get(f.name), Raw()) for f in CHILD_FIELDS}
         return _Known(**values, **children), {k: row[k] for k in row.keys() - _KNOWN}
     unknown = {name: getattr(row, name) for name in row.__struct_fields__ if name not in _KNOWN}
     return row, {k: codec.parse_part(v) for k, v in unknown.items() if v is not UNSET}
-
-
-def _reader(field: ChildField) -> Callable[[bytes], Children]:
-    return _cached(lambda text: Children(field, codec.parse_part(text)))
-
-
-_READERS = {field.name: _reader(field) for field in CHILD_FIELDS}
-
-
-def children_of(field: ChildField, value: Raw | Children | UnsetType) -> Children:
-    """The children that a field of a struct stands for."""
-    if isinstance(value, Children):
-        return value
-    return _READERS[field.name](b"null" if value is UNSET else bytes(value))

@@ -28,7 +28,7 @@ ENDLESS = 2_000
 """Pages of a window that cannot be cut any more, after which the API is taken to be broken."""
 LISTINGS = 3
 """A window whose page token expires is listed so often from its first page."""
-AHEAD = 20_000
+AHEAD = 40_000
 """Summaries listed, flattened and not yet consumed: listing goes on while a package is loaded."""
 
 
