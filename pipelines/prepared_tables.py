@@ -11,9 +11,10 @@ from zlib import decompress
 import duckdb
 
 from pipelines.times import naive_utc
+from pipelines.twilio_insights.codec import parse, to_json
 from pipelines.twilio_insights.pages import RESOURCE
-from pipelines.twilio_insights.tables import CHILDREN, TABLES, Table
-from pipelines.warehouse.file import DATASET
+from pipelines.twilio_insights.tables import CHILDREN, REST, TABLES, Column, Table, fit
+from pipelines.warehouse.file import DATASET, with_memory
 
 _TYPES = {
     "text": "VARCHAR",
@@ -22,6 +23,9 @@ _TYPES = {
     "bool": "BOOLEAN",
     "timestamp": "TIMESTAMP",
 }
+
+AT_ONCE = 100_000
+"""Rows of which values are moved into a new column with one statement."""
 
 
 def prepare_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -37,14 +41,36 @@ def prepare_tables(connection: duckdb.DuckDBPyConnection) -> None:
         [DATASET],
     ).fetchall():
         present.setdefault(table, set()).add(column)
-    missing = [
-        statement for table in TABLES for statement in _missing(table, present.get(table.name))
-    ]
-    if not missing:
-        return
+    new_tables = [table for table in TABLES if table.name not in present]
+    new_columns = {
+        table: [column for column in table.columns if column.name not in present[table.name]]
+        for table in TABLES
+        if table.name in present
+    }
+    if new_tables or any(new_columns.values()):
+        with_memory(connection, lambda: _prepare(connection, new_tables, new_columns, set(present)))
+
+
+def _prepare(
+    connection: duckdb.DuckDBPyConnection,
+    new_tables: list[Table],
+    new_columns: dict[Table, list[Column]],
+    present: set[str],
+) -> None:
     connection.execute("BEGIN")
     try:
-        connection.execute(";".join(missing))
+        for table in new_tables:
+            defined = ", ".join(
+                _definition(c) + (" NOT NULL" if not c.nullable else "") for c in table.columns
+            )
+            connection.execute(f"CREATE TABLE {DATASET}.{table.name} ({defined})")
+        for table, columns in new_columns.items():
+            for column in columns:
+                connection.execute(
+                    f"ALTER TABLE {DATASET}.{table.name} ADD COLUMN {_definition(column)}"
+                )
+            if columns and table in REST:
+                _move_values(connection, table, columns)
         if "_dlt_loads" in present and "_watermarks" not in present:
             _take_over_state(connection)
             _delete_orphans(connection)
@@ -55,16 +81,39 @@ def prepare_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("COMMIT")
 
 
-def _missing(table: Table, present: set[str] | None) -> list[str]:
-    columns = [(c, f'"{c.name}" {_TYPES[c.type]}') for c in table.columns]
-    if present is None:
-        defined = ", ".join(d + (" NOT NULL" if not c.nullable else "") for c, d in columns)
-        return [f"CREATE TABLE {DATASET}.{table.name} ({defined})"]
-    return [
-        f"ALTER TABLE {DATASET}.{table.name} ADD COLUMN {definition}"
-        for column, definition in columns
-        if column.name not in present
-    ]
+def _definition(column: Column) -> str:
+    return f'"{column.name}" {_TYPES[column.type]}'
+
+
+def _move_values(
+    connection: duckdb.DuckDBPyConnection, table: Table, columns: list[Column]
+) -> None:
+    """Into new columns, of what was kept as JSON as long as they were not there."""
+    name, rest = f"{DATASET}.{table.name}", REST[table]
+    like = " OR ".join(f"contains({rest}, '\"{column.name}\":')" for column in columns)
+    (end,) = connection.execute(f"SELECT max(rowid) + 1 FROM {name}").fetchall()[0]
+    unnested = ", ".join(f"unnest(?::{_TYPES[c.type]}[]) AS {c.name}" for c in columns)
+    moved = (
+        f"UPDATE {name} SET {', '.join(f'{c.name} = n.{c.name}' for c in columns)}, "
+        f"{rest} = n.{rest} FROM (SELECT unnest(?) AS row_id, unnest(?::VARCHAR[]) AS {rest}, "
+        f"{unnested}) AS n WHERE {table.name}.rowid = n.row_id"
+    )
+    for start in range(0, end or 0, AT_ONCE):
+        found = connection.execute(
+            f"SELECT rowid, {rest} FROM {name} WHERE rowid >= ? AND rowid < ? AND ({like})",
+            [start, start + AT_ONCE],
+        ).fetchall()
+        rows = []
+        for row_id, text in found:
+            if not isinstance(kept := parse(text.encode()), dict):
+                continue  # a list, or a text, that was sent instead of an object
+            values = [fit(kept.get(column.name), column.type) for column in columns]
+            for column, value in zip(columns, values, strict=True):
+                if value is not None:
+                    del kept[column.name]
+            rows.append((row_id, to_json(kept) if kept else None, *values))
+        if rows:
+            connection.execute(moved, [list(values) for values in zip(*rows, strict=True)])
 
 
 def _take_over_state(connection: duckdb.DuckDBPyConnection) -> None:

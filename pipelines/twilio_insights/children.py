@@ -13,6 +13,8 @@ from pipelines.twilio_insights.tables import (
     CONFERENCE_TAG_INFO,
     CONFERENCE_TAGS,
     LARGEST,
+    OURS,
+    REST,
     Table,
     fit,
 )
@@ -20,7 +22,13 @@ from pipelines.twilio_insights.tables import (
 Child = tuple[Any, ...]
 """Key and values of a child row, in the order of its table's columns, without the SID."""
 
-_TEXT_TAG_INFO = ("severity", "reason", "participant_identity")
+_REST = REST[CONFERENCE_TAG_INFO]
+_OF_ELEMENT = {
+    column.name: column.type
+    for column in CONFERENCE_TAG_INFO.columns
+    if column.name not in {*CONFERENCE_TAG_INFO.key, *OURS}
+}
+_FITTING = {name: kind for name, kind in _OF_ELEMENT.items() if name != _REST}
 _EMPTY: tuple[Any, ...] = (None, [], {})
 
 
@@ -65,10 +73,11 @@ def _tag_info(value: Any) -> tuple[Collection[Child], Any]:
         for position, item in enumerate(info if isinstance(info, list) and info else [info]):
             known, rest = {}, item
             if isinstance(item, dict):
-                known = {k: item[k] for k in _TEXT_TAG_INFO if isinstance(item.get(k), str)}
-                rest = {k: v for k, v in item.items() if k not in known}
-            details = None if rest in _EMPTY else to_json(rest)
-            found.append((tag, position, *map(known.get, _TEXT_TAG_INFO), details))
+                fitting = item.keys() & _FITTING.keys()
+                known = {name: fit(item[name], _FITTING[name]) for name in fitting}
+                rest = {k: v for k, v in item.items() if known.get(k) is None}
+            known[_REST] = None if rest in _EMPTY else to_json(rest)
+            found.append((tag, position, *map(known.get, _OF_ELEMENT)))
     return found, None
 
 
@@ -84,6 +93,6 @@ def _issues(value: Any) -> tuple[Collection[Child], Any]:
 
 CHILD_FIELDS = (
     ChildField("tags", CONFERENCE_TAGS, _tags, ("",)),
-    ChildField("tag_info", CONFERENCE_TAG_INFO, _tag_info, ("", 0, None, None, None, None)),
+    ChildField("tag_info", CONFERENCE_TAG_INFO, _tag_info, ("", 0, *[None] * len(_OF_ELEMENT))),
     ChildField("detected_issues", CONFERENCE_DETECTED_ISSUES, _issues, ("", None)),
 )

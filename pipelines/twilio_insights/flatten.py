@@ -26,6 +26,7 @@ from pipelines.twilio_insights.tables import (
     FROM_TWILIO,
     LARGEST,
     PYTHON_TYPES,
+    REST,
     TABLES,
     Column,
     ColumnType,
@@ -63,16 +64,17 @@ def flatten(
     # Structs have values of the right types only, or none.
     convert = _column if any(type(row) is dict for row in rows) else _ordinary_column
     values = dict(zip(_NAMES, zip(*map(_values, summaries), strict=True), strict=True))
-    root: list[Any] = [convert(column, values[column.name], extras) for column in FROM_TWILIO]
+    root: dict[str, Any] = {c.name: convert(c, values[c.name], extras) for c in FROM_TWILIO}
     children = {
         field.table.name: _children(field, values["conference_sid"], values[field.name], extras)
         for field in CHILD_FIELDS
     }
-    root.append(pa.repeat(pa.scalar(naive_utc(fetched_at), ARROW_TYPES["timestamp"]), len(rows)))
-    root.append(digests)
+    fetched = pa.scalar(naive_utc(fetched_at), ARROW_TYPES["timestamp"])
+    root |= {"fetched_at": pa.repeat(fetched, len(rows)), "row_digest": digests}
     kept = [to_json(extras[index]) if index in extras else None for index in range(len(rows))]
-    root.append(kept if extras else pa.nulls(len(rows), pa.string()))
-    return {CONFERENCE_SUMMARIES.name: to_arrow(CONFERENCE_SUMMARIES, root)} | children
+    root[REST[CONFERENCE_SUMMARIES]] = kept if extras else pa.nulls(len(rows), pa.string())
+    ordered = [root[column.name] for column in loaded_columns(CONFERENCE_SUMMARIES)]
+    return {CONFERENCE_SUMMARIES.name: to_arrow(CONFERENCE_SUMMARIES, ordered)} | children
 
 
 def _ordinary_column(column: Column, values: Sequence[Any], extras: Extras) -> pa.Array:
@@ -132,9 +134,14 @@ def _children(
     return to_arrow(field.table, [[*repeats], *zip(*rows, strict=True), tombstones])
 
 
+def loaded_columns(table: Table) -> list[Column]:
+    """All columns but the load id, which the package adds."""
+    return [column for column in table.columns if column.name != "_dlt_load_id"]
+
+
 def to_arrow(table: Table, columns: Iterable[Any]) -> pa.Table:
-    """The columns of a table, all but the load id, which its package adds."""
-    fields = [column for column in table.columns if column.name != "_dlt_load_id"]
+    """The rows of a table, by the columns that are loaded."""
+    fields = loaded_columns(table)
     arrays = [
         values if isinstance(values, pa.Array) else pa.array(values, ARROW_TYPES[field.type])
         for field, values in zip(fields, columns, strict=True)

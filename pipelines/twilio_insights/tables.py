@@ -9,11 +9,11 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.times import naive_utc
+from pipelines.twilio_insights.codec import to_json
 
 ColumnType = Literal["text", "bigint", "bool", "timestamp", "json"]
 PYTHON_TYPES: dict[ColumnType, type] = {
@@ -78,12 +78,18 @@ TABLES = tuple(_table(name, **definition) for name, definition in _DEFINITIONS.i
     DRIFT,
 ) = TABLES
 CHILDREN = (CONFERENCE_TAGS, CONFERENCE_TAG_INFO, CONFERENCE_DETECTED_ISSUES)
-FROM_TWILIO = (*takewhile(lambda c: c.name != "fetched_at", CONFERENCE_SUMMARIES.columns),)
+OURS = {"fetched_at", "row_digest", "extra_fields", "_dlt_load_id", "_tombstone"}
+"""Columns of no property of the resource."""
+FROM_TWILIO = (*(column for column in CONFERENCE_SUMMARIES.columns if column.name not in OURS),)
 """The columns that hold a property of the resource."""
+REST = {CONFERENCE_SUMMARIES: "extra_fields", CONFERENCE_TAG_INFO: "details"}
+"""The column that keeps, as a JSON object, what no other column of the table takes."""
 
 
 def fit(value: Any, kind: ColumnType) -> Any:
     """The value as the column's type, or None if that would change or lose something."""
+    if kind == "json":
+        return None if value is None else to_json(value)
     if kind == "timestamp":
         try:
             return naive_utc(datetime.fromisoformat(value))

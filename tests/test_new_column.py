@@ -1,0 +1,98 @@
+"""A property that Twilio adds later becomes a column by one entry in `tables.toml`."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Command, Loaded, sid, summary
+
+HOUR = timedelta(hours=1)
+DATASET = "conference_insights"
+VALUES = "voice_bots, transcript_language, extra_fields"
+
+
+@pytest.fixture
+def next_version(tmp_path: Path) -> dict[str, str]:
+    """The program with three more columns, one of them after ours; the environment to run it."""
+    for folder in ("pipelines", "sql"):
+        shutil.copytree(ROOT / folder, tmp_path / "next" / folder)
+    file = tmp_path / "next/pipelines/twilio_insights/tables.toml"
+    before, of_tags = file.read_text().split("[conference_tags]")
+    language = 'transcript_language = { description = "Language." }\n\n'
+    bots = 'voice_bots = { type = "bigint", description = "Bots." }\nurl = {'
+    sids = 'participant_sids = { type = "json", description = "SIDs." }\nparticipant_identity = {'
+    whole = f"{before.replace('url = {', bots).rstrip()}\n{language}[conference_tags]{of_tags}"
+    file.write_text(whole.replace("participant_identity = {", sids))
+    return {"PYTHONPATH": str(tmp_path / "next")}
+
+
+def test_it_appears_with_all_values_that_were_kept_elsewhere(
+    loaded: Loaded, command: Command, next_version: dict[str, str]
+) -> None:
+    sent = [
+        {"voice_bots": 2, "transcript_language": "en"},
+        {"voice_bots": "many", "colour": "red"},
+        {"voice_bots": 3.0, "friendly_name": 5},
+        {},
+    ]
+    element = {"participant_identity": "client:a", "participant_sids": ["CP1"], "depth": 1}
+    odd = {"silent": "participant_sids", "high_jitter": [["participant_sids", 1]]}
+    for number, values in enumerate(sent):
+        tag_info = {"duplicate_identity": [element]} | odd
+        loaded.account.put(summary(number, HOUR, tag_info=tag_info, **values))
+    loaded.run()
+
+    done = command("run", **next_version)  # with nothing new to load
+    assert done.returncode == 0, done.stderr
+    assert "4 unchanged" in done.stdout + done.stderr
+    rows = f"SELECT {VALUES} FROM {DATASET}.conference_summaries ORDER BY conference_sid"
+    expected = [
+        (2, "en", None),
+        (None, None, '{"colour":"red","voice_bots":"many"}'),
+        (3, None, '{"friendly_name":5}'),
+        (None, None, None),
+    ]
+    assert loaded.query(rows) == expected
+    details = (
+        "SELECT participant_identity, participant_sids, details "
+        f"FROM {DATASET}.conference_tag_info ORDER BY tag"
+    )
+    assert set(loaded.query(details)) == {
+        ("client:a", '["CP1"]', '{"depth":1}'),
+        (None, None, '"participant_sids"'),
+        (None, None, '["participant_sids",1]'),
+    }
+    comments = "SELECT comment FROM duckdb_columns() WHERE table_name = 'conference_summaries'"
+    assert ("Bots.",) in loaded.query(comments)
+
+    for number, values in enumerate(sent):  # what is loaded from now on is the same
+        loaded.account.put(summary(number, HOUR, tag_info=tag_info, tags=["silent"], **values))
+    done = command("run", **next_version)
+    assert done.returncode == 0, done.stderr
+    assert loaded.query(rows) == expected
+    assert len(loaded.query(details)) == 3 * 4
+    elements = {row for row in loaded.query(details) if row[0] is not None}
+    assert elements == {("client:a", '["CP1"]', '{"depth":1}')}
+
+
+def test_it_appears_where_a_kill_interrupted_that(
+    loaded: Loaded, command: Command, next_version: dict[str, str]
+) -> None:
+    """All of it is one transaction: a column that is there has its values."""
+    for number in range(3):
+        loaded.account.put(summary(number, HOUR, voice_bots=number))
+    loaded.run()
+    program = Path(next_version["PYTHONPATH"], "pipelines/prepared_tables.py")
+    whole = program.read_text()
+    program.write_text(whole.replace("connection.execute(moved,", "__import__('os')._exit(9)#"))
+    assert command("run", **next_version).returncode == 9
+    program.write_text(whole)
+    assert command("run", **next_version).returncode == 0
+    assert loaded.query(
+        f"SELECT conference_sid, voice_bots, extra_fields FROM {DATASET}.conference_summaries "
+        "ORDER BY conference_sid"
+    ) == [(sid(number), number, None) for number in range(3)]
