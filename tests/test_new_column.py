@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def next_version(tmp_path: Path) -> dict[str, str]:
 def test_it_appears_with_all_values_that_were_kept_elsewhere(
     loaded: Loaded, command: Command, next_version: dict[str, str]
 ) -> None:
-    sent = [
+    sent: list[dict[str, Any]] = [
         {"voice_bots": 2, "transcript_language": "en"},
         {"voice_bots": "many", "colour": "red"},
         {"voice_bots": 3.0, "friendly_name": 5},

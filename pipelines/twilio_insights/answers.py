@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.times import as_utc
+from pipelines.twilio_insights.bounds import Oversized
 from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.summaries import SID, Summary, digest
 
@@ -114,6 +115,8 @@ class Answer:
 
 
 def _why_rejected(row: Any) -> str | None:
+    if isinstance(row, Oversized):
+        return row.reason
     if not isinstance(row, dict):
         return f"not an object but {type(row).__name__}"
     sid = row.get("conference_sid")

@@ -19,6 +19,7 @@ import httpx
 
 from pipelines.errors import SettingsError
 from pipelines.times import as_utc, iso_seconds, parse_duration
+from pipelines.twilio_insights.bounds import Oversized
 from pipelines.twilio_insights.deadline import Deadline
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
@@ -148,6 +149,8 @@ class InsightsClient:
             return Page([], fetched_at, status=status)
         if status != 200:
             raise BadAnswerError(f"{conference_sid}: Twilio answered {self._said(status, body)}")
+        if isinstance(body, Oversized):
+            return Page([body], fetched_at)
         if not isinstance(body, dict) or body.get("conference_sid") != conference_sid:
             raise BadAnswerError(f"The answer for {conference_sid} is not that conference")
         return Page([body], fetched_at)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.answers import FINAL, Answer, Copy
 from pipelines.twilio_insights.client import Page
-from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
+from pipelines.twilio_insights.summaries import text_of
 from pipelines.twilio_insights.tables import (
     DRIFT,
     REFETCHES,
@@ -209,7 +209,7 @@ class LoadPackage:
                 self._notes[REJECTED_ROWS, digest] = (
                     digest,
                     reason,
-                    to_json(element),
+                    text_of(element),
                     when,
                     run_id,
                 )

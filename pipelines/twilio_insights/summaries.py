@@ -20,8 +20,10 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from pipelines.twilio_insights import codec
+from pipelines.twilio_insights import bounds, codec
+from pipelines.twilio_insights.bounds import Oversized
 from pipelines.twilio_insights.children import CHILD_FIELDS, ChildField, Children
+from pipelines.twilio_insights.errors import BadAnswerError
 from pipelines.twilio_insights.tables import FROM_TWILIO, LARGEST, ColumnType
 
 T = TypeVar("T")
@@ -125,17 +127,26 @@ class PageDecoder:
                 return self._body(content)
             with suppress(*_ODD):  # one lone surrogate is to make no page slow
                 return self._body(codec.mend(content).encode())
+            if content.count(b",") > bounds.MANY and bounds.has_too_many(content):
+                return Oversized(content, f"more than {bounds.MAX_VALUES} values")
         return codec.decode(headers, content)
 
     def _body(self, content: bytes) -> dict[str, Any]:
-        with suppress(*_ODD):  # all at once is a third quicker
-            return self._ordinary.body(content)
+        is_large = content.count(b",") > bounds.MANY
+        if not is_large:
+            with suppress(*_ODD):  # all at once is a third quicker
+                return self._ordinary.body(content)
         parts = _body_decoder.decode(content)
-        elements = _list_decoder.decode(parts.pop("conferences", Raw(b"null")))
+        listed = parts.pop("conferences", Raw(b"null"))
+        elements = bounds.split(bytes(listed)) if is_large else _list_decoder.decode(listed)
+        if is_large and any(map(bounds.has_too_many, map(bytes, parts.values()))):
+            raise BadAnswerError(f"The API sent more than {bounds.MAX_VALUES} values about a page")
         rest = {k: codec.parse_part(v) for k, v in parts.items()}
         return rest | {"conferences": [*map(self._element, elements)]}
 
-    def _element(self, text: Raw) -> Any:
+    def _element(self, text: bytes | Raw | Oversized) -> Any:
+        if isinstance(text, Oversized):
+            return text
         with suppress(*_ODD):
             return self._ordinary.one(text)
         element = codec.parse_part(text)
@@ -165,7 +176,7 @@ class _Ordinary:
         self._body: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
         self._readers = {**_CHILDREN, **dict.fromkeys(learned, _read_unknown)}
 
-    def one(self, text: Raw) -> Summary:
+    def one(self, text: bytes | Raw) -> Summary:
         return self._finish([self._one.decode(text)])[0]
 
     def body(self, content: bytes) -> dict[str, Any]:
@@ -182,10 +193,17 @@ class _Ordinary:
 
 
 def digest(element: Any) -> int:
-    """As `codec.digest`, of an ordinary summary too."""
+    """As `codec.digest`, of an ordinary summary too, and of one that was not parsed."""
+    if isinstance(element, Oversized):
+        return codec.digest_of(element.text)
     if isinstance(element, Summary):
         return codec.digest_of(_encode(element))
     return codec.digest(element)
+
+
+def text_of(element: Any) -> str:
+    """The JSON of what is no summary."""
+    return codec.mend(element.text) if isinstance(element, Oversized) else codec.to_json(element)
 
 
 def as_summary(row: Summary | dict[str, Any]) -> tuple[Summary, dict[str, Any]]:
