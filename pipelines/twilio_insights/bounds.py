@@ -19,7 +19,9 @@ MAX_ELEMENTS = 100_000
 MAX_VALUES = 100_000
 """Values of a summary; one of 250 participants with every tag has some 15,000."""
 MAX_PAGE_VALUES = 2_000_000
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+COMMA = ord(",")
+_MARKS = re.compile(rb'(?:[^"\[\]{},]++|"(?:[^"\\]|\\.)*+")*+[\[\]{},]', re.DOTALL)
+"""Up to the next mark outside a string."""
 
 
 class Oversized(NamedTuple):
@@ -44,32 +46,36 @@ def split(array: bytes) -> Iterator[bytes | Oversized]:
 def _bounded(array: bytes) -> Iterator[bytes | Oversized]:
     of_page = 0
     for number, (element, values) in enumerate(_elements(array)):
-        of_page += values
         if number == MAX_ELEMENTS:
             raise BadAnswerError(f"The API sent more than {MAX_ELEMENTS} elements in one page")
         if values > MAX_VALUES:
             yield Oversized(element, f"more than {MAX_VALUES} values")
-        elif of_page > MAX_PAGE_VALUES:
+        elif of_page + values > MAX_PAGE_VALUES:
             yield Oversized(element, f"in a page of more than {MAX_PAGE_VALUES} values")
         else:
+            of_page += values
             yield element
 
 
 def _elements(array: bytes) -> Iterator[tuple[bytes, int]]:
     """The text of each, and about how many values it has."""
     depth, start, values = 0, 1, 0
-    for token in _TOKENS.finditer(array):
-        kind = array[token.start() : token.start() + 1]
-        depth += (kind in b"[{") - (kind in b"]}")
-        if depth == 0 or (depth == 1 and kind == b","):
-            if element := array[start : token.start()].strip():
+    for found in _MARKS.finditer(array):
+        end = found.end()
+        mark = array[end - 1]
+        if mark in b"[{":
+            depth += 1
+        elif mark in b"]}":
+            depth -= 1
+        if depth == 0 or (depth == 1 and mark == COMMA):
+            if element := array[start : end - 1].strip():
                 yield element, values
-            start, values = token.end(), 0
-        elif kind == b",":
+            start, values = end, 0
+        elif mark == COMMA:
             values += 1
 
 
 def has_too_many(text: bytes) -> bool:
     """Whether it has more values than a summary may have."""
-    kinds = (text[token.start() : token.start() + 1] for token in _TOKENS.finditer(text))
-    return sum(kind == b"," for kind in kinds) > MAX_VALUES
+    commas = (text[found.end() - 1] == COMMA for found in _MARKS.finditer(text))
+    return sum(commas) > MAX_VALUES
