@@ -197,7 +197,7 @@ class LoadPackage:
             self.written.update(sids)
             tables = answer.tables(sids)
             self._batch.append(tables)
-            self._batch_bytes += sum(table.nbytes for table in tables.values())
+            self._batch_bytes += sum(t.get_total_buffer_size() for t in tables.values())
             self._batch_rows += len(sids)
 
     def _reject(self, answer: Answer) -> None:
