@@ -22,7 +22,7 @@ import click
 from click.core import ParameterSource
 
 from pipelines.exit_codes import BUG, EXIT_CODES, exit_code
-from pipelines.logs import VARIABLE, start_logging
+from pipelines.logs import VARIABLE, say, start_logging
 
 log = logging.getLogger("conference_insights")
 
@@ -149,7 +149,7 @@ def publish() -> None:
     with _ending_well():
         from pipelines.delivery import publish_now
 
-        click.echo(publish_now())
+        say(str(publish_now()))
 
 
 @main.command(epilog=EXIT_CODES, short_help="Make a page of pictures and figures.")
@@ -182,7 +182,7 @@ def report(output: Path, since: str | None, until: str | None) -> None:
 
         copies = delivery_settings(warehouse_path()).directory
         try:
-            click.echo(write_report(copies / "current" / FILE, output, since, until))
+            say(str(write_report(copies / "current" / FILE, output, since, until)))
         except PeriodError as error:
             raise SettingsError(str(error)) from None
 

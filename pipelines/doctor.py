@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import requires, version
 from pathlib import Path
 
-import click
 import duckdb
 from packaging.requirements import Requirement
 
@@ -25,6 +24,7 @@ from pipelines.exit_codes import (
     USAGE,
 )
 from pipelines.findings import Finding, find_trouble, show_finding
+from pipelines.logs import say
 from pipelines.settings import (
     delivery_settings,
     exposed_files,
@@ -62,7 +62,7 @@ def examine() -> int:
     Nothing is changed, and the API is only asked with GET.
     """
     for setting in shown_settings():
-        click.echo(f"{setting.name} = {setting.value}  ({setting.origin})")
+        say(f"{setting.name} = {setting.value}  ({setting.origin})")
     codes = set()
     for finding in _look():
         show_finding(finding)

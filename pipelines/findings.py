@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from pipelines.exit_codes import DISK, STALE, UNSOUND
+from pipelines.logs import say
 from pipelines.times import iso_seconds, spoken
 from pipelines.twilio_insights.settings import SOON
 
@@ -127,6 +128,6 @@ _COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
 def show_finding(finding: Finding) -> None:
     """Print it with its level, and what to do on a line of its own."""
     level = click.style(f"{finding.level.upper():<4}", fg=_COLORS[finding.level], bold=True)
-    click.echo(f"{level}  {finding.what}")
+    say(finding.what, f"{level}  ")
     if finding.next_step:
-        click.echo(f"      Next: {finding.next_step}")
+        say(finding.next_step, "      Next: ")

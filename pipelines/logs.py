@@ -9,6 +9,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import click
+
 VARIABLE = "CONFERENCE_INSIGHTS_LOG"
 """`human` or `json`; without it people are whoever reads a terminal."""
 
@@ -18,10 +20,29 @@ def is_for_people(stream: TextIO) -> bool:
     return said == "human" if said else stream.isatty()
 
 
+def visible(text: str) -> str:
+    """The text with all escaped that a terminal would obey, hide or put elsewhere: control
+    characters, line breaks, marks of direction. What is not ours may have any of them."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def say(line: str, title: str = "") -> None:
+    """Print a line for people, behind a title of ours that may have colours."""
+    click.echo(title + visible(line))
+
+
 def json_line(level: str, message: str, **more: Any) -> str:
     """One JSON object; times in UTC."""
     said = {"time": datetime.now(UTC), "level": level, "message": message} | more
     return json.dumps(said, default=datetime.isoformat)
+
+
+class PlainLines(logging.Formatter):
+    """Each record on a line of its own; the lines of a traceback are set in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        more = self.formatException(record.exc_info).split("\n") if record.exc_info else []
+        return "\n  ".join(map(visible, [record.getMessage(), *more]))
 
 
 class JsonLines(logging.Formatter):
@@ -35,7 +56,6 @@ class JsonLines(logging.Formatter):
 def start_logging() -> None:
     """Send to stderr what the program says, and what its libraries warn of."""
     handler = logging.StreamHandler(sys.stderr)
-    if not is_for_people(sys.stderr):
-        handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    handler.setFormatter(PlainLines() if is_for_people(sys.stderr) else JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("conference_insights").setLevel(logging.INFO)

@@ -17,6 +17,7 @@ import click
 
 from pipelines.exit_codes import DISK, STALE
 from pipelines.findings import find_trouble, is_gone, show_finding
+from pipelines.logs import say
 from pipelines.settings import warehouse_path
 from pipelines.times import as_utc, iso_seconds, spoken
 from pipelines.twilio_insights.settings import RETENTION
@@ -115,7 +116,7 @@ def show_status(as_json: bool, max_age: timedelta | None) -> int:
         click.echo(json.dumps(status, default=iso_seconds, indent=1))
     else:
         for title, text in status_lines(status):
-            click.echo(f"{click.style(f'{title:<14}', bold=True)} {text}")
+            say(text, click.style(f"{title:<14} ", bold=True))
         for finding in findings:
             show_finding(finding)
     if is_gone(status):

@@ -15,7 +15,7 @@ import click
 
 from pipelines.alerts import alerting
 from pipelines.conference_insights import Backfill, Polling, run
-from pipelines.logs import is_for_people, json_line
+from pipelines.logs import is_for_people, json_line, visible
 from pipelines.times import iso_seconds, spoken
 from pipelines.twilio_insights.progress import Progress
 from pipelines.warehouse.runs import COLUMNS
@@ -48,7 +48,9 @@ def run_shown(
 def _say_the_end(progress: Progress, outcome: str) -> None:
     """The last line; for programs with what it says as fields, named like columns of `_runs`."""
     said = final_line(progress, outcome)
-    if not is_for_people(sys.stdout):
+    if is_for_people(sys.stdout):
+        said = visible(said)
+    else:
         fields = {name: getattr(progress, name) for name in COLUMNS if hasattr(progress, name)}
         said = json_line("INFO", said, outcome=outcome, **fields)
     try:
@@ -129,7 +131,7 @@ def final_line(progress: Progress, outcome: str = "ok") -> str:
         if sids:
             parts.append(f"{len(sids):,} {what}, the first {sids[0]}")
     if progress.drift:
-        named = [f"{ascii(what)[1:-1]} (first {sid})" for what, sid in progress.drift.items()]
+        named = [f"{what} (first {sid})" for what, sid in progress.drift.items()]
         parts.append(f"{len(named)} not in the documentation: {', '.join(named[:3])}")
     if progress.pending_before is not None and progress.pending_after is not None:
         parts.append(f"pending {progress.pending_before:,} -> {progress.pending_after:,}")

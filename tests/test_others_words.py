@@ -1,0 +1,82 @@
+"""What others write, Twilio or who answers in its place, commands no terminal, forges no line."""
+
+from __future__ import annotations
+
+import io
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pipelines.logs import PlainLines, say, visible
+from pipelines.simulator.server import InsightsHandler
+from tests.conftest import Command, Loaded, summary
+
+HOSTILE = "\x1b[2J\x1b]8;;https://evil.example\x07log in\x1b]8;;\x07\u202egro\u2066\x9b31m\n\u2028"
+HOSTILE += "Error: forged"
+HOUR = timedelta(hours=1)
+
+
+def assert_harmless(text: str) -> None:
+    assert {c for c in text if not c.isprintable()} <= {"\n"}, ascii(text)
+    assert not [line for line in text.split("\n") if line.startswith("Error: forged")]
+
+
+def test_data_reaches_the_terminal_escaped(loaded: Loaded, command: Command) -> None:
+    fields: list[dict[str, Any]] = [{"tags": [HOSTILE]}, {"status": HOSTILE}, {HOSTILE: 1}]
+    for number, odd in enumerate([*fields, {"account_sid": HOSTILE}]):
+        loaded.account.put(summary(number, HOUR, "in_progress", **odd))
+    done = command("run")
+    assert done.returncode == 0, done.stderr
+    texts = [done.stdout, done.stderr]
+    for name in ("status", "doctor"):
+        told = command(name)
+        texts += [told.stdout, told.stderr]
+    for text in texts:
+        assert_harmless(text)
+    assert r"\x1b[2J" in texts[0]
+    assert r"\u202egro" in texts[2]
+
+
+@pytest.mark.parametrize("name", ["run", "doctor"])
+def test_an_answer_reaches_the_terminal_escaped(
+    name: str, loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET", "1s")
+    line = HOSTILE.replace("\n", "").encode("latin-1", "ignore").decode("latin-1")
+
+    def odd(handler: InsightsHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", line)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    monkeypatch.setattr(InsightsHandler, "do_GET", odd)
+    done = command(name)
+    assert done.returncode == 69
+    assert r"\x1b[2J" in done.stdout + done.stderr
+    assert_harmless(done.stdout + done.stderr)
+
+
+def test_a_traceback_is_escaped_and_its_lines_begin_like_no_other() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(PlainLines())
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError as error:
+        said = ("a bug", (type(error), error, error.__traceback__))
+    handler.handle(logging.LogRecord("x", logging.ERROR, "", 0, said[0], None, said[1]))
+    first, *rest = stream.getvalue().rstrip("\n").split("\n")
+    assert first == "a bug"
+    assert len(rest) > 3
+    assert all(line.startswith("  ") for line in rest)
+    assert_harmless(stream.getvalue())
+
+
+def test_what_is_ours_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    assert visible("Zürich, 北京, „ok“ → 100 %") == "Zürich, 北京, „ok“ → 100 %"
+    assert visible("a\udcffb\tc") == r"a\udcffb\tc"
+    say("one\ntwo", "\x1b[1mTitle\x1b[0m ")
+    assert capsys.readouterr().out == "Title one\\ntwo\n"
