@@ -296,7 +296,7 @@ def test_json_of_another_shape_is_refused(account: Account, body: bytes) -> None
 def test_a_decompression_bomb_is_refused(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     import gzip
 
-    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BODY_BYTES", 1 << 20)
+    monkeypatch.setattr("pipelines.twilio_insights.transport.MAX_BODY_BYTES", 1 << 20)
     bomb = answer(200, gzip.compress(b" " * (4 << 20)), Content_Encoding="gzip")
     with serving(account, bomb) as server, pytest.raises(BadAnswerError, match="more than"):
         rows(connect(settings(server)))
@@ -341,7 +341,7 @@ def test_no_secret_is_in_any_representation_or_message(account: Account) -> None
     with serving(account, *[reset] * 8, answer(401)) as server:
         config = settings(server)
         client = connect(config)
-        said = [repr(client), str(client.__dict__), str(client._http.headers), repr(config)]
+        said = [repr(client), str(client.__dict__), repr(config)]
         for _ in range(2):
             with pytest.raises((UnavailableError, RefusedError)) as caught:
                 rows(client)
@@ -377,6 +377,16 @@ def test_bytes_that_are_no_utf_8_end_no_page(account: Account) -> None:
     with serving(account, answer(200, body)) as server:
         (page,) = connect(settings(server)).list_pages(NOW - DAY, NOW)
     assert page.rows == [{"x": "\ufffd"}]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/JSON", "Application/Problem+Json; charset=utf-8", "text/json"]
+)
+def test_json_by_another_name_is_json(account: Account, content_type: str) -> None:
+    body = b'{"conferences": [{"x": 1}], "meta": {"next_page_url": null}}'
+    with serving(account, answer(200, body, content_type)) as server:
+        (page,) = connect(settings(server)).list_pages(NOW - DAY, NOW)
+    assert page.rows == [{"x": 1}]
 
 
 @pytest.mark.parametrize("target", ["http://[::1", "https://x:99999999/", "http://\0/"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import logging
 from datetime import timedelta
 from typing import Any
@@ -10,8 +12,12 @@ from typing import Any
 import pytest
 
 from pipelines.logs import PlainLines, say, visible
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsHandler
-from tests.conftest import Command, Loaded, summary
+from pipelines.twilio_insights.client import InsightsClient
+from pipelines.twilio_insights.errors import InsightsError
+from tests.conftest import NOW, Command, Loaded, summary
+from tests.test_client import Behaviour, answer, page, serving, settings
 
 HOSTILE = "\x1b[2J\x1b]8;;https://evil.example\x07log in\x1b]8;;\x07\u202egro\u2066\x9b31m\n\u2028"
 HOSTILE += "Error: forged"
@@ -80,3 +86,45 @@ def test_what_is_ours_stays(capsys: pytest.CaptureFixture[str]) -> None:
     assert visible("a\udcffb\tc") == r"a\udcffb\tc"
     say("one\ntwo", "\x1b[1mTitle\x1b[0m ")
     assert capsys.readouterr().out == "Title one\\ntwo\n"
+
+
+SENT = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
+ECHO = f"no {AUTH_TOKEN} Basic {SENT} " + "x" * 60_000
+
+
+def with_line(line: str) -> Behaviour:
+    def respond(handler: InsightsHandler) -> bool:
+        handler.wfile.write(f"HTTP/1.1 200 OK\r\n{line}\r\n\r\n".encode())
+        handler.close_connection = True
+        return True
+
+    return respond
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        answer(200, b"", ECHO),
+        answer(200, b"", Content_Encoding=ECHO),
+        answer(503, json.dumps({"message": ECHO}).encode()),
+        answer(401, json.dumps({"title": ECHO}).encode()),
+        answer(401, json.dumps({"title": [ECHO]}).encode()),
+        answer(400, json.dumps({"code": int("9" * 3000)}).encode()),
+        answer(200, page(f"https://{AUTH_TOKEN}.{'x' * 30_000}/")),
+        answer(200, page(f"https://x:{AUTH_TOKEN}{'x' * 30_000}/")),
+        answer(302, Location=ECHO),
+        with_line(ECHO),
+    ],
+    ids=range(10),
+)
+def test_an_answer_is_told_in_short_and_without_secrets(
+    fault: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.twilio_insights.client.ATTEMPTS", 1)
+    with serving(Account(NOW), fault) as server, pytest.raises(InsightsError) as caught:
+        with InsightsClient(settings(server)) as client:
+            list(client.list_pages(NOW - HOUR, NOW))
+    said = str(caught.value)
+    assert len(said) < 800
+    assert AUTH_TOKEN not in said
+    assert SENT not in said

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
-import re
-import ssl
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -20,7 +16,6 @@ import httpx
 from pipelines.errors import SettingsError
 from pipelines.times import as_utc, iso_seconds, parse_duration
 from pipelines.twilio_insights.bounds import Oversized
-from pipelines.twilio_insights.deadline import Deadline
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
@@ -32,6 +27,7 @@ from pipelines.twilio_insights.pace import Pace
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import Settings
 from pipelines.twilio_insights.summaries import PageDecoder
+from pipelines.twilio_insights.transport import Transport
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.windows import Listing
@@ -42,8 +38,6 @@ MALFORMED_ATTEMPTS = 3
 MAX_RETRY_AFTER, MAX_BACKOFF = 300.0, 30.0
 """Seconds."""
 INVALID_PAGE_TOKEN = 21481
-MAX_BODY_BYTES = 64 << 20
-"""Decoded size of an answer; a page of 1,000 summaries is about 1 MB."""
 
 
 class Page(NamedTuple):
@@ -62,8 +56,6 @@ class InsightsClient:
     def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
         self.settings = settings
         self.progress = progress or Progress()
-        self._deadline = Deadline()
-        self._seconds = parse_duration(settings.request_deadline).total_seconds()
         self._budget = parse_duration(settings.retry_budget).total_seconds()
         self._lock = threading.Lock()
         self._decoder = PageDecoder()
@@ -73,22 +65,17 @@ class InsightsClient:
         self._server_clock: tuple[datetime, float] | None = None
         try:
             self._base = httpx.URL(settings.base_url)
-            self._http = httpx.Client(
-                auth=httpx.BasicAuth(*settings.basic_auth),
-                headers={"Accept": "application/json", "User-Agent": "conference-insights"},
-                timeout=httpx.Timeout(min(30.0, self._seconds), connect=10.0),
-                limits=httpx.Limits(max_connections=settings.max_concurrency),
-                follow_redirects=False,
-                verify=_tls(settings),
-                trust_env=not settings.is_loopback,  # a proxy of the environment
+            self._http = Transport(
+                self._base,
+                settings.basic_auth,
+                parse_duration(settings.request_deadline).total_seconds(),
+                settings.max_concurrency,
             )
-        except (ValueError, OSError, ImportError, httpx.InvalidURL) as error:
+        except (ValueError, OSError, RuntimeError, httpx.InvalidURL) as error:
             raise SettingsError(  # its text may hold the password of a proxy
                 "sources.twilio_insights.base_url, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or "
-                f"SSL_CERT_FILE ({os.environ.get('SSL_CERT_FILE')}) cannot be used: "
-                f"{type(error).__name__}"
+                f"SSL_CERT_FILE cannot be used: {type(error).__name__}"
             ) from None
-        self._deadline.limit(self._http)
 
     def __enter__(self) -> InsightsClient:
         return self
@@ -173,12 +160,11 @@ class InsightsClient:
         """`401, code 20003: Authenticate` of an error body, classic or RFC 9457, for messages."""
         if not isinstance(body, dict):
             return str(status)
-        code, text = body.get("code"), str(body.get("message") or body.get("title") or "")
-        user, password = self.settings.basic_auth
-        for secret in (password, b64encode(f"{user}:{password}".encode()).decode()):
-            text = text.replace(secret, "***")
-        text = re.sub(r"[^\x20-\x7e]", " ", text)[:200]
-        named = f"{status}, code {code}" if isinstance(code, int) else str(status)
+        code, text = (
+            body.get("code"),
+            self._http.told(body.get("message") or body.get("title") or ""),
+        )
+        named = f"{status}, code {self._http.told(code)}" if isinstance(code, int) else str(status)
         return f"{named}: {text}" if text else named
 
     def _list_url(self, after: datetime, before: datetime, page_size: int) -> str:
@@ -191,10 +177,11 @@ class InsightsClient:
             target, base = self._base.join(url), self._base
             host = target.host
         except (httpx.InvalidURL, ValueError) as error:
-            raise BadAnswerError(f"The API sent a next_page_url that is none: {error}") from None
+            said = self._http.told(error)
+            raise BadAnswerError(f"The API sent a next_page_url that is none: {said}") from None
         if (target.scheme, target.netloc, target.userinfo) != (base.scheme, base.netloc, b""):
             raise ForeignOriginError(
-                f"The API pointed to {target.scheme}://{host}, not to "
+                f"The API pointed to {self._http.told(f'{target.scheme}://{host}')}, not to "
                 f"{self.settings.base_url}; nothing was sent there. If the account is in another "
                 "region, set base_url to it"
             )
@@ -227,7 +214,7 @@ class InsightsClient:
     def _request(self, url: httpx.URL) -> tuple[Any, datetime, int]:
         with self._pace.turn():
             self.progress.count_request()
-            status, headers, content = self._send(url)
+            status, headers, content = self._http.get(url)
         fetched_at, body = (
             datetime.now(UTC).replace(microsecond=0),
             self._decoder.decode(headers, content),
@@ -244,7 +231,7 @@ class InsightsClient:
                 status,
             )
         if status == 200 and body is None:
-            kind = headers.get("content-type", "an unknown type")
+            kind = self._http.told(headers.get("content-type", "an unknown type"))
             message = f"{url.host} answered with {kind} that is not JSON; is it the Insights API?"
             raise UnavailableError(message, "malformed")
         if status in (408, 429) or status >= 500:
@@ -255,30 +242,6 @@ class InsightsClient:
             raise ForeignOriginError(f"{url.host} answered with a redirect, which is not followed")
         self._pace.faster()
         return body, fetched_at, status
-
-    def _send(self, url: httpx.URL) -> tuple[int, httpx.Headers, bytes]:
-        content = bytearray()
-        self._deadline.end = time.monotonic() + self._seconds
-        try:
-            with self._http.stream("GET", url) as response:
-                for chunk in response.iter_bytes():
-                    content += chunk
-                    if len(content) > MAX_BODY_BYTES:
-                        raise BadAnswerError(f"{url.host} sent more than {MAX_BODY_BYTES} bytes")
-        except (httpx.TransportError, httpx.DecodingError) as error:
-            kind = type(error).__name__
-            proxy = " through the proxy of the environment" if self._http._mounts else ""
-            raise UnavailableError(
-                f"Cannot read {self.settings.base_url} (base_url){proxy}: {kind} {error}", kind
-            ) from None
-        return response.status_code, response.headers, bytes(content)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    """Certificates of SSL_CERT_FILE, else of certifi; none to read, which takes 0.1 s, for http."""
-    if settings.base_url.lower().startswith("https"):
-        return httpx.create_ssl_context()
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _http_date(value: str | None) -> datetime | None:

@@ -37,7 +37,7 @@ def decode(headers: httpx.Headers, content: bytes) -> Any:
 
 def is_json(headers: httpx.Headers) -> bool:
     """Whether an answer says of itself that it is JSON."""
-    return "json" in headers.get("content-type", "")
+    return "json" in headers.get("content-type", "").partition(";")[0].lower()
 
 
 def parse(content: bytes) -> Any:

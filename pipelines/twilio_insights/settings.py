@@ -24,6 +24,7 @@ TWILIO_NAMES = {
 }
 """What Twilio's own tools call the credentials."""
 SECRETS = ("auth_token", "api_key_secret")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ELSEWHERE = "; or {} under [sources.twilio_insights] in .dlt/secrets.toml"
 
 
@@ -99,4 +100,4 @@ class Settings:
 
     @property
     def is_loopback(self) -> bool:
-        return urlsplit(self.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+        return urlsplit(self.base_url).hostname in LOOPBACK

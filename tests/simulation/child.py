@@ -19,7 +19,7 @@ import pipelines.packages
 import pipelines.terminal
 import pipelines.twilio_insights.drift
 from pipelines.command_line import main
-from pipelines.twilio_insights import client
+from pipelines.twilio_insights import client, transport
 from tests.simulation.statements import Kinds, watch_statements
 
 PRELOADED = (
@@ -86,7 +86,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
     os.dup2(output, 1)
     os.dup2(output, 2)
     client.MAX_BACKOFF = 0.002
-    client.MAX_BODY_BYTES = 8 << 20
+    transport.MAX_BODY_BYTES = 8 << 20
     pipelines.packages.PACKAGE_ROWS = package_rows
     moments = Moments(wire)
     while True:

@@ -1,0 +1,199 @@
+"""HTTP to the API: one limit for a whole exchange, bodies of bounded size, no redirects.
+
+httpx limits only how long a single read may wait, undoes as many layers of compression as an answer
+claims before anybody can count its bytes, parses where a redirect leads even if it is not followed,
+and fails for a proxy that is not needed. So this is httpcore, which httpx is built on.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import threading
+import time
+import zlib
+from base64 import b64encode
+from collections.abc import Iterable
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore
+import httpx
+
+from pipelines.twilio_insights.errors import BadAnswerError, UnavailableError
+from pipelines.twilio_insights.settings import LOOPBACK
+
+MAX_BODY_BYTES = 64 << 20
+"""Decoded size of an answer; a page of 1,000 summaries is about 1 MB."""
+MAX_WORDS = 200
+"""Characters of what others say that are told."""
+CONNECT, STALL, IDLE = 10.0, 30.0, 5.0
+"""Seconds that a connection may take to be made, stand still, and be kept without use."""
+_FAULTS = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    UnicodeError,  # of a host name that no resolver takes
+    zlib.error,
+)
+
+
+class Transport:
+    """Sends requests with the credentials; threads may share it.
+
+    Args:
+        url: whose host they go to.
+        auth: user name and password.
+        seconds: wall-clock limit of a request, its whole answer included.
+        connections: at once, at the most.
+
+    Raises:
+        ValueError, RuntimeError, httpx.InvalidURL: the proxy of the environment cannot be used.
+        OSError: nor can the certificates.
+    """
+
+    def __init__(
+        self, url: httpx.URL, auth: tuple[str, str], seconds: float, connections: int
+    ) -> None:
+        proxy = proxy_for(url)
+        stall = min(STALL, seconds)
+        self._through = " through the proxy of the environment" if proxy else ""
+        self._seconds, self._deadline = seconds, _Deadline()
+        self._timeouts = {"connect": CONNECT, "read": stall, "write": stall, "pool": stall}
+        self._secrets = [*_secrets(*auth), *(_secrets(*proxy.auth) if proxy and proxy.auth else ())]
+        self._headers: dict[str | bytes, str | bytes] = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "Authorization": f"Basic {self._secrets[0]}",
+            "User-Agent": "conference-insights",
+        }
+        options: dict[str, Any] = {
+            "ssl_context": _tls(url),
+            "max_connections": connections,
+            "keepalive_expiry": IDLE,
+            "network_backend": _Limited(httpcore.SyncBackend(), self._deadline),
+        }
+        if proxy is None:
+            self._pool = httpcore.ConnectionPool(**options)
+        else:
+            kind: Any = httpcore.HTTPProxy
+            if proxy.url.scheme.startswith("socks"):
+                kind = httpcore.SOCKSProxy
+            self._pool = kind(_for_httpcore(proxy.url), proxy_auth=proxy.raw_auth, **options)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def get(self, url: httpx.URL) -> tuple[int, httpx.Headers, bytes]:
+        """Status, headers and decoded body.
+
+        Raises:
+            UnavailableError: there was no answer, or not in time.
+            BadAnswerError: it is too large, or encoded in a way that was not asked for.
+        """
+        self._deadline.end = time.monotonic() + self._seconds
+        extensions = {"timeout": self._timeouts}
+        try:
+            with self._pool.stream(
+                "GET", _for_httpcore(url), headers=self._headers, extensions=extensions
+            ) as answer:
+                headers = httpx.Headers(answer.headers)
+                return answer.status, headers, self._body(answer.iter_stream(), headers, url.host)
+        except _FAULTS as error:
+            kind = "DecodingError" if isinstance(error, zlib.error) else type(error).__name__
+            origin = f"{url.scheme}://{url.netloc.decode()}"
+            raise UnavailableError(
+                f"Cannot read {origin} (base_url){self._through}: {kind} {self.told(error)}", kind
+            ) from None
+
+    def _body(self, chunks: Iterable[bytes], headers: httpx.Headers, host: str) -> bytes:
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("identity", "gzip", ""):
+            raise BadAnswerError(
+                f"{host} sent an answer encoded as {self.told(coding)}, where only gzip was allowed"
+            )
+        content, gzip = bytearray(), zlib.decompressobj(zlib.MAX_WBITS | 16)
+        for chunk in chunks:
+            room = MAX_BODY_BYTES + 1 - len(content)
+            content += gzip.decompress(chunk, room) if coding == "gzip" else chunk
+            if len(content) > MAX_BODY_BYTES:
+                raise BadAnswerError(f"{host} sent more than {MAX_BODY_BYTES} bytes")
+        return bytes(content)
+
+    def told(self, words: object) -> str:
+        """What the other side says, for messages: not too much of it, and without the secrets that
+        it may repeat."""
+        secrets = "|".join(map(re.escape, self._secrets))
+        text = re.sub(secrets, "***", str(words), flags=re.IGNORECASE)
+        return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}…"
+
+
+def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
+    """The proxy of the environment for a URL; those for others are not even looked at.
+
+    Raises:
+        ValueError, httpx.InvalidURL: it is of an unknown kind, or no URL.
+    """
+    known = getproxies()
+    proxy = known.get(url.scheme) or known.get("all")
+    if not proxy or url.host in LOOPBACK or proxy_bypass(url.netloc.decode()):
+        return None
+    return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _tls(url: httpx.URL) -> ssl.SSLContext:
+    """Certificates of SSL_CERT_FILE, else of certifi; none to read, which takes 0.1 s, for http."""
+    if url.scheme == "https":
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _secrets(user: str, password: str) -> list[str]:
+    """A password, as it is sent and by itself."""
+    sent = b64encode(f"{user}:{password}".encode()).decode()
+    return [sent, password] if password else [sent]
+
+
+def _for_httpcore(url: httpx.URL) -> httpcore.URL:
+    return httpcore.URL(
+        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+    )
+
+
+class _Deadline(threading.local):
+    """When the request of this thread must be answered, on the monotonic clock."""
+
+    end = float("inf")
+
+
+class _Limited:
+    """A network backend or stream of httpcore, every step of which ends at the deadline, so that no
+    peer can stretch an exchange that drips a handshake, headers or a body."""
+
+    def __init__(self, wrapped: Any, deadline: _Deadline) -> None:
+        self._wrapped, self._deadline = wrapped, deadline
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def connect_tcp(self, *arguments: Any, timeout: float | None = None, **more: Any) -> _Limited:
+        stream = self._wrapped.connect_tcp(*arguments, timeout=self._left(timeout), **more)
+        return _Limited(stream, self._deadline)
+
+    def start_tls(self, *arguments: Any, timeout: float | None = None, **more: Any) -> _Limited:
+        stream = self._wrapped.start_tls(*arguments, timeout=self._left(timeout), **more)
+        return _Limited(stream, self._deadline)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data: bytes = self._wrapped.read(max_bytes, self._left(timeout))
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._wrapped.write(buffer, self._left(timeout))
+
+    def _left(self, timeout: float | None) -> float:
+        left = self._deadline.end - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the answer took more than request_deadline")
+        return min(left, timeout or left)
