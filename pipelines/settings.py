@@ -1,9 +1,9 @@
 """What the user has set: the only module that reads settings, and by their full names only.
 
 They come from the environment, then `.dlt/secrets.toml`, then `.dlt/config.toml` of the working
-folder; the credentials at last from the variables that Twilio's own tools use. dlt would look in
-outer sections, in the home folder and in the machine's temporary folder too, where other programs
-and other users put theirs.
+folder; credentials and base URL at last from the variables that Twilio's own tools use. dlt would
+look in outer sections, in the home folder and in the machine's temporary folder too, where other
+programs and other users put theirs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.errors import SettingsError
 from pipelines.logs import VARIABLE
-from pipelines.twilio_insights.settings import SECRETS, SECTION, TWILIO_NAMES, Settings
+from pipelines.twilio_insights.settings import (
+    EDGE,
+    REGION,
+    SECRETS,
+    SECTION,
+    TWILIO_NAMES,
+    Settings,
+    from_twilio,
+)
 
 log = logging.getLogger("conference_insights")
 
@@ -175,8 +183,8 @@ def find(*path: str) -> Found | None:
         if file == CONFIG_FILE and path[-1] in (*SECRETS, _HOOK[-1]):
             raise SettingsError(f"{'.'.join(path)} is a secret: move it to {SECRETS_FILE}")
         return Found(_typed(path[-1], value, f"{'.'.join(name)} in {file}"), str(file))
-    variable = TWILIO_NAMES.get(path[-1], "") if path[:-1] == SECTION else ""
-    if text := os.environ.get(variable, "").strip():
+    text, variable = from_twilio(path[-1]) if path[:-1] == SECTION else ("", "")
+    if text:
         return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
     return None
 
@@ -290,7 +298,13 @@ def _masked(name: str, text: str) -> str:
 def find_unknown() -> Iterator[str]:
     """Names that look like settings of the program and are none: misspelt ones, mostly."""
     known = {"__".join(path).upper() for path in DEFAULTS}
-    known |= {*TWILIO_NAMES.values(), VARIABLE, "__".join((*_WAREHOUSE, "database")).upper()}
+    known |= {
+        *TWILIO_NAMES.values(),
+        EDGE,
+        REGION,
+        VARIABLE,
+        "__".join((*_WAREHOUSE, "database")).upper(),
+    }
     ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__")
     for name in sorted(os.environ.keys() - known):
         if name.startswith(ours) or get_close_matches(name, known, 1, cutoff=0.93):

@@ -243,12 +243,35 @@ def page(next_url: str) -> bytes:
         "http://127.0.0.1:1/v1/Conferences",
         "//localhost/v1/Conferences",
         "https://insights.twilio.com@evil.example/",
+        "https://insights.twilio.com.evil.example/",
+        "https://insights.evil.example/",
+        "https://someone@insights.twilio.com/",
+        "https://insights.twilio.com:8443/",
+        "http://insights.twilio.com/",
+        "https://api.twilio.com/",
     ],
 )
 def test_credentials_never_go_to_another_origin(account: Account, target: str) -> None:
     with serving(account, answer(200, page(target))) as server:
         with pytest.raises(ForeignOriginError, match="nothing was sent there"):
             rows(connect(settings(server)))
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("host", ["insights.twilio.com", "insights.dublin.ie1.twilio.com"])
+def test_a_next_page_at_another_host_of_the_product_is_had_from_the_configured(
+    account: Account, host: str
+) -> None:
+    with serving(account) as server:
+        client = connect(settings(server, page_size=2))
+        server.url = f"https://{host}"
+        assert rows(client) == ALL
+        assert len(server.requests) == 3
+
+
+def test_a_next_page_of_nothing_is_the_end(account: Account) -> None:
+    with serving(account, answer(200, page(""))) as server:
+        assert rows(connect(settings(server))) == []
         assert len(server.requests) == 1
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dlt.common.configuration.resolve import resolve_configuration
 
 from pipelines.errors import SettingsError
 from pipelines.settings import (
@@ -29,8 +30,9 @@ from pipelines.settings import (
     warehouse_path,
 )
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.twilio_insights import TwilioInsightsConfiguration
 from pipelines.twilio_insights.settings import SECTION, TWILIO_NAMES
-from tests.conftest import Command, Loaded, summary
+from tests.conftest import ROOT, Command, Loaded, summary
 
 NOBODY, SOMEBODY = 65534, 65533
 CANARY = "canary-5b1d-in-the-mine"
@@ -103,6 +105,61 @@ def test_blanks_and_newlines_around_a_token_are_none_of_it(
     else:
         monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__AUTH_TOKEN", token)
     assert source_settings().basic_auth == (ACCOUNT_SID, AUTH_TOKEN)
+
+
+URL = "https://insights.{}.twilio.com".format
+
+
+@pytest.mark.parametrize(
+    ("region", "edge", "url"),
+    [
+        ("ie1", "dublin", URL("dublin.ie1")),
+        ("ie1", "", URL("dublin.ie1")),
+        ("AU1\n", " ", URL("sydney.au1")),
+        ("", "frankfurt", URL("frankfurt.us1")),
+        ("us1", "", URL("ashburn.us1")),
+        ("xy7", "somewhere", URL("somewhere.xy7")),
+    ],
+)
+def test_region_and_edge_are_those_of_twilios_own_tools(
+    region: str, edge: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
+    monkeypatch.setenv("TWILIO_REGION", region)
+    monkeypatch.setenv("TWILIO_EDGE", edge)
+    assert source_settings().base_url == url
+    assert resolve_configuration(TwilioInsightsConfiguration(), sections=SECTION).base_url == url
+    (shown,) = (setting for setting in shown_settings() if setting.name == f"{OWN}.base_url")
+    given = [name for name in ("TWILIO_EDGE", "TWILIO_REGION") if os.environ[name].strip()]
+    assert (shown.value, shown.origin) == (url, " and ".join(given))
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__BASE_URL", "https://elsewhere.example")
+    assert source_settings().base_url == "https://elsewhere.example"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("TWILIO_REGION", "xy7", "TWILIO_EDGE"),
+        ("TWILIO_REGION", "evil.example/", "TWILIO_REGION"),
+        ("TWILIO_EDGE", "a@evil.example/", "TWILIO_EDGE"),
+        ("TWILIO_EDGE", "dublin.ie1", "TWILIO_EDGE"),
+        ("TWILIO_EDGE", CANARY * 3, "TWILIO_EDGE"),
+    ],
+)
+def test_a_region_or_edge_that_is_none_gets_a_sentence(
+    variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=said) as caught:
+        find(*SECTION, "base_url")
+    assert CANARY not in str(caught.value)
+
+
+def test_the_example_of_settings_hides_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(CONFIG, (ROOT / CONFIG).read_text())
+    monkeypatch.setenv("TWILIO_REGION", "ie1")
+    assert find(*SECTION, "base_url") == Found(URL("dublin.ie1"), "TWILIO_REGION")
 
 
 FINE: list[tuple[str, str, Any]] = [

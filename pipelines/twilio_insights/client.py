@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -38,6 +39,10 @@ MALFORMED_ATTEMPTS = 3
 MAX_RETRY_AFTER, MAX_BACKOFF = 300.0, 30.0
 """Seconds."""
 INVALID_PAGE_TOKEN = 21481
+
+
+_OF_THE_PRODUCT = re.compile(r"https://insights(\.[a-z0-9-]+){0,2}\.twilio\.com")
+"""Where Twilio may say that the next page is; as its SDKs do, the configured host is asked."""
 
 
 class Page(NamedTuple):
@@ -154,7 +159,7 @@ class InsightsClient:
                 f"{LIST_PATH} answered {self._said(status, body)}, not with `conferences` and "
                 f"`meta.next_page_url`; is {self.settings.base_url} the Insights API?"
             )
-        return Page(rows, fetched_at, next_url)
+        return Page(rows, fetched_at, next_url or None)
 
     def _said(self, status: int, body: Any) -> str:
         """`401, code 20003: Authenticate` of an error body, classic or RFC 9457, for messages."""
@@ -176,14 +181,15 @@ class InsightsClient:
         try:
             target, base = self._base.join(url), self._base
             host = target.host
+            if _OF_THE_PRODUCT.fullmatch(f"{target.scheme}://{target.netloc.decode()}"):
+                target = target.copy_with(scheme=base.scheme, host=base.host, port=base.port)
         except (httpx.InvalidURL, ValueError) as error:
             said = self._http.told(error)
             raise BadAnswerError(f"The API sent a next_page_url that is none: {said}") from None
         if (target.scheme, target.netloc, target.userinfo) != (base.scheme, base.netloc, b""):
             raise ForeignOriginError(
                 f"The API pointed to {self._http.told(f'{target.scheme}://{host}')}, not to "
-                f"{self.settings.base_url}; nothing was sent there. If the account is in another "
-                "region, set base_url to it"
+                f"{self.settings.base_url}; nothing was sent there"
             )
         faults: list[str] = []
         while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, fields
@@ -21,7 +20,7 @@ from dlt.extract import DltResource
 from pipelines.errors import SettingsError
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.pages import FormerState, read_package
-from pipelines.twilio_insights.settings import SECRETS, SECTION, TWILIO_NAMES, Settings
+from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, from_twilio
 from pipelines.twilio_insights.stored import StoredSummaries
 from pipelines.twilio_insights.tables import CHILDREN, TABLES, Table
 
@@ -40,8 +39,8 @@ conference written has a row in each child table, be it a tombstone."""
 @configspec
 class TwilioInsightsConfiguration(Settings, BaseConfiguration):
     """The settings as dlt fills them in: `SOURCES__TWILIO_INSIGHTS__<NAME>`, `.dlt/secrets.toml`
-    or `.dlt/config.toml`; credentials also from the variables that Twilio's own tools use. One
-    that is made with an `account_sid` counts as it is."""
+    or `.dlt/config.toml`; credentials and base URL also from the variables that Twilio's own tools
+    use. One that is made with an `account_sid` counts as it is."""
 
     auth_token: TSecretStrValue | None = None
     api_key_secret: TSecretStrValue | None = None
@@ -60,7 +59,7 @@ class TwilioInsightsConfiguration(Settings, BaseConfiguration):
         for field in fields(Settings):
             value = _in_own_section(field)
             if value in (None, ""):
-                value = os.environ.get(TWILIO_NAMES.get(field.name, ""), "").strip()
+                value, _ = from_twilio(field.name)
             setattr(self, field.name, field.default if value == "" else value)
 
 
