@@ -232,6 +232,20 @@ def test_a_refusal_names_both_causes_and_is_not_retried(account: Account, status
     assert "Advanced Features" in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["text/html", "text/plain", "application/json"])
+def test_a_refusal_that_is_not_json_is_not_twilios(account: Account, kind: str) -> None:
+    with serving(account, answer(403, b"<html>Request blocked.</html>", kind)) as server:
+        with pytest.raises(BadAnswerError, match="firewall") as caught:
+            rows(connect(settings(server)))
+        assert len(server.requests) == 1
+    assert "credentials" not in str(caught.value)
+
+
+def test_a_refusal_without_a_word_may_be_twilios(account: Account) -> None:
+    with serving(account, answer(401, b"", "text/plain")) as server, pytest.raises(RefusedError):
+        rows(connect(settings(server)))
+
+
 def page(next_url: str) -> bytes:
     return json.dumps({"conferences": [], "meta": {"next_page_url": next_url}}).encode()
 

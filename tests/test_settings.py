@@ -107,6 +107,41 @@ def test_blanks_and_newlines_around_a_token_are_none_of_it(
     assert source_settings().basic_auth == (ACCOUNT_SID, AUTH_TOKEN)
 
 
+@pytest.mark.parametrize("name", ["auth_token", "api_key_sid", "api_key_secret"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        f'"{CANARY}"',
+        f"'{CANARY}'",
+        f"{CANARY}\n{CANARY}",
+        f"{CANARY}\r{CANARY}",
+        f"my {CANARY}",
+        f"\ufeff{CANARY}",
+        f"{CANARY}\x1b[A",
+        f"\u2018{CANARY}\u2019",
+    ],
+    ids=ascii,
+)
+def test_a_secret_with_what_no_token_has_is_refused_by_name(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {"api_key_sid": "SK" + "a" * 32, "api_key_secret": "secret"}
+    values = ({"auth_token": ""} if name == "auth_token" else key) | {name: f" {value}\r\n"}
+    for field, text in ({"account_sid": ACCOUNT_SID} | values).items():
+        monkeypatch.setenv(TWILIO_NAMES[field], text)
+    with pytest.raises(SettingsError, match=TWILIO_NAMES[name]) as caught:
+        source_settings()
+    assert CANARY not in str(caught.value)
+
+
+def test_a_secret_that_is_not_used_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in {"ACCOUNT_SID": ACCOUNT_SID, "API_KEY": "SK" + "a" * 32}.items():
+        monkeypatch.setenv(f"TWILIO_{name}", text)
+    monkeypatch.setenv("TWILIO_API_SECRET", CANARY)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "'x'")
+    assert source_settings().basic_auth[1] == CANARY
+
+
 URL = "https://insights.{}.twilio.com".format
 
 

@@ -228,6 +228,12 @@ class InsightsClient:
         # The clock is taken from what the API itself says, not from some gateway's error page.
         if body is not None and (date := _http_date(headers.get("date"))):
             fetched_at, self._server_clock = date, (date, time.monotonic())
+        kind = self._http.told(headers.get("content-type", "an unknown type"))
+        if status in (401, 403) and body is None and content:
+            raise BadAnswerError(
+                f"{url.host} answered {status} with {kind} that is not JSON: a firewall or proxy "
+                "on the way refuses this, not Twilio; have it let these requests pass"
+            )
         if status in (401, 403):
             raise RefusedError(
                 f"Twilio refused account {self.settings.account_sid} ({self._said(status, body)}). "
@@ -237,7 +243,6 @@ class InsightsClient:
                 status,
             )
         if status == 200 and body is None:
-            kind = self._http.told(headers.get("content-type", "an unknown type"))
             message = f"{url.host} answered with {kind} that is not JSON; is it the Insights API?"
             raise UnavailableError(message, "malformed")
         if status in (408, 429) or status >= 500:

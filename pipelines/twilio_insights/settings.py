@@ -92,7 +92,7 @@ class Settings:
 
     def check(self) -> None:
         """Raises SettingsError: one is missing or wrong."""
-        if problem := self._missing() or self._wrong():
+        if problem := self._missing() or self._garbled() or self._wrong():
             raise SettingsError(problem)
 
     def _missing(self) -> str | None:
@@ -105,6 +105,15 @@ class Settings:
                 f"No credentials for account {self.account_sid}: set TWILIO_AUTH_TOKEN, or "
                 "TWILIO_API_KEY and TWILIO_API_SECRET" + _ELSEWHERE.format("the same")
             )
+        return None
+
+    def _garbled(self) -> str | None:
+        for name in ("api_key_sid", "api_key_secret") if self.api_key_sid else ("auth_token",):
+            if not re.fullmatch("[!#-&(-9;-~]+", getattr(self, name)):
+                return (
+                    f"sources.twilio_insights.{name} or {TWILIO_NAMES[name]}: it has a blank, a "
+                    "quote or what else no token has; write it in one line, without quotes"
+                )
         return None
 
     def _wrong(self) -> str | None:
