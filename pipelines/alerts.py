@@ -8,15 +8,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from html import escape
+from typing import Any
 
 import httpx
 
+from pipelines.logs import visible
 from pipelines.settings import slack_hook, warehouse_path
 from pipelines.status import read_status
+from pipelines.twilio_insights.transport import proxy_for, tls_for
 from pipelines.warehouse.file import BusyError, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
+MOST = 2000
+"""Characters of a post; Slack itself cuts at 40,000."""
 PATIENCE = 5.0
 """Seconds that a run's process stays for a hook that does not answer."""
 
@@ -64,11 +70,17 @@ def _place() -> str:
 def _post(hook: str, message: str) -> None:
     """In a thread of its own, so that a hook that drips or hangs delays nothing for long."""
     said: list[str] = ["no answer in time"]
+    text = visible(message)
+    text = text if len(text) <= MOST else f"{text[:MOST]}…"
+    # Else what others wrote could call everybody, or show a link under another name.
+    content = {"text": escape(text, quote=False), "mrkdwn": False}
 
     def send() -> None:
         try:
-            answer = httpx.post(hook, json={"text": message, "mrkdwn": False}, timeout=PATIENCE)
-            answer.raise_for_status()
+            url = httpx.URL(hook)
+            how: Any = {"proxy": proxy_for(url), "verify": tls_for(url), "trust_env": False}
+            with httpx.stream("POST", url, json=content, timeout=PATIENCE, **how) as answer:
+                answer.raise_for_status()
             said.clear()
         except Exception as error:  # its text may hold the hook, which is a secret
             said[:] = [type(error).__name__]

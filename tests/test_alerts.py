@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from pipelines.alerts import alerting
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.warehouse.file import open_warehouse
 from tests.conftest import Command, Loaded, summary
@@ -26,6 +29,8 @@ class Hook(ThreadingHTTPServer):
         self.texts: list[str] = []
         self.status, self.released = 200, threading.Event()
         self.released.set()
+        self.headers: dict[str, str] = {}
+        self.body = b""
 
 
 class HookHandler(BaseHTTPRequestHandler):
@@ -36,6 +41,14 @@ class HookHandler(BaseHTTPRequestHandler):
         self.server.texts.append(body["text"])
         self.server.released.wait(60)
         self.send_response(self.server.status)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def do_GET(self) -> None:
+        self.server.texts.append(f"GET {self.path}")
+        self.send_response(200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -126,3 +139,54 @@ def test_a_hook_in_trouble_changes_nothing(
     loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
     assert command("run").returncode == 0
     loaded.assert_exact()
+
+
+FORGED = "<!channel> <http://evil.example|Slack> & \x1b[2J\n*bold*"
+
+
+@pytest.mark.usefixtures("server")
+def test_what_others_wrote_is_text_to_slack_and_not_long(hook: Hook) -> None:
+    with pytest.raises(ValueError, match="channel"), alerting("run", threading.Event()):
+        raise ValueError(FORGED + "&" * 50_000)
+    (text,) = hook.texts
+    assert "&lt;!channel&gt; &lt;http://evil.example|Slack&gt; &amp; \\x1b[2J\\n*bold*" in text
+    assert {"<", ">", "\n", "\x1b"}.isdisjoint(text)
+    assert len(text) < 15_000
+    assert text.endswith("&amp;…")
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_of_the_hook_is_not_followed(
+    status: int, hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook.status, hook.headers = status, {"Location": hook.url.replace("services", "elsewhere")}
+    with pytest.raises(ValueError, match="x"), alerting("run", threading.Event()):
+        raise ValueError("x")
+    assert len(hook.texts) == 1
+    assert "Nothing was posted to slack_incoming_hook" in caplog.text
+
+
+@pytest.mark.usefixtures("server")
+def test_what_the_hook_answers_is_not_read(hook: Hook) -> None:
+    hook.body = gzip.compress(gzip.compress(b" " * (64 << 20)))
+    hook.headers = {"Content-Encoding": "gzip, gzip", "Content-Length": str(len(hook.body))}
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="x"), alerting("run", threading.Event()):
+            raise ValueError("x")
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(hook.texts) == 1
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("variable", ["NO_PROXY=::1/128", "ALL_PROXY=socks://127.0.0.1:9"])
+def test_a_proxy_for_others_keeps_no_alert_back(
+    variable: str, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*variable.split("=", 1))
+    with pytest.raises(ValueError, match="x"), alerting("run", threading.Event()):
+        raise ValueError("x")
+    assert len(hook.texts) == 1

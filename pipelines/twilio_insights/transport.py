@@ -69,7 +69,7 @@ class Transport:
             "User-Agent": "conference-insights",
         }
         options: dict[str, Any] = {
-            "ssl_context": _tls(url),
+            "ssl_context": tls_for(url),
             "max_connections": connections,
             "keepalive_expiry": IDLE,
             "network_backend": _Limited(httpcore.SyncBackend(), self._deadline),
@@ -142,7 +142,7 @@ def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
     return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
 
 
-def _tls(url: httpx.URL) -> ssl.SSLContext:
+def tls_for(url: httpx.URL) -> ssl.SSLContext:
     """Certificates of SSL_CERT_FILE, else of certifi; none to read, which takes 0.1 s, for http."""
     if url.scheme == "https":
         return httpx.create_ssl_context()
