@@ -17,10 +17,10 @@ from pipelines.packages import Packages
 from pipelines.settings import (
     DeliverySettings,
     delivery_settings,
-    find_unknown,
     source_settings,
     warehouse_path,
 )
+from pipelines.settings_inventory import find_unknown
 from pipelines.times import iso_seconds, parse_moment
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError

@@ -28,11 +28,10 @@ from pipelines.logs import say
 from pipelines.settings import (
     delivery_settings,
     exposed_files,
-    find_unknown,
-    shown_settings,
     source_settings,
     warehouse_path,
 )
+from pipelines.settings_inventory import find_unknown, shown_settings
 from pipelines.status import read_status
 from pipelines.times import spoken
 from pipelines.twilio_insights.client import InsightsClient

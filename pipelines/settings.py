@@ -1,5 +1,7 @@
 """What the user has set: the only module that reads settings, and by their full names only.
 
+A secret may have been put into the wrong place, so messages do not repeat a wrong value.
+
 They come from the environment, then `.dlt/secrets.toml`, then `.dlt/config.toml` of the working
 folder; credentials and base URL at last from the variables that Twilio's own tools use. dlt would
 look in outer sections, in the home folder and in the machine's temporary folder too, where other
@@ -13,23 +15,17 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date, time
-from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.errors import SettingsError
-from pipelines.logs import VARIABLE
 from pipelines.twilio_insights.settings import (
-    EDGE,
-    REGION,
     SECRETS,
     SECTION,
-    TWILIO_NAMES,
     Settings,
     from_twilio,
 )
@@ -53,6 +49,9 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
 """The program's settings by path, with what it assumes otherwise."""
 _KINDS: dict[str, type] = {"page_size": int, "max_concurrency": int, "personal_data": bool}
 """All others are text."""
+HIDDEN = (*SECRETS, _HOOK[-1])
+"""Names of what is never shown."""
+_TOKEN = re.compile("([A-Z]{2})?[0-9A-Za-z]{32}")
 _MOST_BYTES = 1_000_000
 _SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
 _SCHEMAS |= {"main", "temp", "system"}
@@ -62,14 +61,6 @@ class Found(NamedTuple):
     """The value of a setting, and the variable or the file it is from."""
 
     value: Any
-    origin: str
-
-
-class Shown(NamedTuple):
-    """A setting for people; `value` is masked if it is a secret, `origin` may be the default."""
-
-    name: str
-    value: str
     origin: str
 
 
@@ -131,8 +122,7 @@ def delivery_settings(warehouse: Path) -> DeliverySettings:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise SettingsError(
-            f"report_timezone: {timezone!r} is no time zone; write an IANA name such as "
-            "Europe/Berlin"
+            "report_timezone: that is no time zone; write an IANA name such as Europe/Berlin"
         ) from None
     folder = warehouse.with_name("published")
     if directory:
@@ -146,7 +136,7 @@ def _path(text: str, setting: tuple[str, ...]) -> Path:
         path = Path(text).expanduser().absolute()
     except RuntimeError:  # ~ of a user who is none, or has no home folder
         raise SettingsError(
-            f"{'.'.join(setting)}: there is no home folder for {text!r}; write the whole path"
+            f"{'.'.join(setting)}: there is no home folder for that; write the whole path"
         ) from None
     # DuckDB would put the file's log somewhere else, and dlt makes templates of its folder's name.
     if found := re.search(r"[?\\%]" if setting == _WAREHOUSE else r"[?\\]", str(path)):
@@ -174,13 +164,13 @@ def find(*path: str) -> Found | None:
         if text := os.environ.get(variable, "").strip():
             return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
     for file, name in product((SECRETS_FILE, CONFIG_FILE), names):
-        value: Any = _content(file)
+        value: Any = content_of(file)
         for part in name:
             value = value.get(part) if isinstance(value, dict) else None
         value = value.strip() if isinstance(value, str) else value
         if value in (None, "") or isinstance(value, dict):
             continue
-        if file == CONFIG_FILE and path[-1] in (*SECRETS, _HOOK[-1]):
+        if file == CONFIG_FILE and path[-1] in HIDDEN:
             raise SettingsError(f"{'.'.join(path)} is a secret: move it to {SECRETS_FILE}")
         return Found(_typed(path[-1], value, f"{'.'.join(name)} in {file}"), str(file))
     text, variable = from_twilio(path[-1]) if path[:-1] == SECTION else ("", "")
@@ -193,6 +183,9 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     kind = _KINDS.get(name, str)
     if isinstance(value, str) and ("\0" in value or not _is_encodable(value)):
         raise SettingsError(f"{origin}: write text that is UTF-8, without zero characters")
+    is_one = name in (*HIDDEN, "account_sid", "api_key_sid")
+    if isinstance(value, str) and not is_one and _is_secret(value):
+        raise SettingsError(f"{origin}: that looks like a token or a key; write what belongs there")
     if type(value) is kind:
         return value
     if kind is int and isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*", value):
@@ -205,6 +198,14 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     raise SettingsError(f"{origin}: write {wanted}")  # the value may be a secret
 
 
+def _is_secret(text: str) -> bool:
+    """Whether it looks like a token or key of Twilio's, or holds one that is set: in a wrong place
+    it would be shown."""
+    paths = _HOOK, *((*SECTION, name) for name in SECRETS)
+    known = (found.value for path in paths if (found := find(*path)))
+    return bool(_TOKEN.fullmatch(text)) or any(len(s) >= 16 and s in text for s in known)
+
+
 def _is_encodable(text: str) -> bool:
     try:
         return bool(text.encode())
@@ -212,7 +213,12 @@ def _is_encodable(text: str) -> bool:
         return False
 
 
-def _content(file: Path) -> dict[str, Any]:
+def content_of(file: Path) -> dict[str, Any]:
+    """The TOML of a file; nothing if there is none.
+
+    Raises:
+        SettingsError: it cannot be read, or is not to be trusted.
+    """
     try:
         with open(file, "rb", opener=_open_at_once) as opened:
             status = os.fstat(opened.fileno())
@@ -265,57 +271,3 @@ def exposed_files() -> list[Path]:
     """Files with secrets that other users can read."""
     file = SECRETS_FILE.absolute()
     return [file] if file.exists() and file.stat().st_mode & 0o077 else []
-
-
-def shown_settings() -> Iterator[Shown]:
-    """Every setting of the program that has a value, without the secrets.
-
-    Raises:
-        SettingsError: as `find`.
-    """
-    for path, default in DEFAULTS.items():
-        found = find(*path)
-        if found or default is not None:
-            value, origin = found or Found(default, "default")
-            text = str(value).lower() if isinstance(value, bool) else str(value)  # as it is written
-            yield Shown(".".join(path), _masked(path[-1], text), origin)
-
-
-def _masked(name: str, text: str) -> str:
-    """Not what is a secret, or might be one that was put into the wrong place."""
-    sid = "(AC|SK)[0-9a-fA-F]{32}"
-    plain = {
-        "base_url": r"https?://[\w.:\[\]-]+/?",
-        "account_sid": sid,
-        "api_key_sid": sid,
-    }
-    secret = name in (*SECRETS, _HOOK[-1])
-    if secret or not re.fullmatch(plain.get(name, "[^@]*"), text):
-        return f"({len(text)} characters)"
-    return text
-
-
-def find_unknown() -> Iterator[str]:
-    """Names that look like settings of the program and are none: misspelt ones, mostly."""
-    known = {"__".join(path).upper() for path in DEFAULTS}
-    known |= {
-        *TWILIO_NAMES.values(),
-        EDGE,
-        REGION,
-        VARIABLE,
-        "__".join((*_WAREHOUSE, "database")).upper(),
-    }
-    ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__")
-    for name in sorted(os.environ.keys() - known):
-        if name.startswith(ours) or get_close_matches(name, known, 1, cutoff=0.93):
-            yield name
-    for file in (SECRETS_FILE, CONFIG_FILE):
-        content = _content(file)
-        sources = content.get("sources")
-        for section, names in (
-            (SECTION, sources.get(SECTION[-1]) if isinstance(sources, dict) else None),
-            (("publish",), content.get("publish")),
-        ):
-            for name in names.keys() if isinstance(names, dict) else ():
-                if (*section, name) not in DEFAULTS:
-                    yield f"{'.'.join((*section, name))} in {file}"

@@ -13,10 +13,10 @@ def parse_duration(text: str) -> timedelta:
     """Read `90s`, `15m`, `2h` or `7d`; raises ValueError for anything else."""
     match = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is not a duration; write for example 90s, 15m, 2h or 7d")
+        raise ValueError("not a duration; write for example 90s, 15m, 2h or 7d")
     duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
     if duration > timedelta(days=366):
-        raise ValueError(f"{text!r} is longer than a year")
+        raise ValueError("longer than a year")
     return duration
 
 
@@ -31,7 +31,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
         return as_utc(datetime.fromisoformat(text.strip())).replace(microsecond=0)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text!r} is not a time; write for example 2026-11-01, 2026-11-01T08:00:00Z or 29d"
+            "not a time; write for example 2026-11-01, 2026-11-01T08:00:00Z or 29d"
         ) from None
 
 

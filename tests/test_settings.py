@@ -10,6 +10,7 @@ import socket
 import tomllib
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,11 @@ from pipelines.settings import (
     Found,
     delivery_settings,
     find,
-    find_unknown,
-    shown_settings,
     slack_hook,
     source_settings,
     warehouse_path,
 )
+from pipelines.settings_inventory import find_unknown, shown_settings
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights import TwilioInsightsConfiguration
 from pipelines.twilio_insights.settings import SECTION, TWILIO_NAMES
@@ -302,6 +302,46 @@ def test_a_secret_that_is_wrong_is_not_shown(
     assert name in said.lower().replace("__", ".")
     if kind == "in config":
         assert str(SECRETS) in said
+
+
+TOKENS = ["0123456789abcdef" * 2, "SK" + "0123456789ABCDEF" * 2, "aB3" * 10 + "zz", CANARY]
+FREE = [
+    path for path in DEFAULTS if path[-1] not in ("auth_token", "api_key_secret", "account_sid")
+]
+FREE = [path for path in FREE if path[-1] not in ("api_key_sid", "slack_incoming_hook")]
+
+
+@pytest.mark.parametrize("around", ["{}", "token={}", " {}!"])
+@pytest.mark.parametrize("path", FREE, ids=".".join)
+def test_a_token_in_the_wrong_place_is_not_shown(
+    path: tuple[str, ...], around: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", CANARY)
+    is_path = path[-1] in ("credentials", "directory")
+    for token in TOKENS if not is_path or around == "{}" else [CANARY]:
+        monkeypatch.setenv("__".join(path).upper(), around.format(token))
+        with pytest.raises(SettingsError) as caught:
+            read_all()
+        assert token not in str(caught.value)
+        assert ".".join(path) in str(caught.value)
+        with suppress(SettingsError):
+            assert token not in str(list(shown_settings()))
+
+
+def test_a_token_in_place_of_the_account_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", TOKENS[0])
+    with pytest.raises(SettingsError, match="account_sid") as caught:
+        read_all()
+    assert TOKENS[0] not in str(caught.value)
+    assert TOKENS[0] not in str(list(shown_settings()))
+
+
+def test_what_looks_like_no_secret_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "short")
+    for path in ("short/calls.duckdb", f"/srv/{TOKENS[0]}/calls.duckdb", f"{TOKENS[0]}.duckdb"):
+        monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", path)
+        assert warehouse_path() == Path(path).absolute()
 
 
 @pytest.mark.parametrize(

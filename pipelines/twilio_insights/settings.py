@@ -98,6 +98,8 @@ class Settings:
     def _missing(self) -> str | None:
         if not self.account_sid:
             return "No account: set TWILIO_ACCOUNT_SID" + _ELSEWHERE.format("account_sid")
+        if not re.fullmatch("AC[0-9a-fA-F]{32}", self.account_sid):  # a secret, by mistake?
+            return "sources.twilio_insights.account_sid: not AC and 32 hex digits"
         if bool(self.api_key_sid) != bool(self.api_key_secret):
             return "Half an API key: set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither"
         if not self.api_key_sid and not self.auth_token:
@@ -124,8 +126,6 @@ class Settings:
             beyond = url.port == 0 or "@" in url.netloc or url.path.strip("/") or url.query
         except ValueError:  # its text may hold a password
             return f"{section}.base_url: not a URL; write https://host"
-        if not re.fullmatch("AC[0-9a-fA-F]{32}", self.account_sid or ""):
-            return f"{section}.account_sid: not AC and 32 hex digits"  # a secret, by mistake?
         if not url.hostname or beyond or not (url.scheme == "https" or plain):
             return f"{section}.base_url: write https://host; plain http is for loopback only"
         if not 1 <= self.page_size <= 1000:
