@@ -28,7 +28,7 @@ log = logging.getLogger("conference_insights")
 
 DESCRIPTIONS = {
     table.name: Description(
-        f"{table.grain.capitalize()}.", {c.name: c.description for c in table.columns}
+        f"{table.grain.capitalize()}.", {c.name: c.comment for c in table.columns}
     )
     for table in TABLES
 }

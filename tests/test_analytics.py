@@ -267,7 +267,12 @@ def test_every_table_view_and_column_has_one_meaning(known: Loaded) -> None:
             f"SELECT {kind[:-1]}_name FROM duckdb_{kind}() WHERE {named} AND comment IS NULL"
         )
     used = {
-        name for (name,) in known.query(f"SELECT column_name FROM duckdb_columns() WHERE {ours}")
+        name
+        for column, full in known.query(
+            "SELECT column_name, table_name || '.' || column_name "
+            f"FROM duckdb_columns() WHERE {ours}"
+        )
+        for name in (column, full)
     }
     assert not read_columns().keys() - used
     of_views = {c for name, t in DESCRIPTIONS.items() if name[0] != "_" for c in t.columns}

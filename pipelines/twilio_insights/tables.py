@@ -39,6 +39,12 @@ class Column:
     values: tuple[str, ...] = ()
 
     @property
+    def comment(self) -> str:
+        """What it means, and which values it may have."""
+        documented = f" Documented: {', '.join(self.values)}." if self.values else ""
+        return self.description + documented
+
+    @property
     def hints(self) -> dict[str, Any]:
         """dlt's hints for it."""
         kind = "text" if self.type == "json" else self.type

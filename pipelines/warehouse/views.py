@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -188,33 +189,32 @@ def _comment(
 ) -> None:
     """Comments on all tables, views and columns of the two schemas, as BI tools show them."""
     derived = {name: column["description"] for name, column in read_columns().items()}
-    twilio = {
-        name: text for table in reversed([*tables.values()]) for name, text in table.columns.items()
-    }
-    about = {view.name: view.comment for view in views}
-    found = connection.execute(
-        "SELECT schema_name, table_name, list(column_name), "
-        "(schema_name, table_name) IN (SELECT (schema_name, view_name) FROM duckdb_views()) "
-        "FROM duckdb_columns() WHERE schema_name IN (?, ?) AND database_name = current_database() "
-        "GROUP BY ALL",
+    columns = connection.execute(
+        "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() "
+        "WHERE schema_name IN (?, ?) AND database_name = current_database() GROUP BY ALL",
         [DATASET, ANALYTICS],
     ).fetchall()
-    for schema, table, columns, is_view in found:
-        own = tables.get(table) if schema == DATASET else None
-        words = about.get(table) if schema == ANALYTICS else OURS.get(table)
-        if own is None and words is None:
-            continue  # dlt's own, or a view of the user's
-        of = f'{schema}."{table}"'
-        kind = "VIEW" if is_view else "TABLE"
-        said = own.table if own else str(words)
-        statements = [f"COMMENT ON {kind} {of} IS {quoted(said)}"]
-        meanings = own.columns if own else {**twilio, **derived}
-        statements += [
-            f'COMMENT ON COLUMN {of}."{name}" IS {quoted(meanings[name])}'
-            for name in columns
-            if name in meanings
-        ]
-        connection.execute(";".join(statements))
+    names, known = dict(columns), dict[str, dict[str, str]]()
+
+    def comment(of: str, kind: str, about: str, *meanings: Mapping[str, str]) -> None:
+        """The first of them that knows a column tells what it means."""
+        if of not in names:
+            return
+        first = ChainMap(*map(dict, meanings))
+        known[of] = {name: first[name] for name in names[of] if name in first}
+        said = [f"COMMENT ON {kind} {of} IS {quoted(about)}"]
+        said += [f'COMMENT ON COLUMN {of}."{n}" IS {quoted(m)}' for n, m in known[of].items()]
+        connection.execute(";".join(said))
+
+    for name, table in tables.items():
+        comment(f"{DATASET}.{name}", "TABLE", table.table, table.columns)
+    for name, about in OURS.items():
+        own = {full.removeprefix(f"{name}."): said for full, said in derived.items()}
+        comment(f"{DATASET}.{name}", "TABLE", about, own)
+    for view in views:
+        read = re.findall(rf"\b(?:{DATASET}|{ANALYTICS})\.\w+", view.select)
+        sources = (known[name] for name in read if name in known)
+        comment(f"{ANALYTICS}.{view.name}", "VIEW", view.comment, *sources, derived)
 
 
 OURS = {
