@@ -18,6 +18,7 @@ from pipelines.settings import slack_hook, warehouse_path
 from pipelines.status import read_status
 from pipelines.twilio_insights.transport import proxy_for, tls_for
 from pipelines.warehouse.file import BusyError, WarehouseError
+from pipelines.warehouse.runs import StillPendingError
 
 log = logging.getLogger("conference_insights")
 
@@ -41,14 +42,16 @@ def alerting(command: str, stop: threading.Event) -> Iterator[None]:
     before = _last_error()
     try:
         yield
-    except BusyError:
+    except StillPendingError:  # which is no failure
         raise
     except Exception as error:
-        if type(error).__name__ != before:
+        if not isinstance(error, BusyError) and type(error).__name__ != before:
             _post(hook, f"{command} FAILED on {_place()}: {error}")
+        before = None
         raise
-    if before and not stop.is_set():
-        _post(hook, f"{command} is well again on {_place()}, after {before}")
+    finally:
+        if before and not stop.is_set():
+            _post(hook, f"{command} is well again on {_place()}, after {before}")
 
 
 def _last_error() -> str | None:

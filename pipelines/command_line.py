@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from pipelines.exit_codes import BUG, EXIT_CODES, exit_code
+from pipelines.exit_codes import BUG, BUSY, EXIT_CODES, exit_code
 from pipelines.logs import VARIABLE, say, start_logging
 
 log = logging.getLogger("conference_insights")
@@ -79,7 +79,8 @@ def main(context: click.Context, log: str | None) -> None:
 @click.option(
     "--until-complete",
     is_flag=True,
-    help="Keep asking until what was pending at the first listing is final.",
+    help="Keep asking until what was pending at the first listing is final, if it ended, or else "
+    "began, within the last 24 hours; Twilio finishes no other in time.",
 )
 @click.option("--every", callback=_duration, default="60s", show_default=True, help="How often.")
 @click.option("--timeout", callback=_duration, default="45m", show_default=True, help="How long.")
@@ -281,6 +282,8 @@ def _ending_well() -> Iterator[threading.Event]:
         code = exit_code(error)
         if code == BUG:
             log.exception("This is a bug in conference-insights, please report it")
+        elif code == BUSY:
+            log.warning("%s", _said(error))
         else:
             log.error("Error: %s", _said(error))
         sys.exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,16 +25,12 @@ from pipelines.times import iso_seconds, parse_moment
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.progress import Progress
-from pipelines.twilio_insights.settings import RETENTION, SOON
+from pipelines.twilio_insights.settings import FINAL_WITHIN, RETENTION, SOON
 from pipelines.twilio_insights.traffic import Window
 from pipelines.warehouse.file import Warehouse, as_warehouse_error, open_warehouse
-from pipelines.warehouse.runs import RunRecord, expect_warehouse
+from pipelines.warehouse.runs import RunRecord, StillPendingError, expect_warehouse
 
 log = logging.getLogger("conference_insights")
-
-
-class StillPendingError(Exception):
-    """The time was up before everything was final."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +140,7 @@ def _load(
         packages.load(only)
     late: Exception | None = None
     if polling is not None:
-        late = _poll(progress, polling, packages.load)
+        late = _poll(client, polling, packages)
     progress.pending_after = packages.stored.count_pending(client.now())
     is_cut = bool(progress.fault or progress.stop.is_set())
     deliver(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
@@ -176,21 +172,28 @@ def _look_at_the_clock(client: InsightsClient) -> datetime:
             )
 
 
-def _poll(
-    progress: Progress, polling: Polling, load_package: Callable[[set[str]], None]
-) -> StillPendingError | None:
-    awaited, deadline = progress.still_pending, time.monotonic() + polling.timeout.total_seconds()
-    while awaited and not progress.stop.is_set() and progress.fault is None:
+def _poll(client: InsightsClient, polling: Polling, packages: Packages) -> StillPendingError | None:
+    progress, deadline = client.progress, time.monotonic() + polling.timeout.total_seconds()
+    pending = progress.still_pending
+    while not progress.stop.is_set() and progress.fault is None:
+        awaited, late = packages.stored.awaited(pending, client.now() - FINAL_WITHIN)
+        if late:
+            log.info("%d pending ones ended, or began, over 24 hours ago: not awaited", late)
+        if not awaited:
+            return None
         if time.monotonic() + polling.every.total_seconds() > deadline:
             return StillPendingError(
                 f"{len(awaited)} summaries are still pending after {polling.timeout}; the next "
                 "run asks for them again"
             )
         log.info("%d pending, asking again in %s", len(awaited), polling.every)
-        progress.stop.wait(polling.every.total_seconds())
-        progress.still_pending = set()
-        load_package(awaited)
-        awaited = awaited & progress.still_pending
+        if progress.stop.wait(polling.every.total_seconds()):
+            break
+        pending, listed, unchanged = awaited, progress.rows_listed, progress.rows_unchanged
+        progress.unreadable = [sid for sid in progress.unreadable if sid not in awaited]
+        packages.load(awaited)
+        # Those that no round changes are counted already.
+        progress.rows_listed, progress.rows_unchanged = listed, unchanged
     return None
 
 

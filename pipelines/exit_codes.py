@@ -21,11 +21,11 @@ Exit codes:
 
 def exit_code(error: Exception) -> int:
     """The exit code of an error; BUG for what no user, network or API can cause."""
-    from pipelines.conference_insights import StillPendingError
     from pipelines.errors import SettingsError
     from pipelines.twilio_insights.errors import InsightsError, RefusedError
     from pipelines.warehouse.checks import ChecksError
     from pipelines.warehouse.file import BusyError, WarehouseError
+    from pipelines.warehouse.runs import StillPendingError
 
     codes: dict[type[Exception], int] = {
         SettingsError: USAGE,

@@ -18,7 +18,7 @@ from pipelines.conference_insights import Backfill, Polling, run
 from pipelines.logs import is_for_people, json_line, visible
 from pipelines.times import iso_seconds, spoken
 from pipelines.twilio_insights.progress import Progress
-from pipelines.warehouse.runs import COLUMNS
+from pipelines.warehouse.runs import COLUMNS, StillPendingError
 
 log = logging.getLogger("conference_insights")
 
@@ -38,6 +38,9 @@ def run_shown(
         with alerting(command, stop), _progress_shown() as progress.on_change:
             run(progress, polling, backfill)
         outcome = "stopped" if stop.is_set() else "ok"
+    except StillPendingError:
+        outcome = "pending"
+        raise
     finally:
         gc.unfreeze()  # or DuckDB's modules say at the exit that they leak
         if progress.requests:

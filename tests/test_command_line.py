@@ -132,14 +132,14 @@ def test_until_complete_polls_until_what_was_pending_is_final(
 ) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "1")  # so each is asked for by SID
     loaded.account.put(summary(1, HOUR, "in_progress"))
-    loaded.account.put(summary(2, 9 * 24 * HOUR, "in_progress"))
+    loaded.account.put(summary(2, 23 * HOUR, "in_progress"))
     seen = threading.Event()
 
     def finish() -> None:
         while not seen.wait(0.05):
             if any(sid(1) in request for request in loaded.server.requests):
                 loaded.account.put(summary(1, HOUR))
-                loaded.account.put(summary(2, 9 * 24 * HOUR))
+                loaded.account.put(summary(2, 23 * HOUR))
                 loaded.account.put(summary(3, timedelta(0), "in_progress"))
                 return
 
@@ -164,7 +164,7 @@ def test_until_complete_exits_75_at_its_timeout(loaded: Loaded, command: Command
     assert "1 summaries are still pending" in done.stderr
     assert "1 new" in done.stdout
     assert loaded.query("SELECT outcome, error_class FROM conference_insights._runs") == [
-        ("failed", "StillPendingError")
+        ("pending", None)
     ]
 
 

@@ -143,6 +143,21 @@ class StoredSummaries:
         unknown = set(only or ()) - {asked.conference_sid for asked in known}
         return known + [Pending(sid) for sid in unknown]
 
+    def awaited(self, sids: Collection[str], ended_after: datetime) -> tuple[set[str], int]:
+        """Those of them that are not final, but do not wait after a 404: the ones that ended, or
+        else began, after that time, and how many did before."""
+        rows = self._query(
+            "SELECT s.conference_sid, coalesce(s.end_time, s.create_time, s.fetched_at) > %s "
+            "FROM {conference_summaries} AS s "
+            "LEFT JOIN {_refetches} AS r ON r.conference_sid = s.conference_sid "
+            f"WHERE s.conference_sid IN (SELECT unnest(%s)) AND {_PENDING} "
+            "AND r.next_due_at IS NULL",
+            naive_utc(ended_after),
+            list(sids),
+        )
+        found = {sid for sid, is_young in rows if is_young}
+        return found, len(rows) - len(found)
+
     def count_pending(self, now: datetime) -> int:
         """All that is not final and young enough to still become so."""
         return self._count(f"{_PENDING} AND {_AGE} >= %s", now - RETENTION)

@@ -61,6 +61,10 @@ COLUMNS = {
 }
 
 
+class StillPendingError(Exception):
+    """The time was up before everything was final; all that there is was loaded and published."""
+
+
 class RunRecord:
     """Follows a run from before the warehouse is open until after it is closed.
 
@@ -119,6 +123,9 @@ class RunRecord:
         try:
             yield
             outcome = "ok"
+        except StillPendingError:
+            outcome = "pending"
+            raise
         except BaseException as error:
             self._error = error
             raise
@@ -222,7 +229,7 @@ def prepare_runs(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _last_good(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     answer = connection.execute(
-        f"SELECT * FROM {TABLE} WHERE outcome = 'ok' AND command <> 'backfill' "
+        f"SELECT * FROM {TABLE} WHERE outcome IN ('ok', 'pending') AND command <> 'backfill' "
         "ORDER BY started_at DESC LIMIT 1"
     )
     row = answer.fetchone()

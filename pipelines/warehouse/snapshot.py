@@ -73,7 +73,7 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
         QUALIFY row_number() OVER (PARTITION BY account_sid ORDER BY started_at DESC) = 1
     """
     ended = f"""
-        SELECT error_class FROM {DATASET}._runs WHERE outcome IN ('ok', 'failed')
+        SELECT error_class FROM {DATASET}._runs WHERE outcome IN ('ok', 'pending', 'failed')
         ORDER BY started_at DESC LIMIT 1
     """
     return {

@@ -29,7 +29,7 @@ known AS (
 good AS (
     SELECT max(r.ended_at) AS last_good_run_at
     FROM conference_insights._runs AS r
-    WHERE r.outcome = 'ok' AND r.command <> 'backfill'
+    WHERE r.outcome IN ('ok', 'pending') AND r.command <> 'backfill'
 )
 SELECT
     k.as_of,
