@@ -215,6 +215,8 @@ def demo(folder: Path) -> None:
 def status(as_json: bool, max_age: timedelta | None) -> None:
     """Tell how the warehouse is, from what each run leaves beside it: no run is held up by that.
 
+    For monitors: ends with the code of the worst that is marked FAIL, and with 0 if nothing is.
+
     \b
     Examples:
       conference-insights status

@@ -18,12 +18,10 @@ from pipelines.exit_codes import (
     BUSY,
     DISK,
     REFUSED,
-    STALE,
     UNAVAILABLE,
-    UNSOUND,
     USAGE,
 )
-from pipelines.findings import Finding, find_trouble, show_finding
+from pipelines.findings import Finding, find_trouble, show_finding, worst
 from pipelines.logs import say
 from pipelines.settings import (
     delivery_settings,
@@ -52,7 +50,6 @@ ROOM, TIGHT = 2.0, 100e6
 """A run and its copy need twice the warehouse; below 100 MB nothing goes on."""
 LOOSE = 0.3
 """Share of free blocks from which compacting is worth it."""
-WORST_FIRST = (USAGE, DISK, REFUSED, UNSOUND, UNAVAILABLE, BUSY, STALE)
 
 
 def examine() -> int:
@@ -62,11 +59,11 @@ def examine() -> int:
     """
     for setting in shown_settings():
         say(f"{setting.name} = {setting.value}  ({setting.origin})")
-    codes = set()
+    findings = []
     for finding in _look():
         show_finding(finding)
-        codes.add(finding.code)
-    return next((code for code in WORST_FIRST if code in codes), 0)
+        findings.append(finding)
+    return worst(findings)
 
 
 def _look() -> Iterator[Finding]:

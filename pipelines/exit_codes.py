@@ -8,7 +8,7 @@ Exit codes:
   0   done, also when there was nothing new
   1   a bug in this program
   2   wrong usage or configuration
-  3   stale: the last good run is older than `status --max-age` allows
+  3   stale: no good run for longer than `status --max-age`, or Twilio deletes what is not listed
   65  a check failed: the data is loaded, but the published copy stays as it was
   69  the API gave no good answer, after all retries
   74  the warehouse file, the published copy or the disk cannot be used

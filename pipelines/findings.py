@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
 import click
 
-from pipelines.exit_codes import DISK, STALE, UNSOUND
+from pipelines.exit_codes import BUSY, DISK, REFUSED, STALE, UNAVAILABLE, UNSOUND, USAGE
 from pipelines.logs import say
 from pipelines.times import iso_seconds, spoken
 from pipelines.twilio_insights.settings import SOON
+
+WORST_FIRST = (USAGE, DISK, REFUSED, UNSOUND, UNAVAILABLE, BUSY, STALE)
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Finding:
 
 def find_trouble(status: dict[str, Any], max_age: timedelta | None = None) -> Iterator[Finding]:
     """What is not well by what `read_status` gives; a last good run older than `max_age` is."""
-    if is_gone(status):
+    if status["last_run"] and not status["bytes"]["warehouse"]:
         yield Finding(
             "fail",
             f"{status['warehouse']} is gone",
@@ -47,11 +49,6 @@ def find_trouble(status: dict[str, Any], max_age: timedelta | None = None) -> It
             UNSOUND if check["level"] == "fail" else 0,
         )
     yield from _copies(status)
-
-
-def is_gone(status: dict[str, Any]) -> bool:
-    """Whether the warehouse that a run has loaded is not there any more."""
-    return bool(status["last_run"]) and not status["bytes"]["warehouse"]
 
 
 def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[Finding]:
@@ -120,6 +117,12 @@ def _copies(status: dict[str, Any]) -> Iterator[Finding]:
             "The published copy is older than the last good run",
             "run `conference-insights publish`, which says why",
         )
+
+
+def worst(findings: Iterable[Finding]) -> int:
+    """The exit code of the worst that has one, as every `fail` does; else 0."""
+    codes = {finding.code for finding in findings}
+    return next((code for code in WORST_FIRST if code in codes), 0)
 
 
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}

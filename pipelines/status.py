@@ -15,8 +15,7 @@ from typing import Any
 
 import click
 
-from pipelines.exit_codes import DISK, STALE
-from pipelines.findings import find_trouble, is_gone, show_finding
+from pipelines.findings import find_trouble, show_finding, worst
 from pipelines.logs import say
 from pipelines.settings import warehouse_path
 from pipelines.times import as_utc, iso_seconds, spoken
@@ -103,7 +102,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def show_status(as_json: bool, max_age: timedelta | None) -> int:
-    """Print how the configured warehouse is; the exit code.
+    """Print how the configured warehouse is; the exit code of the worst finding.
 
     Raises:
         SettingsError: the setting of the warehouse is wrong.
@@ -119,9 +118,7 @@ def show_status(as_json: bool, max_age: timedelta | None) -> int:
             say(text, click.style(f"{title:<14} ", bold=True))
         for finding in findings:
             show_finding(finding)
-    if is_gone(status):
-        return DISK
-    return STALE if max_age and any(finding.code == STALE for finding in findings) else 0
+    return worst(findings)
 
 
 def _counts(run: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -35,14 +35,16 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Loaded by the README's own three lines, from a simulated account."""
     folder = tmp_path_factory.mktemp("readme")
     shell = next(block for block in blocks("sh") if "TWILIO_ACCOUNT_SID" in block)
-    with InsightsServer(lively_account(NOW, days=2, per_day=300)) as server:
+    # `status` and `doctor` judge by the real clock.
+    start = (datetime.now(UTC) - timedelta(days=12)).replace(hour=14, minute=30, second=0)
+    with InsightsServer(lively_account(start, days=2, per_day=300)) as server:
         names = environment(server)
         shell = shell.replace("AC...", names["TWILIO_ACCOUNT_SID"])
         shell = shell.replace("TOKEN=...", f"TOKEN={names['TWILIO_AUTH_TOKEN']}")
         run_shell(shell, folder, SOURCES__TWILIO_INSIGHTS__BASE_URL=server.url)
         polling = next(block for block in blocks("sh") if "--until-complete" in block)
         server.account.now += timedelta(days=10)
-        server.account.put(summary(1, -timedelta(days=10, hours=-1)))
+        server.account.put(summary(1, NOW - server.account.now + timedelta(hours=1)))
         run_shell(polling, folder, **names)
         sweep = next(block for block in blocks("sh") if "backfill" in block)
         run_shell(sweep, folder, **names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 
 from pipelines.findings import find_trouble
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
-from pipelines.status import read_status, status_lines
+from pipelines.status import read_status, show_status, status_lines
 from pipelines.times import spoken
+from pipelines.twilio_insights.errors import RefusedError
+from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.file import open_warehouse
-from tests.conftest import ROOT, Command, Loaded, kill_when, sid, summary
+from tests.conftest import NOW, ROOT, Command, Loaded, kill_when, sid, summary
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -153,6 +156,70 @@ def test_a_copy_that_is_gone_is_missed(loaded: Loaded) -> None:
     loaded.run()
     loaded.path.with_name("published").joinpath("current").unlink()
     assert trouble(loaded) == ["There is no published copy"]
+
+
+@pytest.fixture
+def today(loaded: Loaded) -> Loaded:
+    """Loaded by the real clock, by which `status` judges."""
+    loaded.account.now = datetime.now(UTC).replace(microsecond=0)
+    loaded.account.put(summary(1, NOW - loaded.account.now + HOUR))
+    loaded.run()
+    return loaded
+
+
+def no_copy(loaded: Loaded) -> None:
+    loaded.path.with_name("published").joinpath("current").unlink()
+
+
+def unsound(loaded: Loaded) -> None:
+    with duckdb.connect(loaded.path) as connection:
+        table = "conference_insights.conference_tags"
+        connection.execute(f"INSERT INTO {table} FROM {table} LIMIT 1")
+    loaded.account.now += HOUR  # so that all is checked
+    with pytest.raises(ChecksError):
+        loaded.run()
+
+
+def deleted(loaded: Loaded) -> None:
+    file = loaded.path.with_name(f"{loaded.path.name}.status.json")
+    content = json.loads(file.read_text())
+    for watermark in content["holds"]["watermarks"]:
+        watermark["loaded_to"] = (datetime.now(UTC) - 31 * DAY).isoformat()
+    file.write_text(json.dumps(content))
+
+
+def failed(loaded: Loaded) -> None:
+    loaded.account.logins.clear()
+    with pytest.raises(RefusedError):
+        loaded.run()
+
+
+@pytest.mark.parametrize(
+    ("makes", "code", "said"),
+    [
+        ([], 0, ""),
+        ([failed], 0, "WARN  The last run failed"),
+        ([no_copy], 74, "FAIL  There is no published copy"),
+        ([unsound], 65, "FAIL  "),
+        ([deleted], 3, "FAIL  Since 20"),
+        ([failed, deleted, no_copy], 74, "FAIL  There is no published copy"),
+    ],
+    ids=lambda value: "+".join(m.__name__ for m in value) if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_monitor_gets_the_code_of_the_worst_failure(
+    makes: list[Callable[[Loaded], None]],
+    code: int,
+    said: str,
+    as_json: bool,
+    today: Loaded,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for make in makes:
+        make(today)
+    assert show_status(as_json, None) == code
+    if not as_json:
+        assert said in capsys.readouterr().out
 
 
 def test_a_warehouse_that_is_gone_is_missed(loaded: Loaded, command: Command) -> None:
