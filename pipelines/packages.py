@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +21,8 @@ from pipelines.warehouse.runs import RunRecord
 
 if TYPE_CHECKING:
     from pipelines.loading import Loader
+
+log = logging.getLogger("conference_insights")
 
 PACKAGE_ROWS = 120_000
 """A long catch-up advances in load packages of about so many summaries, nearly a row group of
@@ -44,6 +47,10 @@ class Packages:
         self._progress.left_package = finish_left_package(warehouse, self._make_loader)
         self.stored = StoredSummaries(warehouse.query)
         self._progress.loaded_to = self._loaded_to()
+        account = self._progress.account_sid or ""
+        if not self._progress.loaded_to and (others := self.stored.other_accounts(account)):
+            had = ", ".join(sorted(others))
+            log.warning("%s is a new account in this warehouse, which has %s", account, had)
 
     def load(self, only: Window | Collection[str] | None) -> None:
         """Read the next package and load it as a whole."""

@@ -22,6 +22,7 @@ from pipelines.report import CopyError, PeriodError, write_report
 from pipelines.report.figures import read_figures, read_period
 from pipelines.report.markup import element
 from pipelines.report.words import NONE
+from pipelines.simulator.account import ACCOUNT_SID
 from pipelines.simulator.lively import lively_account
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import View
@@ -456,7 +457,9 @@ def test_accounts_are_told_apart(loaded: Loaded) -> None:
     for n in range(6):
         loaded.account.put(summary(n, (1 + n) * DAY))
     loaded.run()
-    assert "Accounts" not in report(loaded).text
+    first = report(loaded)
+    assert not [found for found in first.root.all("section") if found.has(id="accounts")]
+    assert f"Twilio conferences of {ACCOUNT_SID}" in first.root.all("header")[0].text
     with duckdb.connect(loaded.path) as connection:
         connection.execute(
             "UPDATE conference_insights.conference_summaries SET account_sid = 'AC2' "
@@ -467,6 +470,7 @@ def test_accounts_are_told_apart(loaded: Loaded) -> None:
     page = report(loaded)
     assert [(row[0][:3], row[1]) for row in page.table("accounts")] == [("ACd", "5"), ("AC2", "1")]
     assert page.cards["Conferences"] == "6"
+    assert "Twilio conferences of 2 accounts" in page.root.all("header")[0].text
 
 
 def test_days_are_those_of_the_report_timezone(

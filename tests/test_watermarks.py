@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import duckdb
+import pytest
 
-from pipelines.simulator.account import ACCOUNT_SID
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from tests.conftest import NOW, Loaded, sid, summary
 
 HOUR = timedelta(hours=1)
@@ -56,6 +57,24 @@ def test_one_whose_package_is_not_there_does_not_count(loaded: Loaded) -> None:
     done = loaded.run()
     assert done.window_from == NOW - timedelta(days=30)
     loaded.assert_exact()
+
+
+def test_another_account_in_the_warehouse_is_named_once(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = "AC" + "e" * 32
+    said = f"{other} is a new account in this warehouse, which has {ACCOUNT_SID}"
+    loaded.account.logins.add((other, AUTH_TOKEN))
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    assert "new account" not in caplog.text
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", other)
+    loaded.run()
+    assert caplog.text.count(said) == 1
+    loaded.run()
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    loaded.run()
+    assert caplog.text.count("new account") == 1
 
 
 def test_drift_is_a_row_by_account_and_named_once(loaded: Loaded) -> None:

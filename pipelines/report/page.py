@@ -12,7 +12,7 @@ from pipelines.report.answers import conferences
 from pipelines.report.figures import Figures
 from pipelines.report.markup import Content, Markup, element, page, style_sheet
 from pipelines.report.sections import Sections
-from pipelines.report.words import SPACE, counted, days, percent
+from pipelines.report.words import SPACE, counted, cut, days, percent
 
 CARDS = {
     "conferences": ("Conferences", 0),
@@ -73,12 +73,14 @@ class _Page(Sections):
         if now["final"]:
             good = percent(now["percent_without_quality_problem"])
             said += f". Of those that are final, {good} had no quality problem"
-        prior = self._period.prior
+        prior, account = self._period.prior, state["account"]
+        several = state["accounts"] > 1 and counted(state["accounts"], "account")
+        whose = f" of {several or cut(account, 60)}" if account else ""
         as_of = f"Data as of {self._say('data_as_of', state)} ({state['time_zone']})."
         compared = f" Before: {days(prior.start, prior.last)}." if self._figures.can_compare else ""
         return element(
             "header",
-            element("p", "Twilio conferences", class_="over"),
+            element("p", f"Twilio conferences{whose}", class_="over"),
             element("h1", period),
             element("p", f"{said}.", class_="headline"),
             element("p", as_of, compared, class_="soft"),

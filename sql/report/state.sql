@@ -1,7 +1,7 @@
 -- How fresh and sound is the data?
 -- Grain: one row.
 -- Promise: ages are counted from `today`, the day of `data_as_of` in the report's time zone.
--- NULL: `data_as_of` if nothing was listed yet; `known_from` without any conference.
+-- NULL: `account`, the first of all, where Twilio gave none; `data_as_of` if nothing was listed yet; `known_from` without any conference.
 -- Caveats: `known_from` is the first day with a conference, or the first that was listed from its
 --   start; the run that publishes a copy is in the next one.
 WITH runs AS (
@@ -23,7 +23,9 @@ awaited AS (
     SELECT
         max(f.last_created_at) AS newest_conference,
         coalesce(sum(f.pending), 0) AS pending_in_all,
-        min(f.oldest_pending_created_at) AS oldest_pending
+        min(f.oldest_pending_created_at) AS oldest_pending,
+        min(f.account_sid) AS account,
+        count(*) AS accounts
     FROM analytics.freshness AS f
 ),
 listed AS (
@@ -35,6 +37,8 @@ listed AS (
     CROSS JOIN runs AS r
 )
 SELECT
+    w.account,
+    w.accounts,
     l.as_of AS data_as_of,
     l.report_timezone AS time_zone,
     CAST(l.as_of_local_hour AS DATE) AS today,
