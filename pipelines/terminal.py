@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from types import SimpleNamespace
 
 import click
 
@@ -68,17 +70,31 @@ def _progress_shown() -> Iterator[Callable[[Progress], None]]:
     if not (sys.stderr.isatty() and is_for_people(sys.stderr)):
         yield _lines()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import BarColumn, TaskProgressColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.text import Text
 
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    said = TextColumn("{task.description}")
-    with Bar(*columns, said, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda progress: bar.update(
-            task, completed=progress.share_listed, description=_so_far(progress)
-        )
+    console, said = Console(stderr=True), Text()
+    bar = Bar(BarColumn(None), TaskProgressColumn(), TimeRemainingColumn(), expand=True)
+    task = bar.add_task("", total=1.0)
+
+    def on_change(progress: Progress) -> None:
+        bar.update(task, completed=progress.share_listed)
+        said.plain = _so_far(progress)
+
+    stderr, handlers = sys.stderr, logging.getLogger().handlers
+    ours = [h for h in handlers if isinstance(h, logging.StreamHandler) and h.stream is stderr]
+    above = SimpleNamespace(write=partial(console.out, end="", highlight=False), flush=lambda: None)
+    with Live(Group(bar, said), console=console, transient=True):
+        for handler in ours:  # lines that rich does not know of would be written into the bar
+            handler.setStream(above)
+        try:
+            yield on_change
+        finally:
+            for handler in ours:
+                handler.setStream(stderr)
 
 
 def _lines() -> Callable[[Progress], None]:

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from datetime import timedelta
 from typing import Any
 
@@ -56,9 +57,10 @@ def test_a_bug_keeps_its_traceback_on_its_line() -> None:
     assert "ZeroDivisionError" in line["traceback"]
 
 
-def on_a_terminal(*arguments: str, **env: str) -> str:
+def on_a_terminal(*arguments: str, columns: int = 80, **env: str) -> str:
     """What the command writes where stdout and stderr are one terminal."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
     started = subprocess.Popen(
         [sys.executable, "-m", "pipelines", *arguments],
         stdout=theirs,

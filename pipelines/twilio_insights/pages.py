@@ -165,6 +165,7 @@ def _list(
         if not (yield from take_window(client, package, listed)):
             return  # the next run lists this window again
         client.progress.window_to = listed.window.end
+        client.progress.on_change(client.progress)
         is_long = package_rows and len(package.written) >= package_rows
         full = package_rows is not None and (is_long or package.bytes >= MAX_BYTES)
         if full or client.progress.stop.is_set():
