@@ -16,11 +16,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
+from pipelines import epilogs
 from pipelines.exit_codes import BUG, BUSY, EXIT_CODES, exit_code
 from pipelines.logs import VARIABLE, say, start_logging
 
@@ -41,6 +43,9 @@ def _duration(
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     raise click.BadParameter("must be more than nothing")
+
+
+_duration_option = partial(click.option, callback=_duration, metavar="DURATION")
 
 
 def _moment(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -75,15 +80,15 @@ def main(context: click.Context, log: str | None) -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # gives back what is free
 
 
-@main.command(epilog=EXIT_CODES, short_help="Bring the warehouse up to date.")
+@main.command(epilog=epilogs.RUN, short_help="Bring the warehouse up to date.")
 @click.option(
     "--until-complete",
     is_flag=True,
     help="Keep asking until what was pending at the first listing is final, if it ended, or else "
     "began, within the last 24 hours; Twilio finishes no other in time.",
 )
-@click.option("--every", callback=_duration, default="60s", show_default=True, help="How often.")
-@click.option("--timeout", callback=_duration, default="45m", show_default=True, help="How long.")
+@_duration_option("--every", default="60s", show_default=True, help="How often.")
+@_duration_option("--timeout", default="45m", show_default=True, help="How long.")
 @click.pass_context
 def run(context: click.Context, until_complete: bool, every: timedelta, timeout: timedelta) -> None:
     """Bring the warehouse up to date: what is new, late, changed or still pending.
@@ -103,7 +108,7 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
         run_shown("run", stop, Polling(every, timeout) if until_complete else None)
 
 
-@main.command(epilog=EXIT_CODES, short_help="Read a range, or single conferences, again.")
+@main.command(epilog=epilogs.LOADING, short_help="Read a range, or single conferences, again.")
 @click.option(
     "--from", "since", callback=_moment, help="A date, a time or an age: 2026-11-01, 29d."
 )
@@ -137,7 +142,7 @@ def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> Non
         run_shown("backfill", stop, backfill=Backfill(since or "30d", until, conferences))
 
 
-@main.command(epilog=EXIT_CODES, short_help="Make the copy that BI tools read anew.")
+@main.command(epilog=epilogs.MORE, short_help="Make the copy that BI tools read anew.")
 def publish() -> None:
     """Apply the views, make the checks, and publish a new copy of the warehouse as it is.
 
@@ -153,7 +158,7 @@ def publish() -> None:
         say(str(publish_now()))
 
 
-@main.command(epilog=EXIT_CODES, short_help="Make a page of pictures and figures.")
+@main.command(epilog=epilogs.MORE, short_help="Make a page of pictures and figures.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -188,7 +193,7 @@ def report(output: Path, since: str | None, until: str | None) -> None:
             raise SettingsError(str(error)) from None
 
 
-@main.command(epilog=EXIT_CODES, short_help="Show it at work on a simulated account.")
+@main.command(epilog=epilogs.EXITS, short_help="Show it at work on a simulated account.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -209,9 +214,9 @@ def demo(folder: Path) -> None:
         show(folder, stop)
 
 
-@main.command(epilog=EXIT_CODES, short_help="Tell how the warehouse is, without opening it.")
+@main.command(epilog=epilogs.DURATIONS, short_help="Tell how the warehouse is, without opening it.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-@click.option("--max-age", callback=_duration, help="End with 3 if no run ended well since: 2h.")
+@_duration_option("--max-age", help="End with 3 if no run has ended well for so long.")
 def status(as_json: bool, max_age: timedelta | None) -> None:
     """Tell how the warehouse is, from what each run leaves beside it: no run is held up by that.
 
@@ -230,7 +235,7 @@ def status(as_json: bool, max_age: timedelta | None) -> None:
     sys.exit(code)
 
 
-@main.command(epilog=EXIT_CODES, short_help="Find what is wrong, and say what to do.")
+@main.command(epilog=epilogs.MORE, short_help="Find what is wrong, and say what to do.")
 def doctor() -> None:
     """Look at settings, credentials, clock, warehouse, copies, disk and versions.
 

@@ -11,12 +11,14 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import duckdb
 import pytest
 from click.testing import CliRunner
 
 from pipelines import command_line, demo
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.twilio_insights.settings import TWILIO_NAMES
 from tests.conftest import ROOT, Command, Loaded, sid, summary
 
 HOUR = timedelta(hours=1)
@@ -41,10 +43,32 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert f"conference-insights {name}" in done.output
 
 
-def test_every_exit_code_is_explained_in_the_help() -> None:
+def test_every_exit_code_is_explained_in_the_help_once() -> None:
     done = CliRunner().invoke(command_line.main, ["--help"])
     codes = {0, 1, 2, 69, 74, 75, 77, 130, 143}
     assert codes <= {int(number) for number in re.findall(r"\b\d+\b", done.output)}
+    for name in command_line.main.commands:
+        page = CliRunner().invoke(command_line.main, [name, "--help"]).output
+        told = [line.strip() for line in page.splitlines() if "xit code" in line]
+        assert told == ["Exit codes: see conference-insights --help"]
+        assert "refused by Twilio" not in page
+
+
+@pytest.mark.parametrize("name", ["run", "backfill"])
+def test_the_help_names_the_settings_that_are_needed(name: str) -> None:
+    page = CliRunner().invoke(command_line.main, [name, "--help"]).output
+    for variable in (*TWILIO_NAMES.values(), "DESTINATION__DUCKDB__CREDENTIALS"):
+        assert re.search(rf"^  .*\b{variable}\b", page, re.MULTILINE)
+    assert "conference-insights doctor" in page
+
+
+@pytest.mark.parametrize("name", sorted(command_line.main.commands))
+def test_the_help_says_how_a_duration_is_written(name: str) -> None:
+    command = command_line.main.commands[name]
+    of = [o for o in command.params if o.callback is command_line._duration]
+    page = CliRunner().invoke(command_line.main, [name, "--help"]).output
+    assert all(option.make_metavar(click.Context(command)) == "DURATION" for option in of)
+    assert ("90s, 15m, 2h or 7d" in page) == bool(of)
 
 
 def test_a_run_with_nothing_new_imports_no_more_than_it_needs(loaded: Loaded) -> None:

@@ -86,6 +86,18 @@ def assert_answered(recipe: str, said: str, folder: Path) -> None:
     assert any(all(str(value) in line for value in last) for line in said.splitlines()), said
 
 
+def test_the_page_begins_with_what_its_recipes_need() -> None:
+    (line,) = re.findall(r"^    pip install (.*)$", PAGE.partition("\n## ")[0], re.MULTILINE)
+    installed = (ROOT / ".ci/readers.txt").read_text().lower()
+    needed = {"duckdb", "pyarrow", *line.split()}
+    assert all(f"\n{name}==" in installed for name in needed - {"duckdb", "pyarrow"})
+    code = "\n".join([*RECIPES, *COMMANDS, NOTEBOOK.read_text()])
+    imported = set(re.findall(r"^ *(?:import|from) (\w+)", code, re.MULTILINE))
+    assert imported <= needed, "what is imported"
+    assert {"duckdb-sqlalchemy", "duckdb-cli", "pandas", "pyarrow"} <= {*line.split()}
+    assert "With the package" not in PAGE
+
+
 @ENGINES
 @pytest.mark.parametrize("number", range(len(RECIPES)))
 def test_a_recipe_answers_its_question(
