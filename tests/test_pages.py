@@ -104,7 +104,7 @@ def said(body: Any) -> Any:
     rows = {  # in any order
         name: (table.schema, sorted(table.to_pylist(), key=repr)) for name, table in tables.items()
     }
-    return body.get("meta"), answer.copies, rejected, answer.created, answer.by_hour(), rows
+    return body.get("meta"), answer.copies, rejected, answer.by_hour(), rows
 
 
 @settings(max_examples=200, deadline=None)

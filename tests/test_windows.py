@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -28,12 +29,13 @@ from tests.conftest import sid, summary
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+Order = Callable[[list[float]], list[float]]
 
 
 class Api:
     """Lists rows by their second of creation, `page_size` a page."""
 
-    def __init__(self, seconds: list[int], page_size: int, concurrency: int) -> None:
+    def __init__(self, seconds: Sequence[float], page_size: int, concurrency: int) -> None:
         self.settings = SimpleNamespace(max_concurrency=concurrency, page_size=page_size)
         self.progress = Progress()
         self.seconds = sorted(seconds)
@@ -41,6 +43,11 @@ class Api:
         self.fail_from: datetime | None = None
         self.pages: list[int] = []
         """Taken of each listing."""
+        self.order: Order = list
+        self.page_limit: int | None = None
+        """Of the API's own, whatever is asked for."""
+        self.vanishing = 0
+        """So many disappear, each when a page is asked for after the one that showed it."""
         self._lock = threading.Lock()
 
     def list_pages(self, after: datetime, before: datetime) -> Iterator[Page]:
@@ -48,17 +55,30 @@ class Api:
             self.listed.append((after, before))
         if self.fail_from is not None and before > self.fail_from:
             raise UnavailableError("down", "503")
-        rows = [s for s in self.seconds if after < START + s * SECOND < before]
-        size, at = self.settings.page_size, len(self.pages)
+        size, at = self.page_limit or self.settings.page_size, len(self.pages)
         self.pages.append(0)
-        for first in range(0, max(len(rows), 1), size):
+        for first in itertools.count(0, size):
+            with self._lock:
+                lower = bisect_right(self.seconds, (after - START) / SECOND)
+                upper = bisect_left(self.seconds, (before - START) / SECOND)
+                rows = self.order(self.seconds[lower:upper])
+                if first and self.vanishing:
+                    self.vanishing -= 1
+                    self.seconds.remove(rows.pop(0))
             self.pages[at] += 1
             more = "next" if first + size < len(rows) else None
             yield Page([row(s) for s in rows[first : first + size]], START, more)
+            if more is None:
+                return
 
 
-def row(second: int) -> dict[str, str]:
-    return {"conference_sid": f"CF{second:032}", "create_time": iso(START + second * SECOND)}
+def row(second: float) -> dict[str, str]:
+    number = round(second * 1000)
+    return {"conference_sid": f"CF{number:032}", "create_time": iso(START + second * SECOND)}
+
+
+def by_nothing(rows: list[float]) -> list[float]:
+    return sorted(rows, key=lambda second: second * 7907 % 7919)
 
 
 def listed(
@@ -76,6 +96,9 @@ def listed(
     page_size=st.integers(1, 7),
     concurrency=st.integers(1, 5),
     ahead=st.integers(1, 40),
+    order=st.sampled_from([list, lambda rows: rows[::-1], by_nothing]),
+    page_limit=st.none() | st.integers(1, 3),
+    vanishing=st.integers(0, 3),
 )
 def test_every_second_is_listed_and_windows_follow_each_other(
     seconds: list[int],
@@ -84,8 +107,12 @@ def test_every_second_is_listed_and_windows_follow_each_other(
     page_size: int,
     concurrency: int,
     ahead: int,
+    order: Order,
+    page_limit: int | None,
+    vanishing: int,
 ) -> None:
     api: Any = Api(seconds, page_size, concurrency)
+    api.order, api.page_limit, api.vanishing = order, page_limit, vanishing
     end = START + stretch * SECOND
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows, "AHEAD", ahead)
@@ -94,10 +121,9 @@ def test_every_second_is_listed_and_windows_follow_each_other(
     assert [one.window.start for one in found] == edges[:-1]
     assert edges[-1] == end
     sids = {sid for one in found for answer in one.answers for sid in answer.copies}
-    assert sids >= {row(s)["conference_sid"] for s in seconds if s < stretch}
-    assert all(
-        len(one.answers) <= windows.MAX_PAGES for one in found if one.window.span > 2 * SECOND
-    )
+    assert sids >= {row(s)["conference_sid"] for s in api.seconds if s < stretch}
+    if page_limit is None:
+        assert all(len(one.answers) == 1 for one in found if one.window.span > SECOND)
     assert all(before - after > OVERLAP for after, before in api.listed)
 
 
@@ -130,7 +156,7 @@ def test_it_lists_ahead_but_not_without_bounds(monkeypatch: pytest.MonkeyPatch) 
         while listing._ahead < 30 and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.1)
-        assert 30 <= listing._ahead <= 30 + 3 * windows.MAX_PAGES * 10
+        assert 30 <= listing._ahead <= 30 + 3 * 10
         second = next(iter(listing))
         assert first.window.end == second.window.start
     assert not [t for t in threading.enumerate() if t.name.startswith("window")]
@@ -145,21 +171,44 @@ def test_quiet_nights_take_few_requests_and_busy_noons_many() -> None:
     assert sum(api.pages) <= 1.3 * len(seconds) / 100
 
 
-def test_a_window_that_seems_far_too_full_is_cut_after_one_page() -> None:
+@pytest.mark.parametrize("order", [list, lambda rows: rows[::-1], by_nothing])
+def test_a_window_that_is_too_full_is_cut_after_one_page(
+    order: Order,
+) -> None:
     api: Any = Api(list(range(0, 3600, 2)), 10, 1)
+    api.order = order
     list(listed(api, START, START + HOUR))
-    assert api.pages[0] == 1
-    assert sum(api.pages) < 2 * 180  # so many are full
+    assert {*api.pages} == {1}
+    assert len(api.pages) < 2.5 * 180  # so many are full
+
+
+@pytest.mark.parametrize("limit", [None, 4])
+@pytest.mark.parametrize("vanishing", [0, 1, 9])
+def test_what_no_window_can_have_on_one_page_is_read_until_nothing_is_missing(
+    limit: int | None, vanishing: int
+) -> None:
+    api: Any = Api([60 + n / 100 for n in range(60)], 7, 2)
+    api.page_limit, api.vanishing = limit, vanishing
+    found = list(listed(api, START + 60 * SECOND, START + 61 * SECOND))
+    sids = {sid for one in found for answer in one.answers for sid in answer.copies}
+    assert sids >= {row(s)["conference_sid"] for s in api.seconds}
+    assert len(api.pages) <= 2 + vanishing
+
+
+def test_what_disappears_for_ever_is_given_up() -> None:
+    api: Any = Api([60 + n / 1000 for n in range(900)], 50, 1)
+    api.vanishing = 900
+    with pytest.raises(BadAnswerError, match="had disappeared"):
+        list(listed(api, START + 60 * SECOND, START + 61 * SECOND))
+    assert len(api.pages) == windows.WALKS
 
 
 @pytest.mark.parametrize("absurd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:00"])
-def test_what_was_seen_of_a_window_lies_within_it(absurd: str) -> None:
+def test_where_a_window_is_cut_lies_within_it(absurd: str) -> None:
     window = Window(START, START + HOUR)
     odd = {"conference_sid": f"CF{'a' * 32}", "create_time": absurd}
-    pages = [Page([odd], START), Page([row(60), row(120)], START)]
-    seen = Listed(window, [Answer(page) for page in pages]).seen()
-    assert seen.window == (START + 60 * SECOND, START + 120 * SECOND)
-    assert Listed(window, [Answer(pages[0])]).seen().window == window
+    found = Answer(Page([odd, row(60), row(120), row(7200)], START)).created_in(window)
+    assert found == [START + 60 * SECOND, START + 120 * SECOND]
 
 
 def test_what_is_flattened_ahead_gives_the_same_rows_in_less_memory() -> None:
@@ -170,7 +219,7 @@ def test_what_is_flattened_ahead_gives_the_same_rows_in_less_memory() -> None:
     for sids in ([sid(number) for number in range(9)], [sid(7)], [sid(8), sid(0)]):
         for name, table in later.tables(sids).items():
             assert in_order(ahead.tables(sids)[name]) == in_order(table)
-    assert (ahead.created, ahead.by_hour()) == (later.created, later.by_hour())
+    assert ahead.by_hour() == later.by_hour()
     assert ahead.rejected == later.rejected
 
 

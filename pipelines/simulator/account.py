@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from bisect import bisect_left, bisect_right, insort
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
@@ -45,6 +45,8 @@ class Account:
         self.now = now.astimezone(UTC).replace(microsecond=0)
         self.logins = {(ACCOUNT_SID, AUTH_TOKEN)}
         self.advanced_features = True
+        self.retention: timedelta | None = None
+        """So long after its creation a summary is deleted."""
         self._versions: dict[str, list[Version]] = {}
         self._by_time: list[tuple[datetime, str]] = []
         self._lock = threading.Lock()
@@ -66,7 +68,7 @@ class Account:
         """The summary as it reads now, if it can be seen."""
         for version in reversed(self._versions.get(conference_sid, ())):
             if version.since <= self.now:
-                return version if version.row is not None else None
+                return None if version.row is None or self._is_over(version.row) else version
         return None
 
     def rows(self) -> list[Row]:
@@ -80,6 +82,10 @@ class Account:
             lower = first(self._by_time, after, key=lambda entry: entry[0])
             upper = last(self._by_time, before, key=lambda entry: entry[0])
             return [sid for _, sid in self._by_time[lower:upper]]
+
+    def _is_over(self, row: Row) -> bool:
+        kept = self.retention
+        return kept is not None and datetime.fromisoformat(row["create_time"]) < self.now - kept
 
     def _add(self, sid: str, version: Version) -> None:
         insort(self._versions.setdefault(sid, []), version, key=lambda v: v.since)

@@ -3,7 +3,7 @@
 Follows the OpenAPI description: list with all filters and paging, fetch by SID, Basic
 authentication, Twilio's error bodies, the last 24 hours when no bound is given, and a `Date`
 header from the account's clock. What Twilio leaves open can be chosen: the order of a listing,
-and whether its bounds are inclusive.
+whether its bounds are inclusive, and whether pages move when a summary disappears.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ class InsightsServer(ThreadingHTTPServer):
 
     newest_first = True
     inclusive = True
+    pages_move = False
     latency = 0.0
 
     def __init__(
@@ -133,6 +134,8 @@ class InsightsServer(ThreadingHTTPServer):
         sids = self.account.created_between(after, before, self.inclusive)
         if self.newest_first:
             sids.reverse()
+        if self.pages_move:
+            sids = [sid for sid in sids if self.account.get(sid)]
         filters = {name: value for name, value in query.items() if name in _FILTERS}
         bodies: list[bytes] = []
         next_position = None

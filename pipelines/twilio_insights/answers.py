@@ -9,13 +9,14 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipelines.times import as_utc
+from pipelines.times import as_utc, iso_seconds
 from pipelines.twilio_insights.bounds import Oversized
 from pipelines.twilio_insights.client import Page
 from pipelines.twilio_insights.summaries import SID, Summary, digest
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.flatten import Tables
+    from pipelines.twilio_insights.traffic import Window
 
 _RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
 FINAL = _RANKS["timeout"]
@@ -89,12 +90,19 @@ class Answer:
         rows = self._rows.values()
         return len(self.copies) + sum(7 if isinstance(row, Summary) else 14 for row in rows)
 
-    @property
-    def created(self) -> list[datetime]:
-        """When its oldest and its newest conference were created; nothing if that is unknown."""
-        with suppress(ValueError, OverflowError):
-            return [as_utc(datetime.fromisoformat(edge(self._created))) for edge in (min, max)]
-        return []
+    def known_by(self) -> set[str | int]:
+        """The SIDs of its conferences, and the digests of what is none."""
+        return {*self.copies, *(element.digest for element in self.rejected)}
+
+    def created_in(self, window: Window) -> list[datetime]:
+        """When those of a window were created, as the page has them."""
+        first, last = map(iso_seconds, window)
+        found = []
+        for text in self._created:
+            if first <= text <= last:
+                with suppress(ValueError, OverflowError):
+                    found.append(as_utc(datetime.fromisoformat(text)))
+        return found
 
     def by_hour(self) -> Counter[datetime]:
         """How many of its conferences were created in which hour."""

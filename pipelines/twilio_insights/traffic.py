@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from math import ceil
 from typing import NamedTuple
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -40,7 +40,7 @@ class Traffic:
     or as in that hour of the day before, or as in all hours on the average."""
 
     def __init__(self, known: Mapping[datetime, int]) -> None:
-        self._rows = Counter(known)
+        self._rows: dict[datetime, float] = {**known}
         self._listed = dict.fromkeys(known, HOUR)
         self._known = frozenset(known)
 
@@ -49,28 +49,31 @@ class Traffic:
         return any(_hour(part.start) in self._known for part in window.hours())
 
     def add(self, window: Window, rows_by_hour: Mapping[datetime, int]) -> None:
-        """Learn from what was listed of a window."""
+        """Learn from what was listed of a window; the last part of an hour tells most."""
         for part in window.hours():
             hour = _hour(part.start)
             if hour not in self._known:
-                self._listed[hour] = self._listed.get(hour, timedelta()) + part.span
-                self._rows[hour] += rows_by_hour.get(hour, 0)
+                self._listed[hour] = self._listed.get(hour, timedelta()) / 2 + part.span
+                self._rows[hour] = self._rows.get(hour, 0) / 2 + rows_by_hour.get(hour, 0)
 
     def first(self, window: Window, rows: int) -> Window:
-        """Its beginning, in which about so many will have been created."""
-        expected = 0.0
-        average = self._rows.total() / (sum(self._listed.values(), timedelta()) / HOUR or 1)
-        for part in window.hours():
-            hour = _hour(part.start)
-            listed = (at for at in (hour, hour - DAY) if at in self._listed)
-            an_hour = next((self._rows[at] * (HOUR / self._listed[at]) for at in listed), average)
-            here = an_hour * (part.span / HOUR)
-            if expected + here > rows:
-                return window.first(
-                    part.start - window.start + HOUR * ((rows - expected) / an_hour)
-                )
+        """Its beginning, in which about so many will have been created, or fewer, so that the
+        other parts of it will not be much smaller."""
+        average = sum(self._rows.values()) / (sum(self._listed.values(), timedelta()) / HOUR or 1)
+        parts = [(part, self._rate(part, average) * (part.span / HOUR)) for part in window.hours()]
+        total = sum(here for _, here in parts)
+        share, expected = total / max(1, ceil(total / rows)), 0.0
+        for part, here in parts:
+            if expected + here > share:
+                before = part.start - window.start
+                return window.first(before + part.span * ((share - expected) / here))
             expected += here
         return window
+
+    def _rate(self, part: Window, average: float) -> float:
+        hour = _hour(part.start)
+        listed = (at for at in (hour, hour - DAY) if at in self._listed)
+        return next((self._rows[at] * (HOUR / self._listed[at]) for at in listed), average)
 
 
 def _hour(moment: datetime) -> datetime:

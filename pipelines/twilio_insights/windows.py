@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from math import ceil
 from typing import NamedTuple
 
+from pipelines.times import iso_seconds
 from pipelines.twilio_insights.answers import Answer
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.errors import BadAnswerError, ExpiredTokenError, UnavailableError
@@ -16,18 +18,17 @@ from pipelines.twilio_insights.traffic import DAY, HOUR, MIN_SPAN, Traffic, Wind
 
 OVERLAP = timedelta(seconds=1)
 """Each listing begins this much early: whether the API's bounds are inclusive is not documented."""
-PAGES_PER_WINDOW = 3
-"""Windows are sized to hold about so many pages."""
-MAX_PAGES = 8
-"""A window that turns out fuller is cut, so that what is in memory stays bounded."""
-MAX_PARTS = 20
-"""A burst seems to fill all of its window, so the parts are judged again."""
+FULL = 0.9
+"""Windows are sized to fill so much of one page, which shows all of it at one moment. Of several
+pages one may lack what moved to the page before, when something that was on that disappeared."""
 FIRST_SPAN, MAX_SPAN = HOUR, 2 * DAY
 """Where nothing is known each window is twice as long as the one before."""
 ENDLESS = 2_000
 """Pages of a window that cannot be cut any more, after which the API is taken to be broken."""
 LISTINGS = 3
 """A window whose page token expires is listed so often from its first page."""
+WALKS = 10
+"""So often at most the pages of a window that cannot be cut are read, until nothing is missing."""
 AHEAD = 40_000
 """Summaries listed, flattened and not yet consumed: listing goes on while a package is loaded."""
 
@@ -44,19 +45,13 @@ class Listed(NamedTuple):
         """How many of its summaries were created in which hour."""
         return sum((answer.by_hour() for answer in self.answers), Counter())
 
-    def seen(self) -> Listed:
-        """Cut to what its pages cover, if the API lists by time; whole if that is unknown."""
-        first, last = self.window
-        edges = [at for answer in self.answers for at in answer.created if first <= at <= last]
-        start, end = (min(edges), max(edges)) if edges else self.window
-        return Listed(Window(start, max(end, start + MIN_SPAN)), self.answers)
-
 
 class TooFull(NamedTuple):
-    """A window is to be listed in so many parts; `seen` is what was listed of it."""
+    """A window is to be cut at the edge. If the API lists by time, `seen` is what its first page
+    covers, and how many were created there."""
 
-    parts: float
-    seen: Listed
+    edge: datetime
+    seen: tuple[Window, Counter[datetime]] | None
 
 
 class Stretch(NamedTuple):
@@ -84,6 +79,8 @@ class Listing:
         self._traffic = Traffic(known)
         self._consumed = stretch.start
         self._end = self._until = stretch.end
+        self._page_size = client.settings.page_size
+        self._rows = max(1, int(FULL * self._page_size))
         self._stretches = [Stretch(stretch, MAX_SPAN if known else FIRST_SPAN)]
         self._outcomes: dict[datetime, Listed | Exception] = {}
         self._ahead = 0
@@ -124,10 +121,11 @@ class Listing:
                 outcome = error
             with self._changed:
                 if isinstance(outcome, TooFull):
-                    seen = outcome.seen
-                    self._traffic.add(seen.window, seen.by_hour())
-                    stretch = Stretch(window, window.span / outcome.parts)
-                    self._stretches = sorted([stretch, *self._stretches])
+                    if outcome.seen is not None:
+                        self._traffic.add(*outcome.seen)
+                    parts = Window(window.start, outcome.edge), Window(outcome.edge, window.end)
+                    stretches = (Stretch(part, MAX_SPAN) for part in parts)
+                    self._stretches = sorted([*stretches, *self._stretches])
                 else:
                     self._outcomes[window.start] = outcome
                 if isinstance(outcome, Listed):
@@ -150,35 +148,63 @@ class Listing:
             if self._closed:
                 return None
             whole, longest = self._stretches.pop(0)
-            rows = PAGES_PER_WINDOW * self._client.settings.page_size
-            window = self._traffic.first(whole.first(longest), rows)
+            window = self._traffic.first(whole.first(longest), self._rows)
             if window.end < whole.end:
                 rest = Stretch(Window(window.end, whole.end), min(2 * longest, MAX_SPAN))
                 self._stretches.insert(0, rest)
             return window
 
     def _list(self, window: Window) -> Listed | TooFull:
-        all_new = not self._traffic.is_known(window)
-        for attempt in range(LISTINGS):
-            answers: list[Answer] = []
+        before: set[str | int] | None = None
+        earlier: list[Answer] = []
+        expired = 0
+        for _ in range(WALKS):
             try:
-                for page in self._client.list_pages(window.start - OVERLAP, window.end):
-                    with self._flattening:
-                        answers.append(Answer(page, all_new))
-                    if self._closed or self._client.progress.stop.is_set():
-                        raise UnavailableError("stopped while it listed", "stop")
-                    if len(answers) == ENDLESS:
-                        raise BadAnswerError(f"{ENDLESS} pages for {window.span}, and still more")
-                    if page.next_url and window.span > 2 * MIN_SPAN:
-                        seen = Listed(window, answers).seen()
-                        pages = len(answers) * (window.span / seen.window.span)
-                        # After few pages of a busy hour it seems fuller than it is.
-                        doubt = 1 + 2 / len(answers)
-                        if len(answers) == MAX_PAGES or pages > MAX_PAGES * doubt:
-                            parts = min(max(2, pages / PAGES_PER_WINDOW), MAX_PARTS)
-                            return TooFull(parts, seen)
-                break
+                answers = self._walk(window)
             except ExpiredTokenError:
-                if attempt == LISTINGS - 1:
+                expired += 1
+                if expired == LISTINGS:
                     raise
-        return Listed(window, answers)
+                continue
+            if isinstance(answers, TooFull):
+                return answers
+            shown = {key for answer in answers for key in answer.known_by()}
+            # What was shown before and still is was there all the time, so no page had moved.
+            if len(answers) == 1 or (before is not None and before <= shown):
+                return Listed(window, [a for a in earlier if not a.known_by() <= shown] + answers)
+            before = shown
+            earlier += answers
+        raise BadAnswerError(
+            f"Each time that {iso_seconds(window.start)} to {iso_seconds(window.end)} was listed, "
+            f"{WALKS} times, summaries had disappeared meanwhile; run again"
+        )
+
+    def _walk(self, window: Window) -> list[Answer] | TooFull:
+        all_new = not self._traffic.is_known(window)
+        answers: list[Answer] = []
+        for page in self._client.list_pages(window.start - OVERLAP, window.end):
+            # Where pages are not filled, who knows how many the parts would have?
+            is_full = page.next_url is not None and len(page.rows) >= self._page_size
+            cut = is_full and window.span > MIN_SPAN
+            with self._flattening:
+                answers.append(Answer(page, all_new and not cut))
+            if self._closed or self._client.progress.stop.is_set():
+                raise UnavailableError("stopped while it listed", "stop")
+            if len(answers) == ENDLESS:
+                raise BadAnswerError(f"{ENDLESS} pages for {window.span}, and still more")
+            if cut:
+                return self._cut(window, answers[-1])
+        return answers
+
+    def _cut(self, window: Window, answer: Answer) -> TooFull:
+        """In parts that seem to hold the same; in the middle, if the API does not list by time."""
+        times, edge = answer.created_in(window), window.start + window.span / 2
+        seen = None
+        if len({*times}) > 1 and sorted(times) in (times, times[::-1]):
+            covered = Window(min(times), max(times))
+            total = len(times) * (window.span / covered.span)
+            share = int(total / max(2, ceil(total / self._rows)))
+            edge = times[min(share, len(times) - 1)]
+            seen = covered, answer.by_hour()
+        edge = max(window.start + MIN_SPAN, min(edge, window.end - MIN_SPAN))
+        return TooFull(edge.replace(microsecond=0), seen)
