@@ -55,7 +55,7 @@ class Version:
         return {"in_progress": 1, "timeout": 2, "complete": 3}.get(self.state or "", 0)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Conference:
     sid: str
     created: int
@@ -82,7 +82,9 @@ class Account:
 
     def __init__(self, dice: random.Random, start: int, span: int, count: int) -> None:
         self.now = start
-        created = sorted(start - 32 * DAY + dice.randrange(32 * DAY + span) for _ in range(count))
+        created = [start - 32 * DAY + dice.randrange(32 * DAY + span) for _ in range(count)]
+        created += 30 * dice.sample(created, 3)  # so many in a second are more than a page has
+        created.sort()
         self.conferences = [_conference(dice, moment) for moment in created]
         self.by_sid = {c.sid: c for c in self.conferences}
         self._created = created

@@ -39,6 +39,7 @@ PASSING = [
     "drip",
     "expired-token",
     "stale",
+    "vanish",
     "far-date",
     "no-date",
 ]
@@ -81,8 +82,10 @@ class Api(ThreadingHTTPServer):
         self.account, self.evil_port = account, evil_port
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.newest_first = dice.random() < 0.7
-        # Positions in a list that grows meanwhile shift, so that rows come twice.
-        self.offset_tokens = self.newest_first and dice.random() < 0.5
+        self.by_sid = dice.random() < 0.2
+        # Positions in a list that grows or shrinks meanwhile shift.
+        self.offset_tokens = dice.random() < 0.6
+        self.largest_page = dice.choice([13, 1000, 1000])
         self.inclusive = dice.random() < 0.5
         self.seconds_a_request = dice.choice([0, 0, 1, 7])
         self.struck: Counter[str] = Counter()
@@ -110,7 +113,7 @@ class Api(ThreadingHTTPServer):
             if plan.lasting and number >= plan.lasting[0]:
                 fault = plan.lasting[1]
             if (
-                fault in ("expired-token", "token-always-expired", "loop", "foreign")
+                fault in ("expired-token", "token-always-expired", "loop", "foreign", "vanish")
                 and not listing
             ):
                 fault = None
@@ -169,24 +172,24 @@ class _Handler(BaseHTTPRequestHandler):
             version = known and self._see(known, lag)
             return (200, version.body) if version else (404, b'{"code": 20404, "status": 404}')
         after, before = _seconds(query["CreatedAfter"]), _seconds(query["CreatedBefore"])
-        found = account.created_between(after, before, api.inclusive)
-        if api.newest_first:
-            found = found[::-1]
-        token, size = query.get("PageToken"), int(query["PageSize"])
-        shown = [(c, v) for c in found if (v := self._see(c, lag))]
-        start = 0
-        if token and api.offset_tokens:
-            start = int(token)
-        elif token:
-            start = next((i + 1 for i, (c, _) in enumerate(shown) if c.sid == token), len(shown))
-        page = shown[start : start + size]
+        shown = [self._see(conference, lag) for conference in self._ordered(after, before)]
+        if api.offset_tokens:
+            shown = [version for version in shown if version]
+        start, size = int(query.get("PageToken", 0)), min(int(query["PageSize"]), api.largest_page)
+        there = [position for position in range(start, len(shown)) if shown[position]]
+        page = [version for at in there[:size] if (version := shown[at])]
         url = None
-        if len(shown) > start + size:
-            following = str(start + size) if api.offset_tokens else page[-1][0].sid
-            url = f"{api.url}{LIST}?{urlencode(query | {'PageToken': following})}"
-        rows = b",".join(version.body for _, version in page)
+        if len(there) > size:
+            url = f"{api.url}{LIST}?{urlencode(query | {'PageToken': str(there[size])})}"
+        rows = b",".join(version.body for version in page)
         meta = json.dumps({"next_page_url": url}).encode()
         return 200, b'{"meta":%s,"conferences":[%s]}' % (meta, rows)
+
+    def _ordered(self, after: int, before: int) -> list[Conference]:
+        found = self.server.account.created_between(after, before, self.server.inclusive)
+        if self.server.by_sid:
+            return sorted(found, key=lambda conference: conference.sid)
+        return found[::-1] if self.server.newest_first else found
 
     def _see(self, conference: Conference, lag: int) -> Version | None:
         now = self.server.account.now
@@ -274,6 +277,15 @@ class _Handler(BaseHTTPRequestHandler):
         return "PageToken" in query and self._send(400, b'{"code": 21481, "status": 400}')
 
     _token_always_expired = _expired_token
+
+    def _vanish(self, query: dict[str, str]) -> bool:
+        """What stood first on the page before is deleted before this page is shown."""
+        now, bounds = self.server.account.now, (query["CreatedAfter"], query["CreatedBefore"])
+        if int(query.get("PageToken", 0)):
+            passed = [c for c in self._ordered(*map(_seconds, bounds)) if c.at(now)]
+            passed[0].gone = now
+            self.server.strike("vanish", True)
+        return False
 
     def _down(self, _: Any) -> bool:
         return self._send(503, b"{}")
