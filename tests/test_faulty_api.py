@@ -70,7 +70,7 @@ def test_a_window_whose_page_token_expires_is_listed_again(
 ) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "3")
     for number in range(20):
-        loaded.account.put(summary(number, MINUTE * number + MINUTE))
+        loaded.account.put(summary(number, MINUTE))  # of one second, on several pages
     real, expired = InsightsServer.list_page, threading.Semaphore(2)
 
     def expiring(server: InsightsServer, query: dict[str, str]) -> bytes:
