@@ -9,7 +9,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -72,6 +72,57 @@ def test_a_handshake_without_end_is_cut_off_at_the_deadline() -> None:
         with pytest.raises(UnavailableError, match="ConnectTimeout"):
             ask_of(f"https://127.0.0.1:{port}", request_deadline="1s")
         assert time.monotonic() - began < 3
+
+
+def test_a_handshake_that_drips_is_cut_off_at_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            with suppress(OSError), listener.accept()[0] as connection:
+                connection.sendall(b"\x16\x03\x03\x40\x00\x02")
+                for _ in range(100):
+                    connection.sendall(b"\0")
+                    time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(UnavailableError, match="ConnectTimeout"):
+            ask_of(f"https://127.0.0.1:{listener.getsockname()[1]}", request_deadline="1s")
+        assert time.monotonic() - began < 3
+
+
+def test_a_host_of_many_addresses_has_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        resolve = socket.getaddrinfo
+
+        def eight(host: str, *more: Any, **options: Any) -> Any:
+            many = host == "many.invalid"
+            return resolve("127.0.0.1" if many else host, *more, **options) * (8 if many else 1)
+
+        with ExitStack() as waiting:  # until the kernel answers nobody any more
+            for _ in range(3):
+                client = waiting.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(address)
+            monkeypatch.setattr(socket, "getaddrinfo", eight)
+            began = time.monotonic()
+            with pytest.raises(UnavailableError, match="Timeout"):
+                ask_of(f"https://many.invalid:{address[1]}", request_deadline="1s")
+            assert time.monotonic() - began < 3
+
+
+def test_another_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(b"HTTP/1.1 418 x\r\nContent-Length: 0\r\n\r\n") as port:
+        resolve = socket.getaddrinfo
+
+        def two(host: str, *more: Any, **options: Any) -> Any:
+            hosts = ["127.0.0.2", "127.0.0.1"] if host == "localhost" else [host]
+            return [found for host in hosts for found in resolve(host, *more, **options)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", two)
+        with pytest.raises(BadAnswerError, match="418"):
+            ask_of(f"http://localhost:{port}")
 
 
 @pytest.mark.parametrize(

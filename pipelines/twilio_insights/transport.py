@@ -8,6 +8,7 @@ and fails for a proxy that is not needed. So this is httpcore, which httpx is bu
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 import threading
 import time
@@ -177,9 +178,24 @@ class _Limited:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._wrapped, name)
 
-    def connect_tcp(self, *arguments: Any, timeout: float | None = None, **more: Any) -> _Limited:
-        stream = self._wrapped.connect_tcp(*arguments, timeout=self._left(timeout), **more)
-        return _Limited(stream, self._deadline)
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, **more: Any
+    ) -> _Limited:
+        """Try each address in turn; the limit is for all of them."""
+        try:
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(error) from error
+        fault: Exception = httpcore.ConnectError(f"{host} has no address")
+        for *_, address in addresses:
+            try:
+                step = self._left(timeout)
+                stream = self._wrapped.connect_tcp(str(address[0]), port, timeout=step, **more)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                fault = error
+            else:
+                return _Limited(stream, self._deadline)
+        raise fault
 
     def start_tls(self, *arguments: Any, timeout: float | None = None, **more: Any) -> _Limited:
         stream = self._wrapped.start_tls(*arguments, timeout=self._left(timeout), **more)
