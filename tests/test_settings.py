@@ -344,6 +344,15 @@ def test_what_looks_like_no_secret_is_no_secret(monkeypatch: pytest.MonkeyPatch)
         assert warehouse_path() == Path(path).absolute()
 
 
+@pytest.mark.parametrize("text", [f'{OWN}.auth_token = "{CANARY}"\n', "no TOML"])
+def test_secrets_in_trouble_end_nothing_that_needs_none(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(CONFIG, text)
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", "calls.duckdb")
+    assert warehouse_path() == Path("calls.duckdb").absolute()
+
+
 @pytest.mark.parametrize(
     "value", [f"postgres://me:{CANARY}@host/db", f"md:calls?motherduck_token={CANARY}"]
 )

@@ -115,8 +115,8 @@ class Settings:
         for name in ("api_key_sid", "api_key_secret") if self.api_key_sid else ("auth_token",):
             if not re.fullmatch("[!#-&(-9;-~]+", getattr(self, name)):
                 return (
-                    f"sources.twilio_insights.{name} or {TWILIO_NAMES[name]}: it has a blank, a "
-                    "quote or what else no token has; write it in one line, without quotes"
+                    f"sources.twilio_insights.{name} or {TWILIO_NAMES[name]}: no token has a "
+                    "blank, a quote or the like in it; write it in one line, without quotes"
                 )
         return None
 
