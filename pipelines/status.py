@@ -27,6 +27,8 @@ from pipelines.warehouse.snapshot import EXPIRED
 
 MOMENTS = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
 """Endings of the names of times in the files, which have them in UTC without zone."""
+NAMED = 10
+"""So much of what the documentation does not know is in a line."""
 
 
 def read_status(path: Path, now: datetime) -> dict[str, Any]:
@@ -89,10 +91,10 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Rows", ", ".join(shown)
         yield "Pending", _pending(status["pending"])
         yield "Never final", f"{status['expired']:,}, older than {RETENTION.days} days"
-        yield (
-            "Drift",
-            ", ".join(f"{w} (first {sid})" for w, sid in status["drift"].items()) or "none",
-        )
+        drift = [f"{what} (first {sid})" for what, sid in status["drift"].items()]
+        if len(drift) > NAMED:
+            drift[NAMED:] = [f"and {len(drift) - NAMED:,} more, see _drift"]
+        yield "Drift", ", ".join(drift) or "none"
         made = "well" if rows.get("_checks") else "not made yet"
         found = f"{len(status['checks'])} found something"
         yield "Checks", found if status["checks"] else made

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from pipelines.logs import PlainLines, say, visible
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsHandler
+from pipelines.status import read_status, status_lines
 from pipelines.twilio_insights.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError
 from tests.conftest import NOW, Command, Loaded, summary
@@ -43,6 +44,15 @@ def test_data_reaches_the_terminal_escaped(loaded: Loaded, command: Command) -> 
         assert_harmless(text)
     assert r"\x1b[2J" in texts[0]
     assert r"\u202egro" in texts[2]
+
+
+def test_of_much_that_is_new_the_status_names_some(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR, tags=[f"new_{n:03}_{'x' * 100}" for n in range(300)]))
+    loaded.run()
+    said = dict(status_lines(read_status(loaded.path, datetime.now(UTC))))["Drift"]
+    assert said.startswith("tag = new_")
+    assert said.endswith(", and 290 more, see _drift")
+    assert len(said) < 3000
 
 
 @pytest.mark.parametrize("name", ["run", "doctor"])
