@@ -24,6 +24,7 @@ from pipelines.warehouse.file import WarehouseError, open_warehouse, working_fol
 from pipelines.warehouse.published import FILE
 
 WAREHOUSE = "demo.duckdb"
+OF_THE_USER = ("SOURCES__", "TWILIO_", "DESTINATION__", "PUBLISH__")
 QUESTIONS = {
     "How many conferences a day, and how many are final?": """
         SELECT created_date, conferences, complete, timed_out, pending
@@ -67,11 +68,13 @@ def show(folder: Path, stop: threading.Event) -> None:
     shutil.rmtree(working_folder(path), ignore_errors=True)
     account = lively_account(_last_afternoon())
     with InsightsServer(account) as server:
+        # Nothing that is set for the user's own account, in variables or beside the folder.
+        os.chdir(path.parent)
+        for name in [name for name in os.environ if name.startswith(OF_THE_USER)]:
+            del os.environ[name]
         os.environ |= {
             "SOURCES__TWILIO_INSIGHTS__ACCOUNT_SID": ACCOUNT_SID,
-            # A key of the user's own would go before the token, and to the simulated account.
-            "SOURCES__TWILIO_INSIGHTS__API_KEY_SID": ACCOUNT_SID,
-            "SOURCES__TWILIO_INSIGHTS__API_KEY_SECRET": AUTH_TOKEN,
+            "SOURCES__TWILIO_INSIGHTS__AUTH_TOKEN": AUTH_TOKEN,
             "SOURCES__TWILIO_INSIGHTS__BASE_URL": server.url,
             "DESTINATION__DUCKDB__CREDENTIALS": str(path),
             "PUBLISH__DIRECTORY": str(copies := path.with_name("published")),

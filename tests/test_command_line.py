@@ -229,11 +229,20 @@ def test_a_warehouse_in_a_folder_that_is_missing_is_one_message(command: Command
 def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/demo.duckdb").write_text("an earlier demo")
-    mine = {"TWILIO_API_KEY": "SK1", "TWILIO_API_SECRET": "mine", "PUBLISH__DIRECTORY": "bi"}
+    mine = {
+        "TWILIO_API_KEY": "SK1",
+        "TWILIO_API_SECRET": "mine",
+        "PUBLISH__DIRECTORY": "bi",
+        "SOURCES__TWILIO_INSIGHTS__CREATED_AFTER": "2099-01-01",
+        "DESTINATION__DUCKDB__CREDENTIALS__DATABASE": str(tmp_path / "mine.duckdb"),
+    }
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt/config.toml").write_text("[sources.twilio_insights]\npage_size = 'all'\n")
+    (tmp_path / ".dlt/secrets.toml").write_text("[sources.twilio_insights]\nauth_token = 5.\n")
     done = command("demo", **mine)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo/published/current/insights.duckdb").exists()
-    assert not (tmp_path / "bi").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {".dlt", "home", "demo"}
     assert f"The report, pictures of the same, is {tmp_path}/demo/report.html" in done.stdout
     assert "<svg" in (tmp_path / "demo/report.html").read_text()
     assert re.search(r"Of \d\d summaries in progress, \d\d changed", done.stdout)
