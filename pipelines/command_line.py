@@ -23,7 +23,7 @@ import click
 from click.core import ParameterSource
 
 from pipelines import epilogs
-from pipelines.exit_codes import BUG, BUSY, EXIT_CODES, exit_code
+from pipelines.exit_codes import BUG, BUSY, EXIT_CODES, GONE, exit_code
 from pipelines.logs import VARIABLE, say, start_logging
 
 log = logging.getLogger("conference_insights")
@@ -283,15 +283,13 @@ def _ending_well() -> Iterator[threading.Event]:
         signal.signal(number, handle)
     try:
         yield stop
-    except BrokenPipeError:  # who read it, as `head` does, has gone away
-        sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
         code = exit_code(error)
         if code == BUG:
             log.exception("This is a bug in conference-insights, please report it")
         elif code == BUSY:
             log.warning("%s", _said(error))
-        else:
+        elif code != GONE:
             log.error("Error: %s", _said(error))
         sys.exit(code)
     if received:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from errno import EIO
+
 BUG, USAGE, STALE, UNSOUND, UNAVAILABLE, DISK, BUSY, REFUSED = 1, 2, 3, 65, 69, 74, 75, 77
+GONE = 141
 EXIT_CODES = """\b
 Exit codes:
   0   done, also when there was nothing new
@@ -15,7 +18,7 @@ Exit codes:
   75  busy: another run or program holds the warehouse; or still pending at the timeout
   77  refused by Twilio: credentials, region, or Advanced Features not active
   130, 143  stopped by SIGINT or SIGTERM; everything finished until then is kept
-  141 the program that read the output has gone away
+  141 the program or the terminal that the output went to has gone away
 """
 
 
@@ -27,6 +30,11 @@ def exit_code(error: Exception) -> int:
     from pipelines.warehouse.file import BusyError, WarehouseError
     from pipelines.warehouse.runs import StillPendingError
 
+    # A terminal that has gone away is an error of its device; files have names.
+    if isinstance(error, BrokenPipeError) or (
+        isinstance(error, OSError) and error.errno == EIO and error.filename is None
+    ):
+        return GONE
     codes: dict[type[Exception], int] = {
         SettingsError: USAGE,
         ChecksError: UNSOUND,

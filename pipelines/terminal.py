@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -87,14 +87,18 @@ def _progress_shown() -> Iterator[Callable[[Progress], None]]:
     stderr, handlers = sys.stderr, logging.getLogger().handlers
     ours = [h for h in handlers if isinstance(h, logging.StreamHandler) and h.stream is stderr]
     above = SimpleNamespace(write=partial(console.out, end="", highlight=False), flush=lambda: None)
-    with Live(Group(bar, said), console=console, transient=True):
-        for handler in ours:  # lines that rich does not know of would be written into the bar
-            handler.setStream(above)
-        try:
-            yield on_change
-        finally:
-            for handler in ours:
-                handler.setStream(stderr)
+    live = Live(Group(bar, said), console=console, transient=True)
+    with suppress(OSError):  # a terminal that went away is no trouble of the run
+        live.start()
+    for handler in ours:  # lines that rich does not know of would be written into the bar
+        handler.setStream(above)
+    try:
+        yield on_change
+    finally:
+        for handler in ours:
+            handler.setStream(stderr)
+        with suppress(OSError):
+            live.stop()
 
 
 def _lines() -> Callable[[Progress], None]:

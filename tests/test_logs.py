@@ -57,8 +57,10 @@ def test_a_bug_keeps_its_traceback_on_its_line() -> None:
     assert "ZeroDivisionError" in line["traceback"]
 
 
-def on_a_terminal(*arguments: str, columns: int = 80, **env: str) -> str:
-    """What the command writes where stdout and stderr are one terminal."""
+def start_on_a_terminal(
+    *arguments: str, columns: int = 80, **env: str
+) -> tuple[subprocess.Popen[bytes], int]:
+    """The command where stdout and stderr are one terminal, and our end of that."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     started = subprocess.Popen(
@@ -68,6 +70,12 @@ def on_a_terminal(*arguments: str, columns: int = 80, **env: str) -> str:
         env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"} | env,
     )
     os.close(theirs)
+    return started, ours
+
+
+def on_a_terminal(*arguments: str, columns: int = 80, **env: str) -> str:
+    """What the command writes there."""
+    started, ours = start_on_a_terminal(*arguments, columns=columns, **env)
     output = b""
     while chunk := read(ours):
         output += chunk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 
@@ -9,9 +10,31 @@ import pytest
 
 from tests.conftest import Loaded, summary
 from tests.screen import Screen
-from tests.test_logs import on_a_terminal
+from tests.test_logs import on_a_terminal, start_on_a_terminal
 
 HOUR = timedelta(hours=1)
+
+
+def hang_up(*arguments: str, at: bytes) -> int:
+    """The command's end, after its terminal went away when it had written that."""
+    started, ours = start_on_a_terminal(*arguments)
+    said = b""
+    while at not in said:
+        said += os.read(ours, 4096)
+    os.close(ours)
+    return started.wait(60)
+
+
+def test_a_terminal_that_goes_away_is_no_trouble_of_the_run(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.server.latency = 0.2
+    assert hang_up("run", at=b"Warehouse: ") == 0
+    assert loaded.query("SELECT outcome, rows_new FROM conference_insights._runs") == [("ok", 1)]
+
+
+def test_what_only_tells_ends_as_without_its_reader(loaded: Loaded) -> None:
+    loaded.server.latency = 0.5
+    assert hang_up("doctor", at=b"account_sid") == 141
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
