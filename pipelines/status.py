@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -48,7 +49,7 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
         "warehouse": str(path),
         "at": now,
         "last_good": good and good | _age(good["ended_at"], now),
-        "last_run": run and run | {"is_alive": _is_alive(run)},
+        "last_run": run and run | {"is_alive": _is_alive(path, run)},
         "last_error": refused["error_class"] if refused else holds.get("last_error"),
         "refused": refused,
         "watermark": watermark,
@@ -173,16 +174,23 @@ def _ago(moment: datetime, now: datetime) -> str:
     return f"{spoken(now - moment)} ago"
 
 
-def _is_alive(run: dict[str, Any]) -> bool | None:
-    """Whether its process is there; None on another host."""
-    if run["host"] != socket.gethostname():
+def _is_alive(path: Path, run: dict[str, Any]) -> bool | None:
+    """Whether it holds the run lock, which the kernel frees with its process; None if that cannot
+    be seen from here: on another host, or as another user."""
+    if run["outcome"] != "running":
+        return False
+    holder = ""
+    try:
+        with (working_folder(path) / "run.lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = lock.read() or "somebody"
+    except OSError:
         return None
-    with suppress(PermissionError):
-        try:
-            os.kill(run["pid"], 0)
-        except ProcessLookupError:
-            return False
-    return True
+    if not holder and run["host"] != socket.gethostname():
+        return None
+    return f"process {run['pid']} on {run['host']}," in holder
 
 
 def _size(path: Path) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +21,7 @@ from pipelines.status import read_status, show_status, status_lines
 from pipelines.times import spoken
 from pipelines.twilio_insights.errors import RefusedError
 from pipelines.warehouse.checks import ChecksError
-from pipelines.warehouse.file import open_warehouse
+from pipelines.warehouse.file import open_warehouse, working_folder
 from tests.conftest import NOW, ROOT, Command, Loaded, kill_when, sid, summary
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -124,9 +127,43 @@ def test_a_killed_run_is_named(loaded: Loaded, tmp_path: Path) -> None:
     status = loaded.path.with_name(f"{loaded.path.name}.status.json")
     kill_when(lambda: status.exists() and "extract" in status.read_text(), tmp_path)
     assert trouble(loaded)[0].endswith("was killed (step extract)")
+    # As in a new container, where another process has its number and a backup has the lock.
+    content = json.loads(status.read_text())
+    content["run"]["pid"] = os.getpid()
+    status.write_text(json.dumps(content))
+    assert trouble(loaded)[0].endswith("was killed (step extract)")
+    with (working_folder(loaded.path) / "run.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert trouble(loaded)[0].endswith("was killed (step extract)")
     loaded.server.latency = 0
     loaded.run()
     assert trouble(loaded) == []
+
+
+def test_a_run_that_is_on_is_alive_wherever_it_is_looked_at_from(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    seen: list[Any] = []
+
+    def look(_: object) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "kill", lambda *_: os.getpgid(-1))  # processes of other containers
+            seen.append(told(loaded)["last_run"]["is_alive"])
+            patch.setattr(socket, "gethostname", lambda: "another")
+            seen.append(told(loaded)["last_run"]["is_alive"])
+
+    loaded.run(on_change=look)
+    assert set(seen) == {True}
+    assert told(loaded)["last_run"]["is_alive"] is False
+
+
+def test_a_look_at_the_lock_is_in_no_runs_way(loaded: Loaded) -> None:
+    loaded.run()
+    with (working_folder(loaded.path) / "run.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        threading.Timer(0.01, fcntl.flock, (lock, fcntl.LOCK_UN)).start()
+        loaded.run()
 
 
 def test_a_failed_and_a_refused_run_are_named(loaded: Loaded, command: Command) -> None:

@@ -31,6 +31,8 @@ PIPELINE = "conference_insights"
 ANALYTICS = "analytics"
 PATIENCE = 5.0
 """Seconds that a run waits for another program to let go of the file."""
+GLANCE = 0.1
+"""Seconds for somebody to let go of the run lock who only looks at it, as `status` does."""
 _SETTINGS: dict[str, Any] = {
     "memory_limit": "120MB",  # what does not fit goes to `<file>.tmp`; else 80 % of all
     "preserve_insertion_order": False,  # saves memory, and no view relies on it
@@ -197,12 +199,17 @@ def _is_held(path: Path) -> bool:
 
 def _lock(lock: IO[str], path: Path, holder: str) -> None:
     """Take the lock, which the kernel frees however this process ends."""
-    lock.seek(0)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        other = lock.read() or "a program that copies it, it seems"
-        raise BusyError(f"{path} is held by {other}; run again later") from None
+    patience = time.monotonic() + GLANCE
+    while True:
+        lock.seek(0)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > patience:
+                other = lock.read() or "a program that copies it, it seems"
+                raise BusyError(f"{path} is held by {other}; run again later") from None
+        time.sleep(GLANCE / 10)
     lock.truncate()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     lock.write(f"{holder}, process {os.getpid()} on {socket.gethostname()}, started {started}")
