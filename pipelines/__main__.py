@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
-
-from pipelines import command_line
 
 
 def main() -> None:
@@ -17,6 +16,10 @@ def main() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+    for number in (signal.SIGINT, signal.SIGTERM):  # until a command has something to finish
+        signal.signal(number, lambda received, _: os._exit(128 + received))
+    from pipelines import command_line
+
     sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
     try:
         command_line.main()

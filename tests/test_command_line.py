@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -275,6 +276,35 @@ def test_a_run_is_well_whoever_reads_what_it_says(closed: str, loaded: Loaded) -
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert loaded.query("SELECT outcome FROM conference_insights._runs") == [("ok",)]
+
+
+STRUCK = """
+import os, signal, sys
+
+class Strike:
+    def find_spec(name, *_):
+        if name == early:
+            os.kill(os.getpid(), int(number))
+
+early, number = sys.argv[1:]
+sys.meta_path.insert(0, Strike)
+from pipelines.__main__ import main
+sys.argv[1:] = ["status", "--max-age", "2h"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "early",
+    ["pipelines.command_line", "click", "pipelines.logs", "pipelines.times", "pipelines.status"],
+)
+def test_a_signal_is_one_from_the_first_moment_on(early: str, number: int) -> None:
+    """It comes while that is imported."""
+    struck = [sys.executable, "-c", STRUCK, early, str(int(number))]
+    done = subprocess.run(struck, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (128 + number, False)
+    assert "Aborted" not in done.stderr
 
 
 def test_a_closed_stream_does_not_become_a_file(command: Command, tmp_path: Path) -> None:
