@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -40,13 +41,20 @@ def finish_left_package(warehouse: Warehouse, make: Callable[[], Loader]) -> str
             raise fault from None
         if isinstance(true_cause(error), WarehouseError):
             raise
-        said = f"set aside: {(str(true_cause(error)) or repr(error)).splitlines()[0]}"
+        said = f"set aside: {reason_of(true_cause(error))}"
         place = warehouse.working_folder / "set_aside" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
         place.parent.mkdir(exist_ok=True)
         folder.rename(place)
         (place / "reason.txt").write_text(f"{error}\n")
         log.warning("What a stopped run left was %s; it is in %s", said, place)
         return said
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong in one line; where dlt gives a traceback as the message, its last error."""
+    said = repr(error) if isinstance(error, LookupError) else str(error)
+    last = said.rpartition("Traceback (most recent call last):")[2]
+    return next((line for line in last.splitlines() if re.match(r"\w", line)), repr(error))
 
 
 def true_cause(error: BaseException) -> BaseException:

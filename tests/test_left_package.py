@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import signal
 from datetime import timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines import left_package
 from pipelines.conference_insights import run
 from pipelines.simulator.account import Account
 from pipelines.simulator.server import InsightsServer
@@ -29,6 +31,7 @@ from tests.conftest import (
 )
 
 HOUR = timedelta(hours=1)
+TRACED = "Traceback (most recent call last):\n"
 
 
 def any_in(folder: Path) -> bool:
@@ -140,6 +143,34 @@ def test_a_left_package_that_lacks_a_file_is_set_aside(
     done = loaded.run()
     assert f"has no file for {table}" in (done.left_package or "")
     loaded.assert_exact()
+
+
+def test_the_reason_is_what_went_wrong_not_where(loaded: Loaded, tmp_path: Path) -> None:
+    """dlt gives a traceback as the message of a job that can never succeed."""
+    loaded.account.put(summary(1, HOUR))
+    work = tmp_path / "warehouse.duckdb.dlt/conference_insights/load/normalized"
+    kill_when(partial(any_in, work), tmp_path)
+    (file,) = work.rglob("new_jobs/conference_tags.*")
+    file.with_suffix(".insert_values").write_bytes(b"garbage")
+    file.unlink()
+    said = loaded.run().left_package or ""
+    assert re.match(r"set aside: [\w.]+(Error|Exception)", said), said
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("One.\nTwo.", "One."),
+        ("", "RuntimeError('')"),
+        (f'\n"""\n{TRACED}  File "a"\n    b\nKeyError: 5\n"""', "KeyError: 5"),
+        (f"failed: {TRACED}  a\n\nb.C: d\ne\n. It is aborted.", "b.C: d"),
+        (f"{TRACED} a\nA: 1\n\nThe direct cause:\n\n{TRACED} c\nB: 2", "B: 2"),
+    ],
+)
+def test_the_reason_is_one_line(text: str, reason: str) -> None:
+    assert left_package.reason_of(RuntimeError(text)) == reason
+    assert left_package.reason_of(KeyError("nonsense")) == "KeyError('nonsense')"
 
 
 @pytest.mark.parametrize("damage", ["state.json", "schemas/twilio_insights.schema.json", "*"])
