@@ -33,7 +33,7 @@ def test_a_terminal_that_goes_away_is_no_trouble_of_the_run(loaded: Loaded) -> N
 
 
 def test_what_only_tells_ends_as_without_its_reader(loaded: Loaded) -> None:
-    loaded.server.latency = 0.5
+    loaded.server.latency = 1.0
     assert hang_up("doctor", at=b"account_sid") == 141
 
 
