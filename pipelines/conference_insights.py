@@ -207,5 +207,5 @@ def _true_causes(path: Path, progress: Progress) -> Iterator[None]:
         if isinstance(cause, InsightsError) and progress.stop.is_set():
             return  # a request that was given up because the run is to stop
         if isinstance(cause, InsightsError | SettingsError):
-            raise cause from None
+            raise cause from cause.__cause__
         raise as_warehouse_error(error, path) or cause from cause.__cause__

@@ -25,7 +25,7 @@ Exit codes:
 def exit_code(error: Exception) -> int:
     """The exit code of an error; BUG for what no user, network or API can cause."""
     from pipelines.errors import SettingsError
-    from pipelines.twilio_insights.errors import InsightsError, RefusedError
+    from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnforeseenError
     from pipelines.warehouse.checks import ChecksError
     from pipelines.warehouse.file import BusyError, WarehouseError
     from pipelines.warehouse.runs import StillPendingError
@@ -39,6 +39,7 @@ def exit_code(error: Exception) -> int:
         SettingsError: USAGE,
         ChecksError: UNSOUND,
         RefusedError: REFUSED,
+        UnforeseenError: BUG,
         InsightsError: UNAVAILABLE,
         StillPendingError: BUSY,
         BusyError: BUSY,

@@ -69,8 +69,8 @@ def test_a_window_whose_page_token_expires_is_listed_again(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "3")
-    for number in range(20):
-        loaded.account.put(summary(number, MINUTE))  # of one second, on several pages
+    for number in range(20):  # in one second, so that no window has them on one page
+        loaded.account.put(summary(number, MINUTE))
     real, expired = InsightsServer.list_page, threading.Semaphore(2)
 
     def expiring(server: InsightsServer, query: dict[str, str]) -> bytes:

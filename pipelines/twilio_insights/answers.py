@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipelines.times import as_utc, iso_seconds
 from pipelines.twilio_insights.bounds import Oversized
 from pipelines.twilio_insights.client import Page
-from pipelines.twilio_insights.summaries import SID, Summary, digest
+from pipelines.twilio_insights.summaries import SID, Summary, as_object, digest
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.flatten import Tables
@@ -113,13 +113,31 @@ class Answer:
         return hours
 
     def tables(self, sids: Collection[str]) -> Tables:
-        """Rows of the four tables for some of its conferences, at least one."""
-        from pipelines.twilio_insights.flatten import flatten, pick
+        """Rows of the four tables for some of its conferences, at least one. What cannot be
+        written as rows is none of its conferences any longer, but rejected."""
+        from pipelines.twilio_insights.flatten import pick
 
         if self._tables is not None:
             return pick(self._tables, sids) if len(sids) < len(self.copies) else self._tables
-        digests = [self.copies[sid].digest for sid in sids]
-        return flatten([self._rows[sid] for sid in sids], digests, self.fetched_at)
+        return self._flatten([*sids])
+
+    def _flatten(self, sids: list[str]) -> Tables:
+        """Whatever keeps one from becoming rows keeps no other: it is rejected."""
+        from pipelines.twilio_insights.flatten import flatten, join
+
+        rows, digests = [self._rows[sid] for sid in sids], [self.copies[sid].digest for sid in sids]
+        try:
+            return flatten(rows, digests, self.fetched_at)
+        except MemoryError:
+            raise
+        except Exception as error:
+            if len(sids) > 1:
+                half = len(sids) // 2
+                return join([self._flatten(sids[:half]), self._flatten(sids[half:])])
+            reason = f"{type(error).__name__}: {error}"
+        self.rejected.append(Rejected(as_object(rows[0]), digest(rows[0]), reason))
+        del self.copies[sids[0]]
+        return {}
 
 
 def _why_rejected(row: Any) -> str | None:

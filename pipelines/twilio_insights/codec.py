@@ -23,6 +23,9 @@ _NUMBERS = bytes(
     ord("0") if chr(byte) in digits else ord(":") if chr(byte) in ":,[- \t\r\n" else ord("x")
     for byte in range(256)
 )
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])', re.DOTALL)
+DEEPEST = 500
+"""Levels of a value that everything here can read and write; Python's own readers recurse."""
 _LONG_NUMBER = b":" + b"0" * 19
 """What an integer that may not fit into 64 bits looks like, once translated by `_NUMBERS`."""
 
@@ -31,7 +34,7 @@ def decode(headers: httpx.Headers, content: bytes) -> Any:
     """The JSON of an answer, None if it is none."""
     if is_json(headers):
         with suppress(ValueError, RecursionError):
-            return parse(content)
+            return parse(shallow(content))
     return None
 
 
@@ -55,6 +58,26 @@ def parse(content: bytes) -> Any:
     return json.loads(
         mend(content), parse_int=_integer, parse_float=_float, parse_constant=str, strict=False
     )
+
+
+def shallow(content: bytes, deepest: int = DEEPEST) -> bytes:
+    """The JSON with what is nested deeper as text: one value must make no other unreadable."""
+    if content.count(b"[") + content.count(b"{") <= deepest:
+        return content
+    parts: list[bytes] = []
+    depth = start = done = 0
+    for found in _BRACKETS.finditer(content):
+        if found[1]:
+            depth += 1
+            if depth == deepest + 1:
+                start = found.start()
+        elif found[2]:
+            depth -= 1
+            if depth == deepest:
+                text = content[start : found.end()].decode(errors="replace")
+                parts += [content[done:start], orjson.dumps(text)]
+                done = found.end()
+    return b"".join([*parts, content[done:]])
 
 
 def mend(content: bytes) -> str:

@@ -4,6 +4,7 @@ InsightsError               the API could not be read
 ├── RefusedError            Twilio refused the credentials or the feature (401, 403)
 ├── UnavailableError        no good answer within the retries (429, 5xx, network, deadline)
 └── BadAnswerError          an answer that cannot be used
+    ├── UnforeseenError     something went wrong that nobody has thought of: a bug
     ├── ExpiredTokenError   the page token is no longer valid: list again from the first page
     └── ForeignOriginError  it leads to another origin; nothing was sent there
 """
@@ -34,6 +35,19 @@ class UnavailableError(InsightsError):
 
 class BadAnswerError(InsightsError):
     """The API answered with something that cannot be used."""
+
+
+class UnforeseenError(BadAnswerError):
+    """What was asked for cannot be taken over; everything else can."""
+
+
+def as_insights_error(error: Exception, what: str) -> Exception:
+    """An error that stops nothing else; as it is, if it comes from the machine."""
+    if isinstance(error, InsightsError | MemoryError | OSError):
+        return error
+    unforeseen = UnforeseenError(f"{what} cannot be read: {type(error).__name__} {error}")
+    unforeseen.__cause__ = error
+    return unforeseen
 
 
 class ExpiredTokenError(BadAnswerError):

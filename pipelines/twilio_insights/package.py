@@ -68,7 +68,6 @@ class LoadPackage:
         """
         chosen: dict[str, Answer] = {}
         for answer in answers:
-            self._reject(answer)
             for sid in answer.copies.keys() & chosen.keys():
                 if answer.copies[sid].rank > chosen[sid].copies[sid].rank:
                     chosen[sid] = answer
@@ -109,11 +108,8 @@ class LoadPackage:
         elif sid in self._troubled:
             self.note_refetch(sid, 0, 200, now, None, None)
         found = Answer(page)
-        self._reject(found)
-        for sid in found.copies:
-            self._write(
-                found, self._differing(found, [sid], {sid: asked.copy} if asked.copy else {})
-            )
+        known = dict.fromkeys(found.copies, asked.copy) if asked.copy else {}
+        self._write(found, self._differing(found, found.copies, known))
 
     def note_unreadable(self, asked: Pending, now: datetime) -> None:
         """There was no usable answer: name it, and see that it is asked for again."""
@@ -193,12 +189,12 @@ class LoadPackage:
         return written
 
     def _write(self, answer: Answer, sids: Collection[str]) -> None:
-        if sids:
+        if sids and (tables := answer.tables(sids)):
             self.written.update(sids)
-            tables = answer.tables(sids)
             self._batch.append(tables)
             self._batch_bytes += sum(t.get_total_buffer_size() for t in tables.values())
             self._batch_rows += len(sids)
+        self._reject(answer)
 
     def _reject(self, answer: Answer) -> None:
         for element, digest, reason in answer.rejected:

@@ -11,7 +11,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pipelines.twilio_insights.client import InsightsClient, Page
-from pipelines.twilio_insights.errors import BadAnswerError, InsightsError, RefusedError
+from pipelines.twilio_insights.errors import (
+    BadAnswerError,
+    InsightsError,
+    RefusedError,
+    as_insights_error,
+)
 from pipelines.twilio_insights.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.twilio_insights.stored import Pending, StoredSummaries
@@ -111,19 +116,20 @@ def fetch(
     progress, in_a_row = client.progress, 0
     random.shuffle(due)  # so that some that always fail do not stand before the others for ever
 
-    def one(asked: Pending) -> Page | InsightsError:
+    def one(asked: Pending) -> Page | Exception:
         try:
             return client.fetch(asked.conference_sid)
-        except InsightsError as error:
-            return error
+        except Exception as error:
+            return as_insights_error(error, asked.conference_sid)
 
     pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="refetch")
     try:
         for asked, answer in zip(due, pool.map(one, due), strict=True):
-            if isinstance(answer, InsightsError):
+            if isinstance(answer, Exception):
                 in_a_row += 1
                 refused = isinstance(answer, RefusedError) and answer.status == 401
-                if asked.copy is None or refused or in_a_row == give_up:
+                ours = not isinstance(answer, InsightsError)
+                if asked.copy is None or refused or ours or in_a_row == give_up:
                     raise answer
                 package.note_unreadable(asked, client.now())
                 continue

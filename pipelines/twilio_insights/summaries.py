@@ -126,6 +126,7 @@ class PageDecoder:
             with suppress(*_ODD):
                 return self._body(content)
             with suppress(*_ODD):  # one lone surrogate is to make no page slow
+                content = codec.shallow(content, codec.DEEPEST + 2)  # of an element, as elsewhere
                 return self._body(codec.mend(content).encode())
             if content.count(b",") > bounds.MANY and bounds.has_too_many(content):
                 return Oversized(content, f"more than {bounds.MAX_VALUES} values")
@@ -149,6 +150,7 @@ class PageDecoder:
             return text
         with suppress(*_ODD):
             return self._ordinary.one(text)
+        text = Raw(codec.shallow(bytes(text)))
         element = codec.parse_part(text)
         if isinstance(element, dict) and self._learn(element):
             with suppress(*_ODD):
@@ -204,6 +206,11 @@ def digest(element: Any) -> int:
 def text_of(element: Any) -> str:
     """The JSON of what is no summary."""
     return codec.mend(element.text) if isinstance(element, Oversized) else codec.to_json(element)
+
+
+def as_object(element: Any) -> Any:
+    """A plain object, of an ordinary summary too."""
+    return codec.parse(_encode(element)) if isinstance(element, Summary) else element
 
 
 def as_summary(row: Summary | dict[str, Any]) -> tuple[Summary, dict[str, Any]]:

@@ -13,7 +13,12 @@ from typing import NamedTuple
 from pipelines.times import iso_seconds
 from pipelines.twilio_insights.answers import Answer
 from pipelines.twilio_insights.client import InsightsClient
-from pipelines.twilio_insights.errors import BadAnswerError, ExpiredTokenError, UnavailableError
+from pipelines.twilio_insights.errors import (
+    BadAnswerError,
+    ExpiredTokenError,
+    UnavailableError,
+    as_insights_error,
+)
 from pipelines.twilio_insights.traffic import DAY, HOUR, MIN_SPAN, Traffic, Window
 
 OVERLAP = timedelta(seconds=1)
@@ -85,6 +90,7 @@ class Listing:
         self._outcomes: dict[datetime, Listed | Exception] = {}
         self._ahead = 0
         self._closed = False
+        self._died: Exception | None = None
         self._changed = threading.Condition()
         # Several at once would only take the interpreter from each other: 6 % more time.
         self._flattening = threading.Lock()
@@ -96,10 +102,10 @@ class Listing:
     def __iter__(self) -> Iterator[Listed]:
         while self._consumed < self._end:
             with self._changed:
-                self._changed.wait_for(lambda: self._consumed in self._outcomes)
-                listed = self._outcomes[self._consumed]
-                if isinstance(listed, Exception):
-                    raise listed
+                self._changed.wait_for(lambda: self._died or self._consumed in self._outcomes)
+                listed = self._outcomes.get(self._consumed, self._died)
+                if not isinstance(listed, Listed):
+                    raise listed or AssertionError
                 del self._outcomes[self._consumed]
                 self._consumed = listed.window.end
                 self._ahead -= listed.weight
@@ -113,27 +119,36 @@ class Listing:
         self._pool.shutdown()
 
     def _work(self) -> None:
-        while window := self._next_window():
-            outcome: Listed | TooFull | Exception
-            try:
-                outcome = self._list(window)
-            except Exception as error:  # the consumer, who waits for this window, raises it
-                outcome = error
+        try:
+            while window := self._next_window():
+                self._take(window)
+        except Exception as error:  # or the consumer would wait for ever
             with self._changed:
-                if isinstance(outcome, TooFull):
-                    if outcome.seen is not None:
-                        self._traffic.add(*outcome.seen)
-                    parts = Window(window.start, outcome.edge), Window(outcome.edge, window.end)
-                    stretches = (Stretch(part, MAX_SPAN) for part in parts)
-                    self._stretches = sorted([*stretches, *self._stretches])
-                else:
-                    self._outcomes[window.start] = outcome
-                if isinstance(outcome, Listed):
-                    self._ahead += outcome.weight
-                    self._traffic.add(window, outcome.by_hour())
-                elif isinstance(outcome, Exception):
-                    self._until = min(self._until, window.start)  # what follows is of no use now
+                self._died = error
                 self._changed.notify_all()
+
+    def _take(self, window: Window) -> None:
+        outcome: Listed | TooFull | Exception
+        try:
+            outcome = self._list(window)
+            seen = outcome.seen if isinstance(outcome, TooFull) else (window, outcome.by_hour())
+        except Exception as error:  # the consumer, who waits for this window, raises it
+            outcome = as_insights_error(error, " to ".join(map(iso_seconds, window)))
+            seen = None
+        with self._changed:
+            if seen is not None:
+                self._traffic.add(*seen)
+            if isinstance(outcome, TooFull):
+                parts = Window(window.start, outcome.edge), Window(outcome.edge, window.end)
+                stretches = (Stretch(part, MAX_SPAN) for part in parts)
+                self._stretches = sorted([*stretches, *self._stretches])
+            else:
+                self._outcomes[window.start] = outcome
+            if isinstance(outcome, Listed):
+                self._ahead += outcome.weight
+            elif isinstance(outcome, Exception):
+                self._until = min(self._until, window.start)  # what follows is of no use now
+            self._changed.notify_all()
 
     def _next_window(self) -> Window | None:
         def start() -> datetime:
