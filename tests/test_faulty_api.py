@@ -19,6 +19,7 @@ from pipelines.twilio_insights.errors import (
     RefusedError,
     UnavailableError,
 )
+from pipelines.twilio_insights.refetch import SAMPLE
 from tests.conftest import NOW, Loaded, sid, summary
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -55,14 +56,72 @@ def test_a_replica_that_still_shows_what_was_corrected_changes_nothing(
     loaded.assert_exact()
 
 
+def lag(patch: pytest.MonkeyPatch, shown: dict[str, Any]) -> None:
+    """Have listings show these copies, as a replica that lags behind does."""
+    real = InsightsServer.list_page
+
+    def list_page(server: InsightsServer, query: dict[str, str]) -> bytes:
+        page = json.loads(real(server, query))
+        found = page["conferences"]
+        page["conferences"] = [shown.get(row["conference_sid"], row) for row in found]
+        return json.dumps(page).encode()
+
+    patch.setattr(InsightsServer, "list_page", list_page)
+
+
 def test_a_change_of_all_summaries_needs_no_fetch_each(loaded: Loaded) -> None:
+    for number in range(250):
+        loaded.account.put(summary(number, HOUR))
+    loaded.run()
+    for number in range(250):
+        loaded.account.put(summary(number, HOUR, end_reason="conference_ended_via_api"))
+    done = loaded.run()
+    assert (done.rows_updated, len(done.final_changed)) == (250, 250)
+    assert done.rows_refetched == SAMPLE
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize("changed", [0, 90, 125], ids=["none", "some", "half"])
+def test_a_listing_that_lags_behind_in_many_replaces_nothing(
+    loaded: Loaded, changed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some have changed, which it shows already."""
+    old = {sid(number): summary(number, HOUR) for number in range(250)}
+    for number in range(250):
+        loaded.account.put(summary(number, HOUR, tags=["low_mos"]))
+    loaded.run()
+    for number in range(changed):
+        old[sid(number)] = summary(number, HOUR, end_reason="conference_ended_via_api")
+        loaded.account.put(old[sid(number)])
+    with pytest.MonkeyPatch.context() as patch:
+        lag(patch, old)
+        done = loaded.run()
+    assert (done.rows_updated, done.rows_refetched) == (changed, 250)
+    assert "lags behind, so all are asked for by SID" in caplog.text
+    loaded.assert_exact()
+
+
+def test_many_that_read_otherwise_stay_while_nothing_can_be_fetched(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.001)
     for number in range(150):
         loaded.account.put(summary(number, HOUR))
     loaded.run()
     for number in range(150):
-        loaded.account.put(summary(number, HOUR, new_field=1))
-    done = loaded.run()
-    assert (done.rows_updated, len(done.final_changed), done.rows_refetched) == (150, 150, 0)
+        loaded.account.put(summary(number, HOUR, end_reason="conference_ended_via_api"))
+    real = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (503, b"{}") if "CF" in handler.path else real(handler)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InsightsHandler, "answer", failing)
+        done = loaded.run()
+    assert (done.rows_updated, len({*done.unreadable})) == (0, 150)
+    assert len(loaded.server.requests) < 2 * SAMPLE * ATTEMPTS + 20
+    loaded.run()
+    loaded.assert_exact()
 
 
 def test_a_window_whose_page_token_expires_is_listed_again(

@@ -28,8 +28,6 @@ BATCH_ROWS = 40_000
 BATCH_BYTES = 50_000_000
 """The same for those with long texts."""
 MAX_BACKOFF_HOURS = 24
-MAX_DOUBTFUL = 100
-"""More final summaries of one window that read otherwise are a change of Twilio's."""
 
 
 class LoadPackage:
@@ -41,6 +39,9 @@ class LoadPackage:
         self._progress = progress
         self._stored = stored
         self._previous: set[str] = set()
+        self._doubtful: dict[str, Answer] = {}
+        self.confirmed: dict[str, bool] = {}
+        """Of what was doubtful in the last window: whether a fetch by SID showed the same."""
         self._rejected = stored.rejected_digests()
         self._troubled = stored.troubled()
         self._named: set[str] | None = None
@@ -81,10 +82,9 @@ class LoadPackage:
             for sid in fresh & stored.keys()
             if (copy := stored[sid]).is_final and copy.yields_to(chosen[sid].copies[sid])
         ]
-        if len(doubtful) <= MAX_DOUBTFUL:
-            fresh -= {asked.conference_sid for asked in doubtful}
-        else:
-            doubtful = []
+        self._doubtful = {sid: chosen[sid] for sid, _, *_ in doubtful}
+        self.confirmed.clear()
+        fresh -= self._doubtful.keys()
         for sid in fresh & self._troubled:
             if (known := stored.get(sid)) and known.is_final:
                 continue  # unconfirmed: what this listing shows may be the copy that lags behind
@@ -94,6 +94,13 @@ class LoadPackage:
             here = [sid for sid in answer.copies if sid in fresh and chosen[sid] is answer]
             self._write(answer, self._differing(answer, here, stored))
         return doubtful
+
+    def take_as_listed(self, doubtful: Sequence[Pending]) -> None:
+        """Take over what is doubtful, but not asked for by SID."""
+        for sid, stored, *_ in doubtful:
+            answer = self._doubtful[sid]
+            known = {sid: stored} if stored else {}
+            self._write(answer, self._differing(answer, [sid], known))
 
     def take_fetched(self, asked: Pending, page: Page) -> None:
         """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""
@@ -108,6 +115,8 @@ class LoadPackage:
         elif sid in self._troubled:
             self.note_refetch(sid, 0, 200, now, None, None)
         found = Answer(page)
+        if listed := self._doubtful.get(sid):
+            self.confirmed[sid] = found.copies.get(sid) == listed.copies[sid]
         known = dict.fromkeys(found.copies, asked.copy) if asked.copy else {}
         self._write(found, self._differing(found, found.copies, known))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
@@ -10,6 +11,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from pipelines.times import iso_seconds
 from pipelines.twilio_insights.client import InsightsClient, Page
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
@@ -26,6 +28,11 @@ from pipelines.twilio_insights.windows import OVERLAP, Listed, Listing
 if TYPE_CHECKING:
     from pipelines.twilio_insights.flatten import Tables
 
+log = logging.getLogger("conference_insights")
+
+MAX_DOUBTFUL, SAMPLE = 100, 30
+"""Of more final summaries that read otherwise in a window, so many are asked for by SID: either
+Twilio has changed them all, or the replica that was listed lags behind."""
 IN_A_ROW = 3
 """So many summaries that cannot be fetched, one after the other, mean that the API is down."""
 
@@ -99,7 +106,11 @@ def take_window(
     """
     window, answers = listed
     doubtful = package.take(answers, window.start - OVERLAP, window.end)
-    yield from fetch(client, package, doubtful, len(doubtful) + 1)
+    sample = doubtful if len(doubtful) <= MAX_DOUBTFUL else random.sample(doubtful, SAMPLE)
+    yield from fetch(client, package, sample, len(sample) + 1)
+    rest = [asked for asked in doubtful if asked not in sample]
+    if rest and not client.progress.stop.is_set():
+        yield from _decide(client, package, rest, window)
     if doubtful and client.progress.stop.is_set():
         return False
     client.progress.pages += len(answers)
@@ -107,6 +118,28 @@ def take_window(
     if batch := package.flush(at_least=BATCH_ROWS):
         yield batch
     return True
+
+
+def _decide(
+    client: InsightsClient, package: LoadPackage, rest: list[Pending], window: Window
+) -> Iterator[Tables]:
+    """What becomes of summaries of which a sample was asked for by SID."""
+    asked = package.confirmed.values()
+    if not asked:  # nothing can be had by SID now
+        for one in rest:
+            package.note_unreadable(one, client.now())
+    elif all(asked):
+        package.take_as_listed(rest)
+    else:
+        log.warning(
+            "%d final summaries of %s to %s read otherwise in a listing, but by SID %d of %d do "
+            "not: it lags behind, so all are asked for by SID",
+            len(rest) + SAMPLE,
+            *map(iso_seconds, window),
+            [*asked].count(False),
+            len(asked),
+        )
+        yield from fetch(client, package, rest, len(rest) + 1)
 
 
 def fetch(
