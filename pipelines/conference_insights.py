@@ -23,6 +23,7 @@ from pipelines.settings import (
 from pipelines.settings_inventory import find_unknown
 from pipelines.times import iso_seconds, parse_moment
 from pipelines.twilio_insights.client import InsightsClient
+from pipelines.twilio_insights.clock import FIRST
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import FINAL_WITHIN, RETENTION, SOON
@@ -152,12 +153,15 @@ def _load(
 
 def _look_at_the_clock(client: InsightsClient) -> datetime:
     """The API's time; warns of what Twilio has deleted, or will soon, before it was ever listed."""
-    progress, now = client.progress, datetime.now(UTC)
+    progress, now, is_sure = client.progress, datetime.now(UTC), False
     try:
-        return (now := client.now())
+        now, is_sure = client.now(), True
+        return now
     finally:
         until, oldest = progress.loaded_to, now - RETENTION
-        if until is not None and until < oldest:
+        if until is not None and until < FIRST:
+            pass  # a wrong clock set it
+        elif until is not None and until < oldest and is_sure:
             progress.gap_from, progress.gap_to = until, oldest
             log.warning(
                 "LOST: what was created from %s to %s was never listed, and Twilio keeps 30 days",

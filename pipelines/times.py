@@ -45,6 +45,11 @@ def naive_utc(moment: datetime) -> datetime:
     return as_utc(moment).replace(tzinfo=None)
 
 
+def machine_time() -> datetime:
+    """This machine's clock, in whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
 def iso_seconds(moment: datetime) -> str:
     """Write `YYYY-MM-DDTHH:MM:SSZ`, the only form the API's documentation shows."""
     return as_utc(moment).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -72,6 +72,7 @@ def account() -> Account:
 
 @pytest.fixture
 def server(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[InsightsServer]:
+    monkeypatch.setattr("pipelines.twilio_insights.clock.machine_time", lambda: account.now)
     with InsightsServer(account) as insights:
         for name, value in environment(insights).items():
             monkeypatch.setenv(name, value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -17,6 +16,7 @@ import httpx
 from pipelines.errors import SettingsError
 from pipelines.times import as_utc, iso_seconds, parse_duration
 from pipelines.twilio_insights.bounds import Oversized
+from pipelines.twilio_insights.clock import Clock
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
@@ -67,7 +67,7 @@ class InsightsClient:
         self._pace = Pace(settings.max_concurrency, self.progress.stop)
         self.listing: Listing | None = None
         """The listing that the packages of a run take their windows from."""
-        self._server_clock: tuple[datetime, float] | None = None
+        self._clock = Clock(self.progress)
         try:
             self._base = httpx.URL(settings.base_url)
             self._http = Transport(
@@ -92,12 +92,11 @@ class InsightsClient:
         self._http.close()
 
     def now(self) -> datetime:
-        """The server's time in whole seconds (header `Date`), asked for if not yet known."""
-        if self._server_clock is None:
+        """What time it is by the server (header `Date`), asked for if not yet known."""
+        if not self._clock.is_set:
             here = datetime.now(UTC)
             self._get(self._list_url(here - timedelta(seconds=1), here, page_size=1))
-        date, received = self._server_clock or (datetime.now(UTC), time.monotonic())
-        return (date + timedelta(seconds=time.monotonic() - received)).replace(microsecond=0)
+        return self._clock.now()
 
     def advanced_features(self) -> bool | None:
         """Whether Voice Insights Advanced Features is active; None: the answer does not tell.
@@ -221,13 +220,9 @@ class InsightsClient:
         with self._pace.turn():
             self.progress.count_request()
             status, headers, content = self._http.get(url)
-        fetched_at, body = (
-            datetime.now(UTC).replace(microsecond=0),
-            self._decoder.decode(headers, content),
-        )
+        body = self._decoder.decode(headers, content)
         # The clock is taken from what the API itself says, not from some gateway's error page.
-        if body is not None and (date := _http_date(headers.get("date"))):
-            fetched_at, self._server_clock = date, (date, time.monotonic())
+        fetched_at = self._clock.at(None if body is None else _http_date(headers.get("date")))
         kind = self._http.told(headers.get("content-type", "an unknown type"))
         if status in (401, 403) and body is None and content:
             raise BadAnswerError(
@@ -257,10 +252,9 @@ class InsightsClient:
 
 def _http_date(value: str | None) -> datetime | None:
     try:
-        moment = as_utc(parsedate_to_datetime(value or ""))
+        return as_utc(parsedate_to_datetime(value or ""))
     except (ValueError, OverflowError):
         return None
-    return moment if 2000 < moment.year < 2200 else None
 
 
 def _retry_after(value: str, now: datetime) -> float | None:

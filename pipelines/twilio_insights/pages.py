@@ -67,6 +67,7 @@ def read_package(
     package = LoadPackage(stored, progress, account)
     before = _take_over(former or {}, package)
     known = _watermark(stored, account) or before.get(account)
+    progress.loaded_to = progress.loaded_to or known
     listed = True
     if only is None or isinstance(only, Window):
         client.listing = client.listing or _begin(client, stored, known, only)

@@ -129,7 +129,8 @@ def apply_views(
     """
     views = read_views()
     year = connection.execute(
-        f"SELECT coalesce(year(max(fetched_at)), 2026) FROM {DATASET}.conference_summaries"
+        "SELECT greatest(2020, least(2100, coalesce(year(max(fetched_at)), 2026), "  # clocks err
+        f"1 + year(max(create_time)))) FROM {DATASET}.conference_summaries"
     ).fetchall()[0][0]
     texts = [*(view.text for view in views), repr(read_columns()), repr(tables)]
     zone = ZoneInfo(timezone)

@@ -1,0 +1,56 @@
+"""What time it is for a run: by the API's clock, unless that is wrong."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+
+from pipelines.times import iso_seconds, machine_time
+from pipelines.twilio_insights.progress import Progress
+
+log = logging.getLogger("conference_insights")
+
+FIRST, LAST = datetime(2022, 1, 26, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""There was no API before; a clock that says another time is wrong."""
+MAX_APART = timedelta(days=1)
+
+
+class Clock:
+    """If the API's clock and this machine's are more than a day apart, that counts which is nearer
+    to what the warehouse has reached; the API's where that is unknown, if it is plausible at all.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._set: tuple[datetime, float] | None = None
+        self._warned = False
+
+    @property
+    def is_set(self) -> bool:
+        return self._set is not None
+
+    def now(self) -> datetime:
+        """In whole seconds; this machine's time as long as the API has not told its own."""
+        if self._set is None:
+            return machine_time()
+        date, received = self._set
+        return (date + timedelta(seconds=time.monotonic() - received)).replace(microsecond=0)
+
+    def at(self, date: datetime | None) -> datetime:
+        """When an answer with this `Date` came; sets the clock."""
+        if date is None:
+            return self.now()
+        here, reached = machine_time(), self._progress.loaded_to
+        believed = date
+        if not FIRST <= date < LAST:
+            believed = here
+        elif abs(date - here) > MAX_APART and reached is not None and FIRST <= reached < LAST:
+            believed = min(date, here, key=lambda clock: abs(clock - reached))
+        if abs(date - here) > MAX_APART and not self._warned:
+            self._warned = True
+            whose = "Twilio's" if believed is date else "this machine's"
+            said = iso_seconds(date), iso_seconds(here), whose
+            log.warning("Twilio's clock says %s, this machine's %s: this run goes by %s", *said)
+        self._set = believed, time.monotonic()
+        return believed

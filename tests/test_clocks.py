@@ -1,0 +1,123 @@
+"""A clock that is wrong, the API's or this machine's, loses nothing and leaves nothing behind."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import duckdb
+import pytest
+
+from pipelines.simulator.server import InsightsHandler
+from pipelines.twilio_insights.errors import RefusedError
+from tests.conftest import NOW, Loaded, summary
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+CLOCK = "pipelines.twilio_insights.clock.machine_time"
+WATERMARK = "SELECT max(listed_to) FROM conference_insights._watermarks"
+GAPS = "SELECT count(*) FROM conference_insights._runs WHERE gap_from IS NOT NULL"
+HOURS = "SELECT count(*) FROM conference_insights._report_hours"
+
+
+def year(number: int) -> datetime:
+    return datetime(number, 3, 1, 12, tzinfo=UTC)
+
+
+def api_says(patch: pytest.MonkeyPatch, moment: datetime) -> None:
+    date = format_datetime(moment, usegmt=True)
+    patch.setattr(InsightsHandler, "date_time_string", lambda *_: date)
+
+
+def assert_well(loaded: Loaded, at: datetime) -> None:
+    loaded.assert_exact()
+    assert loaded.query(WATERMARK) == [(at.replace(tzinfo=None),)]
+    assert loaded.query(GAPS) == [(0,)]
+    assert 20_000 < loaded.query(HOURS)[0][0] < 100_000
+    assert loaded.query("SELECT max(created_date) FROM analytics.completeness_by_day")
+
+
+@pytest.mark.parametrize("wrong", [1, 2001, 2010, 2024, 2027, 2199, 9999])
+@pytest.mark.parametrize("loaded_before", [True, False], ids=["a warehouse", "a new one"])
+def test_a_wrong_clock_of_the_api_loses_nothing(
+    loaded: Loaded,
+    wrong: int,
+    loaded_before: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    if loaded_before:
+        loaded.run()
+    loaded.account.now += HOUR
+    loaded.account.put(summary(2, 0 * HOUR))
+    with monkeypatch.context() as patch:
+        api_says(patch, year(wrong))
+        loaded.run()
+    assert "Twilio's clock says" in caplog.text
+    if loaded_before or not 2022 < wrong < 2100:
+        assert_well(loaded, NOW + HOUR)
+    loaded.account.now += HOUR
+    loaded.account.put(summary(3, -HOUR))
+    done = loaded.run()
+    if loaded_before or wrong != 2024:
+        assert_well(loaded, NOW + 2 * HOUR)
+    loaded.assert_exact()
+    assert done.loaded_to == NOW + 2 * HOUR
+
+
+@pytest.mark.parametrize("wrong", [1970, 2020, 2025, 2031, 2199])
+def test_a_wrong_clock_of_this_machine_changes_nothing(
+    loaded: Loaded, wrong: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(CLOCK, lambda: year(wrong))
+    for number in range(3):
+        loaded.account.put(summary(number, HOUR - number * 20 * DAY))
+        loaded.run()
+        assert_well(loaded, loaded.account.now)
+        assert "this run goes by Twilio's" in caplog.text
+        loaded.account.now += 20 * DAY
+
+
+def test_nothing_is_called_lost_by_this_machines_clock_alone(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.now = datetime(2024, 5, 5, tzinfo=UTC)  # long ago, by this machine
+    loaded.run()
+    loaded.account.logins.clear()
+    with pytest.raises(RefusedError):
+        loaded.run()
+    assert loaded.query(GAPS) == [(0,)]
+
+
+@pytest.mark.parametrize("wrong", [2001, 2199])
+def test_what_an_earlier_version_kept_from_a_wrong_clock_breaks_nothing(
+    loaded: Loaded, wrong: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        for table, column in (("conference_summaries", "fetched_at"), ("_watermarks", "listed_to")):
+            moment = year(wrong).replace(tzinfo=None)
+            connection.execute(f"UPDATE conference_insights.{table} SET {column} = ?", [moment])
+    loaded.account.put(summary(2, HOUR))
+    loaded.run()
+    assert_well(loaded, NOW)
+    assert "LOST" not in caplog.text
+
+
+def test_one_answer_with_a_wrong_date_is_an_answer_of_now(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    loaded.account.put(summary(2, HOUR))
+    dates = iter([year(2199), NOW, year(2001)])
+    monkeypatch.setattr(
+        InsightsHandler,
+        "date_time_string",
+        lambda *_: format_datetime(next(dates, NOW), usegmt=True),
+    )
+    loaded.run()
+    assert_well(loaded, NOW)
+    fetched = "SELECT max(fetched_at) FROM conference_insights.conference_summaries"
+    assert loaded.query(fetched) == [(NOW.replace(tzinfo=None),)]
