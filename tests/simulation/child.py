@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ import pipelines.packages
 import pipelines.terminal
 import pipelines.twilio_insights.drift
 from pipelines.command_line import main
-from pipelines.twilio_insights import client, transport
+from pipelines.twilio_insights import client, clock, transport
 from tests.simulation.statements import Kinds, watch_statements
 
 PRELOADED = (
@@ -87,6 +88,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
     os.dup2(output, 2)
     client.MAX_BACKOFF = 0.002
     transport.MAX_BODY_BYTES = 8 << 20
+    clock.MAX_APART = timedelta.max  # this machine's clock knows nothing of simulated months
     pipelines.packages.PACKAGE_ROWS = package_rows
     moments = Moments(wire)
     while True:
