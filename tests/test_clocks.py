@@ -121,3 +121,17 @@ def test_one_answer_with_a_wrong_date_is_an_answer_of_now(
     assert_well(loaded, NOW)
     fetched = "SELECT max(fetched_at) FROM conference_insights.conference_summaries"
     assert loaded.query(fetched) == [(NOW.replace(tzinfo=None),)]
+
+
+def test_load_packages_of_a_clock_that_was_ahead_hide_none_that_follow(loaded: Loaded) -> None:
+    """dlt numbers them by this machine's clock."""
+    for number, at in enumerate([year(2031), NOW, NOW + HOUR]):
+        loaded.account.put(summary(number, number * 20 * HOUR))
+        with pytest.MonkeyPatch.context() as patch:
+            stamp = str(at.timestamp())
+            patch.setattr("dlt.extract.storage.create_load_id", lambda stamp=stamp: stamp)
+            done = loaded.run()
+        assert done.load_ids == [stamp]
+        assert_well(loaded, loaded.account.now)
+        loaded.account.now += HOUR
+    assert done.window_from == NOW + 2 * HOUR - HOUR - 48 * HOUR

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.exit_codes import BUG, exit_code
+from pipelines.simulator.account import iso
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import flatten
 from pipelines.twilio_insights.answers import Answer
@@ -131,6 +132,28 @@ def test_odd_times_among_many_pages_load_with_all_others(
     assert times > 95
 
 
+def test_odd_values_of_all_fields_load_at_once(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [value for value in VALUES if is_json(value)]
+    some = enumerate([*FIELDS, "voice_bots", "Odd"])  # each value in every fourth field
+    fields = [(field, value) for first, field in some for value in values[first % 4 :: 4]]
+    elements = [element(n, **{field: value}) for n, (field, value) in enumerate(fields, 10)]
+    real = InsightsServer.list_page
+
+    def list_page(server: InsightsServer, query: dict[str, str]) -> bytes:
+        if query["CreatedBefore"] < iso(NOW) or query["PageSize"] == "1":
+            return real(server, query)
+        return b'{"conferences":[%b],"meta":{"next_page_url":null}}' % b",".join(elements)
+
+    monkeypatch.setattr(InsightsServer, "list_page", list_page)
+    loaded.account.put(summary(1, DAY))
+    done = loaded.run()
+    assert done.rows_new + done.rows_rejected >= len(elements) - len(values)
+    stored = "SELECT count(*) FROM conference_insights.conference_summaries"
+    assert loaded.query(stored) == [(done.rows_new,)]
+
+
 def test_what_nobody_has_thought_of_is_rejected_by_itself(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,5 +226,5 @@ def test_a_listing_whose_threads_die_does_not_hang(
         raise ZeroDivisionError("unheard of")
 
     monkeypatch.setattr(Traffic, "first", failing)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(UnforeseenError):
         loaded.run()

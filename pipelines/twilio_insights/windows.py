@@ -124,7 +124,7 @@ class Listing:
                 self._take(window)
         except Exception as error:  # or the consumer would wait for ever
             with self._changed:
-                self._died = error
+                self._died = as_insights_error(error, "What follows")
                 self._changed.notify_all()
 
     def _take(self, window: Window) -> None:

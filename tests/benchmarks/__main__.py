@@ -101,7 +101,8 @@ def fresh(rows: int, latency: float, rounds: int, *names: str) -> dict[str, floa
             name,
             f"{seconds:.1f} s ({cpu:.1f} s CPU)",
             f"{ratio:.2f} ({cpu_ratio:.2f})",
-            f"{rows / seconds:,.0f}/s, {found[name][-1].requests} requests, {peak:.0f} MB",
+            f"{rows / seconds:,.0f}/s, {found[name][-1].requests} requests for "
+            f"{rows / 1000:.0f} pages, {peak:.0f} MB",
         )
     where_it_went(profiled)
     return {name: compare(found[name], found["limit"])[0] for name in names}
