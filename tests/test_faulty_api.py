@@ -120,8 +120,13 @@ def test_many_that_read_otherwise_stay_while_nothing_can_be_fetched(
         done = loaded.run()
     assert (done.rows_updated, len({*done.unreadable})) == (0, 150)
     assert len(loaded.server.requests) < 2 * SAMPLE * ATTEMPTS + 20
+    outcomes = "SELECT DISTINCT outcome FROM conference_insights._refetches"
+    assert loaded.query(outcomes) == [("unconfirmed",)]
+    for number in range(50):  # as they are stored, so that no listing makes them doubtful again
+        loaded.account.put(summary(number, HOUR))
     loaded.run()
     loaded.assert_exact()
+    assert loaded.query(outcomes) == [(None,)]
 
 
 def test_a_window_whose_page_token_expires_is_listed_again(

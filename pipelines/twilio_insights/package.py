@@ -99,6 +99,8 @@ class LoadPackage:
         """Take over what is doubtful, but not asked for by SID."""
         for sid, stored, *_ in doubtful:
             answer = self._doubtful[sid]
+            if sid in self._troubled:
+                self.note_refetch(sid, 0, 200, answer.fetched_at, None, None)
             known = {sid: stored} if stored else {}
             self._write(answer, self._differing(answer, [sid], known))
 

@@ -51,7 +51,10 @@ def refetch(
     """
     seen = set[str]()
     hours = stored.count_by_hour(now - RETENTION, now) if len(due) > 1 else {}
-    for stretch in stretches_to_list(due, hours, client.settings.page_size):
+    # What is final here is unconfirmed, and no listing confirms it: it may lag behind.
+    unconfirmed = [asked for asked in due if asked.copy is not None and asked.copy.is_final]
+    pending = [asked for asked in due if asked.copy is None or not asked.copy.is_final]
+    for stretch in stretches_to_list(pending, hours, client.settings.page_size):
         try:
             with closing(Listing(client, stretch, hours)) as listing:
                 for listed in listing:
@@ -61,7 +64,8 @@ def refetch(
                     seen.update(*(answer.copies for answer in listed.answers))
         except BadAnswerError as error:  # the run will say so; they are asked for by SID meanwhile
             client.progress.fault = client.progress.fault or error
-    yield from fetch(client, package, [asked for asked in due if asked.conference_sid not in seen])
+    pending = [asked for asked in pending if asked.conference_sid not in seen]
+    yield from fetch(client, package, pending + unconfirmed)
 
 
 def stretches_to_list(
