@@ -23,7 +23,7 @@ import click
 from click.core import ParameterSource
 
 from pipelines import epilogs
-from pipelines.exit_codes import BUG, BUSY, EXIT_CODES, GONE, exit_code
+from pipelines.exit_codes import BUG, BUSY, EXIT_CODES, exit_code
 from pipelines.logs import VARIABLE, say, start_logging
 
 log = logging.getLogger("conference_insights")
@@ -289,7 +289,7 @@ def _ending_well() -> Iterator[threading.Event]:
             log.exception("This is a bug in conference-insights, please report it")
         elif code == BUSY:
             log.warning("%s", _said(error))
-        elif code != GONE:
+        elif not isinstance(error, BrokenPipeError):  # who read it, as `head` does, has gone away
             log.error("Error: %s", _said(error))
         sys.exit(code)
     if received:
