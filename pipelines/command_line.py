@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,7 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
 @click.pass_context
 def main(context: click.Context, log: str | None) -> None:
     """Load Twilio Conference Summaries into a DuckDB warehouse, and keep them complete."""
+    os.umask(os.umask(0o077) | 0o022)  # nobody else writes what is written here
     if log or context.invoked_subcommand == "demo":
         os.environ[VARIABLE] = log or "human"
     start_logging()
@@ -184,9 +185,13 @@ def report(output: Path, since: str | None, until: str | None) -> None:
         from pipelines.errors import SettingsError
         from pipelines.report import PeriodError, write_report
         from pipelines.settings import delivery_settings, warehouse_path
-        from pipelines.warehouse.published import FILE
+        from pipelines.warehouse.published import FILE, adopt_former, expect_own
 
-        copies = delivery_settings(warehouse_path()).directory
+        warehouse = warehouse_path()
+        copies = delivery_settings(warehouse).directory
+        with suppress(OSError):  # who reads need not be who writes
+            adopt_former(copies, warehouse)
+        expect_own(copies, warehouse)
         try:
             say(str(write_report(copies / "current" / FILE, output, since, until)))
         except PeriodError as error:
@@ -284,7 +289,10 @@ def _ending_well() -> Iterator[threading.Event]:
     try:
         yield stop
     except Exception as error:
-        code = exit_code(error)
+        from pipelines.warehouse.file import as_warehouse_error
+
+        if (code := exit_code(error)) == BUG and (fault := as_warehouse_error(error)):
+            code, error = exit_code(fault), fault
         if code == BUG:
             log.exception("This is a bug in conference-insights, please report it")
         elif code == BUSY:

@@ -109,7 +109,7 @@ def run(
         record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
         for name in find_unknown():
             log.warning("%s is no setting of this program, so it has no effect", name)
-        expect_warehouse(path)
+        expect_warehouse(path, delivery.directory)
         with open_warehouse(path) as warehouse:
             log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
             with (

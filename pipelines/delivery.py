@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from pipelines.warehouse.file import (
     open_warehouse,
 )
 from pipelines.warehouse.publish import CannotRenewError, Copies
-from pipelines.warehouse.published import make_folder
+from pipelines.warehouse.published import adopt_former, claim
 from pipelines.warehouse.runs import prepare_runs, renew_status
 from pipelines.warehouse.views import Description, apply_views, read_columns
 
@@ -65,7 +65,10 @@ def deliver(
     digest = apply_views(warehouse.connection, DESCRIPTIONS, settings.timezone, rebuild)
     if only_views:
         return None
-    copies = Copies(warehouse.connection, settings.directory, _left_out(settings), digest)
+    with suppress(OSError):  # which shows when it is written
+        adopt_former(settings.directory, warehouse.path)
+    seal = warehouse.working_folder / "published.txt"
+    copies = Copies(warehouse.connection, settings.directory, _left_out(settings), digest, seal)
     try:
         return _publish(copies, warehouse, settings, now, begin, rebuild)
     except CannotRenewError:
@@ -94,7 +97,7 @@ def _publish(
             )
     begin("publish")
     try:
-        _claim(settings.directory, warehouse.path)
+        claim(settings.directory, warehouse.path)
         return copies.publish(rebuild)
     except (OSError, duckdb.Error) as error:
         raise PublishError(
@@ -108,19 +111,6 @@ def _left_out(settings: DeliverySettings) -> frozenset[str]:
         return frozenset()
     ours = (name for name, column in read_columns().items() if column.get("personal"))
     return frozenset(ours) | {c.name for t in TABLES for c in t.columns if c.personal}
-
-
-def _claim(directory: Path, warehouse: Path) -> None:
-    """Two warehouses would take turns in one folder, so the first keeps it."""
-    owner, name = directory / "warehouse.txt", os.path.relpath(warehouse, directory)
-    other = owner.read_text() if owner.exists() else ""
-    if not other:
-        make_folder(directory)
-        new = owner.with_name(f"{owner.name}.{os.getpid()}")
-        new.write_text(name)
-        new.replace(owner)
-    elif other != name:
-        raise OSError(f"it has the copies of {other}; set PUBLISH__DIRECTORY to another folder")
 
 
 def publish_now() -> Path:

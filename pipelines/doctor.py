@@ -21,7 +21,8 @@ from pipelines.exit_codes import (
     UNAVAILABLE,
     USAGE,
 )
-from pipelines.findings import Finding, find_trouble, show_finding, worst
+from pipelines.files import expect_trusted
+from pipelines.findings import Finding, find_trouble, foreign_copies, show_finding, worst
 from pipelines.logs import say
 from pipelines.settings import (
     delivery_settings,
@@ -40,7 +41,9 @@ from pipelines.warehouse.file import (
     WarehouseError,
     inspect_warehouse,
 )
-from pipelines.warehouse.published import FILE
+from pipelines.warehouse.opened_copy import open_copy
+from pipelines.warehouse.published import FILE, other_owner
+from pipelines.warehouse.runs import expect_warehouse
 
 PATIENCE = "5s"
 """The API is not retried for longer: somebody waits for the answer."""
@@ -59,11 +62,12 @@ def examine() -> int:
     """
     for setting in shown_settings():
         say(f"{setting.name} = {setting.value}  ({setting.origin})")
-    findings = []
+    seen = set[Finding]()
     for finding in _look():
-        show_finding(finding)
-        findings.append(finding)
-    return worst(findings)
+        if finding not in seen:  # the status may tell the same
+            show_finding(finding)
+        seen.add(finding)
+    return worst(seen)
 
 
 def _look() -> Iterator[Finding]:
@@ -85,13 +89,13 @@ def _look() -> Iterator[Finding]:
         yield Finding("fail", str(error), "see the README, Configuration", USAGE)
         return
     yield from _look_at_disk(path)
-    yield from _look_at_warehouse(path)
+    yield from _look_at_warehouse(path, directory)
     try:
         status = read_status(path, datetime.now(UTC))
         yield from find_trouble(status, TOO_OLD if status["last_run"] else None)
     except WarehouseError as error:
         yield Finding("fail", str(error), "delete that file if no run can", DISK)
-    yield from _look_at_copy(directory)
+    yield from _look_at_copy(directory, path)
 
 
 def _look_at_versions() -> Iterator[Finding]:
@@ -175,16 +179,19 @@ def _look_at_disk(path: Path) -> Iterator[Finding]:
         yield Finding("ok", said)
 
 
-def _look_at_warehouse(path: Path) -> Iterator[Finding]:
-    if not path.exists():
-        yield Finding("ok", f"There is no {path} yet; the first run creates it")
-        return
+def _look_at_warehouse(path: Path, directory: Path) -> Iterator[Finding]:
     try:
+        expect_warehouse(path, directory)
+        if not path.exists():
+            if path.parent.exists():
+                expect_trusted(path)
+            yield Finding("ok", f"There is no {path} yet; the first run creates it")
+            return
         with inspect_warehouse(path) as connection:
             yield from _read_all(connection, path)
     except BusyError as error:
         yield Finding("warn", f"Not looked into: {error}", "wait until it is free", BUSY)
-    except WarehouseError as error:
+    except (WarehouseError, OSError) as error:
         yield Finding("fail", str(error), "see the README, When something goes wrong", DISK)
     set_aside = path.with_name(f"{path.name}.dlt") / "set_aside"
     if set_aside.exists():
@@ -219,10 +226,17 @@ def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Fin
         )
 
 
-def _look_at_copy(directory: Path) -> Iterator[Finding]:
+def _look_at_copy(directory: Path, warehouse: Path) -> Iterator[Finding]:
     copy = directory / "current" / FILE
+    if other := other_owner(directory, warehouse):
+        yield foreign_copies(directory, other)
+        return
     if not copy.exists():
         return
+    try:
+        expect_trusted(copy.parent)
+    except OSError as error:
+        yield Finding("fail", str(error), "see the README, When something goes wrong", DISK)
     closed = [folder for folder in copy.resolve().parents if not folder.stat().st_mode & 0o001]
     if closed:
         yield Finding(
@@ -231,7 +245,7 @@ def _look_at_copy(directory: Path) -> Iterator[Finding]:
             f"chmod o+x {closed[-1]}, or set PUBLISH__DIRECTORY",
         )
     try:
-        with duckdb.connect(copy, read_only=True) as connection:
+        with open_copy(copy) as connection:
             _read_tables(connection)
             (as_of,) = connection.execute("SELECT as_of FROM analytics.data_as_of").fetchall()[0]
     except duckdb.Error as error:

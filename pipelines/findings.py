@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import click
@@ -107,7 +108,9 @@ def _retention(status: dict[str, Any]) -> Iterator[Finding]:
 
 def _copies(status: dict[str, Any]) -> Iterator[Finding]:
     good, published = status["last_good"], status["published"]
-    if good and published is None:
+    if other := status["copies_of_another"]:
+        yield foreign_copies(other["directory"], other["warehouse"])
+    elif good and published is None:
         yield Finding(
             "fail", "There is no published copy", "run `conference-insights publish`", DISK
         )
@@ -123,6 +126,11 @@ def worst(findings: Iterable[Finding]) -> int:
     """The exit code of the worst that has one, as every `fail` does; else 0."""
     codes = {finding.code for finding in findings}
     return next((code for code in WORST_FIRST if code in codes), 0)
+
+
+def foreign_copies(directory: Path, warehouse: str) -> Finding:
+    said = f"{directory} has the copies of {warehouse}"
+    return Finding("fail", said, "set PUBLISH__DIRECTORY to another folder", DISK)
 
 
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}

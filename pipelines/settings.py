@@ -30,6 +30,7 @@ from pipelines.twilio_insights.settings import (
     Settings,
     from_twilio,
 )
+from pipelines.warehouse.published import folder_of
 
 log = logging.getLogger("conference_insights")
 
@@ -43,7 +44,7 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
     **{(*SECTION, field.name): field.default for field in fields(Settings)},
     _WAREHOUSE: DEFAULT_WAREHOUSE,
     _TIMEZONE: "UTC",
-    _DIRECTORY: "published, beside the warehouse",
+    _DIRECTORY: "<warehouse>.published, beside it",
     _PERSONAL: True,
     _HOOK: None,
 }
@@ -125,9 +126,7 @@ def delivery_settings(warehouse: Path) -> DeliverySettings:
         raise SettingsError(
             "report_timezone: that is no time zone; write an IANA name such as Europe/Berlin"
         ) from None
-    folder = warehouse.with_name("published")
-    if directory:
-        folder = _path(directory.value, _DIRECTORY)
+    folder = _path(directory.value, _DIRECTORY) if directory else folder_of(warehouse)
     is_personal = personal.value if personal else True
     return DeliverySettings(timezone, folder, is_personal)
 

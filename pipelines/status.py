@@ -22,7 +22,7 @@ from pipelines.settings import warehouse_path
 from pipelines.times import as_utc, iso_seconds, spoken
 from pipelines.twilio_insights.settings import RETENTION
 from pipelines.warehouse.file import WarehouseError, working_folder
-from pipelines.warehouse.published import FILE, made_at
+from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
 from pipelines.warehouse.runs import FORMAT
 from pipelines.warehouse.snapshot import EXPIRED
 
@@ -43,8 +43,9 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
     settings, unfinished = told.get("settings", {}), holds.get("unfinished", [])
     watermarks = [row["loaded_to"] for row in holds.get("watermarks", ())]
     watermark = min(watermarks, default=None)
-    directory = Path(settings.get("published", path.with_name("published")))
-    made = made_at(directory)
+    directory = Path(settings.get("published", folder_of(path)))
+    other = other_owner(directory, path)
+    made = None if other else made_at(directory)
     return {
         "warehouse": str(path),
         "at": now,
@@ -62,6 +63,7 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
         "checks": holds.get("checks", []),
         "published": made
         and {"file": str(directory / "current" / FILE), "made_at": made, **_age(made, now)},
+        "copies_of_another": other and {"directory": str(directory), "warehouse": other},
         "bytes": {
             "warehouse": _size(path),
             "working_folder": _size(working_folder(path)),
@@ -145,6 +147,8 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
     """What a run left; nothing if that is of another version, until the next run writes it anew."""
     file = path.with_name(f"{path.name}.{kind}.json")
     try:
+        if file.exists() and not file.is_file():
+            raise ValueError("it is no ordinary file")
         content = json.loads(file.read_text())
     except FileNotFoundError:
         return {}

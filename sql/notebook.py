@@ -14,7 +14,7 @@ with app.setup:
 @app.cell
 def _():
     insights = duckdb.connect(
-        mo.cli_args().get("copy", "published/current/insights.duckdb"),
+        mo.cli_args().get("copy", "warehouse.published/current/insights.duckdb"),
         read_only=True,
         config={"enable_external_access": "false", "lock_configuration": "true"},
     )

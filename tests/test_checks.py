@@ -98,7 +98,7 @@ def test_every_check_is_tried() -> None:
 
 
 def test_a_failed_check_keeps_the_published_copy(sound: Loaded, command: Command) -> None:
-    published = sound.path.with_name("published") / "current"
+    published = sound.path.with_name("warehouse.published") / "current"
     before = published.readlink()
     with duckdb.connect(sound.path) as connection:
         connection.execute(PLANTED["unique_tags"])
@@ -123,7 +123,7 @@ def test_a_failed_check_keeps_the_published_copy(sound: Loaded, command: Command
 
 
 def test_a_warning_does_not(sound: Loaded, command: Command) -> None:
-    published = sound.path.with_name("published") / "current"
+    published = sound.path.with_name("warehouse.published") / "current"
     before = published.readlink()
     sound.account.put(summary(1000, timedelta(hours=3), tags=["brand_new"], start_time=iso(NOW)))
     done = command("run")
@@ -162,7 +162,7 @@ def test_a_fail_check_finds_what_a_later_package_wrote(
 
 
 def test_what_was_done_by_hand_is_found_within_the_hour(sound: Loaded, command: Command) -> None:
-    published = sound.path.with_name("published") / "current"
+    published = sound.path.with_name("warehouse.published") / "current"
     with duckdb.connect(sound.path) as connection:
         connection.execute(PLANTED["unique_issues"])
     sound.account.put(summary(1000, timedelta(hours=3), start_time=iso(NOW)))

@@ -75,7 +75,9 @@ def read(folder: Path, old_engine: Callable[[str], Path]) -> Reader:
 
 
 def answers(folder: Path, question: str) -> list[Any]:
-    with duckdb.connect(folder / "published/current/insights.duckdb", read_only=True) as insights:
+    with duckdb.connect(
+        folder / "warehouse.published/current/insights.duckdb", read_only=True
+    ) as insights:
         return insights.execute(question).fetchall()
 
 
@@ -174,7 +176,7 @@ print(json.dumps([week[0], week[1], int(volume["conferences"].sum()), jitter]))
 
 def test_the_notebook_is_a_page_too(folder: Path, read: Reader, tmp_path: Path) -> None:
     shutil.copy(NOTEBOOK, tmp_path)
-    copy = ["--", "--copy", str(folder / "published/current/insights.duckdb")]
+    copy = ["--", "--copy", str(folder / "warehouse.published/current/insights.duckdb")]
     assert read("marimo", "check", "--strict", NOTEBOOK.name, cwd=tmp_path).returncode == 0
     export = ["marimo", "export", "html", NOTEBOOK.name, "--output", "week.html"]
     done = read(*export, *copy, cwd=tmp_path)
@@ -185,7 +187,7 @@ def test_the_notebook_is_a_page_too(folder: Path, read: Reader, tmp_path: Path) 
 
 
 def test_the_notebook_is_a_program_too(folder: Path, read: Reader, tmp_path: Path) -> None:
-    copy = str(folder / "published/current/insights.duckdb")
+    copy = str(folder / "warehouse.published/current/insights.duckdb")
     program = [sys.executable, str(NOTEBOOK)]
     assert read(*program).returncode == 0
     assert read(*program, "--", "--copy", copy, cwd=tmp_path).returncode == 0

@@ -101,13 +101,13 @@ def unsound(loaded: Loaded) -> None:
 
 
 def copy_damaged(loaded: Loaded) -> None:
-    copy = loaded.path.with_name("published") / "current/insights.duckdb"
+    copy = loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
     copy.chmod(0o644)
     copy.write_text("this is no database")
 
 
 def folder_closed(loaded: Loaded) -> None:
-    loaded.path.with_name("published").chmod(0o750)
+    loaded.path.with_name("warehouse.published").chmod(0o750)
 
 
 def left_by_a_stopped_run(loaded: Loaded) -> None:

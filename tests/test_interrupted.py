@@ -172,7 +172,7 @@ def test_texts_of_megabytes_are_loaded_and_published(loaded: Loaded) -> None:
         loaded.account.put(summary(number, number * HOUR, friendly_name=text))
     loaded.run()
     loaded.assert_exact()
-    copy = loaded.path.with_name("published") / "current/insights.duckdb"
+    copy = loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
     with duckdb.connect(copy, read_only=True) as connection:
         published = "SELECT sum(length(friendly_name)) FROM analytics.conferences"
         assert connection.execute(published).fetchall() == [(40_000_000,)]

@@ -351,5 +351,5 @@ def test_a_run_is_the_same_whatever_is_set_for_dlt(
     schemas = loaded.query("SELECT schema_name FROM duckdb_schemas() WHERE NOT internal")
     assert {name for (name,) in schemas} <= {"main", "conference_insights", "analytics"}
     hostile.assert_nothing_was_done_elsewhere(loaded.server.server_address[1])
-    ours = tuple(str(tmp_path / name) for name in ("warehouse.duckdb", "published"))
+    ours = tuple(str(tmp_path / name) for name in ("warehouse.duckdb", "warehouse.published"))
     assert [path for path in hostile.files() - before if not path.startswith(ours)] == []

@@ -36,7 +36,7 @@ def lively(loaded: Loaded) -> Loaded:
 
 
 def copy_of(loaded: Loaded) -> Path:
-    return loaded.path.with_name("published") / "current/insights.duckdb"
+    return loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
 
 
 def contents(path: Path, names: list[str] = PUBLISHED) -> dict[str, Counter[Any]]:
@@ -163,7 +163,7 @@ def test_a_view_that_was_dropped_or_changed_by_hand_is_mended(
 
 
 def test_an_owner_that_was_half_written_is_written_again(lively: Loaded) -> None:
-    copies = lively.path.with_name("published")
+    copies = lively.path.with_name("warehouse.published")
     copies.mkdir()
     (copies / "warehouse.txt").write_text("")
     lively.run()
@@ -176,7 +176,7 @@ def test_personal_data_is_in_no_copy_once_it_is_left_out(
     lively.run()
     monkeypatch.setenv("PUBLISH__PERSONAL_DATA", "false")
     lively.run()
-    found = lively.path.with_name("published").glob("*/insights.duckdb")
+    found = lively.path.with_name("warehouse.published").glob("*/insights.duckdb")
     assert {path.resolve() for path in found} == {copy_of(lively).resolve()}
 
 
@@ -195,7 +195,7 @@ def test_others_can_read_it_whatever_the_umask(lively: Loaded) -> None:
             lively.run()
     finally:
         os.umask(before)
-    folder = lively.path.with_name("published")
+    folder = lively.path.with_name("warehouse.published")
     link = folder / "current"
     assert not link.readlink().is_absolute()
     copies = [path for path in folder.iterdir() if path.is_dir() and path != link]
@@ -316,9 +316,10 @@ def test_no_copy_fails_the_run_but_not_the_load(
 def test_two_warehouses_do_not_share_a_folder(lively: Loaded, command: Command) -> None:
     lively.run()
     before = contents(copy_of(lively))
-    done = command("run", DESTINATION__DUCKDB__CREDENTIALS="another.duckdb")
+    directory = {"PUBLISH__DIRECTORY": "warehouse.published"}
+    done = command("run", DESTINATION__DUCKDB__CREDENTIALS="another.duckdb", **directory)
     assert done.returncode == 74
-    assert "it has the copies of ../warehouse.duckdb" in done.stderr
+    assert f"warehouse.published has the copies of {lively.path}; set PUBLISH" in done.stderr
     assert contents(copy_of(lively)) == before
     directory = {"PUBLISH__DIRECTORY": "elsewhere"}
     done = command("run", DESTINATION__DUCKDB__CREDENTIALS="another.duckdb", **directory)
@@ -326,14 +327,17 @@ def test_two_warehouses_do_not_share_a_folder(lively: Loaded, command: Command) 
 
 
 def test_a_folder_of_the_users_keeps_its_mode(lively: Loaded, tmp_path: Path) -> None:
-    folder = tmp_path / "published"
+    folder = tmp_path / "warehouse.published"
     folder.mkdir(mode=0o750)
     lively.run()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o750
 
 
 def test_what_an_interrupted_copy_left_is_deleted(lively: Loaded) -> None:
-    left = lively.path.with_name("published") / "20261120T000000000000-1.5-2026112000-abc.new"
+    left = (
+        lively.path.with_name("warehouse.published")
+        / "20261120T000000000000-1.5-2026112000-abc.new"
+    )
     left.mkdir(parents=True)
     other = left.with_name("something of the user's")
     other.mkdir()
@@ -381,7 +385,7 @@ def test_a_full_disk_leaves_the_former_copy(
         with pytest.raises(PublishError, match="No space left"):
             publish_now()
     assert copy_of(lively).resolve() == before
-    assert not list(lively.path.with_name("published").glob("*.new"))
+    assert not list(lively.path.with_name("warehouse.published").glob("*.new"))
     lively.account.put(summary(1, HOUR))
     lively.run()
     assert_published(lively)

@@ -180,7 +180,7 @@ def test_the_reference_is_that_of_the_views_and_tables(warehouse: Path) -> None:
 def test_every_query_of_the_reference_runs_in_the_published_copy(
     query: str, warehouse: Path
 ) -> None:
-    copy = warehouse.with_name("published") / "current/insights.duckdb"
+    copy = warehouse.with_name("warehouse.published") / "current/insights.duckdb"
     with duckdb.connect(copy, read_only=True) as connection:
         answer = connection.execute(query)
         assert answer.description

@@ -46,7 +46,8 @@ def renew(
     connection: duckdb.DuckDBPyConnection, folder: Path, zone: str, personal: frozenset[str]
 ) -> None:
     """Renew the last copy, or build the first, and compare it with the views."""
-    copies = Copies(connection, folder, personal, apply_views(connection, DESCRIPTIONS, zone))
+    digest = apply_views(connection, DESCRIPTIONS, zone)
+    copies = Copies(connection, folder, personal, digest, folder.with_name("seal.txt"))
     findings = run_checks(connection, NOW, copies.changed.of if copies.changed else None)
     assert [finding for finding in findings if finding.check.level == "fail"] == []
     with duckdb.connect(copies.publish(), read_only=True) as copy:

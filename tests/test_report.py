@@ -44,7 +44,7 @@ LONG, WIDE = "x" * 300, "\u540d\u524d" * 40
 
 
 def copy_of(loaded: Loaded) -> Path:
-    return loaded.path.with_name("published") / "current/insights.duckdb"
+    return loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
 
 
 def report(loaded: Loaded, since: str | None = None, until: str | None = None) -> Page:

@@ -251,7 +251,9 @@ def test_the_timers_run_the_services_confined(units: Installed) -> None:
     units.assert_exact()
     other = ("setpriv", "--reuid=nobody", "--clear-groups", "test", "-r")
     assert machine.run(*other, f"{HOME}/warehouse.duckdb").returncode == 1
-    assert machine.run(*other, f"{HOME}/published/current/insights.duckdb").returncode == 0
+    assert (
+        machine.run(*other, f"{HOME}/warehouse.published/current/insights.duckdb").returncode == 0
+    )
 
 
 @pytest.mark.slow

@@ -191,7 +191,7 @@ def test_the_retention_clock_warns_before_it_is_too_late(loaded: Loaded) -> None
 def test_a_copy_that_is_gone_is_missed(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR))
     loaded.run()
-    loaded.path.with_name("published").joinpath("current").unlink()
+    loaded.path.with_name("warehouse.published").joinpath("current").unlink()
     assert trouble(loaded) == ["There is no published copy"]
 
 
@@ -307,7 +307,9 @@ def test_the_watermark_is_what_is_loaded_whatever_failed_since(
         connection.execute(f"DELETE FROM {table}")
     assert command("publish").returncode == 0
     assert (told(loaded)["checks"], told(loaded)["watermark"]) == ([], loaded.account.now)
-    with duckdb.connect(loaded.path.with_name("published") / "current/insights.duckdb") as copy:
+    with duckdb.connect(
+        loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
+    ) as copy:
         (as_of,) = copy.execute("SELECT as_of FROM analytics.data_as_of").fetchall()[0]
     assert as_of == loaded.account.now.replace(tzinfo=None)
 

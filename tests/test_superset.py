@@ -226,7 +226,7 @@ def superset(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ours = {
-        "/your/published": str(folder / "published"),
+        "/your/warehouse.published": str(folder / "warehouse.published"),
         "create-admin": f"create-admin --username admin --firstname admin --lastname admin "
         f"--email admin@localhost --password {password}",
         "8088": str(port),

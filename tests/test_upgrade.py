@@ -58,7 +58,7 @@ def test_every_command_takes_it(old: Loaded, command: Command) -> None:
     for arguments in (["status"], ["doctor"], ["backfill", "--from", "2d"], ["publish"]):
         done = command(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert old.path.with_name("published").joinpath("current/insights.duckdb").exists()
+    assert old.path.with_name("warehouse.published").joinpath("current/insights.duckdb").exists()
 
 
 def test_a_column_that_came_later_is_added(old: Loaded) -> None:

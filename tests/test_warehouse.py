@@ -186,7 +186,15 @@ def test_where_the_warehouse_is(
 
 
 @pytest.mark.parametrize(
-    "name", ["conference_insights.duckdb", "analytics.2026.db", ":memory:", "md:x"]
+    "name",
+    [
+        "conference_insights.duckdb",
+        "analytics.2026.db",
+        "information_schema.duckdb",
+        "__published_copy.duckdb",
+        ":memory:",
+        "md:x",
+    ],
 )
 def test_names_that_cannot_be_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", name)
@@ -214,7 +222,7 @@ def test_the_working_folder_is_private_and_beside_the_warehouse(
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     status = f"{loaded.path.name}.status.json"
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        *("home", "published", loaded.path.name, folder.name, status),
+        *("home", loaded.path.name, folder.name, status, "warehouse.published"),
     ]
     assert list((tmp_path / "home").iterdir()) == []  # nor in dlt's own folder, which is there
 

@@ -6,10 +6,9 @@ Nothing here knows Twilio or the warehouse: `figures` asks the copy with the fil
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
+from pipelines.files import replace_file
 from pipelines.report.figures import CopyError, PeriodError, read_figures
 from pipelines.report.page import write_page
 
@@ -38,13 +37,8 @@ def write_report(
     """
     document = write_page(read_figures(copy, since, until))
     output = output.absolute()
-    new = output.with_name(f".{output.name}.{os.getpid()}.new")
     try:
-        new.write_text(document, "utf-8")
-        new.replace(output)
+        replace_file(output, document)
     except OSError as error:
         raise OSError(f"{output} cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            new.unlink()
     return output

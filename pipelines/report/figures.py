@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.sql import sql_files
 
 Row = Mapping[str, Any]
@@ -83,9 +84,8 @@ def read_figures(copy: Path, since: str | None, until: str | None) -> Figures:
     """
     if not copy.exists():
         raise CopyError(f"Nothing is published at {copy} yet: run `conference-insights run`")
-    locked: dict[str, Any] = {"enable_external_access": False, "lock_configuration": True}
     try:
-        with duckdb.connect(copy.resolve(), read_only=True, config=locked) as connection:
+        with open_copy(copy) as connection:
             texts = {path.stem: text for path, text in sql_files("report")}
             state = _answer(connection, texts.pop("state"), {}).rows[0]
             period = read_period(since, until, state["today"] or datetime.now(UTC).date())

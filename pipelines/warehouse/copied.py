@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.files import where_supported
 from pipelines.warehouse.changed import AMONG, KEY, Changed
 from pipelines.warehouse.file import ANALYTICS, DATASET
 from pipelines.warehouse.sql import quoted
@@ -46,7 +47,8 @@ def attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None
     if file.with_name(f"{file.name}.wal").exists():
         raise OSError(f"{file} was not closed as a whole")
     with file.open("rb") as written:
-        os.fchmod(written.fileno(), 0o444)
+        with where_supported():
+            os.fchmod(written.fileno(), 0o444)
         os.fsync(written.fileno())
 
 

@@ -7,8 +7,10 @@ moved to the newest in one step, so a reader sees one state or the next, and hol
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,6 +23,8 @@ from pipelines.warehouse.changed import Changed, take_changed
 from pipelines.warehouse.copied import attached, build, renew
 from pipelines.warehouse.file import ANALYTICS, DATASET, with_memory
 from pipelines.warehouse.published import FILE, KEPT, delete_old, make_folder, swap, sync
+
+log = logging.getLogger("conference_insights")
 
 MEMORY = "240MB"
 
@@ -53,6 +57,7 @@ class Copies:
         folder: where the copies are.
         personal: columns to leave out.
         sql_digest: of the views as they are applied.
+        seal: the file that tells how the last one was left, in a folder that nobody else can write.
     """
 
     def __init__(
@@ -61,11 +66,15 @@ class Copies:
         folder: Path,
         personal: frozenset[str],
         sql_digest: str,
+        seal: Path,
     ) -> None:
         self._connection, self._folder, self._personal = connection, folder, personal
-        self._link = folder / "current"
+        self._link, self._seal = folder / "current", seal
         self._version = _version(connection, sql_digest, personal)
         self._last = _last(connection, self._link, self._version)
+        if self._last and not self._is_sealed(self._last[0]):
+            log.info("Nothing is taken from %s: no run left it so", self._last[0])
+            self._last = None
 
     @property
     def are_current(self) -> bool:
@@ -105,6 +114,7 @@ class Copies:
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
+        self._seal.write_text(_stamp(self._folder / name / FILE))
         swap(self._link, name)
         # Copies from before a column was left out still have it.
         delete_old(self._folder, name, KEPT if self._last or not self._personal else 1)
@@ -119,6 +129,8 @@ class Copies:
                 build(connection, self._personal)
             return
         shutil.copyfile(self._last[0], file)
+        if not self._is_sealed(self._last[0]):  # replaced meanwhile
+            raise CannotRenewError
         try:
             with attached(connection, file):
                 whole = renew(connection, self.changed)
@@ -126,6 +138,19 @@ class Copies:
             raise CannotRenewError from error
         if not whole:
             raise CannotRenewError
+
+    def _is_sealed(self, file: Path) -> bool:
+        """Whether it is the file that a run published: in another one, a view could read with the
+        rights of this run what its author may not."""
+        with suppress(OSError, ValueError):
+            return self._seal.read_text() == _stamp(file)
+        return False
+
+
+def _stamp(file: Path) -> str:
+    """What changes whenever a file does; nobody can set the time of the last change of state."""
+    found = file.stat()
+    return f"{file.parent.name} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def _version(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.files import expect_trusted, replace_file, where_supported
+
 FILE = "insights.duckdb"
+_OWNER = "warehouse.txt"
 KEPT = 3
 """So many copies stay, for readers that opened one before it was replaced."""
 
@@ -23,11 +27,78 @@ def made_at(folder: Path) -> datetime | None:
     return made if (folder / "current" / FILE).exists() else None
 
 
+def folder_of(warehouse: Path) -> Path:
+    """Where its copies are, unless a setting says otherwise."""
+    return warehouse.with_name(f"{warehouse.stem}.published")
+
+
+def adopt_former(folder: Path, warehouse: Path) -> None:
+    """Earlier versions put the copies of every warehouse into `published` beside it. Where this
+    one's are there, they stay, for the dashboards that read them, and its folder is a link."""
+    former = warehouse.with_name("published")
+    is_first = folder == folder_of(warehouse) and not os.path.lexists(folder)
+    if is_first and (former / "current").exists() and not other_owner(former, warehouse):
+        folder.symlink_to(former.name)
+
+
+def claim(folder: Path, warehouse: Path) -> None:
+    """Two warehouses would take turns in one folder, so the first keeps it.
+
+    Raises:
+        OSError: it is another's, or cannot be written.
+    """
+    expect_own(folder, warehouse)
+    make_folder(folder)
+    expect_trusted(folder / _OWNER)
+    if not owner_file(folder, warehouse):
+        replace_file(folder / _OWNER, os.path.relpath(warehouse, folder))
+        with where_supported():
+            (folder / _OWNER).chmod(0o644)  # for whoever makes reports of the copies
+
+
+def expect_own(folder: Path, warehouse: Path) -> None:
+    """See that the copies there, if any, are this warehouse's.
+
+    Raises:
+        OSError: they are another's.
+    """
+    if other := other_owner(folder, warehouse):
+        raise OSError(
+            f"{folder} has the copies of {other}; set PUBLISH__DIRECTORY to another folder"
+        )
+
+
+def owner_file(folder: Path, warehouse: Path) -> Path | None:
+    """The file that says that a folder has the copies of this warehouse, if it does."""
+    owner = _owner(folder)
+    return folder / _OWNER if owner and _are_same(owner, warehouse) else None
+
+
+def other_owner(folder: Path, warehouse: Path) -> str | None:
+    """The other warehouse whose copies a folder has."""
+    owner = _owner(folder)
+    return owner if owner and not _are_same(owner, warehouse) else None
+
+
+def _owner(folder: Path) -> str | None:
+    """The warehouse whose copies a folder has, as the first that published there noted."""
+    file = folder / _OWNER
+    said = ""
+    with suppress(PermissionError):
+        said = file.read_text("utf-8", "replace").replace("\0", "") if file.is_file() else ""
+    return os.path.normpath(folder / said) if said else None
+
+
+def _are_same(one: str, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(os.path.normpath(other))
+
+
 def make_folder(folder: Path) -> None:
     """The BI server is another user: it may read, whatever the umask says."""
     if not folder.exists():
-        folder.mkdir(parents=True)
-        folder.chmod(0o755)
+        Path(os.path.realpath(folder)).mkdir(parents=True)  # of a link, where it leads to
+        with where_supported():
+            folder.chmod(0o755)
 
 
 def swap(link: Path, name: str) -> None:
@@ -53,6 +124,7 @@ def sync(folder: Path) -> None:
     """Have the names in it on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with where_supported():
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -19,7 +19,10 @@ from typing import Any
 
 import duckdb
 
+from pipelines.files import replace_file
 from pipelines.warehouse.file import DATASET, BusyError, Warehouse, WarehouseError
+from pipelines.warehouse.opened_copy import open_copy
+from pipelines.warehouse.published import FILE, owner_file
 from pipelines.warehouse.snapshot import take_snapshot
 
 log = logging.getLogger("conference_insights")
@@ -177,20 +180,30 @@ class RunRecord:
         _replace(self._path.with_name(f"{self._path.name}.{kind}.json"), content)
 
 
-def expect_warehouse(path: Path) -> None:
+def expect_warehouse(path: Path, copies: Path) -> None:
     """See that a warehouse that an earlier run has loaded is still there.
+
+    Its status file tells, or, where that is gone with the disk that had both, its published copy.
 
     Raises:
         WarehouseError: it is gone, and a new one would lack what Twilio has deleted since.
     """
-    file = path.with_name(f"{path.name}.status.json")
-    held = 0
+    if path.exists() and path.stat().st_size:  # DuckDB would begin anew in an empty one
+        return
+    teller, held = path.with_name(f"{path.name}.status.json"), 0
     with suppress(OSError, ValueError, LookupError, TypeError):
-        held = json.loads(file.read_text())["holds"]["rows"]["conference_summaries"]
-    if held and not path.exists():
+        held = (
+            teller.is_file()
+            and json.loads(teller.read_text())["holds"]["rows"]["conference_summaries"]
+        )
+    if not held and copies.parent != path.parent and (owner := owner_file(copies, path)):
+        teller = owner
+        with suppress(duckdb.Error), open_copy(copies / "current" / FILE) as copy:
+            held = copy.execute("SELECT count(*) FROM analytics.conferences").fetchall()[0][0]
+    if held:
         raise WarehouseError(
-            f"{path} is gone, which held {held:,} conferences: restore a backup; or, to begin anew "
-            f"with what Twilio still has, delete {file.name} beside it"
+            f"{path} is gone, which held {held:,} conferences: restore a backup, or mount its "
+            f"disk; or, to begin anew with what Twilio still has, delete {teller}"
         )
 
 
@@ -206,15 +219,11 @@ def renew_status(warehouse: Warehouse, published: Path) -> None:
 
 
 def _replace(file: Path, content: dict[str, Any]) -> None:
-    new = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        new.write_text(json.dumps(content, default=datetime.isoformat, indent=1))
-        new.replace(file)
+        replace_file(file, json.dumps(content, default=datetime.isoformat, indent=1))
     except OSError as error:
         if ".status." in file.name:  # else what the run itself raises tells it
             log.warning("Cannot write %s: %s", file, error.strerror)
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
 
 
 def prepare_runs(connection: duckdb.DuckDBPyConnection) -> None:

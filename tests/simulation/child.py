@@ -111,7 +111,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
 def _of_file(path: str) -> str | None:
     if "/sql/analytics/" in path:
         return "views"
-    if "/published" in path:
+    if ".published" in path:
         return "publish"
     if ".status.json" in path:
         return "status file"

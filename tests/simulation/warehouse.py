@@ -83,7 +83,7 @@ def stale_copies(path: Path, turn: int) -> list[str]:
     Raises:
         duckdb.Error: it cannot be read.
     """
-    published = path.with_name("published") / "current/insights.duckdb"
+    published = path.with_name("warehouse.published") / "current/insights.duckdb"
     if not published.exists():
         return []
     with duckdb.connect(published, read_only=True) as copied, duckdb.connect(path) as views:

@@ -1,0 +1,97 @@
+"""A folder of copies belongs to one warehouse: to which is named after it, or it was chosen for."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.conftest import Command, Loaded, sid, summary
+
+HOUR = timedelta(hours=1)
+COPY = "current/insights.duckdb"
+
+
+def sids(folder: Path) -> list[str]:
+    with duckdb.connect(folder / COPY, read_only=True) as connection:
+        found = connection.execute("SELECT conference_sid FROM analytics.conferences ORDER BY ALL")
+        return [str(found_sid) for (found_sid,) in found.fetchall()]
+
+
+@pytest.fixture
+def small(loaded: Loaded) -> Loaded:
+    loaded.account.put(summary(1, HOUR))
+    return loaded
+
+
+def test_warehouses_of_one_folder_have_copies_of_their_own(
+    small: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    small.run()
+    small.account.put(summary(2, HOUR))
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", "another.duckdb")
+    small.run()
+    assert sids(tmp_path / "warehouse.published") == [sid(1)]
+    assert sids(tmp_path / "another.published") == [sid(1), sid(2)]
+
+
+def test_the_folder_of_an_earlier_version_stays_the_way_to_the_copies(
+    small: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setenv("PUBLISH__DIRECTORY", "published")
+        small.run()
+    assert command("report").returncode == 0
+    small.account.put(summary(2, HOUR))
+    small.run()
+    assert sids(tmp_path / "published") == sids(tmp_path / "warehouse.published")
+    assert sids(tmp_path / "published") == [sid(1), sid(2)]
+    shutil.rmtree(tmp_path / "published")
+    small.account.put(summary(3, HOUR))
+    small.run()
+    assert len(sids(tmp_path / "warehouse.published")) == 3
+
+
+def test_a_folder_of_an_earlier_version_that_another_warehouse_fills_is_left_alone(
+    small: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as other:
+        other.setenv("PUBLISH__DIRECTORY", "published")
+        other.setenv("DESTINATION__DUCKDB__CREDENTIALS", "another.duckdb")
+        small.run()
+    small.account.put(summary(2, HOUR))
+    small.run()
+    assert sids(tmp_path / "published") == [sid(1)]
+    assert sids(tmp_path / "warehouse.published") == [sid(1), sid(2)]
+
+
+@pytest.mark.parametrize("name", ["report", "status", "doctor"])
+def test_the_copy_of_another_warehouse_is_not_shown(
+    small: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command, name: str, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as other:
+        other.setenv("DESTINATION__DUCKDB__CREDENTIALS", "another.duckdb")
+        small.run()
+    monkeypatch.setenv("PUBLISH__DIRECTORY", "another.published")
+    assert command("run").returncode == 74
+    done = command(name)
+    said = f"{tmp_path / 'another.published'} has the copies of {tmp_path / 'another.duckdb'}"
+    assert said in done.stdout + done.stderr
+    assert "PUBLISH__DIRECTORY" in done.stdout + done.stderr
+    assert "is whole, and complete until" not in done.stdout
+    assert not (tmp_path / "report.html").exists()
+    assert name == "status" or done.returncode == 74
+
+
+def test_a_link_to_the_warehouse_is_no_other(
+    small: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "by another way").symlink_to(tmp_path)
+    monkeypatch.setenv("PUBLISH__DIRECTORY", str(tmp_path / "copies"))
+    small.run()
+    way = tmp_path / "by another way/warehouse.duckdb"
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(way))
+    assert small.run().rows_new == 0
