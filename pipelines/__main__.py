@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ def main() -> None:
     from pipelines import command_line
 
     sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr is: a name may be in no Latin script
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         command_line.main()
     except SystemExit as ended:

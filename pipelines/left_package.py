@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("conference_insights")
 
+KEPT = 3
+"""So many that were set aside stay, or a fault that lasts would fill the disk."""
+
 
 def finish_left_package(warehouse: Warehouse, make: Callable[[], Loader]) -> str | None:
     """Load it, or set it aside; what became of it.
@@ -46,6 +49,8 @@ def finish_left_package(warehouse: Warehouse, make: Callable[[], Loader]) -> str
         place.parent.mkdir(exist_ok=True)
         folder.rename(place)
         (place / "reason.txt").write_text(f"{error}\n")
+        for old in sorted(place.parent.iterdir())[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
         log.warning("What a stopped run left was %s; it is in %s", said, place)
         return said
 

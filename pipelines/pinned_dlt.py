@@ -26,7 +26,9 @@ from dlt.common.configuration.specs.runtime_configuration import (  # noqa: E402
     RuntimeConfiguration,
 )
 from dlt.common.configuration.utils import get_resolved_traces  # noqa: E402
+from dlt.common.data_writers import BufferedDataWriter  # noqa: E402
 from dlt.common.runtime.run_context import RunContext  # noqa: E402
+from dlt.common.storages import data_item_storage  # noqa: E402
 
 SETTINGS: dict[str, Any] = {
     "providers.enable_airflow_secrets": False,  # wherever Airflow is installed it would be asked
@@ -69,6 +71,19 @@ class _OwnContext(RunContext):
 
     def initialize_runtime(self, *_: Any) -> None:
         self._runtime_config = RuntimeConfiguration(dlthub_telemetry=False)
+
+
+class _Writer(BufferedDataWriter[Any]):
+    """dlt makes a template of the whole path of a file: a `%` of a folder's name stays what it is,
+    as in the folders that Jenkins makes for branches."""
+
+    def __init__(self, spec: Any, template: str, **more: Any) -> None:
+        folder, name = os.path.split(template)
+        super().__init__(spec, os.path.join(folder.replace("%", "%%"), name), **more)  # noqa: PTH118
+
+
+_storage: Any = data_item_storage
+_storage.BufferedDataWriter = _Writer
 
 
 def make_pipeline(name: str, destination: Any, dataset: str, folder: Path) -> dlt.Pipeline:

@@ -56,7 +56,7 @@ HIDDEN = (*SECRETS, _HOOK[-1])
 _TOKEN = re.compile("([A-Z]{2})?[0-9A-Za-z]{32}")
 _MOST_BYTES = 1_000_000
 _SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
-_SCHEMAS |= {"main", "temp", "system"}
+_SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy"}
 
 
 class Found(NamedTuple):
@@ -133,15 +133,18 @@ def delivery_settings(warehouse: Path) -> DeliverySettings:
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:
     try:
+        if text.startswith("~") and os.environ.get("HOME") == "":
+            raise RuntimeError  # Python would take /
         path = Path(text).expanduser().absolute()
     except RuntimeError:  # ~ of a user who is none, or has no home folder
         raise SettingsError(
             f"{'.'.join(setting)}: there is no home folder for that; write the whole path"
         ) from None
-    # DuckDB would put the file's log somewhere else, and dlt makes templates of its folder's name.
-    if found := re.search(r"[?\\%]" if setting == _WAREHOUSE else r"[?\\]", str(path)):
+    # DuckDB would put the file, or its log, somewhere else; and it knows names in UTF-8 alone.
+    if found := re.search(r"[?\\\ud800-\udfff]", str(path)):
+        said = ascii(found[0])[1:-1]
         raise SettingsError(
-            f"{'.'.join(setting)}: a database cannot be in {path}, because of the {found[0]}"
+            f"{'.'.join(setting)}: a database cannot be in {path}, because of the {said}"
         )
     return path
 

@@ -245,7 +245,6 @@ WRONG: list[tuple[str, str, str]] = [
     ("destination.duckdb.credentials", "~nobody-of-that-name/x", "write the whole path"),
     ("destination.duckdb.credentials", "why?/calls.duckdb", "because of the [?]"),
     ("destination.duckdb.credentials", "C:\\calls.duckdb", r"because of the \\"),
-    ("destination.duckdb.credentials", "a%2Fb/calls.duckdb", "because of the %"),
     ("publish.directory", "why?", "because of the [?]"),
 ]
 

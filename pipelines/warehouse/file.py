@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import socket
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,13 +18,11 @@ from typing import IO, Any
 
 import duckdb
 
-from pipelines.warehouse.sql import quoted
+from pipelines.files import expect_trusted, made_beside, where_supported
+from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rewrite
 
 log = logging.getLogger("conference_insights")
 
-STORAGE_VERSION = "v1.4.0"
-"""From it on a file knows its log: DuckDB refuses one that belongs to another state of the file, as
-after both were copied at different moments. Into an older file it would replay that in silence."""
 DATASET = "conference_insights"
 PIPELINE = "conference_insights"
 ANALYTICS = "analytics"
@@ -39,6 +36,7 @@ _SETTINGS: dict[str, Any] = {
 }
 _DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
 _OUT_OF_MEMORY = re.compile("Out of Memory Error|failed to (pin|allocate)|could not allocate")
+_NO_THREAD = re.compile("can't start new thread|Resource temporarily unavailable")
 _LOG_FAULT = re.compile("WAL|Could not read enough bytes")
 _DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
 _HOLDER = re.compile(r"Conflicting lock is held in ((?P<program>.*?) \(PID (?P<pid>\d+)\))?")
@@ -66,6 +64,11 @@ def as_warehouse_error(error: BaseException, path: Path | None = None) -> Wareho
         if _OUT_OF_MEMORY.search(line):
             return WarehouseError(
                 f"There is not enough memory for such long texts; give the process more: {line}"
+            )
+        if _NO_THREAD.search(line):
+            return WarehouseError(
+                f"The machine allows no more threads ({line}): raise the limit of the user or the "
+                "container (ulimit -u, pids.max), or stop something"
             )
     return None
 
@@ -139,19 +142,24 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
     """
     folder = working_folder(path)
     try:
+        _expect_trusted(path)
         folder.mkdir(mode=0o700, exist_ok=True)
-        folder.chmod(0o700)
+        with where_supported():
+            folder.chmod(0o700)
         lock = (folder / "run.lock").open("a+")
     except OSError as error:
-        raise WarehouseError(f"Cannot use the folder of {path}: {error.strerror}") from None
+        raise WarehouseError(f"Cannot use {path}: {error.strerror or error}") from None
     with lock:
         _lock(lock, path, "another run")
         created = not path.exists()
         connection = _connect(path)
-        if _is_of_former_version(connection):
+        if is_of_former_version(connection):
             connection.close()
-            _rewrite(path)
+            rewrite(path, forgetting=f"{DATASET}._report")  # so that views and comments are anew
             connection = _connect(path)
+        if path.stat().st_mode & 0o002:  # for others too, as a umask let an earlier version make it
+            with where_supported():
+                path.chmod(path.stat().st_mode & 0o755)
         try:
             yield Warehouse(path, connection, created)
         finally:
@@ -169,11 +177,12 @@ def inspect_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         WarehouseError: the file or its folder cannot be used.
     """
     try:
+        _expect_trusted(path)
         lock = (working_folder(path) / "run.lock").open("r+")
     except FileNotFoundError:
         lock = None
     except OSError as error:
-        raise WarehouseError(f"Cannot use the folder of {path}: {error.strerror}") from None
+        raise WarehouseError(f"Cannot use {path}: {error.strerror or error}") from None
     with lock or nullcontext():
         if lock:
             _lock(lock, path, "doctor")
@@ -187,6 +196,19 @@ def inspect_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 lock.truncate(0)
 
 
+def _expect_trusted(path: Path) -> None:
+    """Of the file, and where a link leads to, of that too."""
+    for file in {path, _real(path)}:
+        expect_trusted(file, "", ".dlt", ".new", ".status.json", ".tmp", ".wal")
+    if (path.exists() and not path.is_file()) or _real(path).is_symlink():
+        raise OSError("it is no ordinary file, or a link to itself")
+
+
+def _real(path: Path) -> Path:
+    """Where a link leads to, be there something or not."""
+    return Path(os.path.realpath(path))
+
+
 def _is_held(path: Path) -> bool:
     """Whether another process has one of DuckDB's own locks on the file."""
     try:
@@ -194,6 +216,8 @@ def _is_held(path: Path) -> bool:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return True
+    except OSError:  # no locks at all, as DuckDB will say
+        return False
     return False
 
 
@@ -209,6 +233,12 @@ def _lock(lock: IO[str], path: Path, holder: str) -> None:
             if time.monotonic() > patience:
                 other = lock.read() or "a program that copies it, it seems"
                 raise BusyError(f"{path} is held by {other}; run again later") from None
+        except OSError as error:  # NFS without its lock service, and other shares
+            raise WarehouseError(
+                f"{lock.name} cannot be locked ({error.strerror}), and without a lock two runs "
+                "would write at once: mount its disk with locks, or have the warehouse on a local "
+                "one"
+            ) from None
         time.sleep(GLANCE / 10)
     lock.truncate()
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -222,13 +252,13 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     while True:
         try:
             if not path.exists():
-                new = path.with_name(f"{path.name}.new")  # half a file could not be opened again
-                new.unlink(missing_ok=True)
-                duckdb.connect(
-                    new, config={"storage_compatibility_version": STORAGE_VERSION}
-                ).close()
-                new.rename(path)
+                with made_beside(_real(path)) as new:  # half a file could not be opened again
+                    duckdb.connect(
+                        new, config={"storage_compatibility_version": STORAGE_VERSION}
+                    ).close()
             return duckdb.connect(path, read_only, _SETTINGS)
+        except OSError as error:
+            raise WarehouseError(f"Cannot create {path}: {error.strerror}") from None
         except duckdb.Error as error:
             held = _HOLDER.search(str(error))
             if held is None:
@@ -252,40 +282,3 @@ def _why_not(path: Path, error: str) -> str:
             f"only the log had. DuckDB says: {error.splitlines()[0]}"
         )
     return f"DuckDB {duckdb.__version__} cannot open {path}: {error}"
-
-
-def _is_of_former_version(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the file has a storage version before STORAGE_VERSION."""
-    (version,) = connection.execute(
-        "SELECT tags['storage_version'] FROM duckdb_databases() "
-        "WHERE database_name = current_database()"
-    ).fetchall()[0]
-    found, wanted = (
-        [int(number) for number in re.findall(r"\d+", text)] for text in (version, STORAGE_VERSION)
-    )
-    return found < wanted
-
-
-def _rewrite(path: Path) -> None:
-    """Write the file anew in STORAGE_VERSION; where that fails it stays as it is, and is used."""
-    path = path.resolve()  # not to replace a link
-    new, status = path.with_name(f"{path.name}.new"), path.stat()
-    new.unlink(missing_ok=True)
-    log.info("Writing %s anew in storage version %s", path, STORAGE_VERSION)
-    try:
-        with duckdb.connect(config={"memory_limit": "300MB"}) as connection:
-            connection.execute(f"ATTACH {quoted(str(path))} AS former")
-            connection.execute(
-                f"ATTACH {quoted(str(new))} AS renewed (STORAGE_VERSION '{STORAGE_VERSION}')"
-            )
-            connection.execute("COPY FROM DATABASE former TO renewed")
-            # So that all views and comments of the program are made anew.
-            connection.execute(f"DROP TABLE IF EXISTS renewed.{DATASET}._report")
-            connection.execute("DETACH former; DETACH renewed")
-        new.chmod(stat.S_IMODE(status.st_mode))
-        os.chown(new, status.st_uid, status.st_gid)
-        new.replace(path)
-    except (duckdb.Error, OSError) as error:
-        for left in (new, new.with_name(f"{new.name}.wal")):
-            left.unlink(missing_ok=True)
-        log.warning("%s keeps its storage version: %s", path, str(error).splitlines()[0])

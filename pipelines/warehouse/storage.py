@@ -1,0 +1,56 @@
+"""The storage version of the warehouse file: a file of a former one is written anew."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from pathlib import Path
+
+import duckdb
+
+from pipelines.files import made_beside, where_supported
+from pipelines.warehouse.sql import quoted
+
+log = logging.getLogger("conference_insights")
+
+STORAGE_VERSION = "v1.4.0"
+"""From it on a file knows its log: DuckDB refuses one that belongs to another state of the file, as
+after both were copied at different moments. Into an older file it would replay that in silence."""
+
+
+def is_of_former_version(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the file has a storage version before STORAGE_VERSION."""
+    (version,) = connection.execute(
+        "SELECT tags['storage_version'] FROM duckdb_databases() "
+        "WHERE database_name = current_database()"
+    ).fetchall()[0]
+    found, wanted = (
+        [int(number) for number in re.findall(r"\d+", text)] for text in (version, STORAGE_VERSION)
+    )
+    return found < wanted
+
+
+def rewrite(path: Path, forgetting: str) -> None:
+    """Write the file anew in STORAGE_VERSION, but for one table; where that fails it stays as it
+    is, and is used."""
+    path = path.resolve()  # not to replace a link
+    status = path.stat()
+    log.info("Writing %s anew in storage version %s", path, STORAGE_VERSION)
+    try:
+        with made_beside(path) as new:
+            with duckdb.connect(config={"memory_limit": "300MB"}) as connection:
+                connection.execute(f"ATTACH {quoted(str(path))} AS former")
+                connection.execute(
+                    f"ATTACH {quoted(str(new))} AS renewed (STORAGE_VERSION '{STORAGE_VERSION}')"
+                )
+                connection.execute("COPY FROM DATABASE former TO renewed")
+                connection.execute(f"DROP TABLE IF EXISTS renewed.{forgetting}")
+                connection.execute("DETACH former; DETACH renewed")
+            with where_supported():
+                new.chmod(stat.S_IMODE(status.st_mode))
+            if (new.stat().st_uid, new.stat().st_gid) != (status.st_uid, status.st_gid):
+                os.chown(new, status.st_uid, status.st_gid)
+    except (duckdb.Error, OSError) as error:
+        log.warning("%s keeps its storage version: %s", path, str(error).splitlines()[0])
