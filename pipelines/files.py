@@ -74,7 +74,8 @@ def expect_trusted(file: Path, *endings: str) -> None:
             found = path.lstat()
             is_own = found.st_uid in (os.geteuid(), 0, folder.st_uid)
             # Root may use a user's own, and where it is no root, as on NFS, all are another's.
-            if not is_own and (os.geteuid() or stat.S_ISLNK(found.st_mode)):
+            can_be_planted = folder.st_mode & stat.S_IWOTH or stat.S_ISLNK(found.st_mode)
+            if not is_own and (os.geteuid() or can_be_planted):
                 raise OSError(
                     f"{path} belongs to another user ({found.st_uid}): see why, delete it"
                 )
