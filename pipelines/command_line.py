@@ -264,6 +264,21 @@ def _said(error: Exception) -> str:
     return str(error)
 
 
+def _tell(error: Exception) -> int:
+    """Say what went wrong; the exit code."""
+    from pipelines.warehouse.file import as_warehouse_error
+
+    if (code := exit_code(error)) == BUG and (fault := as_warehouse_error(error)):
+        code, error = exit_code(fault), fault
+    if code == BUG:
+        log.exception("This is a bug in conference-insights, please report it")
+    elif code == BUSY:
+        log.warning("%s", _said(error))
+    elif not isinstance(error, BrokenPipeError):  # who read it, as `head` does, has gone away
+        log.error("Error: %s", _said(error))
+    return code
+
+
 @contextmanager
 def _ending_well() -> Iterator[threading.Event]:
     """Give an event that SIGINT and SIGTERM set; end with a clear message and an exit code.
@@ -289,17 +304,7 @@ def _ending_well() -> Iterator[threading.Event]:
     try:
         yield stop
     except Exception as error:
-        from pipelines.warehouse.file import as_warehouse_error
-
-        if (code := exit_code(error)) == BUG and (fault := as_warehouse_error(error)):
-            code, error = exit_code(fault), fault
-        if code == BUG:
-            log.exception("This is a bug in conference-insights, please report it")
-        elif code == BUSY:
-            log.warning("%s", _said(error))
-        elif not isinstance(error, BrokenPipeError):  # who read it, as `head` does, has gone away
-            log.error("Error: %s", _said(error))
-        sys.exit(code)
+        sys.exit(_tell(error))
     if received:
         log.warning("Stopped; everything finished until then is kept.")
         sys.exit(128 + received[0])
