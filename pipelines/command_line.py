@@ -9,12 +9,8 @@ import gc
 import logging
 import os
 import re
-import signal
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +19,8 @@ import click
 from click.core import ParameterSource
 
 from pipelines import epilogs
-from pipelines.exit_codes import BUG, BUSY, EXIT_CODES, exit_code
+from pipelines.ending import ending_well
+from pipelines.exit_codes import EXIT_CODES
 from pipelines.logs import VARIABLE, say, start_logging
 
 log = logging.getLogger("conference_insights")
@@ -102,7 +99,7 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
     said = {context.get_parameter_source(option) for option in ("every", "timeout")}
     if ParameterSource.COMMANDLINE in said and not until_complete:
         raise click.UsageError("--every and --timeout go with --until-complete.")
-    with _ending_well() as stop:
+    with ending_well() as stop:
         from pipelines.conference_insights import Polling
         from pipelines.terminal import run_shown
 
@@ -136,7 +133,7 @@ def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> Non
             raise click.BadParameter(
                 f"{sid!r} is not CF and 32 hex digits", param_hint="conference"
             )
-    with _ending_well() as stop:
+    with ending_well() as stop:
         from pipelines.conference_insights import Backfill
         from pipelines.terminal import run_shown
 
@@ -153,7 +150,7 @@ def publish() -> None:
     Example:
       conference-insights publish
     """
-    with _ending_well():
+    with ending_well():
         from pipelines.delivery import publish_now
 
         say(str(publish_now()))
@@ -181,7 +178,7 @@ def report(output: Path, since: str | None, until: str | None) -> None:
       conference-insights report
       conference-insights report --output november.html --from 2026-11-01 --to 2026-12-01
     """
-    with _ending_well():
+    with ending_well():
         from pipelines.errors import SettingsError
         from pipelines.report import PeriodError, write_report
         from pipelines.settings import delivery_settings, warehouse_path
@@ -213,7 +210,7 @@ def demo(folder: Path) -> None:
     Example:
       conference-insights demo
     """
-    with _ending_well() as stop:
+    with ending_well() as stop:
         from pipelines.demo import show
 
         show(folder, stop)
@@ -233,7 +230,7 @@ def status(as_json: bool, max_age: timedelta | None) -> None:
       conference-insights status --json
       conference-insights status --max-age 2h
     """
-    with _ending_well():
+    with ending_well():
         from pipelines.status import show_status
 
         code = show_status(as_json, max_age)
@@ -251,60 +248,8 @@ def doctor() -> None:
     Example:
       conference-insights doctor
     """
-    with _ending_well():
+    with ending_well():
         from pipelines.doctor import examine
 
         code = examine()
     sys.exit(code)
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
-
-
-def _tell(error: Exception) -> int:
-    """Say what went wrong; the exit code."""
-    from pipelines.warehouse.file import as_warehouse_error
-
-    if (code := exit_code(error)) == BUG and (fault := as_warehouse_error(error)):
-        code, error = exit_code(fault), fault
-    if code == BUG:
-        log.exception("This is a bug in conference-insights, please report it")
-    elif code == BUSY:
-        log.warning("%s", _said(error))
-    elif not isinstance(error, BrokenPipeError):  # who read it, as `head` does, has gone away
-        log.error("Error: %s", _said(error))
-    return code
-
-
-@contextmanager
-def _ending_well() -> Iterator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set; end with a clear message and an exit code.
-
-    A second one ends the process at once, if it does not come with the first: `timeout` and shells
-    send a signal to the process and to its group.
-    """
-    stop, at = threading.Event(), time.monotonic()
-    received: list[int] = []
-
-    def handle(number: int, _frame: object) -> None:
-        nonlocal at
-        if received and time.monotonic() - at > 1:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        elif not received:
-            received.append(number)
-            at = time.monotonic()
-            stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-    try:
-        yield stop
-    except Exception as error:
-        sys.exit(_tell(error))
-    if received:
-        log.warning("Stopped; everything finished until then is kept.")
-        sys.exit(128 + received[0])
