@@ -184,13 +184,25 @@ def kill_when(
     return started.returncode, said
 
 
+_AT_THE_ACCOUNTS_TIME = """
+import runpy, sys
+from datetime import datetime
+from pipelines import times
+now = datetime.fromisoformat(sys.argv.pop(1))
+times.machine_time = lambda: now
+runpy.run_module("pipelines", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
-    """Run `conference-insights` as a user would, in a folder of its own."""
+def command(tmp_path: Path, account: Account) -> Command:
+    """Run `conference-insights` as a user would, in a folder of its own; this machine's clock goes
+    with the account's."""
 
     def call(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        now = account.now.isoformat()
         return subprocess.run(
-            [sys.executable, "-m", "pipelines", *arguments],
+            [sys.executable, "-c", _AT_THE_ACCOUNTS_TIME, now, *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT), "CONFERENCE_INSIGHTS_LOG": "human", **env},
             capture_output=True,
