@@ -158,12 +158,16 @@ def test_summaries_change_as_the_clock_moves(account: Account) -> None:
     assert [v.row["friendly_name"] for v in [account.get(sid(7))] if v and v.row] == ["later"]
 
 
-def test_it_serves_an_account_to_try_a_schedule_on(command: Command, tmp_path: Path) -> None:
+def test_it_serves_an_account_to_try_a_schedule_on(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_API_KEY", "SK1")  # the user's own
+    monkeypatch.setenv("TWILIO_API_SECRET", "mine")
     serve = [sys.executable, "-m", "pipelines.simulator", "0"]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=env) as server:
         assert server.stdout is not None
-        printed = [server.stdout.readline().strip().partition("=") for _ in range(4)]
+        printed = [server.stdout.readline().strip().partition("=") for _ in range(6)]
         settings = {name: value for name, _, value in printed}
         taken = settings["SOURCES__TWILIO_INSIGHTS__BASE_URL"].rpartition(":")[2]
         again = subprocess.run(

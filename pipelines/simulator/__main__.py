@@ -31,6 +31,7 @@ def main() -> None:
     with server:
         sys.stdout.write(
             f"TWILIO_ACCOUNT_SID={ACCOUNT_SID}\nTWILIO_AUTH_TOKEN={AUTH_TOKEN}\n"
+            "TWILIO_API_KEY=\nTWILIO_API_SECRET=\n"  # the user's own would go before the token
             f"SOURCES__TWILIO_INSIGHTS__BASE_URL={server.url}\n"
             "DESTINATION__DUCKDB__CREDENTIALS=simulated.duckdb\n"
         )
