@@ -202,8 +202,8 @@ def expect_warehouse(path: Path, copies: Path) -> None:
             held = copy.execute("SELECT count(*) FROM analytics.conferences").fetchall()[0][0]
     if held:
         raise WarehouseError(
-            f"{path} is gone, which held {held:,} conferences: restore a backup, or mount its "
-            f"disk; or, to begin anew with what Twilio still has, delete {teller}"
+            f"{path} is gone, which held {held:,} conferences: restore a backup; or mount "
+            f"its disk; or, to begin anew with what Twilio still has, delete {teller}"
         )
 
 
