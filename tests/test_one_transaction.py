@@ -258,7 +258,7 @@ def test_a_warehouse_may_be_in_a_folder_of_any_name(
     loaded.run()
     loaded.assert_exact()
     assert sid(1) in str(loaded.query("FROM conference_insights.conference_summaries"))
-    copy = folder / "published/current/insights.duckdb"
+    copy = folder / "calls [1].published/current/insights.duckdb"
     with duckdb.connect(copy, read_only=True) as connection:
         (count,) = connection.execute("SELECT count(*) FROM analytics.conferences").fetchall()[0]
     assert count == 3

@@ -180,4 +180,4 @@ def test_it_serves_an_account_to_try_a_schedule_on(
         assert command("doctor", **settings).returncode == 0
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 130
-    assert (tmp_path / "published/current/insights.duckdb").exists()
+    assert (tmp_path / "simulated.published/current/insights.duckdb").exists()
