@@ -114,5 +114,5 @@ def test_the_progress_tells_pages_rows_pending_and_time_left(
     slow = {"SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": "1"}
     said = command("run", **slow).stderr
     (line, *_) = (line for line in said.splitlines() if "% listed" in line)
-    for word in (" pages, ", " listed, ", " to write, ", " pending asked for again", " left"):
+    for word in (" pages, ", " listed, ", " to write, ", " asked for by SID", " left"):
         assert word in line
