@@ -123,7 +123,7 @@ def _so_far(progress: Progress) -> str:
     to_write = progress.rows_new + progress.rows_updated
     return (
         f"{progress.pages:,} pages, {progress.rows_listed:,} listed, {to_write:,} to write, "
-        f"{progress.pending_before or 0:,} were pending, {progress.rows_refetched:,} asked for by SID"
+        f"{progress.pending_before or 0:,} pending, {progress.rows_refetched:,} asked for by SID"
     )
 
 

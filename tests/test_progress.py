@@ -59,9 +59,7 @@ def test_a_bar_that_can_be_read_and_leaves_no_trace(
     assert min(len(re.findall("[━╸╺]", bar)) for bar in bars) >= columns // 3
     last = next(frame for frame in reversed(screen.frames) if "100%" in str(frame))
     about = " ".join(line.strip() for line in last if line)
-    assert re.search(
-        r"\d+ pages, 60 listed, 60 to write, 0 were pending, 0 asked for by SID$", about
-    )
+    assert re.search(r"\d+ pages, 60 listed, 60 to write, 0 pending, 0 asked for by SID$", about)
 
     setting, warehouse, *more, last_line = filter(None, screen.text)
     assert setting == "REPORT_TIMEZON is no setting of this program, so it has no effect"
