@@ -37,6 +37,7 @@ if place := folder_in_memory():
 
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
+MACHINE_TIME = "pipelines.twilio_insights.clock.machine_time"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -72,7 +73,7 @@ def account() -> Account:
 
 @pytest.fixture
 def server(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[InsightsServer]:
-    monkeypatch.setattr("pipelines.twilio_insights.clock.machine_time", lambda: account.now)
+    monkeypatch.setattr(MACHINE_TIME, lambda: account.now)
     with InsightsServer(account) as insights:
         for name, value in environment(insights).items():
             monkeypatch.setenv(name, value)
@@ -128,6 +129,7 @@ def loaded_once(account: Account, folder: Path) -> Iterator[Loaded]:
         settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(path), "DLT_DATA_DIR": str(folder)}
         for name, value in (environment(server) | settings).items():
             patch.setenv(name, value)
+        patch.setattr(MACHINE_TIME, lambda: account.now)
         yield Loaded(account, server, path)
 
 
