@@ -73,8 +73,8 @@ def account() -> Account:
 
 @pytest.fixture
 def server(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[InsightsServer]:
-    monkeypatch.setattr(MACHINE_TIME, lambda: account.now)
     with InsightsServer(account) as insights:
+        monkeypatch.setattr(MACHINE_TIME, lambda: insights.account.now)
         for name, value in environment(insights).items():
             monkeypatch.setenv(name, value)
         yield insights
@@ -186,7 +186,7 @@ def kill_when(
     return started.returncode, said
 
 
-_AT_THE_ACCOUNTS_TIME = """
+_AT = """
 import runpy, sys
 from datetime import datetime
 from pipelines import times
@@ -196,15 +196,19 @@ runpy.run_module("pipelines", run_name="__main__", alter_sys=True)
 """
 
 
+def command_at(now: datetime) -> list[str]:
+    """The command on a machine whose clock goes with an account's."""
+    return [sys.executable, "-c", _AT, now.isoformat()]
+
+
 @pytest.fixture
 def command(tmp_path: Path, account: Account) -> Command:
     """Run `conference-insights` as a user would, in a folder of its own; this machine's clock goes
     with the account's."""
 
     def call(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        now = account.now.isoformat()
         return subprocess.run(
-            [sys.executable, "-c", _AT_THE_ACCOUNTS_TIME, now, *arguments],
+            [*command_at(account.now), *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT), "CONFERENCE_INSIGHTS_LOG": "human", **env},
             capture_output=True,

@@ -95,13 +95,13 @@ def test_a_left_package_does_not_go_into_an_older_copy(
     loaded.account.put(summary(1, HOUR))
     loaded.run()
     old = loaded.path.read_bytes()
-    loaded.account.now += 10 * 24 * HOUR
+    loaded.account.now += 2 * 24 * HOUR
     for number in range(2, 200):
-        loaded.account.put(summary(number, -number * HOUR))
+        loaded.account.put(summary(number, -number * HOUR / 10))
     loaded.run()
-    loaded.account.now += 10 * 24 * HOUR
+    loaded.account.now += 2 * 24 * HOUR
     for number in range(300, 400):
-        loaded.account.put(summary(number, -number * HOUR))
+        loaded.account.put(summary(number, -number * HOUR / 10))
     kill_before_merge(1)
     loaded.path.write_bytes(old)
     loaded.path.with_name("warehouse.duckdb.wal").unlink(missing_ok=True)

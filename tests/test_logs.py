@@ -11,7 +11,7 @@ import termios
 from datetime import timedelta
 from typing import Any
 
-from tests.conftest import ROOT, Command, Loaded, summary
+from tests.conftest import NOW, ROOT, Command, Loaded, command_at, summary
 
 HOUR = timedelta(hours=1)
 
@@ -62,12 +62,13 @@ def start_on_a_terminal(
 ) -> tuple[subprocess.Popen[bytes], int]:
     """The command where stdout and stderr are one terminal, and our end of that."""
     ours, theirs = pty.openpty()
+    whole = {name: said for name, said in os.environ.items() if name not in ("COLUMNS", "LINES")}
     termios.tcsetwinsize(theirs, (24, columns))
     started = subprocess.Popen(
-        [sys.executable, "-m", "pipelines", *arguments],
+        [*command_at(NOW), *arguments],
         stdout=theirs,
         stderr=theirs,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"} | env,
+        env=whole | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"} | env,
     )
     os.close(theirs)
     return started, ours

@@ -205,7 +205,7 @@ def today(loaded: Loaded) -> Loaded:
 
 
 def no_copy(loaded: Loaded) -> None:
-    loaded.path.with_name("published").joinpath("current").unlink()
+    loaded.path.with_name("warehouse.published").joinpath("current").unlink()
 
 
 def unsound(loaded: Loaded) -> None:

@@ -44,10 +44,17 @@ def measure() -> None:
     from dlt.common.data_writers.writers import ArrowToParquetWriter
 
     from pipelines import conference_insights
-    from pipelines.twilio_insights import answers, client, flatten, package, stored, summaries
+    from pipelines.twilio_insights import (
+        answers,
+        flatten,
+        package,
+        stored,
+        summaries,
+        transport,
+    )
     from pipelines.warehouse import file, one_transaction
 
-    measured(client.InsightsClient, "_send", "fetch")
+    measured(transport.Transport, "get", "fetch")
     measured(summaries.PageDecoder, "decode", "decode")
     measured(answers, "digest", "digest")
     measured(flatten, "flatten", "flatten")
