@@ -42,6 +42,12 @@ def _duration(
     raise click.BadParameter("must be more than nothing")
 
 
+def _log_style(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value not in (None, "", "human", "json"):  # not repeated: it may be a secret's
+        raise click.BadParameter(f"write human or json, also in {VARIABLE}")
+    return value or None
+
+
 _duration_option = partial(click.option, callback=_duration, metavar="DURATION")
 
 
@@ -60,8 +66,9 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
 @click.version_option(package_name="conference-insights")
 @click.option(
     "--log",
-    type=click.Choice(("human", "json")),
+    callback=_log_style,
     envvar=VARIABLE,
+    metavar="human|json",
     help="Plain lines or JSON lines; as it suits a terminal or a program by default.",
 )
 @click.pass_context

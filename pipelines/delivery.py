@@ -12,7 +12,7 @@ import duckdb
 
 from pipelines.settings import DeliverySettings, delivery_settings, warehouse_path
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.warehouse.checks import ChecksError, run_checks
+from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
 from pipelines.warehouse.file import (
     DATASET,
     Warehouse,
@@ -83,10 +83,13 @@ def _publish(
     begin: Callable[[str], None],
     rebuild: bool,
 ) -> Path:
-    """Make the checks, of all once an hour and else of what has changed, and a copy."""
-    if rebuild or not copies.are_current:
+    """Make the checks and a copy. What is checked is all, once an hour and as long as a check has
+    failed, or else what has changed."""
+    failing = has_failed(warehouse.connection)
+    if rebuild or failing or not copies.are_current:
         begin("checks")
-        some = copies.changed if copies.are_of_this_hour and not rebuild else None
+        is_some = copies.are_of_this_hour and not rebuild and not failing
+        some = copies.changed if is_some else None
         findings = run_checks(warehouse.connection, now, some.of if some else None)
         for finding in findings:
             log.warning("%s: %s", finding.check.level.upper(), finding)
@@ -128,8 +131,10 @@ def publish_now() -> Path:
         raise nothing
     with open_warehouse(path) as warehouse:
         prepare_runs(warehouse.connection)
-        published = deliver(warehouse, settings, datetime.now(UTC), rebuild=True)
-        renew_status(warehouse, settings.directory)
+        try:
+            published = deliver(warehouse, settings, datetime.now(UTC), rebuild=True)
+        finally:
+            renew_status(warehouse, settings.directory)
     if published is None:
         raise nothing
     return published

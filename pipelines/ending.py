@@ -17,7 +17,7 @@ log = logging.getLogger("conference_insights")
 
 @contextmanager
 def ending_well() -> Iterator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set; end with a clear message and an exit code.
+    """Give an event that SIGINT, SIGTERM and SIGHUP set; end with a clear message and an exit code.
 
     A second one ends the process at once, if it does not come with the first: `timeout` and shells
     send a signal to the process and to its group.
@@ -35,8 +35,9 @@ def ending_well() -> Iterator[threading.Event]:
             at = time.monotonic()
             stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as by nohup
+            signal.signal(number, handle)
     try:
         yield stop
     except Exception as error:

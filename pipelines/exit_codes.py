@@ -17,7 +17,7 @@ Exit codes:
   74  the warehouse file, the published copy or the disk cannot be used
   75  busy: another run or program holds the warehouse; or still pending at the timeout
   77  refused by Twilio: credentials, region, or Advanced Features not active
-  130, 143  stopped by SIGINT or SIGTERM; everything finished until then is kept
+  129, 130, 143  stopped by SIGHUP, SIGINT or SIGTERM; everything finished until then is kept
   141 the program or the terminal that the output went to has gone away
 """
 

@@ -169,6 +169,11 @@ def test_what_was_done_by_hand_is_found_within_the_hour(sound: Loaded, command: 
     assert command("run").returncode == 0, "it looks at the new one only"
     before = published.readlink()
     assert command("publish").returncode == 65
+    told = command("status")
+    assert told.returncode == 65, "what `publish` found is told"
+    assert "unique_issues" in told.stdout
+    assert command("run").returncode == 65, "nor does a run publish what has failed"
+    assert published.readlink() == before
     sound.account.now += timedelta(hours=1)
     assert command("run").returncode == 65
     assert published.readlink() == before

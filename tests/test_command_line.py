@@ -46,7 +46,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 def test_every_exit_code_is_explained_in_the_help_once() -> None:
     done = CliRunner().invoke(command_line.main, ["--help"])
-    codes = {0, 1, 2, 69, 74, 75, 77, 130, 143}
+    codes = {0, 1, 2, 69, 74, 75, 77, 129, 130, 143}
     assert codes <= {int(number) for number in re.findall(r"\b\d+\b", done.output)}
     for name in command_line.main.commands:
         page = CliRunner().invoke(command_line.main, [name, "--help"]).output
@@ -305,6 +305,25 @@ def test_a_signal_is_one_from_the_first_moment_on(early: str, number: int) -> No
     done = subprocess.run(struck, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (128 + number, False)
     assert "Aborted" not in done.stderr
+
+
+def test_a_secret_in_the_wrong_variable_is_not_shown(command: Command) -> None:
+    done = command("status", CONFERENCE_INSIGHTS_LOG="0123456789abcdef0123456789abcdef")
+    assert done.returncode == 2
+    assert "CONFERENCE_INSIGHTS_LOG" in done.stderr
+    assert "0123456789abcdef" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["a closed terminal", "nohup"])
+def test_what_ignores_hang_ups_goes_on(ignored: bool) -> None:
+    program = (
+        "import signal; from pipelines.ending import ending_well\n"
+        f"signal.signal(signal.SIGHUP, signal.{'SIG_IGN' if ignored else 'SIG_DFL'})\n"
+        "with ending_well(): signal.raise_signal(signal.SIGHUP)\n"
+    )
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=env, timeout=60, check=False)
+    assert done.returncode == (0 if ignored else 129)
 
 
 def test_a_closed_stream_does_not_become_a_file(command: Command, tmp_path: Path) -> None:

@@ -101,7 +101,9 @@ def test_rows_of_a_package_that_never_completed_do_not_count_as_stored(loaded: L
     loaded.assert_exact()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_a_run_cleanly_and_keeps_what_is_finished(
     loaded: Loaded, tmp_path: Path, number: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,12 @@ def prepare_checks(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
+def has_failed(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a `fail` check found something when it was made last."""
+    failed = f"SELECT 1 FROM {TABLE} WHERE level = 'fail' AND violations > 0"
+    return bool(connection.execute(failed).fetchall())
+
+
 def run_checks(
     connection: duckdb.DuckDBPyConnection, now: datetime, of: Callable[[str], str] | None = None
 ) -> list[Finding]:
