@@ -8,7 +8,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM
+from errno import EEXIST, EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM
 from pathlib import Path
 
 _UNSUPPORTED = (EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM)
@@ -27,7 +27,10 @@ def where_supported() -> Iterator[None]:
 
 def replace_file(file: Path, text: str) -> None:
     """Write a file as a whole or not at all. Until then it has a name that nobody can foresee, and
-    is made by O_EXCL: no link is followed that somebody put there."""
+    is made by O_EXCL: no link is followed that somebody put there. A device or pipe stays one."""
+    if file.exists() and not file.is_file():
+        file.write_text(text, "utf-8")
+        return
     new = file.with_name(f"{file.name[:100]}.{secrets.token_hex(8)}.new")
     try:
         with open(new, "x", encoding="utf-8", opener=_open_own) as opened:
@@ -49,6 +52,8 @@ def made_beside(file: Path) -> Iterator[Path]:
     """A path for what replaces a file at the end, in a folder that is closed to others."""
     folder = file.with_name(f"{file.name}.new")
     if folder.is_dir() and not folder.is_symlink():
+        if others := [one for one in folder.iterdir() if not one.name.startswith(file.name)]:
+            raise FileExistsError(EEXIST, "in the way", str(others[0]))
         shutil.rmtree(folder)  # of a process that was killed
     else:
         folder.unlink(missing_ok=True)
@@ -77,7 +82,8 @@ def expect_trusted(file: Path, *endings: str) -> None:
             can_be_planted = folder.st_mode & stat.S_IWOTH or stat.S_ISLNK(found.st_mode)
             if not is_own and (os.geteuid() or can_be_planted):
                 raise OSError(
-                    f"{path} belongs to another user ({found.st_uid}): see why, delete it"
+                    f"{path} belongs to another user ({found.st_uid}): run as that user, or have "
+                    "it belong to you"
                 )
             if not (path.is_file() or path.is_dir() or stat.S_ISLNK(found.st_mode)):
                 raise OSError(f"{path} is no ordinary file")

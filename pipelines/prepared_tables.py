@@ -92,9 +92,10 @@ def _move_values(
     name, rest = f"{DATASET}.{table.name}", REST[table]
     like = " OR ".join(f"contains({rest}, '\"{column.name}\":')" for column in columns)
     (end,) = connection.execute(f"SELECT max(rowid) + 1 FROM {name}").fetchall()[0]
-    unnested = ", ".join(f"unnest(?::{_TYPES[c.type]}[]) AS {c.name}" for c in columns)
+    unnested = ", ".join(f'unnest(?::{_TYPES[c.type]}[]) AS "{c.name}"' for c in columns)
+    assigned = ", ".join(f'"{c.name}" = n."{c.name}"' for c in columns)
     moved = (
-        f"UPDATE {name} SET {', '.join(f'{c.name} = n.{c.name}' for c in columns)}, "
+        f"UPDATE {name} SET {assigned}, "
         f"{rest} = n.{rest} FROM (SELECT unnest(?) AS row_id, unnest(?::VARCHAR[]) AS {rest}, "
         f"{unnested}) AS n WHERE {table.name}.rowid = n.row_id"
     )

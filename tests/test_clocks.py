@@ -78,6 +78,19 @@ def test_a_wrong_clock_of_this_machine_changes_nothing(
         loaded.account.now += 20 * DAY
 
 
+@pytest.mark.parametrize("days", [3, 40])
+def test_a_machine_whose_clock_stood_still_hides_nothing(
+    loaded: Loaded, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    monkeypatch.setattr(CLOCK, lambda: NOW)
+    loaded.account.now += days * DAY
+    loaded.account.put(summary(2, HOUR - days * DAY))
+    assert loaded.run().rows_new == 1
+    assert loaded.query(WATERMARK) == [(loaded.account.now.replace(tzinfo=None),)]
+
+
 def test_nothing_is_called_lost_by_this_machines_clock_alone(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

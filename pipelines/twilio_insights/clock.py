@@ -14,11 +14,15 @@ log = logging.getLogger("conference_insights")
 FIRST, LAST = datetime(2022, 1, 26, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """There was no API before; a clock that says another time is wrong."""
 MAX_APART = timedelta(days=1)
+MAX_PAUSE = timedelta(days=60)
+"""No run is later than so long after the one before, or its time is doubted."""
 
 
 class Clock:
-    """If the API's clock and this machine's are more than a day apart, that counts which is nearer
-    to what the warehouse has reached; the API's where that is unknown, if it is plausible at all.
+    """The API's clock counts, unless it is more than a day from this machine's and, by what the
+    warehouse has reached, back in time or far ahead: then the one counts that is nearer to that.
+
+    It must not be doubted lightly: the clock of a machine that stood still is always the nearest.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -45,7 +49,12 @@ class Clock:
         believed = date
         if not FIRST <= date < LAST:
             believed = here
-        elif abs(date - here) > MAX_APART and reached is not None and FIRST <= reached < LAST:
+        elif (
+            abs(date - here) > MAX_APART
+            and reached is not None
+            and FIRST <= reached < LAST
+            and not -MAX_APART <= date - reached <= MAX_PAUSE
+        ):
             believed = min(date, here, key=lambda clock: abs(clock - reached))
         if abs(date - here) > MAX_APART and not self._warned:
             self._warned = True

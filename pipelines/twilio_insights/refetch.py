@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("conference_insights")
 
-MAX_DOUBTFUL, SAMPLE = 100, 30
+MAX_DOUBTFUL, SAMPLE = 100, 60
 """Of more final summaries that read otherwise in a window, so many are asked for by SID: either
 Twilio has changed them all, or the replica that was listed lags behind."""
 IN_A_ROW = 3

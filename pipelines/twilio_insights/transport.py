@@ -67,6 +67,7 @@ class Transport:
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
             "Authorization": f"Basic {self._secrets[0]}",
+            "Host": url.netloc,
             "User-Agent": "conference-insights",
         }
         options: dict[str, Any] = {
@@ -197,8 +198,13 @@ class _Limited:
                 return _Limited(stream, self._deadline)
         raise fault
 
-    def start_tls(self, *arguments: Any, timeout: float | None = None, **more: Any) -> _Limited:
-        stream = self._wrapped.start_tls(*arguments, timeout=self._left(timeout), **more)
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> _Limited:
+        stream = self._wrapped.start_tls(ssl_context, server_hostname, self._left(timeout))
         return _Limited(stream, self._deadline)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:

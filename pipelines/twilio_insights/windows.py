@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from pipelines.twilio_insights.errors import (
 )
 from pipelines.twilio_insights.traffic import DAY, HOUR, MIN_SPAN, Traffic, Window
 
+log = logging.getLogger("conference_insights")
+
 OVERLAP = timedelta(seconds=1)
 """Each listing begins this much early: whether the API's bounds are inclusive is not documented."""
 FULL = 0.9
@@ -32,8 +35,9 @@ ENDLESS = 2_000
 """Pages of a window that cannot be cut any more, after which the API is taken to be broken."""
 LISTINGS = 3
 """A window whose page token expires is listed so often from its first page."""
-WALKS = 10
-"""So often at most the pages of a window that cannot be cut are read, until nothing is missing."""
+WALKS = 5
+"""So often at most the pages of a window that cannot be cut are read, until nothing is missing;
+then all that was shown counts, and the next run lists it again."""
 AHEAD = 40_000
 """Summaries listed, flattened and not yet consumed: listing goes on while a package is loaded."""
 
@@ -186,13 +190,15 @@ class Listing:
             shown = {key for answer in answers for key in answer.known_by()}
             # What was shown before and still is was there all the time, so no page had moved.
             if len(answers) == 1 or (before is not None and before <= shown):
-                return Listed(window, [a for a in earlier if not a.known_by() <= shown] + answers)
+                return Listed(window, answers + [a for a in earlier if not a.known_by() <= shown])
             before = shown
-            earlier += answers
-        raise BadAnswerError(
-            f"Each time that {iso_seconds(window.start)} to {iso_seconds(window.end)} was listed, "
-            f"{WALKS} times, summaries had disappeared meanwhile; run again"
+            earlier = answers + earlier  # of copies that are equally final the last one counts
+        log.warning(
+            "Each time that %s to %s was listed, %d times, summaries had disappeared meanwhile",
+            *map(iso_seconds, window),
+            WALKS,
         )
+        return Listed(window, earlier)
 
     def _walk(self, window: Window) -> list[Answer] | TooFull:
         all_new = not self._traffic.is_known(window)

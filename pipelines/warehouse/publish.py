@@ -115,7 +115,11 @@ class Copies:
             shutil.rmtree(new, ignore_errors=True)
             raise
         self._seal.write_text(_stamp(self._folder / name / FILE))
-        swap(self._link, name)
+        try:
+            swap(self._link, name)
+        except OSError:  # as where `current` is a folder: or each run would leave one more
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+            raise
         # Copies from before a column was left out still have it.
         delete_old(self._folder, name, KEPT if self._last or not self._personal else 1)
         return self._link / FILE

@@ -85,7 +85,7 @@ def _owner(folder: Path) -> str | None:
     file = folder / _OWNER
     said = ""
     with suppress(PermissionError):
-        said = file.read_text("utf-8", "replace").replace("\0", "") if file.is_file() else ""
+        said = file.read_text("utf-8", "replace").strip("\0\n") if file.is_file() else ""
     return os.path.normpath(folder / said) if said else None
 
 
