@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from errno import EINVAL, EIO
@@ -16,6 +17,7 @@ import pytest
 
 from pipelines.delivery import PublishError
 from pipelines.errors import SettingsError
+from pipelines.files import replace_file
 from pipelines.left_package import finish_left_package
 from pipelines.loading import Loader
 from pipelines.settings import delivery_settings, warehouse_path
@@ -252,3 +254,32 @@ def test_what_is_set_aside_does_not_pile_up(small: Loaded) -> None:
             )
             assert finish_left_package(warehouse, damaged) == "set aside: damaged"
         assert len(list((warehouse.working_folder / "set_aside").iterdir())) == 3
+
+
+def test_an_output_that_is_a_pipe_stays_one(tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", list[str]()
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    replace_file(pipe, "a page")
+    reader.join(10)
+    assert read == ["a page"]
+    assert pipe.is_fifo()
+
+
+def test_a_folder_of_the_user_that_is_in_the_way_is_named(small: Loaded, tmp_path: Path) -> None:
+    theirs = tmp_path / "warehouse.duckdb.new/notes.txt"
+    theirs.parent.mkdir()
+    theirs.touch()
+    with pytest.raises(WarehouseError, match="in the way"):
+        small.run()
+    assert theirs.exists()
+
+
+def test_a_copy_that_cannot_be_pointed_to_is_not_left(small: Loaded, tmp_path: Path) -> None:
+    (tmp_path / "warehouse.published/current").mkdir(parents=True)
+    for _ in range(2):
+        with pytest.raises(PublishError):
+            small.run()
+    folders = [path.name for path in (tmp_path / "warehouse.published").iterdir() if path.is_dir()]
+    assert folders == ["current"]
