@@ -176,6 +176,8 @@ def kill_when(
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        # What runs the tests may ignore hang-ups, as nohup does, and children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not condition() and started.poll() is None:
