@@ -211,7 +211,7 @@ def test_a_pipe_beside_the_warehouse_is_not_waited_for(
 NO_TEMPORARY_FOLDER = """
 mount -t tmpfs none "$1"; mkdir "$1/work"; mount -t tmpfs -o ro none "$1/work"
 for place in /tmp /var/tmp /usr/tmp; do
-    [ -d $place ] && mount -t tmpfs -o ro none $place
+    [ -d $place ] && mount --rbind $place $place && mount -o remount,bind,ro $place
 done
 chmod 755 "$1"; mkdir "$1/data"; chown 12345 "$1/data"; cd "$1/work"
 exec setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps +dac_read_search \
