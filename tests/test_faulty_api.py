@@ -245,6 +245,31 @@ def test_a_correction_that_cannot_be_confirmed_is_asked_for_until_it_is(
     assert loaded.query(outcomes) == [(None,)]
 
 
+def test_what_is_confirmed_as_its_neighbours_are_listed_is_written_once(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many pending ones of its hour are listed again, which shows the correction too."""
+    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    for number in range(20):
+        loaded.account.put(summary(number, 47 * HOUR, "in_progress"))
+    loaded.account.put(summary(20, 47 * HOUR))
+    loaded.run()
+    loaded.account.put(summary(20, 47 * HOUR, tags=["low_mos"]))
+    loaded.account.now += 3 * HOUR
+    real = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (503, b"{}") if "CF" in handler.path else real(handler)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InsightsHandler, "answer", failing)
+        assert loaded.run().unreadable == [sid(20)]
+    loaded.account.now += 5 * HOUR
+    done = loaded.run()
+    assert done.final_changed == [sid(20)]
+    loaded.assert_exact()
+
+
 def test_a_listing_that_lags_behind_does_not_end_the_asking(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

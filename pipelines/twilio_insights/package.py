@@ -181,9 +181,12 @@ class LoadPackage:
     def _differing(
         self, answer: Answer, sids: Collection[str], stored: Mapping[str, Copy]
     ) -> list[str]:
-        """Count the copies, and give those to write."""
+        """Count the copies, and give those to write; none that this package has written, or it
+        would be there twice."""
         progress, written = self._progress, []
         for sid in sids:
+            if sid in self.written:
+                continue
             copy, former = answer.copies[sid], stored.get(sid)
             if copy.rank < FINAL and (former is None or former.rank < FINAL):
                 progress.still_pending.add(sid)

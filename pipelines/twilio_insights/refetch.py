@@ -65,6 +65,7 @@ def refetch(
         except BadAnswerError as error:  # the run will say so; they are asked for by SID meanwhile
             client.progress.fault = client.progress.fault or error
     pending = [asked for asked in pending if asked.conference_sid not in seen]
+    unconfirmed = [asked for asked in unconfirmed if asked.conference_sid not in package.written]
     yield from fetch(client, package, pending + unconfirmed)
 
 
