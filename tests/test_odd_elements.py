@@ -16,7 +16,7 @@ from pipelines.twilio_insights.answers import Answer
 from pipelines.twilio_insights.client import InsightsClient, Page
 from pipelines.twilio_insights.codec import DEEPEST, shallow, to_json
 from pipelines.twilio_insights.errors import UnforeseenError
-from pipelines.twilio_insights.summaries import PageDecoder, as_object
+from pipelines.twilio_insights.summaries import PageDecoder, text_of
 from pipelines.twilio_insights.traffic import HOUR, Traffic, Window
 from tests.conftest import NOW, Loaded, sid, summary
 from tests.test_pages import FIELDS, HEADERS, ODD, PLAIN, deep
@@ -160,7 +160,7 @@ def test_what_nobody_has_thought_of_is_rejected_by_itself(
     real = flatten.flatten
 
     def failing(rows: Any, *rest: Any) -> Any:
-        if any(as_object(row)["conference_sid"] == sid(3) for row in rows):
+        if any(json.loads(text_of(row))["conference_sid"] == sid(3) for row in rows):
             raise LookupError("unheard of")
         return real(rows, *rest)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipelines.times import as_utc, iso_seconds
 from pipelines.twilio_insights.bounds import Oversized
 from pipelines.twilio_insights.client import Page
-from pipelines.twilio_insights.summaries import SID, Summary, as_object, digest
+from pipelines.twilio_insights.summaries import SID, Summary, digest
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.flatten import Tables
@@ -135,7 +135,7 @@ class Answer:
                 half = len(sids) // 2
                 return join([self._flatten(sids[:half]), self._flatten(sids[half:])])
             reason = f"{type(error).__name__}: {error}"
-        self.rejected.append(Rejected(as_object(rows[0]), digest(rows[0]), reason))
+        self.rejected.append(Rejected(rows[0], digest(rows[0]), reason))
         del self.copies[sids[0]]
         return {}
 

@@ -204,13 +204,10 @@ def digest(element: Any) -> int:
 
 
 def text_of(element: Any) -> str:
-    """The JSON of what is no summary."""
+    """The JSON of what is rejected."""
+    if isinstance(element, Summary):
+        return _encode(element).decode()
     return codec.mend(element.text) if isinstance(element, Oversized) else codec.to_json(element)
-
-
-def as_object(element: Any) -> Any:
-    """A plain object, of an ordinary summary too."""
-    return codec.parse(_encode(element)) if isinstance(element, Summary) else element
 
 
 def as_summary(row: Summary | dict[str, Any]) -> tuple[Summary, dict[str, Any]]:

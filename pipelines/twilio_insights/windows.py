@@ -37,7 +37,7 @@ LISTINGS = 3
 """A window whose page token expires is listed so often from its first page."""
 WALKS = 5
 """So often at most the pages of a window that cannot be cut are read, until nothing is missing;
-then all that was shown counts, and the next run lists it again."""
+then all that was shown counts, with a warning."""
 AHEAD = 40_000
 """Summaries listed, flattened and not yet consumed: listing goes on while a package is loaded."""
 
