@@ -77,6 +77,8 @@ class Packages:
     def _announce(self, load_ids: Sequence[str]) -> None:
         self._progress.load_ids += load_ids
         self._record.phase("load")
+        if self._client.listing:
+            self._client.listing.go_ahead()
 
     def _loaded_to(self) -> datetime | None:
         """Until when everything of the account was listed, as the warehouse has it."""

@@ -149,14 +149,21 @@ def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_it_lists_ahead_but_not_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "AHEAD", 30)
+    monkeypatch.setattr(windows, "AHEAD_OF_A_LOAD", 90)
     api: Any = Api(list(range(0, 30 * 24 * 3600, 600)), 10, 3)
     with closing(Listing(api, Window(START, START + timedelta(days=30)), {})) as listing:
+
+        def ahead(at_least: int) -> int:
+            deadline = time.monotonic() + 10
+            while listing._ahead < at_least and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.1)
+            return listing._ahead
+
         first = next(iter(listing))
-        deadline = time.monotonic() + 10
-        while listing._ahead < 30 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.1)
-        assert 30 <= listing._ahead <= 30 + 3 * 10
+        assert 30 <= ahead(30) <= 30 + 3 * 10
+        listing.go_ahead()
+        assert 90 <= ahead(90) <= 90 + 3 * 10
         second = next(iter(listing))
         assert first.window.end == second.window.start
     assert not [t for t in threading.enumerate() if t.name.startswith("window")]

@@ -38,8 +38,9 @@ LISTINGS = 3
 WALKS = 5
 """So often at most the pages of a window that cannot be cut are read, until nothing is missing;
 then all that was shown counts, with a warning."""
-AHEAD = 40_000
-"""Summaries listed, flattened and not yet consumed: listing goes on while a package is loaded."""
+AHEAD, AHEAD_OF_A_LOAD = 15_000, 60_000
+"""Summaries listed, flattened and not yet consumed, at most; more while a package is loaded, which
+leaves the interpreter to the threads that list."""
 
 
 class Listed(NamedTuple):
@@ -73,9 +74,9 @@ class Stretch(NamedTuple):
 class Listing:
     """Iterates over completely listed windows that follow each other through the stretch.
 
-    It can be left and gone on with; meanwhile it lists AHEAD. `known` is how many summaries were
-    created in an hour, where the destination has them: listings are cut accordingly, and the
-    others are flattened at once.
+    It can be left and gone on with; meanwhile it lists AHEAD of its consumer. `known` is how many
+    summaries were created in an hour, where the destination has them: listings are cut
+    accordingly, and the others are flattened at once.
 
     Raises:
         InsightsError: from the first window that could not be listed; earlier ones were yielded.
@@ -92,7 +93,7 @@ class Listing:
         self._rows = max(1, int(FULL * self._page_size))
         self._stretches = [Stretch(stretch, MAX_SPAN if known else FIRST_SPAN)]
         self._outcomes: dict[datetime, Listed | Exception] = {}
-        self._ahead = 0
+        self._ahead, self._most_ahead = 0, AHEAD
         self._closed = False
         self._died: Exception | None = None
         self._changed = threading.Condition()
@@ -106,6 +107,7 @@ class Listing:
     def __iter__(self) -> Iterator[Listed]:
         while self._consumed < self._end:
             with self._changed:
+                self._most_ahead = AHEAD
                 self._changed.wait_for(lambda: self._died or self._consumed in self._outcomes)
                 listed = self._outcomes.get(self._consumed, self._died)
                 if not isinstance(listed, Listed):
@@ -115,6 +117,12 @@ class Listing:
                 self._ahead -= listed.weight
                 self._changed.notify_all()
             yield listed
+
+    def go_ahead(self) -> None:
+        """List more until the next window is consumed: a package is loaded now."""
+        with self._changed:
+            self._most_ahead = AHEAD_OF_A_LOAD
+            self._changed.notify_all()
 
     def close(self) -> None:
         with self._changed:
@@ -159,7 +167,7 @@ class Listing:
             return self._stretches[0].whole.start if self._stretches else self._end
 
         def may_go_on() -> bool:
-            enough = self._ahead >= AHEAD and start() > self._consumed
+            enough = self._ahead >= self._most_ahead and start() > self._consumed
             return self._closed or (start() < self._until and not enough)
 
         with self._changed:
@@ -187,9 +195,11 @@ class Listing:
                 continue
             if isinstance(answers, TooFull):
                 return answers
+            if len(answers) == 1 and not earlier:
+                return Listed(window, answers)
             shown = {key for answer in answers for key in answer.known_by()}
             # What was shown before and still is was there all the time, so no page had moved.
-            if len(answers) == 1 or (before is not None and before <= shown):
+            if before is not None and before <= shown:
                 return Listed(window, answers + [a for a in earlier if not a.known_by() <= shown])
             before = shown
             earlier = answers + earlier  # of copies that are equally final the last one counts
