@@ -19,7 +19,7 @@ def main() -> None:
     os.close(descriptor)
     for number in (signal.SIGINT, signal.SIGTERM):  # until a command has something to finish
         signal.signal(number, lambda received, _: os._exit(128 + received))
-    from pipelines import command_line
+    from pipelines.cli import command_line
 
     sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr is: a name may be in no Latin script

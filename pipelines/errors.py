@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pipelines.exit_codes import USAGE
+
 
 class SettingsError(ValueError):
     """A setting is missing or wrong; the message names it and says what to write."""
+
+    exit_code = USAGE

@@ -23,27 +23,11 @@ Exit codes:
 
 
 def exit_code(error: Exception) -> int:
-    """The exit code of an error; BUG for what no user, network or API can cause."""
-    from pipelines.errors import SettingsError
-    from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnforeseenError
-    from pipelines.warehouse.checks import ChecksError
-    from pipelines.warehouse.file import BusyError, WarehouseError
-    from pipelines.warehouse.runs import StillPendingError
-
+    """The exit code of an error, which its class has as `exit_code`; BUG for what no user, network
+    or API can cause."""
     # A terminal that has gone away is an error of its device; files have names.
     if isinstance(error, BrokenPipeError) or (
         isinstance(error, OSError) and error.errno == EIO and error.filename is None
     ):
         return GONE
-    codes: dict[type[Exception], int] = {
-        SettingsError: USAGE,
-        ChecksError: UNSOUND,
-        RefusedError: REFUSED,
-        UnforeseenError: BUG,
-        InsightsError: UNAVAILABLE,
-        StillPendingError: BUSY,
-        BusyError: BUSY,
-        WarehouseError: DISK,
-        OSError: DISK,
-    }
-    return next((code for kind, code in codes.items() if isinstance(error, kind)), BUG)
+    return getattr(error, "exit_code", DISK if isinstance(error, OSError) else BUG)

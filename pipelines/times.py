@@ -55,7 +55,7 @@ def iso_seconds(moment: datetime) -> str:
     return as_utc(moment).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def spoken(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """`50 s`, `4 min`, `3 h 12 min`, `2 days 5 h`: as people say it, two units at most."""
     seconds = int(max(duration, timedelta()).total_seconds())
     units = (("days" if seconds >= 172800 else "day", 86400), ("h", 3600), ("min", 60), ("s", 1))

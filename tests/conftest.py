@@ -23,7 +23,7 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from pipelines.conference_insights import Polling, run
+from pipelines.run.pipeline import Polling, run
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, iso, running_row
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.progress import Progress
@@ -37,7 +37,7 @@ if place := folder_in_memory():
 
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
-MACHINE_TIME = "pipelines.twilio_insights.clock.machine_time"
+MACHINE_TIME = "pipelines.twilio_insights.api.clock.machine_time"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 

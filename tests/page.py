@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-from pipelines.report.words import NONE
+from pipelines.report.formatting import NONE
 
 
 class Element:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import duckdb
 
-from pipelines.delivery import DESCRIPTIONS
+from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.checks import read_checks
 from pipelines.warehouse.sql import sql_folder
@@ -98,13 +98,13 @@ if __name__ == "__main__":
     import tempfile
     from pathlib import Path
 
-    from pipelines.conference_insights import run
-    from pipelines.simulator.lively import lively_account
+    from pipelines.run.pipeline import run
+    from pipelines.simulator.sample_data import busy_account
     from pipelines.simulator.server import InsightsServer
     from pipelines.twilio_insights.progress import Progress
     from tests.conftest import NOW, environment
 
-    with InsightsServer(lively_account(NOW, days=1, per_day=50)) as server:
+    with InsightsServer(busy_account(NOW, days=1, per_day=50)) as server:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "warehouse.duckdb")
             os.environ |= environment(server) | {"DESTINATION__DUCKDB__CREDENTIALS": str(path)}

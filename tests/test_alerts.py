@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pipelines.alerts import alerting
+from pipelines.monitor.alerts import alerting
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.warehouse.file import open_warehouse
 from tests.conftest import Command, Loaded, summary

@@ -16,7 +16,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from pipelines.delivery import DESCRIPTIONS
+from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.simulator.account import Account, running_row
 from pipelines.warehouse.report_hours import write_report_hours
 from pipelines.warehouse.sql import sql_files

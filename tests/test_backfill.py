@@ -7,8 +7,8 @@ from datetime import timedelta
 import duckdb
 import pytest
 
-from pipelines import packages
-from pipelines.conference_insights import Backfill, run
+from pipelines.run import packages
+from pipelines.run.pipeline import Backfill, run
 from pipelines.twilio_insights.progress import Progress
 from tests.conftest import NOW, Command, Loaded, sid, summary
 

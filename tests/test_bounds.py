@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.simulator.server import InsightsServer
-from pipelines.twilio_insights import bounds
+from pipelines.twilio_insights.api import bounds
 from pipelines.twilio_insights.errors import BadAnswerError
 from tests.conftest import Loaded, summary
 
@@ -90,7 +90,7 @@ def test_a_page_of_anything_else_is_refused(
 def test_the_largest_of_them_takes_little_memory() -> None:
     program = """
         import httpx, resource, sys
-        from pipelines.twilio_insights.summaries import PageDecoder
+        from pipelines.twilio_insights.api.summaries import PageDecoder
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         body = b'{"conferences":[%b0],"meta":{}}' % (b"0," * (31 << 20))
         try:

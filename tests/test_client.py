@@ -16,8 +16,8 @@ import pytest
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsHandler, InsightsServer
-from pipelines.twilio_insights.answers import Answer
-from pipelines.twilio_insights.client import InsightsClient
+from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.api.concurrency import ConcurrencyLimiter
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
@@ -25,7 +25,7 @@ from pipelines.twilio_insights.errors import (
     RefusedError,
     UnavailableError,
 )
-from pipelines.twilio_insights.pace import Pace
+from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.settings import Settings
 from tests.conftest import NOW, sid, summary
 
@@ -125,7 +125,7 @@ def account() -> Account:
 
 @pytest.fixture(autouse=True)
 def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_BACKOFF", 0.01)
     yield
     while _open:
         _open.pop().__exit__()
@@ -133,7 +133,7 @@ def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def rows(client: InsightsClient) -> list[str]:
     pages = client.list_pages(NOW - DAY, NOW)
-    return sorted(sid for page in pages for sid in Answer(page).copies)
+    return sorted(sid for page in pages for sid in RecordPage(page).copies)
 
 
 ALL = [sid(number) for number in range(5)]
@@ -193,8 +193,8 @@ def test_a_passing_fault_is_retried_and_counted(
 
 def test_retry_after_is_waited_for(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(Pace, "rest", lambda _, seconds: waited.append(seconds))
-    monkeypatch.setattr(Pace, "slower", lambda _, hold: None)
+    monkeypatch.setattr(ConcurrencyLimiter, "rest", lambda _, seconds: waited.append(seconds))
+    monkeypatch.setattr(ConcurrencyLimiter, "slower", lambda _, hold: None)
     date = "Fri, 20 Nov 2026 14:30:40 GMT"
     with serving(account, answer(429, Retry_After="7"), answer(429, Retry_After=date)) as server:
         assert rows(connect(settings(server))) == ALL
@@ -333,7 +333,7 @@ def test_json_of_another_shape_is_refused(account: Account, body: bytes) -> None
 def test_a_decompression_bomb_is_refused(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     import gzip
 
-    monkeypatch.setattr("pipelines.twilio_insights.transport.MAX_BODY_BYTES", 1 << 20)
+    monkeypatch.setattr("pipelines.twilio_insights.api.transport.MAX_BODY_BYTES", 1 << 20)
     bomb = answer(200, gzip.compress(b" " * (4 << 20)), Content_Encoding="gzip")
     with serving(account, bomb) as server, pytest.raises(BadAnswerError, match="more than"):
         rows(connect(settings(server)))

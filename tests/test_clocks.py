@@ -13,7 +13,7 @@ from pipelines.twilio_insights.errors import RefusedError
 from tests.conftest import NOW, Loaded, summary
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-CLOCK = "pipelines.twilio_insights.clock.machine_time"
+CLOCK = "pipelines.twilio_insights.api.clock.machine_time"
 WATERMARK = "SELECT max(listed_to) FROM conference_insights._watermarks"
 GAPS = "SELECT count(*) FROM conference_insights._runs WHERE gap_from IS NOT NULL"
 HOURS = "SELECT count(*) FROM conference_insights._report_hours"

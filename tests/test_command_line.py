@@ -17,7 +17,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from pipelines import command_line, demo
+from pipelines.cli import command_line, demo
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights.settings import TWILIO_NAMES
 from tests.conftest import ROOT, Command, Loaded, sid, summary
@@ -27,7 +27,7 @@ HOUR = timedelta(hours=1)
 
 def test_help_imports_nothing_heavy(command: Command) -> None:
     program = (
-        "import sys; from pipelines.command_line import main; "
+        "import sys; from pipelines.cli.command_line import main; "
         "main(['--help'], standalone_mode=False)"
         "; print([name for name in ('dlt', 'duckdb', 'httpx', 'pyarrow') if name in sys.modules])"
     )
@@ -76,7 +76,8 @@ def test_a_run_with_nothing_new_imports_no_more_than_it_needs(loaded: Loaded) ->
     loaded.account.put(summary(1, HOUR))
     loaded.run()
     program = (
-        "import sys; from pipelines.command_line import main; main(['run'], standalone_mode=False)"
+        "import sys; from pipelines.cli.command_line import main; "
+        "main(['run'], standalone_mode=False)"
         "; print([name for name in ('dlt', 'numpy', 'pyarrow', 'rich') if name in sys.modules])"
     )
     env = os.environ | {"PYTHONPATH": str(ROOT), "CONFERENCE_INSIGHTS_LOG": "human"}
@@ -297,7 +298,13 @@ main()
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "early",
-    ["pipelines.command_line", "click", "pipelines.logs", "pipelines.times", "pipelines.status"],
+    [
+        "pipelines.cli.command_line",
+        "click",
+        "pipelines.logs",
+        "pipelines.times",
+        "pipelines.monitor.status",
+    ],
 )
 def test_a_signal_is_one_from_the_first_moment_on(early: str, number: int) -> None:
     """It comes while that is imported."""
@@ -317,9 +324,9 @@ def test_a_secret_in_the_wrong_variable_is_not_shown(command: Command) -> None:
 @pytest.mark.parametrize("ignored", [False, True], ids=["a closed terminal", "nohup"])
 def test_what_ignores_hang_ups_goes_on(ignored: bool) -> None:
     program = (
-        "import signal; from pipelines.ending import ending_well\n"
+        "import signal; from pipelines.cli.shutdown import exit_on_error\n"
         f"signal.signal(signal.SIGHUP, signal.{'SIG_IGN' if ignored else 'SIG_DFL'})\n"
-        "with ending_well(): signal.raise_signal(signal.SIGHUP)\n"
+        "with exit_on_error(): signal.raise_signal(signal.SIGHUP)\n"
     )
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], env=env, timeout=60, check=False)
@@ -328,7 +335,7 @@ def test_what_ignores_hang_ups_goes_on(ignored: bool) -> None:
 
 def test_a_closed_stream_does_not_become_a_file(command: Command, tmp_path: Path) -> None:
     program = (
-        "import os; from pipelines import __main__, command_line; command_line.main = lambda: "
+        "import os; from pipelines import __main__; from pipelines.cli import command_line; command_line.main = lambda: "
         "open('said', 'w').write(str([os.path.samestat(os.fstat(n), os.stat(os.devnull)) "
         "for n in range(3)]))"
         "; __main__.main()"

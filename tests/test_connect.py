@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.simulator.lively import lively_account
+from pipelines.simulator.sample_data import busy_account
 from tests.conftest import NOW, ROOT, install_beside, loaded_once
 from tests.test_readme import blocks
 
@@ -40,7 +40,7 @@ Reader = Callable[..., subprocess.CompletedProcess[str]]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a run of a simulated account has published its copy."""
     folder = tmp_path_factory.mktemp("connect")
-    with loaded_once(lively_account(NOW, days=16, per_day=100), folder) as loaded:
+    with loaded_once(busy_account(NOW, days=16, per_day=100), folder) as loaded:
         loaded.run()
     return folder
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines import doctor
+from pipelines.monitor import doctor
 from pipelines.simulator.server import SETTINGS_PATH, InsightsHandler
 from tests.conftest import NOW, Command, Loaded, python, summary
 from tests.test_status import age_last_run
@@ -260,7 +260,7 @@ def test_a_package_out_of_bounds_is_named(
     def installed(name: str) -> str:
         return "30.23.0" if name == "sqlglot" else version(name)
 
-    monkeypatch.setattr("pipelines.doctor.version", installed)
+    monkeypatch.setattr("pipelines.monitor.doctor.version", installed)
     assert doctor.examine() == 2
     assert (
         "FAIL  sqlglot 30.23.0 is installed, which breaks this program" in capsys.readouterr().out

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from pipelines.conference_insights import Polling
+from pipelines.run.pipeline import Polling
 from pipelines.simulator.account import Account, iso
 from pipelines.simulator.server import InsightsHandler, InsightsServer
-from pipelines.twilio_insights.client import ATTEMPTS
+from pipelines.twilio_insights.api.client import ATTEMPTS
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     RefusedError,
     UnavailableError,
 )
-from pipelines.twilio_insights.refetch import SAMPLE
+from pipelines.twilio_insights.extract.refetch import SAMPLE
 from tests.conftest import NOW, Loaded, sid, summary
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -104,7 +104,7 @@ def test_a_listing_that_lags_behind_in_many_replaces_nothing(
 def test_many_that_read_otherwise_stay_while_nothing_can_be_fetched(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.001)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_BACKOFF", 0.001)
     for number in range(150):
         loaded.account.put(summary(number, HOUR))
     loaded.run()
@@ -176,7 +176,7 @@ def test_a_summary_that_is_refused_does_not_hold_up_the_others(
 def test_a_summary_without_a_usable_answer_does_not_hold_up_the_others(
     loaded: Loaded, status: int, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_BACKOFF", 0.01)
     loaded.finish_after_a_run(dict.fromkeys((1, 2, 3), 6 * DAY))
     real = InsightsHandler.answer
 
@@ -222,7 +222,7 @@ def test_a_correction_that_cannot_be_confirmed_is_asked_for_until_it_is(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The listing goes on meanwhile, and leaves it behind the lookback."""
-    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_BACKOFF", 0.01)
     for number in range(4):
         loaded.account.put(summary(number, 47 * HOUR))
     loaded.run()
@@ -249,7 +249,7 @@ def test_what_is_confirmed_as_its_neighbours_are_listed_is_written_once(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many pending ones of its hour are listed again, which shows the correction too."""
-    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_BACKOFF", 0.01)
     for number in range(20):
         loaded.account.put(summary(number, 47 * HOUR, "in_progress"))
     loaded.account.put(summary(20, 47 * HOUR))
@@ -273,7 +273,7 @@ def test_what_is_confirmed_as_its_neighbours_are_listed_is_written_once(
 def test_a_listing_that_lags_behind_does_not_end_the_asking(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_BACKOFF", 0.01)
     old = summary(1, HOUR)
     loaded.account.put(old)
     loaded.run()
@@ -294,7 +294,7 @@ def test_a_listing_that_lags_behind_does_not_end_the_asking(
 def test_some_that_always_fail_do_not_stand_before_the_others(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_BACKOFF", 0.01)
     bad = {sid(number) for number in range(3)}
     loaded.finish_after_a_run(dict.fromkeys(range(20), 6 * DAY))
     real = InsightsHandler.answer
@@ -325,7 +325,7 @@ def test_polling_goes_on_asking_for_what_could_not_be_fetched(
         return real(handler)
 
     monkeypatch.setattr(InsightsHandler, "answer", failing)
-    monkeypatch.setattr("pipelines.twilio_insights.client.ATTEMPTS", 1)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.ATTEMPTS", 1)
     done = loaded.run(Polling(timedelta(seconds=0.1), timedelta(seconds=20)))
     assert done.pending_after == 0
     loaded.assert_exact()
@@ -335,7 +335,7 @@ def test_polling_goes_on_asking_for_what_could_not_be_fetched(
 def test_an_api_that_fails_every_fetch_is_down(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.twilio_insights.client.MAX_BACKOFF", 0.01)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_BACKOFF", 0.01)
     for number in range(100):
         loaded.account.put(summary(number, 6 * DAY, "in_progress"))
     loaded.run()

@@ -15,12 +15,12 @@ from stat import S_ISDIR
 
 import pytest
 
-from pipelines.delivery import PublishError
 from pipelines.errors import SettingsError
 from pipelines.files import replace_file
-from pipelines.left_package import finish_left_package
-from pipelines.loading import Loader
-from pipelines.settings import delivery_settings, warehouse_path
+from pipelines.run.loading import Loader
+from pipelines.run.post_load import PublishError
+from pipelines.run.recovery import recover_package
+from pipelines.run.settings import publish_settings, warehouse_path
 from pipelines.warehouse.file import WarehouseError, open_warehouse
 from tests.conftest import ROOT, Command, Loaded, summary
 
@@ -151,7 +151,7 @@ def test_a_path_in_the_home_folder_of_somebody_without_one_gets_a_sentence(
         warehouse_path()
     monkeypatch.setenv("PUBLISH__DIRECTORY", "~/copies")
     with pytest.raises(SettingsError, match="write the whole path"):
-        delivery_settings(Path("/w.duckdb"))
+        publish_settings(Path("/w.duckdb"))
 
 
 def test_a_link_to_nothing_is_followed(small: Loaded, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_what_is_set_aside_does_not_pile_up(small: Loaded) -> None:
             (warehouse.working_folder / "conference_insights/load/normalized/1.5").mkdir(
                 parents=True
             )
-            assert finish_left_package(warehouse, damaged) == "set aside: damaged"
+            assert recover_package(warehouse, damaged) == "set aside: damaged"
         assert len(list((warehouse.working_folder / "set_aside").iterdir())) == 3
 
 

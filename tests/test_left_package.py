@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines import left_package
-from pipelines.conference_insights import run
+from pipelines.run import recovery as left_package
+from pipelines.run.pipeline import run
 from pipelines.simulator.account import Account
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.errors import RefusedError
@@ -208,7 +208,7 @@ def kill_before_merge(number: int) -> None:
 KILLED = """
     import os, sys
     from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
-    from pipelines.command_line import main
+    from pipelines.cli.command_line import main
 
     real, left = DuckDbSqlClient.execute_query, int(sys.argv.pop())
 

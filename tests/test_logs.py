@@ -45,7 +45,7 @@ def test_an_error_is_a_json_line_too(loaded: Loaded, command: Command) -> None:
 
 def test_a_bug_keeps_its_traceback_on_its_line() -> None:
     program = (
-        "import pipelines.status as s; from pipelines.command_line import main\n"
+        "import pipelines.monitor.status as s; from pipelines.cli.command_line import main\n"
         "def read_status(*_): raise ZeroDivisionError\n"
         "s.read_status = read_status; main(['status'])"
     )

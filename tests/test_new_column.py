@@ -87,7 +87,7 @@ def test_it_appears_where_a_kill_interrupted_that(
     for number in range(3):
         loaded.account.put(summary(number, HOUR, voice_bots=number))
     loaded.run()
-    program = Path(next_version["PYTHONPATH"], "pipelines/prepared_tables.py")
+    program = Path(next_version["PYTHONPATH"], "pipelines/run/migrations.py")
     whole = program.read_text()
     program.write_text(whole.replace("connection.execute(moved,", "__import__('os')._exit(9)#"))
     assert command("run", **next_version).returncode == 9

@@ -11,13 +11,14 @@ import pytest
 from pipelines.exit_codes import BUG, exit_code
 from pipelines.simulator.account import iso
 from pipelines.simulator.server import InsightsServer
-from pipelines.twilio_insights import flatten
-from pipelines.twilio_insights.answers import Answer
-from pipelines.twilio_insights.client import InsightsClient, Page
+from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.api.page import Page
+from pipelines.twilio_insights.api.summaries import PageDecoder, text_of
 from pipelines.twilio_insights.codec import DEEPEST, shallow, to_json
 from pipelines.twilio_insights.errors import UnforeseenError
-from pipelines.twilio_insights.summaries import PageDecoder, text_of
-from pipelines.twilio_insights.traffic import HOUR, Traffic, Window
+from pipelines.twilio_insights.extract import flatten
+from pipelines.twilio_insights.extract.records import RecordPage
+from pipelines.twilio_insights.extract.volume import HOUR, VolumeEstimate, Window
 from tests.conftest import NOW, Loaded, sid, summary
 from tests.test_pages import FIELDS, HEADERS, ODD, PLAIN, deep
 
@@ -80,7 +81,7 @@ def test_no_value_of_any_field_stops_another_element(field: str, all_new: bool) 
     elements = [element(1), *(element(n, **{field: v}) for n, v in enumerate(values, 10))]
     content = b'{"conferences":[%b],"meta":{"next_page_url":null}}' % b",".join(elements)
     page = Page(PageDecoder().decode(HEADERS, content)["conferences"], NOW)
-    answer = Answer(page, all_new)
+    answer = RecordPage(page, all_new)
     assert answer.created_in(Window(NOW - HOUR, NOW)) is not None
     assert answer.by_hour().total() <= len(elements)
     stored = answer.tables(answer.copies)["conference_summaries"]["conference_sid"].to_pylist()
@@ -94,7 +95,7 @@ def test_what_is_nested_too_deep_is_kept_as_text() -> None:
     content = b'{"conferences":[%b],"meta":{"next_page_url":null}}' % element(1, odd=deep(3000))
     alone = b'{"conferences":[%b],"meta":{"next_page_url":null}}' % element(1, odd=deep(600))
     for body, levels in ((content, 3000), (alone, 600)):
-        answer = Answer(Page(PageDecoder().decode(HEADERS, body)["conferences"], NOW))
+        answer = RecordPage(Page(PageDecoder().decode(HEADERS, body)["conferences"], NOW))
         (extra,) = answer.tables([sid(1)])["conference_summaries"]["extra_fields"].to_pylist()
         assert extra.count("[") == levels
 
@@ -193,7 +194,7 @@ def test_a_window_that_fails_unforeseen_leaves_what_is_before_it_and_what_is_pen
             yield page
 
     monkeypatch.setattr(InsightsClient, "list_pages", failing)
-    monkeypatch.setattr("pipelines.twilio_insights.windows.MAX_SPAN", HOUR)
+    monkeypatch.setattr("pipelines.twilio_insights.extract.windows.MAX_SPAN", HOUR)
     with pytest.raises(UnforeseenError, match="ZeroDivisionError unheard of") as raised:
         loaded.run()
     assert exit_code(raised.value) == BUG
@@ -225,6 +226,6 @@ def test_a_listing_whose_threads_die_does_not_hang(
     def failing(*_: Any) -> Window:
         raise ZeroDivisionError("unheard of")
 
-    monkeypatch.setattr(Traffic, "first", failing)
+    monkeypatch.setattr(VolumeEstimate, "first", failing)
     with pytest.raises(UnforeseenError):
         loaded.run()

@@ -24,7 +24,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.version import __version__ as dlt_version
 
-from pipelines.loading import Loader
+from pipelines.run.loading import Loader
 from pipelines.warehouse.file import open_warehouse
 from pipelines.warehouse.one_transaction import OneTransactionDuckDb, PackageClient
 from tests.conftest import Loaded, sid, summary

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from pipelines.logs import PlainLines, say, visible
+from pipelines.monitor.status import read_status, status_lines
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsHandler
-from pipelines.status import read_status, status_lines
-from pipelines.twilio_insights.client import InsightsClient
+from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError
 from tests.conftest import NOW, Command, Loaded, summary
 from tests.test_client import Behaviour, answer, page, serving, settings
@@ -130,7 +130,7 @@ def with_line(line: str) -> Behaviour:
 def test_an_answer_is_told_in_short_and_without_secrets(
     fault: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.twilio_insights.client.ATTEMPTS", 1)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.ATTEMPTS", 1)
     with serving(Account(NOW), fault) as server, pytest.raises(InsightsError) as caught:
         with InsightsClient(settings(server)) as client:
             list(client.list_pages(NOW - HOUR, NOW))

@@ -9,14 +9,14 @@ from datetime import timedelta
 import pytest
 
 from pipelines.simulator.server import InsightsHandler
+from pipelines.twilio_insights.api.concurrency import ConcurrencyLimiter
 from pipelines.twilio_insights.errors import UnavailableError
-from pipelines.twilio_insights.pace import Pace
 from tests.conftest import Loaded, summary
 
 HOUR = timedelta(hours=1)
 
 
-def at_once(pace: Pace, tries: int = 8) -> int:
+def at_once(pace: ConcurrencyLimiter, tries: int = 8) -> int:
     """How many of so many threads have their turn at the same time."""
     entered, leave = threading.Semaphore(0), threading.Event()
 
@@ -38,7 +38,7 @@ def at_once(pace: Pace, tries: int = 8) -> int:
 
 
 def test_it_grows_with_good_answers_and_halves() -> None:
-    pace = Pace(4, threading.Event())
+    pace = ConcurrencyLimiter(4, threading.Event())
     assert at_once(pace) == 2
     for _ in range(20):
         pace.faster()
@@ -52,7 +52,7 @@ def test_it_grows_with_good_answers_and_halves() -> None:
 
 def test_all_wait_while_the_api_wants_no_requests_but_not_after_a_stop() -> None:
     stop = threading.Event()
-    pace = Pace(4, stop)
+    pace = ConcurrencyLimiter(4, stop)
     pace.slower(hold=0.5)
     begin = time.monotonic()
     with pace.turn():
@@ -64,7 +64,7 @@ def test_all_wait_while_the_api_wants_no_requests_but_not_after_a_stop() -> None
 
 
 def test_a_429_without_a_time_does_not_end_a_wait_that_another_one_began() -> None:
-    pace = Pace(4, threading.Event())
+    pace = ConcurrencyLimiter(4, threading.Event())
     begin = time.monotonic()
     pace.slower(hold=0.5)
     pace.slower()
@@ -73,7 +73,7 @@ def test_a_429_without_a_time_does_not_end_a_wait_that_another_one_began() -> No
 
 
 def test_nobody_waits_for_a_closed_client() -> None:
-    pace = Pace(4, threading.Event())
+    pace = ConcurrencyLimiter(4, threading.Event())
     begin = time.monotonic()
     pace.slower(hold=60)
     threading.Timer(0.1, pace.close).start()

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.twilio_insights import codec, summaries
-from pipelines.twilio_insights.answers import Answer
-from pipelines.twilio_insights.children import CHILD_FIELDS
-from pipelines.twilio_insights.client import Page
+from pipelines.twilio_insights import codec
+from pipelines.twilio_insights.api import summaries
+from pipelines.twilio_insights.api.children import CHILD_FIELDS
+from pipelines.twilio_insights.api.page import Page
+from pipelines.twilio_insights.api.summaries import MAX_LEARNED, PageDecoder, Summary
 from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.errors import BadAnswerError
-from pipelines.twilio_insights.summaries import MAX_LEARNED, PageDecoder, Summary
+from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.tables import FROM_TWILIO
 from tests.conftest import NOW, sid, summary
 
@@ -96,7 +97,7 @@ def said(body: Any) -> Any:
     if not isinstance(body, dict) or not isinstance(body.get("conferences"), list):
         return body
     try:
-        answer = Answer(Page(body["conferences"], NOW))
+        answer = RecordPage(Page(body["conferences"], NOW))
         tables = answer.tables(answer.copies) if answer.copies else {}
         rejected = [(to_json(element), *why) for element, *why in answer.rejected]
     except BadAnswerError:
@@ -166,7 +167,7 @@ def test_a_field_that_all_have_is_learned() -> None:
     rows = [ordinary(n, voice_bots={"b": n, "a": [n]}, **{"from": None}) for n in range(20)]
     found = decoded(rows)
     assert all(isinstance(row, Summary) for row in found)
-    text = Answer(Page(found, NOW)).tables([sid(7)])["conference_summaries"]["extra_fields"]
+    text = RecordPage(Page(found, NOW)).tables([sid(7)])["conference_summaries"]["extra_fields"]
     assert text.to_pylist() == ['{"from":null,"voice_bots":{"a":[7],"b":7}}']
 
 
@@ -227,8 +228,10 @@ def test_nothing_of_the_page_stays_in_memory() -> None:
 
 
 def test_an_ordinary_summary_takes_half_the_memory_of_an_odd_one() -> None:
-    first, second = (Answer(Page(decoded([ordinary(1, status=s)]), NOW)) for s in ("completed", 5))
-    assert (first.weight, second.weight) == (8, 15)
+    first, second = (
+        RecordPage(Page(decoded([ordinary(1, status=s)]), NOW)) for s in ("completed", 5)
+    )
+    assert (first.buffered_rows, second.buffered_rows) == (8, 15)
 
 
 def test_what_many_say_is_read_once() -> None:

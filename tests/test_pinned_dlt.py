@@ -21,7 +21,7 @@ from dlt.common.configuration.specs.base_configuration import ContainerInjectabl
 from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.version import __version__ as dlt_version
 
-from pipelines import loading, pinned_dlt, settings
+from pipelines.run import loading, pinned_dlt, settings
 from tests.conftest import ROOT, Command, Loaded, summary
 
 HOUR = timedelta(hours=1)
@@ -37,7 +37,7 @@ LEVELS = [
     "sources.twilio_insights.pages",
     "twilio_insights",
     "pipelines",
-    "pipelines.conference_insights",
+    "pipelines.run.pipeline",
     "pipeline",
     "conference_insights",
     "conference_insights.sources.twilio_insights",

@@ -15,8 +15,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.delivery import PublishError, publish_now
-from pipelines.simulator.lively import lively_account
+from pipelines.run.post_load import PublishError, publish_now
+from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse import copied
 from pipelines.warehouse.views import read_columns, read_views
 from tests.conftest import NOW, Command, Loaded, python, summary
@@ -31,7 +31,7 @@ LOCKED: dict[str, str | bool | int | float | list[str]] = {
 
 @pytest.fixture
 def lively(loaded: Loaded) -> Loaded:
-    loaded.server.account = loaded.account = lively_account(NOW, days=9, per_day=150)
+    loaded.server.account = loaded.account = busy_account(NOW, days=9, per_day=150)
     return loaded
 
 
@@ -226,7 +226,7 @@ def test_every_engine_reads_it_while_a_run_writes(
         print(duckdb.__version__, len(tables), count)
     """
     status = lively.path.with_name(f"{lively.path.name}.status.json")
-    with python("from pipelines.command_line import main; main(['run'])") as running:
+    with python("from pipelines.cli.command_line import main; main(['run'])") as running:
         try:
             while json.loads(status.read_text())["run"]["outcome"] != "running":
                 assert running.poll() is None

@@ -11,8 +11,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines import exit_codes, settings
-from pipelines.simulator.lively import lively_account
+from pipelines import exit_codes
+from pipelines.run import settings
+from pipelines.simulator.sample_data import busy_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.settings import SECTION
 from pipelines.twilio_insights.tables import TABLES
@@ -37,7 +38,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shell = next(block for block in blocks("sh") if "TWILIO_ACCOUNT_SID" in block)
     # `status` and `doctor` judge by the real clock.
     start = (datetime.now(UTC) - timedelta(days=12)).replace(hour=14, minute=30, second=0)
-    with InsightsServer(lively_account(start, days=2, per_day=300)) as server:
+    with InsightsServer(busy_account(start, days=2, per_day=300)) as server:
         names = environment(server)
         shell = shell.replace("AC...", names["TWILIO_ACCOUNT_SID"])
         shell = shell.replace("TOKEN=...", f"TOKEN={names['TWILIO_AUTH_TOKEN']}")
@@ -101,7 +102,7 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
     import sys
 
     (example,) = blocks("python")
-    with InsightsServer(lively_account(NOW, days=1, per_day=20)) as server:
+    with InsightsServer(busy_account(NOW, days=1, per_day=20)) as server:
         done = subprocess.run(
             [sys.executable, "-c", example],
             cwd=tmp_path,

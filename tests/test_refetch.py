@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.twilio_insights.refetch import stretches_to_list
-from pipelines.twilio_insights.stored import Pending
+from pipelines.twilio_insights.extract.destination_state import Pending
+from pipelines.twilio_insights.extract.refetch import stretches_to_list
 from tests.conftest import NOW, Loaded, sid, summary
 
 HOUR = timedelta(hours=1)

@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.delivery import DESCRIPTIONS
+from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.simulator.account import Account
-from pipelines.simulator.lively import lively_account
+from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.checks import run_checks
-from pipelines.warehouse.publish import Copies
+from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.views import apply_views, read_views
 from tests.conftest import NOW, loaded_once
 
@@ -28,7 +28,7 @@ PERSONAL = frozenset({"friendly_name", "participant_identity", "details", "dupli
 
 @pytest.fixture(scope="module")
 def loaded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    account: Account = lively_account(NOW, days=9, per_day=15)
+    account: Account = busy_account(NOW, days=9, per_day=15)
     with loaded_once(account, tmp_path_factory.mktemp("renewal")) as loaded:
         loaded.run()
         return loaded.path
@@ -47,7 +47,7 @@ def renew(
 ) -> None:
     """Renew the last copy, or build the first, and compare it with the views."""
     digest = apply_views(connection, DESCRIPTIONS, zone)
-    copies = Copies(connection, folder, personal, digest, folder.with_name("seal.txt"))
+    copies = PublishedCopies(connection, folder, personal, digest, folder.with_name("seal.txt"))
     findings = run_checks(connection, NOW, copies.changed.of if copies.changed else None)
     assert [finding for finding in findings if finding.check.level == "fail"] == []
     with duckdb.connect(copies.publish(), read_only=True) as copy:

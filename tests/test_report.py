@@ -17,13 +17,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.delivery import publish_now
 from pipelines.report import CopyError, PeriodError, write_report
 from pipelines.report.figures import read_figures, read_period
+from pipelines.report.formatting import NONE
 from pipelines.report.markup import element
-from pipelines.report.words import NONE
+from pipelines.run.post_load import publish_now
 from pipelines.simulator.account import ACCOUNT_SID
-from pipelines.simulator.lively import lively_account
+from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import View
 from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, sid, summary
@@ -56,7 +56,7 @@ def report(loaded: Loaded, since: str | None = None, until: str | None = None) -
 @pytest.fixture(scope="module")
 def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     """Sixteen days, with what others could write wherever they can."""
-    account = lively_account(NOW, days=16, per_day=90)
+    account = busy_account(NOW, days=16, per_day=90)
     for n, name in enumerate((*HOSTILE, TURNED, *[LONG] * 4, *[WIDE] * 3)):
         info = {
             name: {"severity": name, "reason": name},

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pipelines import packages
-from pipelines.conference_insights import Polling
 from pipelines.errors import SettingsError
-from pipelines.simulator.lively import lively_account
-from pipelines.twilio_insights import windows
-from pipelines.twilio_insights.package import LoadPackage
+from pipelines.run import packages
+from pipelines.run.pipeline import Polling
+from pipelines.simulator.sample_data import busy_account
+from pipelines.twilio_insights.extract import windows
+from pipelines.twilio_insights.extract.package import LoadPackage
 from tests.conftest import NOW, Command, Loaded, sid, summary
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -27,7 +27,7 @@ def test_a_lively_account_is_loaded_exactly(
 ) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "50")
     loaded.server.newest_first, loaded.server.inclusive = newest_first, inclusive
-    lively = lively_account(NOW, days=2, per_day=200)
+    lively = busy_account(NOW, days=2, per_day=200)
     loaded.account.__dict__.update(lively.__dict__)
 
     first = loaded.run()

@@ -24,7 +24,7 @@ import duckdb
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from pipelines.command_line import main
+from pipelines.cli.command_line import main
 from pipelines.simulator.account import Account
 from pipelines.simulator.server import InsightsServer
 from tests import expected

@@ -19,16 +19,16 @@ import pytest
 from dlt.common.configuration.resolve import resolve_configuration
 
 from pipelines.errors import SettingsError
-from pipelines.settings import (
+from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
+from pipelines.run.settings import (
     DEFAULTS,
     Found,
-    delivery_settings,
     find,
+    publish_settings,
     slack_hook,
     source_settings,
     warehouse_path,
 )
-from pipelines.settings_inventory import find_unknown, shown_settings
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights import TwilioInsightsConfiguration
 from pipelines.twilio_insights.settings import SECTION, TWILIO_NAMES
@@ -271,7 +271,7 @@ def test_a_wrong_value_gets_a_sentence(
 
 def read_all() -> None:
     source_settings()
-    delivery_settings(warehouse_path())
+    publish_settings(warehouse_path())
     slack_hook()
 
 
@@ -609,4 +609,4 @@ def test_names_that_are_none_are_told_from_what_others_set(
     for name in (*ours, "LOAD__WORKERS", "SOURCES__BASE_URL", "RUNTIME__LOG_LEVEL", "BASE_URL"):
         monkeypatch.setenv(name, "x")
     write(CONFIG, f"{OWN}.lokback = '1h'\nsources.other.lokback = '1h'\nlokback = '1h'\n")
-    assert list(find_unknown()) == [*ours, f"{OWN}.lokback in {CONFIG}"]
+    assert list(find_unknown_settings()) == [*ours, f"{OWN}.lokback in {CONFIG}"]

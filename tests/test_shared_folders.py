@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.delivery import PublishError
 from pipelines.files import expect_trusted
 from pipelines.report import write_report
+from pipelines.run.post_load import PublishError
 from pipelines.warehouse.file import WarehouseError, inspect_warehouse
 from tests.conftest import Command, Loaded, summary
 

@@ -20,7 +20,7 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, iso
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration, twilio_insights
 from pipelines.twilio_insights.codec import digest
-from pipelines.twilio_insights.flatten import flatten
+from pipelines.twilio_insights.extract.flatten import flatten
 from pipelines.twilio_insights.settings import SECTION
 from pipelines.twilio_insights.tables import FROM_TWILIO, TABLES
 from tests import expected

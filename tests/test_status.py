@@ -15,10 +15,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.findings import find_trouble
+from pipelines.monitor.health import diagnose
+from pipelines.monitor.status import read_status, show_status, status_lines
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
-from pipelines.status import read_status, show_status, status_lines
-from pipelines.times import spoken
+from pipelines.times import format_duration
 from pipelines.twilio_insights.errors import RefusedError
 from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.file import open_warehouse, working_folder
@@ -32,7 +32,7 @@ def told(loaded: Loaded) -> dict[str, Any]:
 
 
 def trouble(loaded: Loaded, **limits: timedelta) -> list[str]:
-    return [finding.what for finding in find_trouble(told(loaded), **limits)]
+    return [finding.what for finding in diagnose(told(loaded), **limits)]
 
 
 def test_it_tells_what_the_warehouse_holds(loaded: Loaded) -> None:
@@ -333,7 +333,7 @@ def test_a_broken_status_file_is_one_message(loaded: Loaded, command: Command) -
     ],
 )
 def test_durations_are_spoken(seconds: int, text: str) -> None:
-    assert spoken(timedelta(seconds=seconds)) == text
+    assert format_duration(timedelta(seconds=seconds)) == text
 
 
 def test_checks_that_were_not_made_are_not_called_well(loaded: Loaded) -> None:

@@ -27,7 +27,7 @@ import httpx
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from pipelines.simulator.lively import lively_account
+from pipelines.simulator.sample_data import busy_account
 from tests.conftest import NOW, ROOT, Loaded, environment, loaded_once, summary
 from tests.test_publish import copy_of
 
@@ -75,7 +75,7 @@ def test_datasets_are_the_tables_of_a_copy_without_personal_data(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PUBLISH__PERSONAL_DATA", "false")
-    loaded.server.account = lively_account(NOW, days=2, per_day=20)
+    loaded.server.account = busy_account(NOW, days=2, per_day=20)
     loaded.run()
     with duckdb.connect(copy_of(loaded), read_only=True) as copy:
         for name, dataset in read("datasets").items():
@@ -237,7 +237,7 @@ def superset(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "SUPERSET_HOME": str(folder),
         "SUPERSET_SECRET_KEY": secrets.token_urlsafe(42),
     }
-    account = lively_account(NOW, days=16, per_day=60)
+    account = busy_account(NOW, days=16, per_day=60)
     account.put(summary(1, timedelta(hours=1), mixer_region="us1", mixer_region_requested="de1"))
     account.put(summary(2, timedelta(hours=1), max_participants=2, max_concurrent_participants=2))
     with loaded_once(account, folder) as loaded:

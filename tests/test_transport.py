@@ -17,7 +17,7 @@ import pytest
 
 from pipelines.errors import SettingsError
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
-from pipelines.twilio_insights.client import InsightsClient
+from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import BadAnswerError, ForeignOriginError, UnavailableError
 from pipelines.twilio_insights.settings import Settings
 from tests.conftest import NOW
@@ -26,7 +26,7 @@ from tests.test_client import Behaviour, answer, serving, settings
 
 @pytest.fixture(autouse=True)
 def _once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.twilio_insights.client.ATTEMPTS", 1)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.ATTEMPTS", 1)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -135,7 +135,7 @@ def test_a_redirect_to_anything_is_not_followed(target: str) -> None:
 
 @pytest.mark.parametrize("layers", ["gzip", "gzip, gzip"])
 def test_a_bomb_takes_little_memory(layers: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.twilio_insights.transport.MAX_BODY_BYTES", 1 << 20)
+    monkeypatch.setattr("pipelines.twilio_insights.api.transport.MAX_BODY_BYTES", 1 << 20)
     bomb = b" " * (64 << 20)
     for _ in layers.split():
         bomb = gzip.compress(bomb)

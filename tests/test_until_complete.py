@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelines.conference_insights import Polling
+from pipelines.run.pipeline import Polling
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, iso
 from pipelines.simulator.server import InsightsHandler
 from pipelines.warehouse.runs import StillPendingError
@@ -132,7 +132,7 @@ def test_what_cannot_be_fetched_counts_once_and_only_as_long(
         return real(handler) if fetched and len(asked) == 3 else (500, b"")
 
     monkeypatch.setattr(InsightsHandler, "answer", failing)
-    monkeypatch.setattr("pipelines.twilio_insights.client.ATTEMPTS", 1)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.ATTEMPTS", 1)
     with until_round(4) as stop:
         done = loaded.run(POLLING, stop=stop)
     assert (done.unreadable, len(asked)) == ([] if fetched else [sid(1)], 3)

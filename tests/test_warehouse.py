@@ -15,9 +15,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.conference_insights import run
 from pipelines.errors import SettingsError
-from pipelines.settings import DEFAULTS, warehouse_path
+from pipelines.run.pipeline import run
+from pipelines.run.settings import DEFAULTS, warehouse_path
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.progress import Progress
 from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse

@@ -31,7 +31,7 @@ def test_the_watermark_moves_with_a_package_and_without_one(loaded: Loaded) -> N
 
 
 def test_a_backfill_leaves_it_where_it_is(loaded: Loaded) -> None:
-    from pipelines.conference_insights import Backfill, run
+    from pipelines.run.pipeline import Backfill, run
     from pipelines.twilio_insights.progress import Progress
 
     loaded.account.put(summary(1, HOUR))

@@ -31,7 +31,7 @@ def test_the_wheel_runs_from_an_empty_folder(
 
     loaded.account.put(summary(1, timedelta(hours=1)))
     program = (
-        "import dlt, pipelines.conference_insights as c; from pipelines.warehouse.views import *; "
+        "import dlt, pipelines.run.pipeline as c; from pipelines.warehouse.views import *; "
         "c.run(c.Progress('run')); print(sql_folder()); "
         "import dlt.common.runtime.anon_tracker as t; print(t._ANON_TRACKER_ENDPOINT); "
         "print([type(p).__module__ for p in dlt.config.config_providers])"
@@ -45,7 +45,7 @@ def test_the_wheel_runs_from_an_empty_folder(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{installed}/pipelines/sql\nNone\n['pipelines.pinned_dlt']\n"
+    assert done.stdout == f"{installed}/pipelines/sql\nNone\n['pipelines.run.pinned_dlt']\n"
     loaded.assert_exact()
     files = {path.stem for path in (ROOT / "sql/analytics").glob("*.sql")}
     with duckdb.connect(loaded.path) as connection:

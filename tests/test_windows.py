@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from pipelines.simulator.account import iso
 from pipelines.times import parse_duration, parse_moment
-from pipelines.twilio_insights import windows
-from pipelines.twilio_insights.answers import Answer
-from pipelines.twilio_insights.client import Page
+from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import BadAnswerError, UnavailableError
+from pipelines.twilio_insights.extract import windows
+from pipelines.twilio_insights.extract.records import RecordPage
+from pipelines.twilio_insights.extract.volume import DAY, HOUR, VolumeEstimate, Window
+from pipelines.twilio_insights.extract.windows import OVERLAP, Listed, WindowedLister
 from pipelines.twilio_insights.progress import Progress
-from pipelines.twilio_insights.traffic import DAY, HOUR, Traffic, Window
-from pipelines.twilio_insights.windows import OVERLAP, Listed, Listing
 from tests.conftest import sid, summary
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -84,7 +84,7 @@ def by_nothing(rows: list[float]) -> list[float]:
 def listed(
     api: Any, start: datetime, end: datetime, known: dict[datetime, int] | None = None
 ) -> Iterator[Listed]:
-    with closing(Listing(api, Window(start, end), known or {})) as listing:
+    with closing(WindowedLister(api, Window(start, end), known or {})) as listing:
         yield from listing
 
 
@@ -115,7 +115,7 @@ def test_every_second_is_listed_and_windows_follow_each_other(
     api.order, api.page_limit, api.vanishing = order, page_limit, vanishing
     end = START + stretch * SECOND
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "AHEAD", ahead)
+        patch.setattr(windows, "PREFETCH_ROWS", ahead)
         found = list(listed(api, START, end, {START + h * HOUR: n for h, n in known.items()}))
     edges = [START, *(one.window.end for one in found)]
     assert [one.window.start for one in found] == edges[:-1]
@@ -140,7 +140,7 @@ def test_a_fault_is_raised_after_the_windows_before_it() -> None:
 
 
 def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "ENDLESS", 20)
+    monkeypatch.setattr(windows, "MAX_PAGES", 20)
     api: Any = Api([], page_size=1, concurrency=1)
     api.list_pages = lambda after, before: itertools.repeat(Page([], START, "more"))
     with pytest.raises(BadAnswerError, match="still more"):
@@ -148,21 +148,21 @@ def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_it_lists_ahead_but_not_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "AHEAD", 30)
-    monkeypatch.setattr(windows, "AHEAD_OF_A_LOAD", 90)
+    monkeypatch.setattr(windows, "PREFETCH_ROWS", 30)
+    monkeypatch.setattr(windows, "PREFETCH_ROWS_WHILE_LOADING", 90)
     api: Any = Api(list(range(0, 30 * 24 * 3600, 600)), 10, 3)
-    with closing(Listing(api, Window(START, START + timedelta(days=30)), {})) as listing:
+    with closing(WindowedLister(api, Window(START, START + timedelta(days=30)), {})) as listing:
 
         def ahead(at_least: int) -> int:
             deadline = time.monotonic() + 10
-            while listing._ahead < at_least and time.monotonic() < deadline:
+            while listing._buffered_rows < at_least and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(0.1)
-            return listing._ahead
+            return listing._buffered_rows
 
         first = next(iter(listing))
         assert 30 <= ahead(30) <= 30 + 3 * 10
-        listing.go_ahead()
+        listing.prefetch_more()
         assert 90 <= ahead(90) <= 90 + 3 * 10
         second = next(iter(listing))
         assert first.window.end == second.window.start
@@ -206,7 +206,7 @@ def test_what_disappears_for_ever_holds_up_nothing(caplog: pytest.LogCaptureFixt
     api: Any = Api([60 + n / 1000 for n in range(900)], 50, 1)
     api.vanishing = 900
     (found,) = listed(api, START + 60 * SECOND, START + 61 * SECOND)
-    assert len(api.pages) == windows.WALKS
+    assert len(api.pages) == windows.MAX_READINGS
     assert found.answers
     assert "had disappeared" in caplog.text
 
@@ -215,15 +215,15 @@ def test_what_disappears_for_ever_holds_up_nothing(caplog: pytest.LogCaptureFixt
 def test_where_a_window_is_cut_lies_within_it(absurd: str) -> None:
     window = Window(START, START + HOUR)
     odd = {"conference_sid": f"CF{'a' * 32}", "create_time": absurd}
-    found = Answer(Page([odd, row(60), row(120), row(7200)], START)).created_in(window)
+    found = RecordPage(Page([odd, row(60), row(120), row(7200)], START)).created_in(window)
     assert found == [START + 60 * SECOND, START + 120 * SECOND]
 
 
 def test_what_is_flattened_ahead_gives_the_same_rows_in_less_memory() -> None:
     rows = [summary(number, HOUR, tags=["a"] * (number % 3)) for number in range(9)]
     rows += [rows[4], rows[5] | {"processing_state": "in_progress"}, {"no": "conference"}]
-    ahead, later = (Answer(Page(rows, START), all_new) for all_new in (True, False))
-    assert (ahead.weight, later.weight) == (9, 9 * 15)
+    ahead, later = (RecordPage(Page(rows, START), all_new) for all_new in (True, False))
+    assert (ahead.buffered_rows, later.buffered_rows) == (9, 9 * 15)
     for sids in ([sid(number) for number in range(9)], [sid(7)], [sid(8), sid(0)]):
         for name, table in later.tables(sids).items():
             assert in_order(ahead.tables(sids)[name]) == in_order(table)
@@ -250,7 +250,7 @@ def test_a_burst_is_found_in_few_listings() -> None:
 def test_windows_end_after_whole_seconds_within_bounds(
     counts: dict[int, int], start: int, rows: int
 ) -> None:
-    traffic = Traffic({START + hour * HOUR: count for hour, count in counts.items()})
+    traffic = VolumeEstimate({START + hour * HOUR: count for hour, count in counts.items()})
     begin = START + start * SECOND
     whole = Window(begin, begin + 2 * DAY)
     first = traffic.first(whole, rows)

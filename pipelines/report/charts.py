@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log10
 
+from pipelines.report.formatting import count, cut
 from pipelines.report.markup import Content, Markup, element
-from pipelines.report.words import count, cut
 
 WIDTH, HEIGHT, LETTER = 400.0, 230.0, 7.5
 """Of a drawing, unless something else is said; and the width of a letter."""

@@ -50,7 +50,7 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """A question, as the head of the file says it, and the rows that answer it."""
 
     question: str
@@ -63,7 +63,7 @@ class Figures:
 
     period: Period
     state: Row
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, QueryResult]
 
     @property
     def can_compare(self) -> bool:
@@ -109,7 +109,7 @@ def _answer(
     text: str,
     bounds: Mapping[str, date],
     can_compare: bool = True,
-) -> Answer:
+) -> QueryResult:
     used = {name: bound for name, bound in bounds.items() if f"${name}" in text}
     answer = connection.execute(text, used)
     columns = [column[0] for column in answer.description]
@@ -121,7 +121,7 @@ def _answer(
         }
         for row in answer.fetchall()
     )
-    return Answer(text.splitlines()[0].removeprefix("-- "), rows)
+    return QueryResult(text.splitlines()[0].removeprefix("-- "), rows)
 
 
 def read_period(since: str | None, until: str | None, today: date) -> Period:

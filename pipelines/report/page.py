@@ -8,11 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipelines.report import charts
-from pipelines.report.answers import conferences
 from pipelines.report.figures import Figures
+from pipelines.report.formatting import SPACE, counted, cut, days, percent
 from pipelines.report.markup import Content, Markup, element, page, style_sheet
+from pipelines.report.queries import conferences
 from pipelines.report.sections import Sections
-from pipelines.report.words import SPACE, counted, cut, days, percent
 
 CARDS = {
     "conferences": ("Conferences", 0),

@@ -6,11 +6,21 @@ from collections.abc import Iterator
 from functools import partial
 
 from pipelines.report import charts
-from pipelines.report.answers import Answers, conferences, facts_list, name_of
 from pipelines.report.charts import Item
 from pipelines.report.figures import Row
+from pipelines.report.formatting import (
+    NONE,
+    count,
+    counted,
+    cut,
+    day,
+    heading,
+    percent,
+    plain,
+    rounded,
+)
 from pipelines.report.markup import Content, Markup, element
-from pipelines.report.words import NONE, count, counted, cut, day, heading, percent, plain, rounded
+from pipelines.report.queries import Queries, conferences, facts_list, name_of
 
 HOURLY, SHOWN = 2, 8
 """Up to so many days are drawn by the hour; so many of a kind are drawn."""
@@ -26,7 +36,7 @@ OF_WORST = (
 )
 
 
-class Sections(Answers):
+class Sections(Queries):
     """Each method asks, draws and tabulates one question."""
 
     def sections(self) -> Iterator[Content]:

@@ -9,7 +9,7 @@ import threading
 from datetime import UTC, datetime
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
-from pipelines.simulator.lively import lively_account
+from pipelines.simulator.sample_data import busy_account
 from pipelines.simulator.server import InsightsServer
 
 PORT = 8765
@@ -23,7 +23,7 @@ def main() -> None:
     )
     parser.add_argument("port", type=int, nargs="?", default=PORT, help=f"by default {PORT}")
     port = parser.parse_args().port
-    account, ticking = lively_account(datetime.now(UTC)), threading.Event()
+    account, ticking = busy_account(datetime.now(UTC)), threading.Event()
     try:
         server = InsightsServer(account, port)
     except (OSError, OverflowError) as error:

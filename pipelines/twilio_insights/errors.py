@@ -11,13 +11,19 @@ InsightsError               the API could not be read
 
 from __future__ import annotations
 
+from pipelines.exit_codes import BUG, REFUSED, UNAVAILABLE
+
 
 class InsightsError(Exception):
     """The Insights API could not be read."""
 
+    exit_code = UNAVAILABLE
+
 
 class RefusedError(InsightsError):
     """Twilio refused the request (401 or 403)."""
+
+    exit_code = REFUSED
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -39,6 +45,8 @@ class BadAnswerError(InsightsError):
 
 class UnforeseenError(BadAnswerError):
     """What was asked for cannot be taken over; everything else can."""
+
+    exit_code = BUG
 
 
 def as_insights_error(error: Exception, what: str) -> Exception:

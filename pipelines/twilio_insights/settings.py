@@ -15,7 +15,7 @@ RETENTION = timedelta(days=30)
 """Twilio deletes a summary 30 days after the call (docs: Voice Insights FAQ)."""
 FINAL_WITHIN = timedelta(hours=24)
 """Twilio makes a summary final in so long after the conference's end, or not in time."""
-SOON = timedelta(days=10)
+RETENTION_WARNING = timedelta(days=10)
 """So long before Twilio deletes what was never listed, people are warned."""
 
 SECTION = ("sources", "twilio_insights")

@@ -18,14 +18,14 @@ from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource
 
 from pipelines.errors import SettingsError
-from pipelines.twilio_insights.client import InsightsClient
-from pipelines.twilio_insights.pages import FormerState, read_package
+from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.extract.destination_state import DestinationState
+from pipelines.twilio_insights.extract.extraction import FormerState, extract
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, from_twilio
-from pipelines.twilio_insights.stored import StoredSummaries
 from pipelines.twilio_insights.tables import CHILDREN, TABLES, Table
 
 if TYPE_CHECKING:
-    from pipelines.twilio_insights.flatten import Tables
+    from pipelines.twilio_insights.extract.flatten import Tables
 
 Batches = Iterable["Tables"]
 CONTINUES, HAS_TABLES = "continues", "has_tables"
@@ -128,7 +128,7 @@ def _resources(read: Callable[[], Batches]) -> Iterator[DltResource]:
 def _table(pages: DltResource, table: Table, **merge: str) -> DltResource:
     def take(tables: Tables) -> Any:
         if table.name in tables:
-            from pipelines.twilio_insights.flatten import with_load_id
+            from pipelines.twilio_insights.extract.flatten import with_load_id
 
             yield with_load_id(table, tables[table.name], _package()["load_id"])
 
@@ -146,14 +146,14 @@ def _table(pages: DltResource, table: Table, **merge: str) -> DltResource:
 def _read(settings: Settings) -> Iterator[Tables]:
     """List and re-fetch for a pipeline that knows nothing but dlt."""
     with InsightsClient(settings) as client, dlt.current.pipeline().sql_client() as sql:
-        stored = StoredSummaries(_query(sql))
+        stored = DestinationState(_query(sql))
         if (loaded := stored.loaded_packages()) is None:
             # All tables exist from the first load on, however little there is to load.
-            from pipelines.twilio_insights.flatten import to_arrow
+            from pipelines.twilio_insights.extract.flatten import to_arrow
 
             yield {t.name: to_arrow(t, [[] for _ in t.columns[1:]]) for t in TABLES}
         state = dlt.current.source_state()
-        batches = read_package(client, stored, former=cast(FormerState, state))
+        batches = extract(client, stored, former=cast(FormerState, state))
         yield from _remembered(batches, loaded)
         state.clear()  # an earlier version kept there what the tables have now
 

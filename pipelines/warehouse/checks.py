@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import duckdb
 
+from pipelines.exit_codes import UNSOUND
 from pipelines.times import naive_utc
 from pipelines.warehouse.file import DATASET
 from pipelines.warehouse.sql import sql_files
@@ -17,6 +18,8 @@ TABLE = f"{DATASET}._checks"
 
 class ChecksError(Exception):
     """A `fail` check found something: what is loaded stays, but is not published."""
+
+    exit_code = UNSOUND
 
 
 class Check(NamedTuple):
@@ -28,7 +31,7 @@ class Check(NamedTuple):
     sql: str
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """What a check found; `sample` is the first row as text."""
 
     check: Check
@@ -69,7 +72,7 @@ def has_failed(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def run_checks(
     connection: duckdb.DuckDBPyConnection, now: datetime, of: Callable[[str], str] | None = None
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Make every check and keep the results in `_checks`; those that found something, worst first.
 
     A check that does not run is a finding of its own.
@@ -100,15 +103,15 @@ def run_checks(
     return sorted((f for f in findings if f.violations), key=lambda f: f.check.level)
 
 
-def _make(connection: duckdb.DuckDBPyConnection, check: Check, sql: str) -> Finding:
+def _make(connection: duckdb.DuckDBPyConnection, check: Check, sql: str) -> CheckResult:
     try:
         count, sample = connection.execute(
             f"SELECT count(*), first(found) FROM ({sql}) AS found"
         ).fetchall()[0]
     except duckdb.Error as error:
-        return Finding(
+        return CheckResult(
             check._replace(level="fail"), 1, f"it does not run: {str(error).splitlines()[0]}"
         )
     values = (sample or {}).items()
     text = ", ".join(f"{name} {value}" for name, value in values) or None
-    return Finding(check, count, text)
+    return CheckResult(check, count, text)

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import duckdb
 
+from pipelines.exit_codes import BUSY, DISK
 from pipelines.files import expect_trusted, made_beside, where_supported
 from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rewrite
 
@@ -45,9 +46,13 @@ _HOLDER = re.compile(r"Conflicting lock is held in ((?P<program>.*?) \(PID (?P<p
 class WarehouseError(Exception):
     """The warehouse file or its folder cannot be used."""
 
+    exit_code = DISK
+
 
 class BusyError(Exception):
     """Another process holds the warehouse; trying again later helps."""
+
+    exit_code = BUSY
 
 
 def as_warehouse_error(error: BaseException, path: Path | None = None) -> WarehouseError | None:

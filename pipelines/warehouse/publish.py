@@ -46,7 +46,7 @@ class Version:
         return f"{self.load_id}-{self.hour:%Y%m%d%H}-{self.digest}"
 
 
-class Copies:
+class PublishedCopies:
     """The published copies of a warehouse.
 
     What has not changed since the last copy is taken from there: conferences that no later load
@@ -120,7 +120,7 @@ class Copies:
         except OSError:  # as where `current` is a folder: or each run would leave one more
             shutil.rmtree(self._folder / name, ignore_errors=True)
             raise
-        # Copies from before a column was left out still have it.
+        # PublishedCopies from before a column was left out still have it.
         delete_old(self._folder, name, KEPT if self._last or not self._personal else 1)
         return self._link / FILE
 

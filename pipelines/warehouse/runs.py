@@ -19,6 +19,7 @@ from typing import Any
 
 import duckdb
 
+from pipelines.exit_codes import BUSY
 from pipelines.files import replace_file
 from pipelines.warehouse.file import DATASET, BusyError, Warehouse, WarehouseError
 from pipelines.warehouse.opened_copy import open_copy
@@ -66,6 +67,8 @@ COLUMNS = {
 
 class StillPendingError(Exception):
     """The time was up before everything was final; all that there is was loaded and published."""
+
+    exit_code = BUSY
 
 
 class RunRecord:
@@ -180,7 +183,7 @@ class RunRecord:
         _replace(self._path.with_name(f"{self._path.name}.{kind}.json"), content)
 
 
-def expect_warehouse(path: Path, copies: Path) -> None:
+def require_existing_warehouse(path: Path, copies: Path) -> None:
     """See that a warehouse that an earlier run has loaded is still there.
 
     Its status file tells, or, where that is gone with the disk that had both, its published copy.

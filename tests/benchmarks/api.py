@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Version
-from pipelines.simulator.lively import lively_account
+from pipelines.simulator.sample_data import busy_account
 from pipelines.simulator.server import InsightsServer
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -93,8 +93,8 @@ def _times(traffic: Traffic) -> Iterator[int]:
     weights = [_BUSY[(start // 3600 + hour) % 24] for hour in hours]
     total, before = sum(weights), 0
     made = 0
-    for hour, weight in zip(hours, weights, strict=True):
-        before += weight
+    for hour, buffered_rows in zip(hours, weights, strict=True):
+        before += buffered_rows
         count = traffic.old * before // total - made
         yield from (start + hour * 3600 + 3600 * n // count for n in range(count))
         made += count
@@ -104,7 +104,7 @@ def _times(traffic: Traffic) -> Iterator[int]:
 
 def _templates(final: bool) -> Iterator[tuple[bytes, int]]:
     """Bodies to fill in, and the seconds from creation to end, of a lively account's summaries."""
-    account = lively_account(NOW + timedelta(days=20), days=20, per_day=60)
+    account = busy_account(NOW + timedelta(days=20), days=20, per_day=60)
     for row in account.rows():
         if (row["processing_state"] == "complete" and row["end_time"] is not None) == final:
             created, ended = row["create_time"], row["end_time"]

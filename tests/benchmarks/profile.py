@@ -43,7 +43,7 @@ def measure() -> None:
     import dlt
     from dlt.common.data_writers.writers import ArrowToParquetWriter
 
-    from pipelines import conference_insights
+    from pipelines.run import pipeline as conference_insights
     from pipelines.twilio_insights import (
         answers,
         flatten,
@@ -59,19 +59,19 @@ def measure() -> None:
     measured(answers, "digest", "digest")
     measured(flatten, "flatten", "flatten")
     measured(package.LoadPackage, "take", "choose")
-    measured(stored.StoredSummaries, "copies", "look up")
+    measured(stored.DestinationState, "copies", "look up")
     measured(dlt.Pipeline, "extract", "extract")
     measured(ArrowToParquetWriter, "write_data", "write parquet")
     measured(dlt.Pipeline, "normalize", "normalize")
     measured(dlt.Pipeline, "load", "load, the rest")
     measured(one_transaction.PackageClient, "_merge", "merge")
     measured(file.Warehouse, "checkpoint", "checkpoint")
-    measured(conference_insights, "deliver", "views, checks, publish")
+    measured(conference_insights, "run_post_load", "views, checks, publish")
     measured(conference_insights, "open_warehouse", "open warehouse")
 
 
 if __name__ == "__main__":
-    from pipelines import command_line
+    from pipelines.cli import command_line
 
     begin = time.perf_counter()
     measure()

@@ -16,11 +16,11 @@ import dlt.sources.helpers.requests
 import httpcore
 import pyarrow.parquet
 
-import pipelines.packages
-import pipelines.terminal
-import pipelines.twilio_insights.drift
-from pipelines.command_line import main
-from pipelines.twilio_insights import client, clock, transport
+import pipelines.cli.console
+import pipelines.run.packages
+import pipelines.twilio_insights.extract.drift
+from pipelines.cli.command_line import main
+from pipelines.twilio_insights.api import client, clock, transport
 from tests.simulation.statements import Kinds, watch_statements
 
 PRELOADED = (
@@ -28,7 +28,7 @@ PRELOADED = (
     dlt.sources.helpers.requests,
     httpcore,
     pyarrow.parquet,
-    pipelines.twilio_insights.drift,
+    pipelines.twilio_insights.extract.drift,
 )
 """What the command imports late is here before a process is forked off."""
 
@@ -89,7 +89,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
     client.MAX_BACKOFF = 0.002
     transport.MAX_BODY_BYTES = 8 << 20
     clock.MAX_APART = timedelta.max  # this machine's clock knows nothing of simulated months
-    pipelines.packages.PACKAGE_ROWS = package_rows
+    pipelines.run.packages.PACKAGE_ROWS = package_rows
     moments = Moments(wire)
     while True:
         try:

@@ -1,0 +1,1 @@
+"""The command `conference-insights`: what people type, see and get back."""

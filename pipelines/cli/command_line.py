@@ -1,0 +1,262 @@
+"""The command `conference-insights`: reads what the user wants, reports what was done.
+
+Everything heavy is imported by the commands that need it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import re
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from pipelines.cli import epilogs
+from pipelines.cli.shutdown import exit_on_error
+from pipelines.exit_codes import EXIT_CODES
+from pipelines.logs import VARIABLE, say, start_logging
+
+log = logging.getLogger("conference_insights")
+
+
+def _duration(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> timedelta | None:
+    """Read a duration such as 90s, 15m, 2h or 7d."""
+    from pipelines.times import parse_duration
+
+    if value is None:
+        return None
+    try:
+        if duration := parse_duration(value):
+            return duration
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    raise click.BadParameter("must be more than nothing")
+
+
+def _log_style(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value not in (None, "", "human", "json"):  # not repeated: it may be a secret's
+        raise click.BadParameter(f"write human or json, also in {VARIABLE}")
+    return value or None
+
+
+_duration_option = partial(click.option, callback=_duration, metavar="DURATION")
+
+
+def _moment(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Check a time; an age is counted later, from the server's clock."""
+    from pipelines.times import parse_moment
+
+    try:
+        parse_moment(value or "0d", datetime.now(UTC))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
+@click.version_option(package_name="conference-insights")
+@click.option(
+    "--log",
+    callback=_log_style,
+    envvar=VARIABLE,
+    metavar="human|json",
+    help="Plain lines or JSON lines; as it suits a terminal or a program by default.",
+)
+@click.pass_context
+def main(context: click.Context, log: str | None) -> None:
+    """Load Twilio Conference Summaries into a DuckDB warehouse, and keep them complete."""
+    os.umask(os.umask(0o077) | 0o022)  # nobody else writes what is written here
+    if log or context.invoked_subcommand == "demo":
+        os.environ[VARIABLE] = log or "human"
+    start_logging()
+    context.color = False if os.environ.get("NO_COLOR") else None
+    # Imports are a third of a run that finds nothing new. Without these it would be more:
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # httpx's own command
+    gc.set_threshold(200_000, 20, 20)  # pages are many dicts, none of them in a cycle
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # gives back what is free
+
+
+@main.command(epilog=epilogs.RUN, short_help="Bring the warehouse up to date.")
+@click.option(
+    "--until-complete",
+    is_flag=True,
+    help="Keep asking until what was pending at the first listing is final, if it ended, or else "
+    "began, within the last 24 hours; Twilio finishes no other in time.",
+)
+@_duration_option("--every", default="60s", show_default=True, help="How often.")
+@_duration_option("--timeout", default="45m", show_default=True, help="How long.")
+@click.pass_context
+def run(context: click.Context, until_complete: bool, every: timedelta, timeout: timedelta) -> None:
+    """Bring the warehouse up to date: what is new, late, changed or still pending.
+
+    \b
+    Examples:
+      conference-insights run
+      conference-insights run --until-complete --every 60s --timeout 45m
+    """
+    said = {context.get_parameter_source(option) for option in ("every", "timeout")}
+    if ParameterSource.COMMANDLINE in said and not until_complete:
+        raise click.UsageError("--every and --timeout go with --until-complete.")
+    with exit_on_error() as stop:
+        from pipelines.cli.console import run_with_progress
+        from pipelines.run.pipeline import Polling
+
+        run_with_progress("run", stop, Polling(every, timeout) if until_complete else None)
+
+
+@main.command(epilog=epilogs.LOADING, short_help="Read a range, or single conferences, again.")
+@click.option(
+    "--from", "since", callback=_moment, help="A date, a time or an age: 2026-11-01, 29d."
+)
+@click.option(
+    "--to", "until", callback=_moment, default="0d", help="The same; until now by default."
+)
+@click.option("--conference", "conferences", multiple=True, metavar="CF...", help="Just this one.")
+def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> None:
+    """Read summaries again that scheduled runs have passed, and write what differs.
+
+    The watermark stays where it is. Twilio keeps 30 days. An interrupted backfill is simply run
+    again.
+
+    \b
+    Examples:
+      conference-insights backfill --from 29d
+      conference-insights backfill --from 2026-11-01 --to 2026-11-08
+      conference-insights backfill --conference CF0123456789abcdef0123456789abcdef
+    """
+    if bool(since) == bool(conferences):
+        raise click.UsageError("Say either --from or --conference.")
+    for sid in conferences:
+        if not re.fullmatch("CF[0-9a-fA-F]{32}", sid):
+            raise click.BadParameter(
+                f"{sid!r} is not CF and 32 hex digits", param_hint="conference"
+            )
+    with exit_on_error() as stop:
+        from pipelines.cli.console import run_with_progress
+        from pipelines.run.pipeline import Backfill
+
+        run_with_progress("backfill", stop, backfill=Backfill(since or "30d", until, conferences))
+
+
+@main.command(epilog=epilogs.MORE, short_help="Make the copy that BI tools read anew.")
+def publish() -> None:
+    """Apply the views, make the checks, and publish a new copy of the warehouse as it is.
+
+    Every run that ends well does this too; here the copy is built from nothing, without the API.
+
+    \b
+    Example:
+      conference-insights publish
+    """
+    with exit_on_error():
+        from pipelines.run.post_load import publish_now
+
+        say(str(publish_now()))
+
+
+@main.command(epilog=epilogs.MORE, short_help="Make a page of pictures and figures.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="report.html",
+    show_default=True,
+    help="The HTML file; one that is there is replaced.",
+)
+@click.option("--from", "since", help="First day, a date or an age: 2026-11-01, 29d.")
+@click.option("--to", "until", help="The day after the last; the day of the data by default.")
+def report(output: Path, since: str | None, until: str | None) -> None:
+    """Make one HTML file of pictures and figures from the published copy.
+
+    By default of the last 7 full days, against the 7 before. Days are those of report_timezone;
+    ages are counted from the day that the data goes to. The file needs nothing else: open it in a
+    browser, print it, or send it.
+
+    \b
+    Examples:
+      conference-insights report
+      conference-insights report --output november.html --from 2026-11-01 --to 2026-12-01
+    """
+    with exit_on_error():
+        from pipelines.errors import SettingsError
+        from pipelines.report import PeriodError, write_report
+        from pipelines.run.settings import publish_settings, warehouse_path
+        from pipelines.warehouse.published import FILE, adopt_former, expect_own
+
+        warehouse = warehouse_path()
+        copies = publish_settings(warehouse).directory
+        with suppress(OSError):  # who reads need not be who writes
+            adopt_former(copies, warehouse)
+        expect_own(copies, warehouse)
+        try:
+            say(str(write_report(copies / "current" / FILE, output, since, until)))
+        except PeriodError as error:
+            raise SettingsError(str(error)) from None
+
+
+@main.command(epilog=epilogs.EXITS, short_help="Show it at work on a simulated account.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="demo",
+    show_default=True,
+    help="Where its own warehouse goes; that of an earlier demo is replaced.",
+)
+def demo(folder: Path) -> None:
+    """Show the whole pipeline at work on a simulated account: no credentials, no network.
+
+    \b
+    Example:
+      conference-insights demo
+    """
+    with exit_on_error() as stop:
+        from pipelines.cli.demo import show
+
+        show(folder, stop)
+
+
+@main.command(epilog=epilogs.DURATIONS, short_help="Tell how the warehouse is, without opening it.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@_duration_option("--max-age", help="End with 3 if no run has ended well for so long.")
+def status(as_json: bool, max_age: timedelta | None) -> None:
+    """Tell how the warehouse is, from what each run leaves beside it: no run is held up by that.
+
+    For monitors: ends with the code of the worst that is marked FAIL, and with 0 if nothing is.
+
+    \b
+    Examples:
+      conference-insights status
+      conference-insights status --json
+      conference-insights status --max-age 2h
+    """
+    with exit_on_error():
+        from pipelines.monitor.status import show_status
+
+        code = show_status(as_json, max_age)
+    sys.exit(code)
+
+
+@main.command(epilog=epilogs.MORE, short_help="Find what is wrong, and say what to do.")
+def doctor() -> None:
+    """Look at settings, credentials, clock, warehouse, copies, disk and versions.
+
+    Says what to do, and ends with the code of the worst it finds. It reads the whole warehouse
+    while it holds the run lock, and changes nothing, here or at Twilio.
+
+    \b
+    Example:
+      conference-insights doctor
+    """
+    with exit_on_error():
+        from pipelines.monitor.doctor import examine
+
+        code = examine()
+    sys.exit(code)

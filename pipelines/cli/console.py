@@ -1,0 +1,164 @@
+"""What people see while a run goes on, and its last line."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from functools import partial
+from types import SimpleNamespace
+
+import click
+
+from pipelines.logs import is_for_people, json_line, visible
+from pipelines.monitor.alerts import alerting
+from pipelines.monitor.settings_inventory import find_unknown_settings
+from pipelines.run.pipeline import Backfill, Polling, run
+from pipelines.times import format_duration, iso_seconds
+from pipelines.twilio_insights.progress import Progress
+from pipelines.warehouse.runs import COLUMNS, StillPendingError
+
+log = logging.getLogger("conference_insights")
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def run_with_progress(
+    command: str,
+    stop: threading.Event,
+    polling: Polling | None = None,
+    backfill: Backfill | None = None,
+) -> Progress:
+    """Run, show the progress, and end with one line that tells what was done, come what may."""
+    progress, outcome = Progress(command, stop=stop), "failed"
+    gc.freeze()  # what is imported need not be searched for garbage again: 6 % of a long load
+    try:
+        for name in find_unknown_settings():
+            log.warning("%s is no setting of this program, so it has no effect", name)
+        with alerting(command, stop), _progress_shown() as progress.on_change:
+            run(progress, polling, backfill)
+        outcome = "stopped" if stop.is_set() else "ok"
+    except StillPendingError:
+        outcome = "pending"
+        raise
+    finally:
+        gc.unfreeze()  # or DuckDB's modules say at the exit that they leak
+        if progress.requests:
+            _print_summary(progress, outcome)
+    return progress
+
+
+def _print_summary(progress: Progress, outcome: str) -> None:
+    """The last line; for programs with what it says as fields, named like columns of `_runs`."""
+    said = final_line(progress, outcome)
+    if is_for_people(sys.stdout):
+        said = visible(said)
+    else:
+        fields = {name: getattr(progress, name) for name in COLUMNS if hasattr(progress, name)}
+        said = json_line("INFO", said, outcome=outcome, **fields)
+    try:
+        click.echo(said)
+    except OSError as error:  # which is no trouble of the run
+        log.warning("The last line cannot be written: %s", error.strerror)
+
+
+@contextmanager
+def _progress_shown() -> Iterator[Callable[[Progress], None]]:
+    """A progress bar on a terminal, elsewhere a plain line every few seconds; on stderr."""
+    if not (sys.stderr.isatty() and is_for_people(sys.stderr)):
+        yield _lines()
+        return
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import BarColumn, TaskProgressColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    console, said = Console(stderr=True), Text()
+    bar = Bar(BarColumn(None), TaskProgressColumn(), TimeRemainingColumn(), expand=True)
+    task = bar.add_task("", total=1.0)
+
+    def on_change(progress: Progress) -> None:
+        bar.update(task, completed=progress.share_listed)
+        said.plain = _so_far(progress)
+
+    stderr, handlers = sys.stderr, logging.getLogger().handlers
+    ours = [h for h in handlers if isinstance(h, logging.StreamHandler) and h.stream is stderr]
+    above = SimpleNamespace(write=partial(console.out, end="", highlight=False), flush=lambda: None)
+    live = Live(Group(bar, said), console=console, transient=True)
+    with suppress(OSError):  # a terminal that went away is no trouble of the run
+        live.start()
+    for handler in ours:  # lines that rich does not know of would be written into the bar
+        handler.setStream(above)
+    try:
+        yield on_change
+    finally:
+        for handler in ours:
+            handler.setStream(stderr)
+        with suppress(OSError):
+            live.stop()
+
+
+def _lines() -> Callable[[Progress], None]:
+    start = last = time.monotonic()
+
+    def on_change(progress: Progress) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= SECONDS_BETWEEN_LINES:
+            last, share = now, progress.share_listed
+            left = timedelta(seconds=(now - start) * (1 - share) / share) if share else None
+            log.info(
+                "%.0f%% listed: %s%s",
+                100 * share,
+                _so_far(progress),
+                f", {format_duration(left)} left" if left else "",
+            )
+
+    return on_change
+
+
+def _so_far(progress: Progress) -> str:
+    to_write = progress.rows_new + progress.rows_updated
+    return (
+        f"{progress.pages:,} pages, {progress.rows_listed:,} listed, {to_write:,} to write, "
+        f"{progress.pending_before or 0:,} pending, {progress.rows_refetched:,} asked for by SID"
+    )
+
+
+def final_line(progress: Progress, outcome: str = "ok") -> str:
+    """One line that says all a run did, and how it ended if not well."""
+    window = "nothing listed"
+    if progress.window_from and progress.window_to:
+        window = f"{iso_seconds(progress.window_from)} to {iso_seconds(progress.window_to)}"
+    kinds = ", ".join(f"{kind}: {count}" for kind, count in progress.retries.items())
+    parts = [
+        f"{progress.command} {progress.run_id}",
+        *([outcome.upper()] if outcome != "ok" else ()),
+        window,
+        f"{progress.pages:,} pages",
+        f"{progress.requests:,} requests",
+        f"{progress.retries.total():,} retries" + (f" ({kinds})" if kinds else ""),
+        f"{progress.rows_new:,} new",
+        f"{progress.rows_updated:,} updated",
+        f"{progress.rows_unchanged:,} unchanged",
+    ]
+    if progress.rows_rejected:
+        parts.append(f"{progress.rows_rejected:,} rejected, see _rejected_rows")
+    for sids, what in (
+        (progress.not_found, "not found"),
+        (progress.unreadable, "could not be fetched"),
+        (progress.final_changed, "final ones changed"),
+    ):
+        if sids:
+            parts.append(f"{len(sids):,} {what}, the first {sids[0]}")
+    if progress.drift:
+        named = [f"{what} (first {sid})" for what, sid in progress.drift.items()]
+        parts.append(f"{len(named)} not in the documentation: {', '.join(named[:3])}")
+    if progress.pending_before is not None and progress.pending_after is not None:
+        parts.append(f"pending {progress.pending_before:,} -> {progress.pending_after:,}")
+    return " | ".join([*parts, f"{progress.seconds:.1f} s"])

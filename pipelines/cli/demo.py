@@ -1,0 +1,126 @@
+"""The demonstration: a simulated account on loopback, loaded twice while time passes there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.cli.console import run_with_progress
+from pipelines.report import write_report
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.simulator.sample_data import busy_account
+from pipelines.simulator.server import InsightsServer
+from pipelines.warehouse.file import WarehouseError, open_warehouse, working_folder
+from pipelines.warehouse.published import FILE
+
+WAREHOUSE = "demo.duckdb"
+OF_THE_USER = ("SOURCES__", "TWILIO_", "DESTINATION__", "PUBLISH__")
+QUESTIONS = {
+    "How many conferences a day, and how many are final?": """
+        SELECT created_date, conferences, complete, timed_out, pending
+        FROM analytics.completeness_by_day
+        ORDER BY created_date""",
+    "Why do conferences end?": """
+        SELECT coalesce(end_reason, '(none)') AS end_reason, sum(conferences) AS conferences,
+            round(sum(total_seconds) / nullif(sum(conferences_with_duration), 0) / 60, 1)
+                AS mean_minutes
+        FROM analytics.conference_end_reasons
+        WHERE completeness = 'final'
+        GROUP BY ALL
+        ORDER BY conferences DESC""",
+    "What does Twilio detect most?": """
+        SELECT name AS tag, sum(conferences) AS conferences,
+            round(100 * sum(conferences) / (
+                SELECT sum(final) FROM analytics.conference_kpis_daily
+            ), 1) AS percent_of_final
+        FROM analytics.conference_issue_trends
+        WHERE kind = 'tag' AND completeness = 'final'
+        GROUP BY ALL
+        ORDER BY conferences DESC
+        LIMIT 5""",
+}
+
+
+def show(folder: Path, stop: threading.Event) -> None:
+    """Load, let time pass, load again, and answer three questions from the warehouse.
+
+    Raises:
+        OSError: the folder cannot be used.
+        BusyError: another demo is on, or a program holds the warehouse of an earlier one.
+    """
+    path = folder.absolute() / WAREHOUSE
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        with suppress(WarehouseError), open_warehouse(path):
+            pass  # nobody holds the earlier one
+    for old in (path, *(path.with_name(f"{path.name}.{kind}") for kind in ("wal", "status.json"))):
+        old.unlink(missing_ok=True)
+    shutil.rmtree(working_folder(path), ignore_errors=True)
+    account = busy_account(_last_afternoon())
+    with InsightsServer(account) as server:
+        # Nothing that is set for the user's own account, in variables or beside the folder.
+        os.chdir(path.parent)
+        for name in [name for name in os.environ if name.startswith(OF_THE_USER)]:
+            del os.environ[name]
+        os.environ |= {
+            "SOURCES__TWILIO_INSIGHTS__ACCOUNT_SID": ACCOUNT_SID,
+            "SOURCES__TWILIO_INSIGHTS__AUTH_TOKEN": AUTH_TOKEN,
+            "SOURCES__TWILIO_INSIGHTS__BASE_URL": server.url,
+            "DESTINATION__DUCKDB__CREDENTIALS": str(path),
+            "PUBLISH__DIRECTORY": str(copies := path.with_name("published")),
+        }
+        click.echo(f"A simulated Twilio account answers on {server.url}.\n")
+        click.echo("1. First run: everything it still has, a lively week.")
+        first = run_with_progress("demo", stop)
+        if stop.is_set():
+            return
+        click.echo("\n2. 45 minutes pass there. Second run: what is new, late, or was in progress.")
+        account.now += timedelta(minutes=45)
+        second = run_with_progress("demo", stop)
+    if stop.is_set():
+        return
+    click.echo(
+        f"\n   Of {first.pending_after} summaries in progress, {second.rows_updated} changed: "
+        "complete now, with their tags and issues.\n"
+    )
+    console = Console()
+    with duckdb.connect(path, read_only=True) as connection:
+        for question, sql in QUESTIONS.items():
+            answer = connection.execute(sql)
+            table = Table(*(c[0] for c in answer.description), title=question, title_justify="left")
+            for row in answer.fetchall():
+                table.add_row(*map(str, row))
+            console.print(table, "")
+    copy = copies / "current" / FILE
+    python, opened = sys.executable, f"duckdb.connect('{copy}', read_only=True)"
+    query = "SELECT tag, count(*) FROM analytics.conference_tags GROUP BY tag"
+    report = write_report(copy, path.with_name("report.html"))
+    click.echo(
+        f"""The warehouse is {path}
+The copy for BI tools is {copy}
+The report, pictures of the same, is {report}
+
+Next: open the report in a browser, query the copy with any DuckDB client, for example
+  {python} -c \\
+    "import duckdb; {opened}.sql('{query}').show()"
+or load your own account:
+  export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=...
+  {Path(python).with_name("conference-insights")} run"""
+    )
+
+
+def _last_afternoon() -> datetime:
+    """The last 14:30 UTC, when there is much going on."""
+    now = datetime.now(UTC)
+    afternoon = now.replace(hour=14, minute=30, second=0)
+    return afternoon if afternoon <= now else afternoon - timedelta(days=1)

@@ -1,0 +1,68 @@
+"""How a command ends: what is said of an error or a signal, and the exit code."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.exit_codes import BUG, BUSY, exit_code
+
+log = logging.getLogger("conference_insights")
+
+
+@contextmanager
+def exit_on_error() -> Iterator[threading.Event]:
+    """Give an event that SIGINT, SIGTERM and SIGHUP set; end with a clear message and an exit code.
+
+    A second one ends the process at once, if it does not come with the first: `timeout` and shells
+    send a signal to the process and to its group.
+    """
+    stop, at = threading.Event(), time.monotonic()
+    received: list[int] = []
+
+    def handle(number: int, _frame: object) -> None:
+        nonlocal at
+        if received and time.monotonic() - at > 1:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        elif not received:
+            received.append(number)
+            at = time.monotonic()
+            stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as by nohup
+            signal.signal(number, handle)
+    try:
+        yield stop
+    except Exception as error:
+        sys.exit(_tell(error))
+    if received:
+        log.warning("Stopped; everything finished until then is kept.")
+        sys.exit(128 + received[0])
+
+
+def _tell(error: Exception) -> int:
+    """Say what went wrong; the exit code."""
+    from pipelines.warehouse.file import as_warehouse_error
+
+    if (code := exit_code(error)) == BUG and (fault := as_warehouse_error(error)):
+        code, error = exit_code(fault), fault
+    if code == BUG:
+        log.exception("This is a bug in conference-insights, please report it")
+    elif code == BUSY:
+        log.warning("%s", _said(error))
+    elif not isinstance(error, BrokenPipeError):  # who read it, as `head` does, has gone away
+        log.error("Error: %s", _said(error))
+    return code
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

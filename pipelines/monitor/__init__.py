@@ -1,0 +1,1 @@
+"""How the warehouse is: status, health, doctor, alerts, and the inventory of settings."""

@@ -1,0 +1,264 @@
+"""What may be wrong with an installation: looked for where it shows, with what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import duckdb
+from packaging.requirements import Requirement
+
+from pipelines.errors import SettingsError
+from pipelines.exit_codes import (
+    BUSY,
+    DISK,
+    REFUSED,
+    UNAVAILABLE,
+    USAGE,
+)
+from pipelines.files import expect_trusted
+from pipelines.logs import say
+from pipelines.monitor.health import HealthIssue, diagnose, foreign_copies, print_issue, worst
+from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
+from pipelines.monitor.status import read_status
+from pipelines.run.settings import (
+    exposed_files,
+    publish_settings,
+    source_settings,
+    warehouse_path,
+)
+from pipelines.times import format_duration
+from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.errors import InsightsError, RefusedError
+from pipelines.twilio_insights.settings import Settings
+from pipelines.warehouse.file import (
+    BusyError,
+    WarehouseError,
+    inspect_warehouse,
+)
+from pipelines.warehouse.opened_copy import open_copy
+from pipelines.warehouse.published import FILE, other_owner
+from pipelines.warehouse.runs import require_existing_warehouse
+
+PATIENCE = "5s"
+"""The API is not retried for longer: somebody waits for the answer."""
+SKEW = timedelta(seconds=60)
+TOO_OLD = timedelta(days=1)
+ROOM, TIGHT = 2.0, 100e6
+"""A run and its copy need twice the warehouse; below 100 MB nothing goes on."""
+LOOSE = 0.3
+"""Share of free blocks from which compacting is worth it."""
+
+
+def examine() -> int:
+    """Print all settings and findings; the exit code of the worst.
+
+    Nothing is changed, and the API is only asked with GET.
+    """
+    for setting in shown_settings():
+        say(f"{setting.name} = {setting.value}  ({setting.origin})")
+    seen = set[HealthIssue]()
+    for finding in _look():
+        if finding not in seen:  # the status may tell the same
+            print_issue(finding)
+        seen.add(finding)
+    return worst(seen)
+
+
+def _look() -> Iterator[HealthIssue]:
+    for name in find_unknown_settings():
+        yield HealthIssue("warn", f"{name} is no setting", "see the README, Configuration")
+    yield from _look_at_versions()
+    for file in exposed_files():
+        yield HealthIssue("warn", f"Others can read {file}", f"chmod 600 {file}")
+    try:
+        settings = source_settings()
+    except SettingsError as error:
+        yield HealthIssue("fail", str(error), "see the README, Configuration", USAGE)
+    else:
+        yield from _look_at_api(settings)
+    try:
+        path = warehouse_path()
+        directory = publish_settings(path).directory
+    except SettingsError as error:
+        yield HealthIssue("fail", str(error), "see the README, Configuration", USAGE)
+        return
+    yield from _look_at_disk(path)
+    yield from _look_at_warehouse(path, directory)
+    try:
+        status = read_status(path, datetime.now(UTC))
+        yield from diagnose(status, TOO_OLD if status["last_run"] else None)
+    except WarehouseError as error:
+        yield HealthIssue("fail", str(error), "delete that file if no run can", DISK)
+    yield from _look_at_copy(directory, path)
+
+
+def _look_at_versions() -> Iterator[HealthIssue]:
+    """What is installed, against the bounds that the project was tested with."""
+    said = []
+    for requirement in map(Requirement, requires("conference-insights") or ()):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        installed = version(requirement.name)
+        said.append(f"{requirement.name} {installed}")
+        if not requirement.specifier.contains(installed, prereleases=True):
+            yield HealthIssue(
+                "fail",
+                f"{requirement.name} {installed} is installed, which breaks this program: it needs "
+                f"{requirement.specifier}",
+                f"pip install '{requirement.name}{requirement.specifier}'",
+                USAGE,
+            )
+    yield HealthIssue(
+        "ok", f"Versions: conference-insights {version('conference-insights')}, {', '.join(said)}"
+    )
+
+
+def _look_at_api(settings: Settings) -> Iterator[HealthIssue]:
+    settings.retry_budget = PATIENCE
+    kind = "API key" if settings.api_key_sid else "auth token"
+    features: bool | None = None
+    try:
+        with InsightsClient(settings) as client:
+            with suppress(RefusedError):  # a restricted key may still list
+                features = client.advanced_features()
+            try:
+                now = datetime.now(UTC)
+                next(client.list_pages(now - timedelta(seconds=1), now))
+            except RefusedError as error:
+                yield _refusal(error, kind, features)
+                return
+            skew = client.now() - datetime.now(UTC)
+    except (InsightsError, SettingsError) as error:
+        code = USAGE if isinstance(error, SettingsError) else UNAVAILABLE
+        yield HealthIssue("fail", str(error), "check base_url, the network and the proxy", code)
+        return
+    yield HealthIssue("ok", f"Twilio accepts the {kind} of {settings.account_sid}")
+    if features is False:
+        yield _refusal(None, kind, features)
+    if abs(skew) > SKEW:
+        yield HealthIssue(
+            "warn",
+            f"This machine's clock is {format_duration(abs(skew))} "
+            f"{'behind' if skew > SKEW else 'ahead'}",
+            "set the clock, for example with systemd-timesyncd or chrony",
+        )
+
+
+def _refusal(error: RefusedError | None, kind: str, features: bool | None) -> HealthIssue:
+    """Tell a feature that is off from credentials that are wrong."""
+    if features is False:
+        return HealthIssue(
+            "fail",
+            "Voice Insights Advanced Features is off for this account",
+            "switch it on in the Twilio Console (it is paid); it works for calls from then on",
+            REFUSED,
+        )
+    if features:
+        said = f"Twilio accepts the {kind} and Advanced Features is on, but: {error}"
+        return HealthIssue("fail", said, "give the key access to Voice Insights", REFUSED)
+    return HealthIssue(
+        "fail", f"The {kind} is refused. {error}", "check it, and the region", REFUSED
+    )
+
+
+def _look_at_disk(path: Path) -> Iterator[HealthIssue]:
+    folder = path.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        yield HealthIssue("fail", f"{folder} cannot be written", "create it, or chown it", DISK)
+        return
+    free, size = shutil.disk_usage(folder).free, path.stat().st_size if path.exists() else 0
+    said = f"{free / 1e6:,.0f} MB are free on the disk of {folder}"
+    if free < TIGHT:
+        yield HealthIssue("fail", said, "make room", DISK)
+    elif free < ROOM * size:
+        yield HealthIssue("warn", f"{said}, less than twice the warehouse", "make room")
+    else:
+        yield HealthIssue("ok", said)
+
+
+def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
+    try:
+        require_existing_warehouse(path, directory)
+        if not path.exists():
+            if path.parent.exists():
+                expect_trusted(path)
+            yield HealthIssue("ok", f"There is no {path} yet; the first run creates it")
+            return
+        with inspect_warehouse(path) as connection:
+            yield from _read_all(connection, path)
+    except BusyError as error:
+        yield HealthIssue("warn", f"Not looked into: {error}", "wait until it is free", BUSY)
+    except (WarehouseError, OSError) as error:
+        yield HealthIssue("fail", str(error), "see the README, When something goes wrong", DISK)
+    set_aside = path.with_name(f"{path.name}.dlt") / "set_aside"
+    if set_aside.exists():
+        yield HealthIssue(
+            "warn", f"{set_aside} has what stopped runs left", "delete it when you like"
+        )
+
+
+def _read_tables(connection: duckdb.DuckDBPyConnection) -> int:
+    """Read every value of every table, so that damage anywhere shows; how many tables."""
+    tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+    for schema, table in tables:
+        connection.execute(f'SELECT bit_xor(hash(t)) FROM "{schema}"."{table}" AS t').fetchall()
+    return len(tables)
+
+
+def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[HealthIssue]:
+    try:
+        tables = _read_tables(connection)
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        yield HealthIssue(
+            "fail", f"{path} is damaged: {said}", "restore a backup, see the README", DISK
+        )
+        return
+    yield HealthIssue(
+        "ok", f"{path} is whole: {tables} tables read, by DuckDB {duckdb.__version__}"
+    )
+    (total, free) = connection.execute(
+        "SELECT total_blocks, free_blocks FROM pragma_database_size() "
+        "WHERE database_name = current_database()"
+    ).fetchall()[0]
+    if free > LOOSE * total and free > 100:
+        yield HealthIssue(
+            "warn", f"{free / total:.0%} of the file is free space", "see the README, Compact"
+        )
+
+
+def _look_at_copy(directory: Path, warehouse: Path) -> Iterator[HealthIssue]:
+    copy = directory / "current" / FILE
+    if other := other_owner(directory, warehouse):
+        yield foreign_copies(directory, other)
+        return
+    if not copy.exists():
+        return
+    try:
+        expect_trusted(copy.parent)
+    except OSError as error:
+        yield HealthIssue("fail", str(error), "see the README, When something goes wrong", DISK)
+    closed = [folder for folder in copy.resolve().parents if not folder.stat().st_mode & 0o001]
+    if closed:
+        yield HealthIssue(
+            "warn",
+            f"A BI server that is another user cannot pass {closed[-1]}",
+            f"chmod o+x {closed[-1]}, or set PUBLISH__DIRECTORY",
+        )
+    try:
+        with open_copy(copy) as connection:
+            _read_tables(connection)
+            (as_of,) = connection.execute("SELECT as_of FROM analytics.data_as_of").fetchall()[0]
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        yield HealthIssue(
+            "fail", f"{copy} cannot be read: {said}", "run `conference-insights publish`", DISK
+        )
+    else:
+        yield HealthIssue("ok", f"{copy} is whole, and complete until {as_of} UTC")

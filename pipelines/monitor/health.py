@@ -1,0 +1,144 @@
+"""What is not well with a warehouse by its status, and what to do then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from pipelines.exit_codes import BUSY, DISK, REFUSED, STALE, UNAVAILABLE, UNSOUND, USAGE
+from pipelines.logs import say
+from pipelines.times import format_duration, iso_seconds
+from pipelines.twilio_insights.settings import RETENTION_WARNING
+
+WORST_FIRST = (USAGE, DISK, REFUSED, UNSOUND, UNAVAILABLE, BUSY, STALE)
+
+
+@dataclass(frozen=True)
+class HealthIssue:
+    """Something that is well, or is not, and what to do then; `code` is the exit code for it."""
+
+    level: Literal["ok", "warn", "fail"]
+    what: str
+    next_step: str = ""
+    code: int = 0
+
+
+def diagnose(status: dict[str, Any], max_age: timedelta | None = None) -> Iterator[HealthIssue]:
+    """What is not well by what `read_status` gives; a last good run older than `max_age` is."""
+    if status["last_run"] and not status["bytes"]["warehouse"]:
+        yield HealthIssue(
+            "fail",
+            f"{status['warehouse']} is gone",
+            "restore a backup, see the README, Backup and restore",
+            DISK,
+        )
+    if max_age:
+        yield from _staleness(status, max_age)
+    yield from _runs(status)
+    yield from _retention(status)
+    for check in status["checks"]:
+        yield HealthIssue(
+            check["level"],
+            f"{check['sentence']} ({check['check_name']}: {check['violations']:,}, first "
+            f"{check['sample']}, since {iso_seconds(check['failing_since'])})",
+            "see analytics.checks, and sql/connect.md on checks",
+            UNSOUND if check["level"] == "fail" else 0,
+        )
+    yield from _copies(status)
+
+
+def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIssue]:
+    good, now = status["last_good"], status["at"]
+    if good is None or now - good["ended_at"] > max_age:
+        said = f"ended {format_duration(now - good['ended_at'])} ago" if good else "is none"
+        yield HealthIssue(
+            "fail",
+            f"Stale: the last good run {said}; {format_duration(max_age)} is the limit",
+            "see that `conference-insights run` is scheduled, and how its last run went",
+            STALE,
+        )
+
+
+def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
+    run, refused = status["last_run"], status["refused"]
+    if run is None:
+        yield HealthIssue("warn", "No run has left its status yet", "run `conference-insights run`")
+    elif run["outcome"] == "running" and run["is_alive"] is False:
+        yield HealthIssue(
+            "warn",
+            f"The last run (process {run['pid']}) was killed (step {run['phase']})",
+            "the next run finishes what it left",
+        )
+    elif run["outcome"] == "failed":
+        yield HealthIssue(
+            "warn",
+            f"The last run failed (step {run['phase']}), {run['error_class']}: {run['error']}",
+            "see the README, When something goes wrong",
+        )
+    if refused:
+        yield HealthIssue(
+            "warn",
+            f"The run of {iso_seconds(refused['started_at'])} could not begin, "
+            f"{refused['error_class']}: {refused['error']}",
+            "see the README, Exit codes",
+        )
+
+
+def _retention(status: dict[str, Any]) -> Iterator[HealthIssue]:
+    deleted, now = status["unlisted_deleted_from"], status["at"]
+    if deleted and deleted < now:
+        yield HealthIssue(
+            "fail",
+            f"Since {iso_seconds(deleted)} Twilio deletes what was never listed",
+            "run `conference-insights run` now",
+            STALE,
+        )
+    elif deleted and deleted < now + RETENTION_WARNING:
+        yield HealthIssue(
+            "warn",
+            f"In {format_duration(deleted - now)} Twilio begins to delete what was never listed",
+            "run `conference-insights run`",
+        )
+
+
+def _copies(status: dict[str, Any]) -> Iterator[HealthIssue]:
+    good, published = status["last_good"], status["published"]
+    if other := status["copies_of_another"]:
+        yield foreign_copies(other["directory"], other["warehouse"])
+    elif good and published is None:
+        yield HealthIssue(
+            "fail", "There is no published copy", "run `conference-insights publish`", DISK
+        )
+    elif good and published["made_at"] < good["started_at"]:
+        yield HealthIssue(
+            "warn",
+            "The published copy is older than the last good run",
+            "run `conference-insights publish`, which says why",
+        )
+
+
+def worst(findings: Iterable[HealthIssue]) -> int:
+    """The exit code of the worst that has one, as every `fail` does; else 0."""
+    codes = {finding.code for finding in findings}
+    return next((code for code in WORST_FIRST if code in codes), 0)
+
+
+def foreign_copies(directory: Path, warehouse: str) -> HealthIssue:
+    said = f"{directory} has the copies of {warehouse}"
+    return HealthIssue("fail", said, "set PUBLISH__DIRECTORY to another folder", DISK)
+
+
+_COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def print_issue(finding: HealthIssue) -> None:
+    """Print it with its level, and what to do on a line of its own."""
+    level = click.style(f"{finding.level.upper():<4}", fg=_COLORS[finding.level], bold=True)
+    say(finding.what, f"{level}  ")
+    if finding.next_step:
+        say(finding.next_step, "      Next: ")

@@ -1,0 +1,78 @@
+"""What is set, and where, for people: without the secrets, and with what has no effect."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from pipelines.logs import VARIABLE
+from pipelines.run.settings import (
+    CONFIG_FILE,
+    DEFAULTS,
+    HIDDEN,
+    SECRETS_FILE,
+    Found,
+    content_of,
+    find,
+)
+from pipelines.twilio_insights.settings import EDGE, REGION, SECTION, TWILIO_NAMES
+
+
+class Shown(NamedTuple):
+    """A setting for people; `value` is masked if it is a secret, `origin` may be the default."""
+
+    name: str
+    value: str
+    origin: str
+
+
+def shown_settings() -> Iterator[Shown]:
+    """Every setting of the program that has a value, without the secrets.
+
+    Raises:
+        SettingsError: as `find`.
+    """
+    for path, default in DEFAULTS.items():
+        found = find(*path)
+        if found or default is not None:
+            value, origin = found or Found(default, "default")
+            text = str(value).lower() if isinstance(value, bool) else str(value)  # as it is written
+            yield Shown(".".join(path), _masked(path[-1], text), origin)
+
+
+def _masked(name: str, text: str) -> str:
+    """Not what is a secret, or might be one that was put into the wrong place."""
+    sid = "(AC|SK)[0-9a-fA-F]{32}"
+    paths = {"credentials": "[^@]*", "directory": "[^@]*"}
+    plain = paths | {
+        "base_url": r"https?://[\w.:\[\]-]+/?",
+        "account_sid": sid,
+        "api_key_sid": sid,
+    }
+    if name in HIDDEN or not re.fullmatch(plain.get(name, "(?!.*[0-9A-Za-z]{32})[^@]*"), text):
+        return f"({len(text)} characters)"
+    return text
+
+
+def find_unknown_settings() -> Iterator[str]:
+    """Names that look like settings of the program and are none: misspelt ones, mostly."""
+    known = {"__".join(path).upper() for path in DEFAULTS}
+    known |= {*TWILIO_NAMES.values(), EDGE, REGION, VARIABLE}
+    known.add("DESTINATION__DUCKDB__CREDENTIALS__DATABASE")
+    ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__")
+    for name in sorted(os.environ.keys() - known):
+        if name.startswith(ours) or get_close_matches(name, known, 1, cutoff=0.93):
+            yield name
+    for file in (SECRETS_FILE, CONFIG_FILE):
+        content = content_of(file)
+        sources = content.get("sources")
+        for section, names in (
+            (SECTION, sources.get(SECTION[-1]) if isinstance(sources, dict) else None),
+            (("publish",), content.get("publish")),
+        ):
+            for name in names.keys() if isinstance(names, dict) else ():
+                if (*section, name) not in DEFAULTS:
+                    yield f"{'.'.join((*section, name))} in {file}"

@@ -1,0 +1,207 @@
+"""How the warehouse is, from what each run leaves beside it: the file itself is never opened."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.logs import say
+from pipelines.monitor.health import diagnose, print_issue, worst
+from pipelines.run.settings import warehouse_path
+from pipelines.times import as_utc, format_duration, iso_seconds
+from pipelines.twilio_insights.settings import RETENTION
+from pipelines.warehouse.file import WarehouseError, working_folder
+from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
+from pipelines.warehouse.runs import FORMAT
+from pipelines.warehouse.snapshot import EXPIRED
+
+MOMENTS = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
+"""Endings of the names of times in the files, which have them in UTC without zone."""
+NAMED = 10
+"""So much of what the documentation does not know is in a line."""
+
+
+def read_status(path: Path, now: datetime) -> dict[str, Any]:
+    """All that is known of the warehouse at `path` without opening it; the README describes it.
+
+    Raises:
+        WarehouseError: a status file cannot be read.
+    """
+    told, refused = _read(path, "status"), _read(path, "refused").get("run")
+    run, good, holds = told.get("run"), told.get("last_good"), told.get("holds", {})
+    settings, unfinished = told.get("settings", {}), holds.get("unfinished", [])
+    watermarks = [row["loaded_to"] for row in holds.get("watermarks", ())]
+    watermark = min(watermarks, default=None)
+    directory = Path(settings.get("published", folder_of(path)))
+    other = other_owner(directory, path)
+    made = None if other else made_at(directory)
+    return {
+        "warehouse": str(path),
+        "at": now,
+        "last_good": good and good | _age(good["ended_at"], now),
+        "last_run": run and run | {"is_alive": _is_alive(path, run)},
+        "last_error": refused["error_class"] if refused else holds.get("last_error"),
+        "refused": refused,
+        "watermark": watermark,
+        "lookback": settings.get("lookback"),
+        "unlisted_deleted_from": watermark and watermark + RETENTION,
+        "rows": holds.get("rows", {}),
+        "pending": [row for row in unfinished if row["age"] != EXPIRED],
+        "expired": sum(row["conferences"] for row in unfinished if row["age"] == EXPIRED),
+        "drift": holds.get("drift", {}),
+        "checks": holds.get("checks", []),
+        "published": made
+        and {"file": str(directory / "current" / FILE), "made_at": made, **_age(made, now)},
+        "copies_of_another": other and {"directory": str(directory), "warehouse": other},
+        "bytes": {
+            "warehouse": _size(path),
+            "working_folder": _size(working_folder(path)),
+            "published": _size(directory),
+            "free": shutil.disk_usage(path.parent).free,
+        },
+    }
+
+
+def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same for people: title and text of each line."""
+    now, good, run, published = (status[k] for k in ("at", "last_good", "last_run", "published"))
+    sizes = {name: f"{size / 1e6:,.0f} MB" for name, size in status["bytes"].items()}
+    yield "Warehouse", f"{status['warehouse']}, {sizes['warehouse']}; free: {sizes['free']}"
+    if good:
+        yield "Last good run", f"{_ago(good['ended_at'], now)}: {_counts(good)}"
+    if run and not (good and run["run_id"] == good["run_id"]):
+        told = f"{run['command']} {run['run_id']}, {run['outcome']} (step {run['phase']})"
+        yield "Last run", f"began {_ago(run['started_at'], now)}: {told}"
+    if watermark := status["watermark"]:
+        behind = f"each run lists again from {status['lookback']} before"
+        yield "Watermark", f"{iso_seconds(watermark)}, {_ago(watermark, now)}; {behind}"
+        deleted = status["unlisted_deleted_from"]
+        left = f"in {format_duration(deleted - now)}" if deleted > now else "now"
+        yield "Retention", f"Twilio begins to delete what no run has listed {left}, {deleted:%d %b}"
+    if rows := status["rows"]:
+        shown = (f"{rows[name]:,} {name}" for name in rows if not name.startswith("_"))
+        yield "Rows", ", ".join(shown)
+        yield "Pending", _pending(status["pending"])
+        yield "Never final", f"{status['expired']:,}, older than {RETENTION.days} days"
+        drift = [f"{what} (first {sid})" for what, sid in status["drift"].items()]
+        if len(drift) > NAMED:
+            drift[NAMED:] = [f"and {len(drift) - NAMED:,} more, see _drift"]
+        yield "Drift", ", ".join(drift) or "none"
+        made = "well" if rows.get("_checks") else "not made yet"
+        found = f"{len(status['checks'])} found something"
+        yield "Checks", found if status["checks"] else made
+    if published:
+        age = _ago(published["made_at"], now)
+        yield "Published", f"{published['file']}, {age}; all copies: {sizes['published']}"
+
+
+def show_status(as_json: bool, max_age: timedelta | None) -> int:
+    """Print how the configured warehouse is; the exit code of the worst finding.
+
+    Raises:
+        SettingsError: the setting of the warehouse is wrong.
+        WarehouseError: a status file cannot be read.
+    """
+    status = read_status(warehouse_path(), datetime.now(UTC))
+    findings = list(diagnose(status, max_age))
+    if as_json:
+        status["findings"] = [asdict(finding) for finding in findings]
+        click.echo(json.dumps(status, default=iso_seconds, indent=1))
+    else:
+        for title, text in status_lines(status):
+            say(text, click.style(f"{title:<14} ", bold=True))
+        for finding in findings:
+            print_issue(finding)
+    return worst(findings)
+
+
+def _counts(run: dict[str, Any]) -> str:
+    counts = (f"{run[f'rows_{kind}'] or 0:,} {kind}" for kind in ("new", "updated", "unchanged"))
+    return f"{run['command']} {run['run_id']}, {', '.join(counts)}, {run['seconds']:.1f} s"
+
+
+def _pending(by_age: list[dict[str, Any]]) -> str:
+    """`36: 12 under 1 h, 24 1 to 24 h; the next run asks again, 2 not before 2026-…`."""
+    if not by_age:
+        return "none"
+    total = sum(row["conferences"] for row in by_age)
+    said = f"{total:,}: " + ", ".join(f"{row['conferences']:,} {row['age']}" for row in by_age)
+    waiting = sum(row["waiting"] for row in by_age)
+    first = min((row["next_try"] for row in by_age if row["next_try"]), default=None)
+    later = f"; {waiting:,} answered 404, asked from {iso_seconds(first)} on" if first else ""
+    return f"{said}; the next run asks again{later}"
+
+
+def _read(path: Path, kind: str) -> dict[str, Any]:
+    """What a run left; nothing if that is of another version, until the next run writes it anew."""
+    file = path.with_name(f"{path.name}.{kind}.json")
+    try:
+        if file.exists() and not file.is_file():
+            raise ValueError("it is no ordinary file")
+        content = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise WarehouseError(f"Cannot read {file}, the next run writes it anew: {error}") from None
+    known = isinstance(content, dict) and content.get("format") == FORMAT
+    told: dict[str, Any] = _with_moments(content) if known else {}
+    return told
+
+
+def _with_moments(said: Any, name: str = "") -> Any:
+    """Times as such, wherever they are; `drift` has names that Twilio chose."""
+    if isinstance(said, dict) and name != "drift":
+        return {key: _with_moments(value, key) for key, value in said.items()}
+    if isinstance(said, list):
+        return [_with_moments(value) for value in said]
+    if isinstance(said, str) and name.endswith(MOMENTS):
+        return as_utc(datetime.fromisoformat(said))
+    return said
+
+
+def _age(moment: datetime, now: datetime) -> dict[str, int]:
+    return {"age_seconds": int((now - moment).total_seconds())}
+
+
+def _ago(moment: datetime, now: datetime) -> str:
+    return f"{format_duration(now - moment)} ago"
+
+
+def _is_alive(path: Path, run: dict[str, Any]) -> bool | None:
+    """Whether it holds the run lock, which the kernel frees with its process; None if that cannot
+    be seen from here: on another host, or as another user."""
+    if run["outcome"] != "running":
+        return False
+    holder = ""
+    try:
+        with (working_folder(path) / "run.lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = lock.read() or "somebody"
+    except OSError:
+        return None
+    if not holder and run["host"] != socket.gethostname():
+        return None
+    return f"process {run['pid']} on {run['host']}," in holder
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; what goes away meanwhile does not count."""
+    files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    total = 0
+    for file in files or [path]:
+        with suppress(OSError):
+            total += file.lstat().st_size
+    return total

@@ -1,0 +1,102 @@
+"""What the page is made of: a question, its picture, and the table behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from pipelines.report.figures import Figures, Row
+from pipelines.report.formatting import count, counted, format_value, heading
+from pipelines.report.markup import Content, Markup, element
+
+MAX_TABLE_ROWS = 400
+"""So many rows are in a table."""
+Draw = Callable[[str, str], Content]
+"""Draws under a title, with a description."""
+QUESTIONS = {
+    "completeness": "What is not complete?",
+    "freshness": "How fresh and sound is the data?",
+}
+
+
+class Queries:
+    """The figures, and how an answer of them looks; `contents` fills as answers are written."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures, self._period, self._state = figures, figures.period, figures.state
+        self._now, before = figures["totals"]
+        self._before = before if figures.can_compare else dict.fromkeys(before)
+        self.contents: list[Markup] = []
+
+    def _say(self, column: str, row: Row) -> str:
+        return format_value(column, row[column], self._state["time_zone"])
+
+    def _answer(
+        self,
+        slug: str,
+        name: str,
+        lead: str,
+        draw: Draw | Any,
+        table: Content,
+        wide: bool = False,
+        key: Mapping[str, str] = MappingProxyType({}),
+    ) -> Markup:
+        """A question, its picture and its table; without `draw` there is nothing to see."""
+        self.contents.append(element("li", element("a", name, href=f"#{slug}")))
+        title = QUESTIONS.get(slug) or self._figures.answers[slug].question
+        shown = [element("p", "Nothing in this period.", class_="nothing")]
+        if draw:
+            keys = [element("span", element("i", class_=of), said) for of, said in key.items()]
+            drawn = element("figcaption", *keys, class_="key") if key else None, draw(title, lead)
+            shown = [element("p", lead, class_="lead"), element("figure", *drawn)]
+        return element(
+            "section",
+            element("h2", title, id=f"{slug}-title"),
+            *shown,
+            table,
+            id=slug,
+            class_="full" if wide else "half",
+            aria_labelledby=f"{slug}-title",
+        )
+
+    def _table(self, name: str, rows: Sequence[Row], *columns: str) -> Markup:
+        """The figures behind a picture, as the SQL gave them."""
+        columns = columns or tuple(rows[0] if rows else ())
+        heads = [element("th", heading(column), scope="col") for column in columns]
+        lines = []
+        for row in rows[:MAX_TABLE_ROWS]:
+            first, *others = (name_of(self._say(column, row)) for column in columns)
+            cells = (element("td", other) for other in others)
+            lines.append(element("tr", element("th", first, scope="row"), *cells))
+        caption = (
+            f"{name}, {MAX_TABLE_ROWS} of {count(len(rows))}"
+            if len(rows) > MAX_TABLE_ROWS
+            else name
+        )
+        head, body = element("thead", element("tr", *heads)), element("tbody", *lines)
+        table = element("table", element("caption", caption), head, body)
+        scroll = element("div", table, class_="scroll", tabindex=0, role="region", aria_label=name)
+        return element("details", element("summary", f"Table: {name}"), scroll)
+
+    def _trend(self, kind: str, name: str | None) -> list[float | None]:
+        found = {
+            row["day"]: row["percent"]
+            for row in self._figures["problem_days"]
+            if row["kind"].endswith(kind) and row["name"] == name
+        }
+        return [found.get(row["day"]) for row in self._figures["days"]]
+
+
+def conferences(row: Row) -> str:
+    return counted(row["conferences"], "conference")
+
+
+def facts_list(facts: Mapping[str, str]) -> Markup:
+    pairs = (element("div", element("dt", k), element("dd", v)) for k, v in facts.items())
+    return element("dl", *pairs)
+
+
+def name_of(text: str) -> Markup:
+    """It may be written from right to left, and turns nothing around it."""
+    return element("bdi", text)

@@ -1,0 +1,212 @@
+"""One run, from the lock to its row in `_runs`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pipelines.errors import SettingsError
+from pipelines.run.packages import Packages
+from pipelines.run.post_load import run_post_load
+from pipelines.run.recovery import true_cause
+from pipelines.run.settings import (
+    PublishSettings,
+    publish_settings,
+    source_settings,
+    warehouse_path,
+)
+from pipelines.times import iso_seconds, parse_moment
+from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.api.clock import FIRST
+from pipelines.twilio_insights.errors import InsightsError, UnavailableError
+from pipelines.twilio_insights.extract.volume import Window
+from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.settings import FINAL_WITHIN, RETENTION, RETENTION_WARNING
+from pipelines.warehouse.file import Warehouse, as_warehouse_error, open_warehouse
+from pipelines.warehouse.runs import RunRecord, StillPendingError, require_existing_warehouse
+
+log = logging.getLogger("conference_insights")
+
+
+@dataclass(frozen=True)
+class Polling:
+    """How `--until-complete` asks again."""
+
+    every: timedelta
+    timeout: timedelta
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """What to read again: a range, given as dates, times or ages, or single conferences."""
+
+    since: str = "30d"
+    until: str = "0d"
+    conferences: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is empty at any time, before the API is asked what time it is.
+
+        Raises:
+            SettingsError: `since` is not before `until`.
+        """
+        times = (datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 2100))
+        if all(parse_moment(self.since, at) >= parse_moment(self.until, at) for at in times):
+            until = "now" if self.until == "0d" else self.until
+            raise SettingsError(f"There is nothing to read: {self.since} is not before {until}")
+
+    def scope(self, now: datetime) -> Window | Collection[str]:
+        """The range in whole seconds, cut to what Twilio still has.
+
+        Raises:
+            SettingsError: it is empty, or nothing of it is left.
+        """
+        if self.conferences:
+            return dict.fromkeys(self.conferences).keys()
+        start, end = parse_moment(self.since, now), min(parse_moment(self.until, now), now)
+        oldest = now - RETENTION
+        if start >= end or end <= oldest:
+            raise SettingsError(
+                f"There is nothing to read from {iso_seconds(start)} to {iso_seconds(end)}: Twilio "
+                f"has summaries from {iso_seconds(oldest)} to {iso_seconds(now)}"
+            )
+        if start < oldest:
+            log.warning("Twilio keeps 30 days: reading from %s", iso_seconds(oldest))
+        return Window(max(start, oldest), end)
+
+
+def run(
+    progress: Progress, polling: Polling | None = None, backfill: Backfill | None = None
+) -> Progress:
+    """Bring the warehouse up to date with the API.
+
+    It is for a process of its own: dlt keeps the settings of this program in there afterwards.
+
+    Args:
+        progress: counts what is done, also when this raises; ends the run when its `stop` is set.
+        polling: keep asking until what was pending at the first listing is final.
+        backfill: read this again instead of what is new or pending; the watermark stays.
+
+    Raises:
+        SettingsError: a setting is missing or wrong.
+        BusyError: the warehouse is held by another run or program.
+        WarehouseError: the warehouse file is gone or cannot be used.
+        InsightsError: the API could not be read; what was listed completely before is loaded.
+        StillPendingError: polling reached its timeout.
+        ViewError: a view does not run; the data is loaded.
+        ChecksError: a check failed; the data is loaded, but not published.
+        PublishError: the published copy could not be renewed; the data is loaded.
+    """
+    path = warehouse_path()
+    with RunRecord(path, progress) as record, _unwrap_dlt_errors(path, progress):
+        settings, delivery = source_settings(), publish_settings(path)
+        record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
+        require_existing_warehouse(path, delivery.directory)
+        with open_warehouse(path) as warehouse:
+            log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
+            with (
+                record.kept_in(warehouse),
+                _unwrap_dlt_errors(path, progress),  # here, for the row in `_runs`
+                InsightsClient(settings, progress) as client,
+            ):
+                _load(warehouse, client, record, delivery, polling, backfill)
+    return progress
+
+
+def _load(
+    warehouse: Warehouse,
+    client: InsightsClient,
+    record: RunRecord,
+    delivery: PublishSettings,
+    polling: Polling | None,
+    backfill: Backfill | None,
+) -> None:
+    """List package by package, ask again for what is pending, then what follows a load."""
+    progress, packages = client.progress, Packages(warehouse, client, record)
+    if progress.left_package:
+        # Also if the API cannot be reached now.
+        run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
+    now = _check_retention_gap(client)
+    progress.pending_before = packages.stored.count_pending(now)
+    only = backfill.scope(now) if backfill else None
+    while not (progress.complete or progress.fault or progress.stop.is_set()):
+        packages.load(only)
+    late: Exception | None = None
+    if polling is not None:
+        late = _poll(client, polling, packages)
+    progress.pending_after = packages.stored.count_pending(client.now())
+    is_cut = bool(progress.fault or progress.stop.is_set())
+    run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
+    if backfill and backfill.conferences and progress.unreadable:
+        late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
+    if not progress.stop.is_set() and (fault := progress.fault or late):
+        raise fault
+
+
+def _check_retention_gap(client: InsightsClient) -> datetime:
+    """The API's time; warns of what Twilio has deleted, or will soon, before it was ever listed."""
+    progress, now, is_sure = client.progress, datetime.now(UTC), False
+    try:
+        now, is_sure = client.now(), True
+        return now
+    finally:
+        until, oldest = progress.loaded_to, now - RETENTION
+        if until is not None and until < FIRST:
+            pass  # a wrong clock set it
+        elif until is not None and until < oldest and is_sure:
+            progress.gap_from, progress.gap_to = until, oldest
+            log.warning(
+                "LOST: what was created from %s to %s was never listed, and Twilio keeps 30 days",
+                iso_seconds(until),
+                iso_seconds(oldest),
+            )
+        elif until is not None and until < oldest + RETENTION_WARNING:
+            log.warning(
+                "Nothing created since %s is listed yet; Twilio begins to delete it on %s",
+                iso_seconds(until),
+                iso_seconds(until + RETENTION),
+            )
+
+
+def _poll(client: InsightsClient, polling: Polling, packages: Packages) -> StillPendingError | None:
+    progress, deadline = client.progress, time.monotonic() + polling.timeout.total_seconds()
+    pending = progress.still_pending
+    while not progress.stop.is_set() and progress.fault is None:
+        awaited, late = packages.stored.awaited(pending, client.now() - FINAL_WITHIN)
+        if late:
+            log.info("%d pending ones ended, or began, over 24 hours ago: not awaited", late)
+        if not awaited:
+            return None
+        if time.monotonic() + polling.every.total_seconds() > deadline:
+            return StillPendingError(
+                f"{len(awaited)} summaries are still pending after {polling.timeout}; the next "
+                "run asks for them again"
+            )
+        log.info("%d pending, asking again in %s", len(awaited), polling.every)
+        if progress.stop.wait(polling.every.total_seconds()):
+            break
+        pending, listed, unchanged = awaited, progress.rows_listed, progress.rows_unchanged
+        progress.unreadable = [sid for sid in progress.unreadable if sid not in awaited]
+        packages.load(awaited)
+        # Those that no round changes are counted already.
+        progress.rows_listed, progress.rows_unchanged = listed, unchanged
+    return None
+
+
+@contextmanager
+def _unwrap_dlt_errors(path: Path, progress: Progress) -> Iterator[None]:
+    """Raise what went wrong below dlt's step and resource errors; a full disk as such."""
+    try:
+        yield
+    except Exception as error:
+        cause = true_cause(error)
+        if isinstance(cause, InsightsError) and progress.stop.is_set():
+            return  # a request that was given up because the run is to stop
+        if isinstance(cause, InsightsError | SettingsError):
+            raise cause from cause.__cause__
+        raise as_warehouse_error(error, path) or cause from cause.__cause__

@@ -1,0 +1,278 @@
+"""What the user has set: the only module that reads settings, and by their full names only.
+
+A secret may have been put into the wrong place, so messages do not repeat a wrong value.
+
+They come from the environment, then `.dlt/secrets.toml`, then `.dlt/config.toml` of the working
+folder; credentials and base URL at last from the variables that Twilio's own tools use. dlt would
+look in outer sections, in the home folder and in the machine's temporary folder too, where other
+programs and other users put theirs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+import tomllib
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from datetime import date, time
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pipelines.errors import SettingsError
+from pipelines.twilio_insights.settings import (
+    SECRETS,
+    SECTION,
+    Settings,
+    from_twilio,
+)
+from pipelines.warehouse.published import folder_of
+
+log = logging.getLogger("conference_insights")
+
+SECRETS_FILE, CONFIG_FILE = Path(".dlt/secrets.toml"), Path(".dlt/config.toml")
+DEFAULT_WAREHOUSE = "warehouse.duckdb"
+_WAREHOUSE = ("destination", "duckdb", "credentials")
+_TIMEZONE = ("report_timezone",)
+_DIRECTORY, _PERSONAL = ("publish", "directory"), ("publish", "personal_data")
+_HOOK = ("runtime", "slack_incoming_hook")
+DEFAULTS: dict[tuple[str, ...], Any] = {
+    **{(*SECTION, field.name): field.default for field in fields(Settings)},
+    _WAREHOUSE: DEFAULT_WAREHOUSE,
+    _TIMEZONE: "UTC",
+    _DIRECTORY: "<warehouse>.published, beside it",
+    _PERSONAL: True,
+    _HOOK: None,
+}
+"""The program's settings by path, with what it assumes otherwise."""
+_KINDS: dict[str, type] = {"page_size": int, "max_concurrency": int, "personal_data": bool}
+"""All others are text."""
+HIDDEN = (*SECRETS, _HOOK[-1])
+"""Names of what is never shown."""
+_TOKEN = re.compile("([A-Z]{2})?[0-9A-Za-z]{32}")
+_MOST_BYTES = 1_000_000
+_SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
+_SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy"}
+
+
+class Found(NamedTuple):
+    """The value of a setting, and the variable or the file it is from."""
+
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True)
+class PublishSettings:
+    """`timezone` is the zone of days and hours; `directory` has the copies; without
+    `personal_data` the copies lack the columns that are marked as personal."""
+
+    timezone: str
+    directory: Path
+    personal_data: bool
+
+
+def source_settings() -> Settings:
+    """Credentials and knobs of the source.
+
+    Raises:
+        SettingsError: one is missing or wrong, or a file is not to be trusted.
+    """
+    found = {field.name: find(*SECTION, field.name) for field in fields(Settings)}
+    settings = Settings(**{name: f.value for name, f in found.items() if f is not None})
+    settings.check()
+    for file in exposed_files():
+        log.warning("Others can read %s; run: chmod 600 %s", file, file)
+    return settings
+
+
+def warehouse_path() -> Path:
+    """Where the warehouse is, as an absolute path.
+
+    Raises:
+        SettingsError: it is not a file, or its name collides with a schema in it.
+    """
+    found = find(*_WAREHOUSE)
+    database = (found.value if found else DEFAULT_WAREHOUSE).removeprefix("duckdb:///")
+    if not database or "://" in database or database.startswith((":", "md:", "{")):
+        raise SettingsError(  # its text may hold a password
+            "destination.duckdb.credentials: no path; write the path of a file"
+        )
+    path = _path(database, _WAREHOUSE)
+    if path.name.split(".")[0].lower() in _SCHEMAS:  # DuckDB's catalog is named so
+        raise SettingsError(
+            f"The warehouse file cannot be named {path.name}: that is also the name of a "
+            "schema, and queries could not tell them apart. Choose another name in "
+            "DESTINATION__DUCKDB__CREDENTIALS"
+        )
+    return path
+
+
+def publish_settings(warehouse: Path) -> PublishSettings:
+    """What views and copies are made by.
+
+    Raises:
+        SettingsError: one is wrong.
+    """
+    zone, directory, personal = (find(*path) for path in (_TIMEZONE, _DIRECTORY, _PERSONAL))
+    timezone = str(zone.value) if zone else "UTC"
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsError(
+            "report_timezone: that is no time zone; write an IANA name such as Europe/Berlin"
+        ) from None
+    folder = _path(directory.value, _DIRECTORY) if directory else folder_of(warehouse)
+    is_personal = personal.value if personal else True
+    return PublishSettings(timezone, folder, is_personal)
+
+
+def _path(text: str, setting: tuple[str, ...]) -> Path:
+    try:
+        if text.startswith("~") and os.environ.get("HOME") == "":
+            raise RuntimeError  # Python would take /
+        path = Path(text).expanduser().absolute()
+    except RuntimeError:  # ~ of a user who is none, or has no home folder
+        raise SettingsError(
+            f"{'.'.join(setting)}: there is no home folder for that; write the whole path"
+        ) from None
+    # DuckDB would put the file, or its log, somewhere else; and it knows names in UTF-8 alone.
+    if found := re.search(r"[?\\\ud800-\udfff]", str(path)):
+        said = ascii(found[0])[1:-1]
+        raise SettingsError(
+            f"{'.'.join(setting)}: a database cannot be in {path}, because of the {said}"
+        )
+    return path
+
+
+def slack_hook() -> str | None:
+    """Where failures and recoveries are posted."""
+    found = find(*_HOOK)
+    return found.value if found else None
+
+
+def find(*path: str) -> Found | None:
+    """The value that is set for just this path, as its type; None if none is, or a blank one.
+
+    Raises:
+        SettingsError: it is of another type, or a file is no TOML or not to be trusted.
+    """
+    # dlt takes the path of the file from either.
+    names = [(*path, "database"), path] if path == _WAREHOUSE else [path]
+    for variable in ("__".join(name).upper() for name in names):
+        if text := os.environ.get(variable, "").strip():
+            return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
+    for file, name in product((SECRETS_FILE, CONFIG_FILE), names):
+        value: Any = content_of(file)
+        for part in name:
+            value = value.get(part) if isinstance(value, dict) else None
+        value = value.strip() if isinstance(value, str) else value
+        if value in (None, "") or isinstance(value, dict):
+            continue
+        if file == CONFIG_FILE and path[-1] in HIDDEN:
+            raise SettingsError(f"{'.'.join(path)} is a secret: move it to {SECRETS_FILE}")
+        return Found(_typed(path[-1], value, f"{'.'.join(name)} in {file}"), str(file))
+    text, variable = from_twilio(path[-1]) if path[:-1] == SECTION else ("", "")
+    if text:
+        return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
+    return None
+
+
+def _typed(name: str, value: Any, origin: str) -> Any:
+    kind = _KINDS.get(name, str)
+    if isinstance(value, str) and ("\0" in value or not _is_encodable(value)):
+        raise SettingsError(f"{origin}: write text that is UTF-8, without zero characters")
+    is_one = name in (*HIDDEN, "account_sid", "api_key_sid")
+    if isinstance(value, str) and not is_one and _is_secret(value):
+        raise SettingsError(f"{origin}: that looks like a token or a key; write what belongs there")
+    if type(value) is kind:
+        return value
+    if kind is int and isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*", value):
+        return int(value)
+    if kind is bool and str(value).strip().lower() in ("true", "false"):
+        return str(value).strip().lower() == "true"
+    if kind is str and isinstance(value, int | float | date | time) and type(value) is not bool:
+        return value.isoformat() if isinstance(value, date | time) else str(value)
+    wanted = {int: "a whole number", bool: "true or false", str: "text"}[kind]
+    raise SettingsError(f"{origin}: write {wanted}")  # the value may be a secret
+
+
+def _is_secret(text: str) -> bool:
+    """Whether it looks like a token or key of Twilio's, or holds one that is set: in a wrong place
+    it would be shown."""
+    for path in (_HOOK, *((*SECTION, name) for name in SECRETS)):
+        with suppress(SettingsError):  # said where it is needed
+            if (known := find(*path)) and len(known.value) >= 16 and known.value in text:
+                return True
+    return bool(_TOKEN.fullmatch(text))
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def content_of(file: Path) -> dict[str, Any]:
+    """The TOML of a file; nothing if there is none.
+
+    Raises:
+        SettingsError: it cannot be read, or is not to be trusted.
+    """
+    try:
+        with open(file, "rb", opener=_open_at_once) as opened:
+            status = os.fstat(opened.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SettingsError(f"{file.absolute()} is no ordinary file, so it is not read")
+            _expect_own(file, status)
+            text = opened.read(_MOST_BYTES + 1)
+            if len(text) > _MOST_BYTES:
+                raise SettingsError(f"{file.absolute()} has more than 1 MB, so it is not read")
+            return tomllib.loads(text.decode())
+    except (FileNotFoundError, NotADirectoryError):
+        if file.is_symlink():
+            raise SettingsError(
+                f"{file.absolute()} is a link to {file.readlink()}, which is not there"
+            ) from None
+        return {}
+    except SettingsError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else _place_of(error)
+        raise SettingsError(f"Cannot read {file.absolute()}: {said}") from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A named pipe would be waited for until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _place_of(error: Exception) -> str:
+    """Where the text is wrong; what is there may be a secret."""
+    place = re.search(r" \(at [a-z0-9 ,]+\)$", str(error))
+    return f"it is no TOML{place[0] if place else ''}"
+
+
+def _expect_own(file: Path, status: os.stat_result) -> None:
+    """Somebody else's file could send the credentials anywhere. Root may use a user's own."""
+    me = os.geteuid()
+    if status.st_uid not in (me, 0) and me != 0:
+        raise SettingsError(
+            f"{file.absolute()} belongs to another user ({status.st_uid}), so it is not read: "
+            "chown it, or run in a folder of your own"
+        )
+    if status.st_mode & stat.S_IWOTH:
+        raise SettingsError(
+            f"Every user can write {file.absolute()}, so it is not read: chmod o-w {file}"
+        )
+
+
+def exposed_files() -> list[Path]:
+    """Files with secrets that other users can read."""
+    file = SECRETS_FILE.absolute()
+    return [file] if file.exists() and file.stat().st_mode & 0o077 else []

@@ -1,0 +1,1 @@
+"""From pages to the tables of a load package: windows, re-fetches, what differs."""

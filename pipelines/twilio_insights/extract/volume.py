@@ -1,0 +1,80 @@
+"""Windows of creation times, and how many summaries they are expected to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from math import ceil
+from typing import NamedTuple
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MIN_SPAN = timedelta(seconds=1)
+
+
+class Window(NamedTuple):
+    """Creation times from start, included, to end, excluded; whole seconds."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def span(self) -> timedelta:
+        return self.end - self.start
+
+    def first(self, span: timedelta) -> Window:
+        """Its beginning, about so long, but not less than a second."""
+        seconds = max(MIN_SPAN, span // MIN_SPAN * MIN_SPAN)
+        return Window(self.start, min(self.end, self.start + seconds))
+
+    def hours(self) -> Iterator[Window]:
+        """The hours of the clock that it consists of; the first and the last may be shorter."""
+        start = self.start
+        while start < self.end:
+            end = min(_hour(start) + HOUR, self.end)
+            yield Window(start, end)
+            start = end
+
+
+class VolumeEstimate:
+    """How many summaries were created in an hour: known, or as in the part of it that was listed,
+    or as in that hour of the day before, or as in all hours on the average."""
+
+    def __init__(self, known: Mapping[datetime, int]) -> None:
+        self._rows: dict[datetime, float] = {**known}
+        self._listed = dict.fromkeys(known, HOUR)
+        self._known = frozenset(known)
+
+    def is_known(self, window: Window) -> bool:
+        """Whether any of its hours was known from the beginning."""
+        return any(_hour(part.start) in self._known for part in window.hours())
+
+    def add(self, window: Window, rows_by_hour: Mapping[datetime, int]) -> None:
+        """Learn from what was listed of a window; the last part of an hour tells most."""
+        for part in window.hours():
+            hour = _hour(part.start)
+            if hour not in self._known:
+                self._listed[hour] = self._listed.get(hour, timedelta()) / 2 + part.span
+                self._rows[hour] = self._rows.get(hour, 0) / 2 + rows_by_hour.get(hour, 0)
+
+    def first(self, window: Window, rows: int) -> Window:
+        """Its beginning, in which about so many will have been created, or fewer, so that the
+        other parts of it will not be much smaller."""
+        average = sum(self._rows.values()) / (sum(self._listed.values(), timedelta()) / HOUR or 1)
+        parts = [(part, self._rate(part, average) * (part.span / HOUR)) for part in window.hours()]
+        total = sum(here for _, here in parts)
+        share, expected = total / max(1, ceil(total / rows)), 0.0
+        for part, here in parts:
+            if expected + here > share:
+                before = part.start - window.start
+                return window.first(before + part.span * ((share - expected) / here))
+            expected += here
+        return window
+
+    def _rate(self, part: Window, average: float) -> float:
+        hour = _hour(part.start)
+        listed = (at for at in (hour, hour - DAY) if at in self._listed)
+        return next((self._rows[at] * (HOUR / self._listed[at]) for at in listed), average)
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)

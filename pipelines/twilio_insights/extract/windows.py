@@ -1,0 +1,241 @@
+"""Listing a range of creation times in windows: several at once, ahead of their consumer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from math import ceil
+from typing import NamedTuple
+
+from pipelines.times import iso_seconds
+from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.errors import (
+    BadAnswerError,
+    ExpiredTokenError,
+    UnavailableError,
+    as_insights_error,
+)
+from pipelines.twilio_insights.extract.records import RecordPage
+from pipelines.twilio_insights.extract.volume import DAY, HOUR, MIN_SPAN, VolumeEstimate, Window
+
+log = logging.getLogger("conference_insights")
+
+OVERLAP = timedelta(seconds=1)
+"""Each listing begins this much early: whether the API's bounds are inclusive is not documented."""
+PAGE_FILL = 0.9
+"""Windows are sized to fill so much of one page, which shows all of it at one moment. Of several
+pages one may lack what moved to the page before, when something that was on that disappeared."""
+FIRST_SPAN, MAX_SPAN = HOUR, 2 * DAY
+"""Where nothing is known each window is twice as long as the one before."""
+MAX_PAGES = 2_000
+"""Pages of a window that cannot be cut any more, after which the API is taken to be broken."""
+MAX_EXPIRED_TOKENS = 3
+"""A window whose page token expires is listed so often from its first page."""
+MAX_READINGS = 5
+"""So often at most the pages of a window that cannot be cut are read, until nothing is missing;
+then all that was shown counts, with a warning."""
+PREFETCH_ROWS, PREFETCH_ROWS_WHILE_LOADING = 15_000, 60_000
+"""Summaries listed, flattened and not yet consumed, at most; more while a package is loaded, which
+leaves the interpreter to the threads that list."""
+
+
+class Listed(NamedTuple):
+    window: Window
+    answers: list[RecordPage]
+
+    @property
+    def buffered_rows(self) -> int:
+        return sum(answer.buffered_rows for answer in self.answers)
+
+    def by_hour(self) -> Counter[datetime]:
+        """How many of its summaries were created in which hour."""
+        return sum((answer.by_hour() for answer in self.answers), Counter())
+
+
+class Split(NamedTuple):
+    """A window is to be cut at the edge. If the API lists by time, `seen` is what its first page
+    covers, and how many were created there."""
+
+    edge: datetime
+    seen: tuple[Window, Counter[datetime]] | None
+
+
+class Unlisted(NamedTuple):
+    """Nothing of it is listed yet; its first window is to have no more than the span."""
+
+    whole: Window
+    longest: timedelta
+
+
+class WindowedLister:
+    """Iterates over completely listed windows that follow each other through a range.
+
+    An iteration can be left and another begun where it ended; PREFETCH_ROWS are listed meanwhile.
+    `known` is how many summaries were created in an hour, where the destination has them: windows
+    are sized accordingly, and summaries of other hours are flattened at once.
+
+    Raises:
+        InsightsError: from the first window that could not be listed; earlier ones were yielded.
+    """
+
+    def __init__(
+        self, client: InsightsClient, stretch: Window, known: Mapping[datetime, int]
+    ) -> None:
+        self._client = client
+        self._traffic = VolumeEstimate(known)
+        self._consumed = stretch.start
+        self._end = self._until = stretch.end
+        self._page_size = client.settings.page_size
+        self._rows = max(1, int(PAGE_FILL * self._page_size))
+        self._unlisted = [Unlisted(stretch, MAX_SPAN if known else FIRST_SPAN)]
+        self._outcomes: dict[datetime, Listed | Exception] = {}
+        self._buffered_rows, self._prefetch_rows = 0, PREFETCH_ROWS
+        self._closed = False
+        self._died: Exception | None = None
+        self._changed = threading.Condition()
+        # Several at once would only take the interpreter from each other: 6 % more time.
+        self._flattening = threading.Lock()
+        workers = client.settings.max_concurrency
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="window")
+        for _ in range(workers):
+            self._pool.submit(self._work)
+
+    def __iter__(self) -> Iterator[Listed]:
+        while self._consumed < self._end:
+            with self._changed:
+                self._prefetch_rows = PREFETCH_ROWS
+                self._changed.wait_for(lambda: self._died or self._consumed in self._outcomes)
+                listed = self._outcomes.get(self._consumed, self._died)
+                if not isinstance(listed, Listed):
+                    raise listed or AssertionError
+                del self._outcomes[self._consumed]
+                self._consumed = listed.window.end
+                self._buffered_rows -= listed.buffered_rows
+                self._changed.notify_all()
+            yield listed
+
+    def prefetch_more(self) -> None:
+        """List more until the next window is consumed: a package is loaded now."""
+        with self._changed:
+            self._prefetch_rows = PREFETCH_ROWS_WHILE_LOADING
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._pool.shutdown()
+
+    def _work(self) -> None:
+        try:
+            while window := self._next_window():
+                self._take(window)
+        except Exception as error:  # or the consumer would wait for ever
+            with self._changed:
+                self._died = as_insights_error(error, "What follows")
+                self._changed.notify_all()
+
+    def _take(self, window: Window) -> None:
+        outcome: Listed | Split | Exception
+        try:
+            outcome = self._list(window)
+            seen = outcome.seen if isinstance(outcome, Split) else (window, outcome.by_hour())
+        except Exception as error:  # the consumer, who waits for this window, raises it
+            outcome = as_insights_error(error, " to ".join(map(iso_seconds, window)))
+            seen = None
+        with self._changed:
+            if seen is not None:
+                self._traffic.add(*seen)
+            if isinstance(outcome, Split):
+                parts = Window(window.start, outcome.edge), Window(outcome.edge, window.end)
+                stretches = (Unlisted(part, MAX_SPAN) for part in parts)
+                self._unlisted = sorted([*stretches, *self._unlisted])
+            else:
+                self._outcomes[window.start] = outcome
+            if isinstance(outcome, Listed):
+                self._buffered_rows += outcome.buffered_rows
+            elif isinstance(outcome, Exception):
+                self._until = min(self._until, window.start)  # what follows is of no use now
+            self._changed.notify_all()
+
+    def _next_window(self) -> Window | None:
+        def start() -> datetime:
+            return self._unlisted[0].whole.start if self._unlisted else self._end
+
+        def may_go_on() -> bool:
+            enough = self._buffered_rows >= self._prefetch_rows and start() > self._consumed
+            return self._closed or (start() < self._until and not enough)
+
+        with self._changed:
+            self._changed.wait_for(may_go_on)
+            if self._closed:
+                return None
+            whole, longest = self._unlisted.pop(0)
+            window = self._traffic.first(whole.first(longest), self._rows)
+            if window.end < whole.end:
+                rest = Unlisted(Window(window.end, whole.end), min(2 * longest, MAX_SPAN))
+                self._unlisted.insert(0, rest)
+            return window
+
+    def _list(self, window: Window) -> Listed | Split:
+        before: set[str | int] | None = None
+        earlier: list[RecordPage] = []
+        expired = 0
+        for _ in range(MAX_READINGS):
+            try:
+                answers = self._walk(window)
+            except ExpiredTokenError:
+                expired += 1
+                if expired == MAX_EXPIRED_TOKENS:
+                    raise
+                continue
+            if isinstance(answers, Split):
+                return answers
+            if len(answers) == 1 and not earlier:
+                return Listed(window, answers)
+            shown = {key for answer in answers for key in answer.known_by()}
+            # What was shown before and still is was there all the time, so no page had moved.
+            if before is not None and before <= shown:
+                return Listed(window, answers + [a for a in earlier if not a.known_by() <= shown])
+            before = shown
+            earlier = answers + earlier  # of copies that are equally final the last one counts
+        log.warning(
+            "Each time that %s to %s was listed, %d times, summaries had disappeared meanwhile",
+            *map(iso_seconds, window),
+            MAX_READINGS,
+        )
+        return Listed(window, earlier)
+
+    def _walk(self, window: Window) -> list[RecordPage] | Split:
+        all_new = not self._traffic.is_known(window)
+        answers: list[RecordPage] = []
+        for page in self._client.list_pages(window.start - OVERLAP, window.end):
+            # Where pages are not filled, who knows how many the parts would have?
+            is_full = page.next_url is not None and len(page.rows) >= self._page_size
+            cut = is_full and window.span > MIN_SPAN
+            with self._flattening:
+                answers.append(RecordPage(page, all_new and not cut))
+            if self._closed or self._client.progress.stop.is_set():
+                raise UnavailableError("stopped while it listed", "stop")
+            if len(answers) == MAX_PAGES:
+                raise BadAnswerError(f"{MAX_PAGES} pages for {window.span}, and still more")
+            if cut:
+                return self._cut(window, answers[-1])
+        return answers
+
+    def _cut(self, window: Window, answer: RecordPage) -> Split:
+        """In parts that seem to hold the same; in the middle, if the API does not list by time."""
+        times, edge = answer.created_in(window), window.start + window.span / 2
+        seen = None
+        if len({*times}) > 1 and sorted(times) in (times, times[::-1]):
+            covered = Window(min(times), max(times))
+            total = len(times) * (window.span / covered.span)
+            share = int(total / max(2, ceil(total / self._rows)))
+            edge = times[min(share, len(times) - 1)]
+            seen = covered, answer.by_hour()
+        edge = max(window.start + MIN_SPAN, min(edge, window.end - MIN_SPAN))
+        return Split(edge.replace(microsecond=0), seen)
