@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -96,9 +97,14 @@ class Loaded:
     server: InsightsServer
     path: Path
 
-    def run(self, polling: Polling | None = None, **kwargs: Any) -> Progress:
+    def run(
+        self,
+        polling: Polling | None = None,
+        stop: threading.Event | None = None,
+        **kwargs: Any,
+    ) -> Progress:
         self.server.requests.clear()
-        return run(Progress("run", **kwargs), polling)
+        return run(Progress("run", **kwargs), polling, stop=stop)
 
     def finish_after_a_run(self, ages: dict[int, timedelta]) -> None:
         """Summaries that were pending when a run loaded them, and are final since."""

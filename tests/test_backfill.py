@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import duckdb
@@ -69,14 +70,14 @@ def test_it_advances_in_packages_and_can_be_run_again_after_a_stop(
     late: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packages, "PACKAGE_ROWS", 5)
-    progress = Progress("backfill")
+    progress, stop = Progress("backfill"), threading.Event()
 
     def stop_half_way(changed: Progress) -> None:
         if changed.rows_new > 12:
-            changed.stop.set()
+            stop.set()
 
     progress.on_change = stop_half_way
-    run(progress, backfill=Backfill())
+    run(progress, backfill=Backfill(), stop=stop)
     assert 12 < progress.rows_new < 30
     again = backfill()
     assert again.rows_new == 30 - progress.rows_new

@@ -193,8 +193,8 @@ def test_a_passing_fault_is_retried_and_counted(
 
 def test_retry_after_is_waited_for(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(ConcurrencyLimiter, "rest", lambda _, seconds: waited.append(seconds))
-    monkeypatch.setattr(ConcurrencyLimiter, "slower", lambda _, hold: None)
+    monkeypatch.setattr(ConcurrencyLimiter, "sleep", lambda _, seconds: waited.append(seconds))
+    monkeypatch.setattr(ConcurrencyLimiter, "on_throttle", lambda _, hold: None)
     date = "Fri, 20 Nov 2026 14:30:40 GMT"
     with serving(account, answer(429, Retry_After="7"), answer(429, Retry_After=date)) as server:
         assert rows(connect(settings(server))) == ALL

@@ -335,7 +335,8 @@ def test_what_ignores_hang_ups_goes_on(ignored: bool) -> None:
 
 def test_a_closed_stream_does_not_become_a_file(command: Command, tmp_path: Path) -> None:
     program = (
-        "import os; from pipelines import __main__; from pipelines.cli import command_line; command_line.main = lambda: "
+        "import os; from pipelines import __main__; from pipelines.cli import command_line; "
+        "command_line.main = lambda: "
         "open('said', 'w').write(str([os.path.samestat(os.fstat(n), os.stat(os.devnull)) "
         "for n in range(3)]))"
         "; __main__.main()"

@@ -243,9 +243,9 @@ def test_a_truncated_warehouse_exits_74_and_is_left_alone(
 
 
 def test_a_first_run_that_is_stopped_or_refused_says_why(loaded: Loaded, command: Command) -> None:
-    stopped = Progress("run")
-    stopped.stop.set()
-    run(stopped)
+    stop = threading.Event()
+    stop.set()
+    run(Progress("run"), stop=stop)
     assert status(loaded.path)["run"]["outcome"] == "stopped"
     assert command("run", TWILIO_AUTH_TOKEN="wrong").returncode == 77
 

@@ -37,7 +37,7 @@ class Api:
 
     def __init__(self, seconds: Sequence[float], page_size: int, concurrency: int) -> None:
         self.settings = SimpleNamespace(max_concurrency=concurrency, page_size=page_size)
-        self.progress = Progress()
+        self.progress, self.stop = Progress(), threading.Event()
         self.seconds = sorted(seconds)
         self.listed: list[tuple[datetime, datetime]] = []
         self.fail_from: datetime | None = None

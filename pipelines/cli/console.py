@@ -35,13 +35,13 @@ def run_with_progress(
     backfill: Backfill | None = None,
 ) -> Progress:
     """Run, show the progress, and end with one line that tells what was done, come what may."""
-    progress, outcome = Progress(command, stop=stop), "failed"
+    progress, outcome = Progress(command), "failed"
     gc.freeze()  # what is imported need not be searched for garbage again: 6 % of a long load
     try:
         for name in find_unknown_settings():
             log.warning("%s is no setting of this program, so it has no effect", name)
         with alerting(command, stop), _progress_shown() as progress.on_change:
-            run(progress, polling, backfill)
+            run(progress, polling, backfill, stop)
         outcome = "stopped" if stop.is_set() else "ok"
     except StillPendingError:
         outcome = "pending"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -14,8 +14,8 @@ from pipelines.run.migrations import migrate_tables
 from pipelines.run.recovery import recover_package
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.extract.destination_state import DestinationState
-from pipelines.twilio_insights.extract.extraction import RESOURCE, extract
-from pipelines.twilio_insights.extract.volume import Window
+from pipelines.twilio_insights.extract.extraction import RESOURCE, Extraction
+from pipelines.twilio_insights.extract.scope import Scope
 from pipelines.warehouse.file import Warehouse
 from pipelines.warehouse.runs import RunRecord
 
@@ -39,27 +39,31 @@ class Packages:
     """
 
     def __init__(self, warehouse: Warehouse, client: InsightsClient, record: RunRecord) -> None:
-        self._warehouse, self._client, self._record = warehouse, client, record
+        self.warehouse, self.client, self._record = warehouse, client, record
         self._progress = client.progress
         self._progress.account_sid = client.settings.account_sid
         record.phase("finish")
         migrate_tables(warehouse.connection)
         self._progress.left_package = recover_package(warehouse, self._make_loader)
         self.stored = DestinationState(warehouse.query)
+        self.extraction = Extraction(client, self.stored, PACKAGE_ROWS)
         self._progress.loaded_to = self._loaded_to()
         account = self._progress.account_sid or ""
         if not self._progress.loaded_to and (others := self.stored.other_accounts(account)):
             had = ", ".join(sorted(others))
             log.warning("%s is a new account in this warehouse, which has %s", account, had)
 
-    def load(self, only: Window | Collection[str] | None) -> None:
+    def close(self) -> None:
+        self.extraction.close()
+
+    def load(self, scope: Scope) -> None:
         """Read the next package and load it as a whole."""
         self._record.phase("extract")
-        batches = extract(self._client, self.stored, PACKAGE_ROWS, only, may_be_empty=True)
+        batches = self.extraction.package(scope, may_be_empty=True)
         if (first := next(batches, None)) is not None:
             self._loader.load(chain((first,), batches))
-            self._warehouse.checkpoint()
-            if self._progress.complete:
+            self.warehouse.checkpoint()
+            if self.extraction.complete:
                 self.stored.forget()
             else:
                 gc.collect()  # dlt's sources are cycles that hold the rows of their package
@@ -72,15 +76,14 @@ class Packages:
     def _make_loader(self) -> Loader:
         from pipelines.run.loading import Loader  # brings dlt, which takes half a second
 
-        return Loader(self._warehouse, self._record.phase, self._announce)
+        return Loader(self.warehouse, self._record.phase, self._announce)
 
     def _announce(self, load_ids: Sequence[str]) -> None:
         self._progress.load_ids += load_ids
         self._record.phase("load")
-        if self._client.listing:
-            self._client.listing.prefetch_more()
+        self.extraction.prefetch_more()
 
     def _loaded_to(self) -> datetime | None:
         """Until when everything of the account was listed, as the warehouse has it."""
-        known = self.stored.watermark(RESOURCE, self._client.settings.account_sid or "")
+        known = self.stored.watermark(RESOURCE, self.client.settings.account_sid or "")
         return known and known.listed_to

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,10 +25,11 @@ from pipelines.times import iso_seconds, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.clock import FIRST
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError
+from pipelines.twilio_insights.extract.scope import INCREMENTAL, Sids, TimeRange
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import FINAL_WITHIN, RETENTION, RETENTION_WARNING
-from pipelines.warehouse.file import Warehouse, as_warehouse_error, open_warehouse
+from pipelines.warehouse.file import as_warehouse_error, open_warehouse
 from pipelines.warehouse.runs import RunRecord, StillPendingError, require_existing_warehouse
 
 log = logging.getLogger("conference_insights")
@@ -60,14 +62,14 @@ class Backfill:
             until = "now" if self.until == "0d" else self.until
             raise SettingsError(f"There is nothing to read: {self.since} is not before {until}")
 
-    def scope(self, now: datetime) -> Window | Collection[str]:
+    def scope(self, now: datetime) -> TimeRange | Sids:
         """The range in whole seconds, cut to what Twilio still has.
 
         Raises:
             SettingsError: it is empty, or nothing of it is left.
         """
         if self.conferences:
-            return dict.fromkeys(self.conferences).keys()
+            return Sids((*dict.fromkeys(self.conferences),))
         start, end = parse_moment(self.since, now), min(parse_moment(self.until, now), now)
         oldest = now - RETENTION
         if start >= end or end <= oldest:
@@ -77,20 +79,24 @@ class Backfill:
             )
         if start < oldest:
             log.warning("Twilio keeps 30 days: reading from %s", iso_seconds(oldest))
-        return Window(max(start, oldest), end)
+        return TimeRange(Window(max(start, oldest), end))
 
 
 def run(
-    progress: Progress, polling: Polling | None = None, backfill: Backfill | None = None
+    progress: Progress,
+    polling: Polling | None = None,
+    backfill: Backfill | None = None,
+    stop: threading.Event | None = None,
 ) -> Progress:
     """Bring the warehouse up to date with the API.
 
     It is for a process of its own: dlt keeps the settings of this program in there afterwards.
 
     Args:
-        progress: counts what is done, also when this raises; ends the run when its `stop` is set.
+        progress: counts what is done, also when this raises.
         polling: keep asking until what was pending at the first listing is final.
         backfill: read this again instead of what is new or pending; the watermark stays.
+        stop: ends the run at the next window edge when it is set.
 
     Raises:
         SettingsError: a setting is missing or wrong.
@@ -102,8 +108,8 @@ def run(
         ChecksError: a check failed; the data is loaded, but not published.
         PublishError: the published copy could not be renewed; the data is loaded.
     """
-    path = warehouse_path()
-    with RunRecord(path, progress) as record, _unwrap_dlt_errors(path, progress):
+    path, stop = warehouse_path(), stop or threading.Event()
+    with RunRecord(path, progress, stop) as record, _unwrap_dlt_errors(path, stop):
         settings, delivery = source_settings(), publish_settings(path)
         record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
         require_existing_warehouse(path, delivery.directory)
@@ -111,40 +117,41 @@ def run(
             log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
             with (
                 record.kept_in(warehouse),
-                _unwrap_dlt_errors(path, progress),  # here, for the row in `_runs`
-                InsightsClient(settings, progress) as client,
+                _unwrap_dlt_errors(path, stop),  # here, for the row in `_runs`
+                InsightsClient(settings, progress, stop) as client,
+                closing(Packages(warehouse, client, record)) as packages,
             ):
-                _load(warehouse, client, record, delivery, polling, backfill)
+                _load(packages, record, delivery, polling, backfill)
     return progress
 
 
 def _load(
-    warehouse: Warehouse,
-    client: InsightsClient,
+    packages: Packages,
     record: RunRecord,
     delivery: PublishSettings,
     polling: Polling | None,
     backfill: Backfill | None,
 ) -> None:
     """List package by package, ask again for what is pending, then what follows a load."""
-    progress, packages = client.progress, Packages(warehouse, client, record)
+    client, warehouse, extraction = packages.client, packages.warehouse, packages.extraction
+    progress, stop = client.progress, client.stop
     if progress.left_package:
         # Also if the API cannot be reached now.
         run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
     now = _check_retention_gap(client)
     progress.pending_before = packages.stored.count_pending(now)
-    only = backfill.scope(now) if backfill else None
-    while not (progress.complete or progress.fault or progress.stop.is_set()):
-        packages.load(only)
+    scope = backfill.scope(now) if backfill else INCREMENTAL
+    while not (extraction.complete or extraction.fault or stop.is_set()):
+        packages.load(scope)
     late: Exception | None = None
     if polling is not None:
-        late = _poll(client, polling, packages)
+        late = _poll(packages, polling)
     progress.pending_after = packages.stored.count_pending(client.now())
-    is_cut = bool(progress.fault or progress.stop.is_set())
+    is_cut = bool(extraction.fault or stop.is_set())
     run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
-    if not progress.stop.is_set() and (fault := progress.fault or late):
+    if not stop.is_set() and (fault := extraction.fault or late):
         raise fault
 
 
@@ -173,10 +180,11 @@ def _check_retention_gap(client: InsightsClient) -> datetime:
             )
 
 
-def _poll(client: InsightsClient, polling: Polling, packages: Packages) -> StillPendingError | None:
+def _poll(packages: Packages, polling: Polling) -> StillPendingError | None:
+    client, extraction = packages.client, packages.extraction
     progress, deadline = client.progress, time.monotonic() + polling.timeout.total_seconds()
-    pending = progress.still_pending
-    while not progress.stop.is_set() and progress.fault is None:
+    pending = extraction.still_pending
+    while not client.stop.is_set() and extraction.fault is None:
         awaited, late = packages.stored.awaited(pending, client.now() - FINAL_WITHIN)
         if late:
             log.info("%d pending ones ended, or began, over 24 hours ago: not awaited", late)
@@ -188,24 +196,24 @@ def _poll(client: InsightsClient, polling: Polling, packages: Packages) -> Still
                 "run asks for them again"
             )
         log.info("%d pending, asking again in %s", len(awaited), polling.every)
-        if progress.stop.wait(polling.every.total_seconds()):
+        if client.stop.wait(polling.every.total_seconds()):
             break
         pending, listed, unchanged = awaited, progress.rows_listed, progress.rows_unchanged
         progress.unreadable = [sid for sid in progress.unreadable if sid not in awaited]
-        packages.load(awaited)
+        packages.load(Sids((*awaited,)))
         # Those that no round changes are counted already.
         progress.rows_listed, progress.rows_unchanged = listed, unchanged
     return None
 
 
 @contextmanager
-def _unwrap_dlt_errors(path: Path, progress: Progress) -> Iterator[None]:
+def _unwrap_dlt_errors(path: Path, stop: threading.Event) -> Iterator[None]:
     """Raise what went wrong below dlt's step and resource errors; a full disk as such."""
     try:
         yield
     except Exception as error:
         cause = true_cause(error)
-        if isinstance(cause, InsightsError) and progress.stop.is_set():
+        if isinstance(cause, InsightsError) and stop.is_set():
             return  # a request that was given up because the run is to stop
         if isinstance(cause, InsightsError | SettingsError):
             raise cause from cause.__cause__

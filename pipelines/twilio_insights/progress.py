@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
-from pipelines.twilio_insights.errors import InsightsError
-
 
 @dataclass
 class Progress:
@@ -58,16 +56,6 @@ class Progress:
     """The load packages it wrote; rows have theirs in `_dlt_load_id`."""
     left_package: str | None = None
     """What became of what a stopped run had not loaded: finished, or set aside, and why."""
-    complete: bool = False
-    """The horizon is reached and what was pending has been asked for again."""
-    still_pending: set[str] = field(default_factory=set)
-    """Not final, and seen so by this run: there is no need to ask for them again."""
-
-    fault: InsightsError | None = None
-    """Why it is not complete; what was finished before is loaded all the same."""
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    """Set to end the run at the next window edge."""
     on_change: Callable[[Progress], None] = lambda _: None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -20,7 +21,7 @@ from dlt.extract import DltResource
 from pipelines.errors import SettingsError
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.extract.destination_state import DestinationState
-from pipelines.twilio_insights.extract.extraction import FormerState, extract
+from pipelines.twilio_insights.extract.extraction import Extraction, FormerState
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, from_twilio
 from pipelines.twilio_insights.tables import CHILDREN, TABLES, Table
 
@@ -153,8 +154,9 @@ def _read(settings: Settings) -> Iterator[Tables]:
 
             yield {t.name: to_arrow(t, [[] for _ in t.columns[1:]]) for t in TABLES}
         state = dlt.current.source_state()
-        batches = extract(client, stored, former=cast(FormerState, state))
-        yield from _remembered(batches, loaded)
+        with closing(Extraction(client, stored)) as extraction:
+            batches = extraction.package(former=cast(FormerState, state))
+            yield from _remembered(batches, loaded)
         state.clear()  # an earlier version kept there what the tables have now
 
 

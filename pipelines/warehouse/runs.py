@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,11 +84,12 @@ class RunRecord:
     Args:
         path: the warehouse file.
         counted: has attributes that are named like columns of `_runs`.
+        stop: is set where somebody has stopped the run.
     """
 
-    def __init__(self, path: Path, counted: Any) -> None:
+    def __init__(self, path: Path, counted: Any, stop: threading.Event) -> None:
         self._path = path
-        self._counted = counted
+        self._counted, self._stop = counted, stop
         self._started, self._clock = _now(), time.monotonic()
         self._outcome, self._phase = "refused", "start"
         self._last_good: dict[str, Any] | None = None
@@ -136,7 +138,7 @@ class RunRecord:
             self._error = error
             raise
         finally:
-            stopped = outcome == "ok" and self._counted.stop.is_set()
+            stopped = outcome == "ok" and self._stop.is_set()
             self._outcome = "stopped" if stopped else outcome
             try:
                 self._update()

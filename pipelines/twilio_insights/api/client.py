@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -31,9 +31,6 @@ from pipelines.twilio_insights.errors import (
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import Settings
 
-if TYPE_CHECKING:
-    from pipelines.twilio_insights.extract.windows import WindowedLister
-
 LIST_PATH, SETTINGS_PATH = "/v1/Conferences", "/v1/Voice/Settings"
 ATTEMPTS = 8
 MALFORMED_ATTEMPTS = 3
@@ -49,15 +46,20 @@ _OF_THE_PRODUCT = re.compile(r"https://insights(\.[a-z0-9-]+){0,2}\.twilio\.com"
 class InsightsClient:
     """Lists and fetches Conference Summaries of one account; threads may share it."""
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
         self.settings = settings
         self.progress = progress or Progress()
+        self.stop = stop or threading.Event()
+        """Set to give up waiting, and to end a listing at the next window edge."""
         self._budget = parse_duration(settings.retry_budget).total_seconds()
         self._lock = threading.Lock()
         self._decoder = PageDecoder()
-        self._pace = ConcurrencyLimiter(settings.max_concurrency, self.progress.stop)
-        self.listing: WindowedLister | None = None
-        """The listing that the packages of a run take their windows from."""
+        self._limiter = ConcurrencyLimiter(settings.max_concurrency, self.stop)
         self._clock = Clock(self.progress)
         try:
             self._base = httpx.URL(settings.base_url)
@@ -76,10 +78,12 @@ class InsightsClient:
     def __enter__(self) -> InsightsClient:
         return self
 
+    def cancel(self) -> None:
+        """Whatever waits for its turn, or to try again, raises UnavailableError."""
+        self._limiter.close()
+
     def __exit__(self, *error: object) -> None:
-        self._pace.close()
-        if self.listing is not None:
-            self.listing.close()
+        self.cancel()
         self._http.close()
 
     def now(self) -> datetime:
@@ -189,11 +193,11 @@ class InsightsClient:
                 faults.append(error.kind)
                 wait = None if error.kind == "closed" else self._wait(error, faults)
                 if error.kind == "429":
-                    self._pace.slower(wait if error.retry_after and wait else 0)
+                    self._limiter.on_throttle(wait if error.retry_after and wait else 0)
                 if wait is None:
                     raise
                 self.progress.count_retry(error.kind)
-                self._pace.rest(wait)
+                self._limiter.sleep(wait)
 
     def _wait(self, fault: UnavailableError, faults: list[str]) -> float | None:
         """Seconds to wait before the next attempt; None: there is to be none."""
@@ -202,13 +206,13 @@ class InsightsClient:
             wait = min(fault.retry_after, MAX_RETRY_AFTER) + min(1.0, wait)
         spent = len(faults) == ATTEMPTS or faults.count("malformed") == MALFORMED_ATTEMPTS
         with self._lock:
-            if spent or wait > self._budget or self.progress.stop.is_set():
+            if spent or wait > self._budget or self.stop.is_set():
                 return None
             self._budget -= wait
         return wait
 
     def _request(self, url: httpx.URL) -> tuple[Any, datetime, int]:
-        with self._pace.turn():
+        with self._limiter.slot():
             self.progress.count_request()
             status, headers, content = self._http.get(url)
         body = self._decoder.decode(headers, content)
@@ -237,7 +241,7 @@ class InsightsClient:
             raise UnavailableError(message, str(status), wait)
         if 300 <= status < 400:
             raise ForeignOriginError(f"{url.host} answered with a redirect, which is not followed")
-        self._pace.faster()
+        self._limiter.on_success()
         return body, fetched_at, status
 
 

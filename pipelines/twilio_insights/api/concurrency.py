@@ -27,7 +27,7 @@ class ConcurrencyLimiter:
         self._changed = threading.Condition()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """Wait for a turn and take it; all wait while the API wants no requests.
 
         Raises:
@@ -49,19 +49,19 @@ class ConcurrencyLimiter:
                 self._under_way -= 1
                 self._changed.notify_all()
 
-    def faster(self) -> None:
+    def on_success(self) -> None:
         with self._changed:
             self._allowed = min(self._most, self._allowed + 1 / self._allowed)
             self._changed.notify_all()
 
-    def slower(self, hold: float = 0.0) -> None:
+    def on_throttle(self, hold: float = 0.0) -> None:
         """Half as many; none at all for the seconds to `hold`."""
         with self._changed:
             self._allowed = max(1.0, self._allowed / 2)
             self._not_before = max(self._not_before, time.monotonic() + hold)
             self._changed.notify_all()
 
-    def rest(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Wait so long, or until the end."""
         awake = time.monotonic() + seconds
         with self._changed:

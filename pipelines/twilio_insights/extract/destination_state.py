@@ -112,13 +112,10 @@ class DestinationState:
         )
         return {as_utc(hour): count for hour, count in rows}
 
-    def pending(
-        self, now: datetime, other_accounts: Collection[str], only: Collection[str] | None
-    ) -> list[Pending]:
+    def pending(self, now: datetime, other_accounts: Collection[str]) -> list[Pending]:
         """Not final, younger than the API's retention, and not waiting after a 404.
 
         Rows of `other_accounts`, which are loaded with credentials of their own, are left out.
-        With `only` these SIDs, whatever is known of them.
         """
         # What an unfinished package wrote may lack its child rows, however final it is.
         condition = (
@@ -126,9 +123,17 @@ class DestinationState:
             "OR r.outcome = 'unconfirmed') "
             f"AND {_AGE} >= %s AND (r.next_due_at IS NULL OR r.next_due_at <= %s)"
         )
-        arguments: list[Any] = [naive_utc(now - RETENTION), naive_utc(now)]
-        if only is not None:
-            condition, arguments = "s.conference_sid IN (SELECT unnest(%s))", [list(only)]
+        found = self._pending(condition, naive_utc(now - RETENTION), naive_utc(now))
+        return [asked for account, asked in found if account not in other_accounts]
+
+    def known(self, sids: Collection[str]) -> list[Pending]:
+        """These, with what is known of them."""
+        found = self._pending("s.conference_sid IN (SELECT unnest(%s))", list(sids))
+        known = [asked for _, asked in found]
+        return known + [Pending(sid) for sid in {*sids} - {asked.conference_sid for asked in known}]
+
+    def _pending(self, condition: str, *arguments: Any) -> list[tuple[str, Pending]]:
+        """With the account of each."""
         rows = self._query(
             f"SELECT {_COPY}, s.create_time, coalesce(r.attempts, 0), s.account_sid "
             "FROM {conference_summaries} AS s "
@@ -137,13 +142,10 @@ class DestinationState:
             *arguments,
         )
         copies = self._read(rows)
-        known = [
-            Pending(sid, copies[sid], created and as_utc(created), attempts)
+        return [
+            (account, Pending(sid, copies[sid], created and as_utc(created), attempts))
             for sid, *_, created, attempts, account in rows
-            if only is not None or account not in other_accounts
         ]
-        unknown = set(only or ()) - {asked.conference_sid for asked in known}
-        return known + [Pending(sid) for sid in unknown]
 
     def awaited(self, sids: Collection[str], ended_after: datetime) -> tuple[set[str], int]:
         """Those of them that are not final, but do not wait after a 404: the ones that ended, or

@@ -13,6 +13,13 @@ from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.package import LoadPackage
 from pipelines.twilio_insights.extract.refetch import accept_window, refetch
+from pipelines.twilio_insights.extract.scope import (
+    INCREMENTAL,
+    Incremental,
+    Scope,
+    Sids,
+    TimeRange,
+)
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.extract.windows import WindowedLister
 from pipelines.twilio_insights.settings import RETENTION
@@ -37,61 +44,156 @@ class FormerState(TypedDict, total=False):
     """First SID by name."""
 
 
-def extract(
-    client: InsightsClient,
-    stored: DestinationState,
-    package_rows: int | None = None,
-    only: Window | Collection[str] | None = None,
-    may_be_empty: bool = False,
-    former: FormerState | None = None,
-) -> Iterator[Tables]:
-    """Yield what one load package writes: the watermark goes with the rows that it stands for.
+class Extraction:
+    """What one run reads of the API, one load package after the other.
 
     Args:
-        client: its progress is shared by the packages of one run.
+        client: its progress is shared by the packages of a run.
         stored: what the destination holds.
-        package_rows: end the package at the first window edge after so many rows, or where
-            listing fails after a finished window; call again until `progress.complete`.
-            None: everything in one package, and a failure raises.
-        only: read just this window, or fetch just these SIDs; the watermark stays, and nothing
-            else that is pending is asked for.
-        may_be_empty: where there is nothing to write but the watermark it is moved at once, and
-            nothing is yielded.
-        former: the state that an earlier version left in dlt's pipeline.
-
-    Raises:
-        SettingsError: the first cursor is in the future.
-        InsightsError: the API could not be read.
+        package_rows: end a package at the first window edge after so many rows, or where listing
+            fails after a finished window; read on until it is `complete`. None: everything in one
+            package, and a failure raises.
     """
-    progress, account = client.progress, client.settings.account_sid or ""
-    package = LoadPackage(stored, progress, account)
-    before = _take_over(former or {}, package)
-    known = _watermark(stored, account) or before.get(account)
-    progress.loaded_to = progress.loaded_to or known
-    listed = True
-    if only is None or isinstance(only, Window):
-        client.listing = client.listing or _begin(client, stored, known, only)
+
+    def __init__(
+        self, client: InsightsClient, stored: DestinationState, package_rows: int | None = None
+    ) -> None:
+        self._client, self._stored, self._package_rows = client, stored, package_rows
+        self._account = client.settings.account_sid or ""
+        self._lister: WindowedLister | None = None
+        self._listed_to: datetime | None = None
+        self.complete = False
+        """The last package ended with all that was to be read."""
+        self.fault: InsightsError | None = None
+        """Why it did not; what was finished before is loaded all the same."""
+        self.still_pending = set[str]()
+        """Not final, and seen so by this run: there is no need to ask for them again."""
+
+    def close(self) -> None:
+        """No request is made any more."""
+        self._client.cancel()
+        if self._lister is not None:
+            self._lister.close()
+
+    def prefetch_more(self) -> None:
+        """List more until the next window is consumed: a package is loaded now."""
+        if self._lister is not None:
+            self._lister.prefetch_more()
+
+    def package(
+        self,
+        scope: Scope = INCREMENTAL,
+        may_be_empty: bool = False,
+        former: FormerState | None = None,
+    ) -> Iterator[Tables]:
+        """Yield what the next load package writes: the watermark goes with the rows that it stands
+        for.
+
+        Args:
+            scope: what is to be read; the same as long as that is not complete.
+            may_be_empty: where there is nothing to write but the watermark it is moved at once, and
+                nothing is yielded.
+            former: the state that an earlier version left in dlt's pipeline.
+
+        Raises:
+            SettingsError: the first cursor is in the future.
+            InsightsError: the API could not be read.
+        """
+        client, stored = self._client, self._stored
+        package = LoadPackage(stored, client.progress, self._account, self.still_pending)
+        before = _take_over(former or {}, package)
+        known = _watermark(stored, self._account) or before.get(self._account)
+        client.progress.loaded_to = client.progress.loaded_to or known
+        listed = True
+        if not isinstance(scope, Sids):
+            lister = self._lister = self._lister or self._begin(scope, known)
+            try:
+                yield from self._list(lister, package)
+            except InsightsError as error:
+                self.fault = error
+            listed = self._listed_to == lister.end
         try:
-            yield from _list(client, client.listing, package, package_rows)
+            is_listable = listed or isinstance(self.fault, BadAnswerError)
+            if not isinstance(scope, TimeRange) and is_listable:
+                now = client.now()
+                others = stored.other_accounts(self._account) | (before.keys() - {self._account})
+                due = self._due(package, scope, others, now)
+                yield from refetch(client, stored, package, due, now)
         except InsightsError as error:
-            progress.fault = error
-        listed = progress.window_to == progress.horizon
-    try:
-        if not isinstance(only, Window) and (listed or isinstance(progress.fault, BadAnswerError)):
-            now = client.now()
-            others = stored.other_accounts(account) | (before.keys() - {account})
-            due = _due(client, stored, package, only, others, now)
-            yield from refetch(client, stored, package, due, now)
-    except InsightsError as error:
-        progress.fault = progress.fault or error
-    if progress.fault is not None and package_rows is None:
-        raise progress.fault
-    progress.complete = listed and not progress.stop.is_set()
-    if only is None and progress.window_to is not None:
-        _move_watermark(client, stored, package, known, progress.window_to, may_be_empty)
-    if batch := package.finish():
-        yield batch
-    stored.remember(package.written)
+            self.fault = self.fault or error
+        if self.fault is not None and self._package_rows is None:
+            raise self.fault
+        self.complete = listed and not client.stop.is_set()
+        if scope == INCREMENTAL and self._listed_to is not None:
+            self._move_watermark(package, known, self._listed_to, may_be_empty)
+        if batch := package.finish():
+            yield batch
+        stored.remember(package.written)
+
+    def _begin(self, scope: Incremental | TimeRange, known: datetime | None) -> WindowedLister:
+        """List from before the watermark, or from the first cursor, until now."""
+        settings, progress, now = self._client.settings, self._client.progress, self._client.now()
+        oldest = now - RETENTION
+        if known is not None and known > now + MAX_SKEW:
+            known = None  # a wrong clock set it; what it hides must be listed
+        if isinstance(scope, TimeRange):
+            window = scope.window
+        elif known is not None:
+            start = min(known, now) - parse_duration(settings.lookback)
+            window = Window(max(start, oldest), now)
+        else:
+            first = parse_moment(settings.created_after, now) if settings.created_after else oldest
+            if first > now:
+                raise SettingsError(
+                    f"sources.twilio_insights.created_after: {settings.created_after} is in the "
+                    "future"
+                )
+            window = Window(max(first, oldest), now)
+        progress.window_from = progress.window_to = self._listed_to = window.start
+        progress.horizon = window.end
+        return WindowedLister(self._client, window, self._stored.count_by_hour(*window))
+
+    def _list(self, lister: WindowedLister, package: LoadPackage) -> Iterator[Tables]:
+        """Take over window by window up to the horizon, or until the package is full."""
+        progress, limit = self._client.progress, self._package_rows
+        for listed in lister:
+            if not (yield from accept_window(self._client, package, listed)):
+                return  # the next run lists this window again
+            progress.window_to = self._listed_to = listed.window.end
+            progress.on_change(progress)
+            is_full = limit and (len(package.written) >= limit or package.bytes >= MAX_BYTES)
+            if is_full or self._client.stop.is_set():
+                return
+
+    def _due(
+        self,
+        package: LoadPackage,
+        scope: Incremental | Sids,
+        other_accounts: Collection[str],
+        now: datetime,
+    ) -> list[Pending]:
+        """What to ask for again: everything pending that this run has not just seen."""
+        if isinstance(scope, Sids):
+            return self._stored.known(scope.sids)
+        for sid, attempts, asked_at in self._stored.expired(now):
+            package.note_refetch(sid, attempts, 404, asked_at, None, "expired")
+        seen = self.still_pending | package.written
+        due = self._stored.pending(now, other_accounts)
+        return [asked for asked in due if asked.conference_sid not in seen]
+
+    def _move_watermark(
+        self, package: LoadPackage, known: datetime | None, reached: datetime, may_be_empty: bool
+    ) -> None:
+        """It never moves back, unless a wrong clock had set it."""
+        if known is not None and known <= self._client.now() + MAX_SKEW:
+            reached = max(known, reached)
+        is_moved = (
+            may_be_empty
+            and package.is_empty
+            and self._stored.move_watermark(RESOURCE, self._account, reached)
+        )
+        if not is_moved:
+            package.note_watermark(RESOURCE, self._account, reached)
 
 
 def _take_over(former: FormerState, package: LoadPackage) -> dict[str, datetime]:
@@ -105,87 +207,8 @@ def _take_over(former: FormerState, package: LoadPackage) -> dict[str, datetime]
     return watermarks
 
 
-def _move_watermark(
-    client: InsightsClient,
-    stored: DestinationState,
-    package: LoadPackage,
-    known: datetime | None,
-    reached: datetime,
-    may_be_empty: bool,
-) -> None:
-    """It never moves back, unless a wrong clock had set it."""
-    account = client.settings.account_sid or ""
-    if known is not None and known <= client.now() + MAX_SKEW:
-        reached = max(known, reached)
-    if not (
-        may_be_empty and package.is_empty and stored.move_watermark(RESOURCE, account, reached)
-    ):
-        package.note_watermark(RESOURCE, account, reached)
-
-
 def _watermark(stored: DestinationState, account: str) -> datetime | None:
     """Until when everything was listed; long ago where the package that said it was not finished,
     so that no first cursor hides what an earlier one had listed."""
     known = stored.watermark(RESOURCE, account)
     return known and (known.listed_to if known.is_complete else LONG_AGO)
-
-
-def _begin(
-    client: InsightsClient,
-    stored: DestinationState,
-    known: datetime | None,
-    only: Window | None,
-) -> WindowedLister:
-    """The listing of the run: from behind the watermark, or from the first cursor, until now."""
-    settings, now = client.settings, client.now()
-    oldest = now - RETENTION
-    if known is not None and known > now + MAX_SKEW:
-        known = None  # a wrong clock set it; what it hides must be listed
-    if isinstance(only, Window):
-        stretch = only
-    elif known is not None:
-        start = min(known, now) - parse_duration(settings.lookback)
-        stretch = Window(max(start, oldest), now)
-    else:
-        first = parse_moment(settings.created_after, now) if settings.created_after else oldest
-        if first > now:
-            raise SettingsError(
-                f"sources.twilio_insights.created_after: {settings.created_after} is in the future"
-            )
-        stretch = Window(max(first, oldest), now)
-    client.progress.window_from = client.progress.window_to = stretch.start
-    client.progress.horizon = stretch.end
-    return WindowedLister(client, stretch, stored.count_by_hour(*stretch))
-
-
-def _list(
-    client: InsightsClient, listing: WindowedLister, package: LoadPackage, package_rows: int | None
-) -> Iterator[Tables]:
-    """Take over window by window up to the horizon, or until the package is full."""
-    for listed in listing:
-        if not (yield from accept_window(client, package, listed)):
-            return  # the next run lists this window again
-        client.progress.window_to = listed.window.end
-        client.progress.on_change(client.progress)
-        is_long = package_rows and len(package.written) >= package_rows
-        full = package_rows is not None and (is_long or package.bytes >= MAX_BYTES)
-        if full or client.progress.stop.is_set():
-            return
-
-
-def _due(
-    client: InsightsClient,
-    stored: DestinationState,
-    package: LoadPackage,
-    only: Collection[str] | None,
-    other_accounts: Collection[str],
-    now: datetime,
-) -> list[Pending]:
-    """What to ask for again: everything pending that this run has not just seen."""
-    if only is not None:
-        return stored.pending(now, (), only)
-    for sid, attempts, asked_at in stored.expired(now):
-        package.note_refetch(sid, attempts, 404, asked_at, None, "expired")
-    seen = client.progress.still_pending | package.written
-    due = stored.pending(now, other_accounts, None)
-    return [asked for asked in due if asked.conference_sid not in seen]

@@ -33,9 +33,15 @@ MAX_BACKOFF_HOURS = 24
 class LoadPackage:
     """Collects the rows of one dlt load package and hands them out as Arrow tables."""
 
-    def __init__(self, stored: DestinationState, progress: Progress, account_sid: str) -> None:
+    def __init__(
+        self,
+        stored: DestinationState,
+        progress: Progress,
+        account_sid: str,
+        still_pending: set[str],
+    ) -> None:
         self.written: set[str] = set()
-        self._account_sid = account_sid
+        self._account_sid, self._still_pending = account_sid, still_pending
         self._progress = progress
         self._stored = stored
         self._previous: set[str] = set()
@@ -129,7 +135,7 @@ class LoadPackage:
         if asked.copy is not None and asked.copy.is_final:
             self.note_refetch(sid, asked.attempts, 0, now, None, "unconfirmed")
         else:
-            self._progress.still_pending.add(sid)
+            self._still_pending.add(sid)
 
     def note_refetch(
         self,
@@ -189,7 +195,7 @@ class LoadPackage:
                 continue
             copy, former = answer.copies[sid], stored.get(sid)
             if copy.rank < FINAL and (former is None or former.rank < FINAL):
-                progress.still_pending.add(sid)
+                self._still_pending.add(sid)
             if former is None:
                 progress.rows_new += 1
             elif former.yields_to(copy):

@@ -48,9 +48,10 @@ def refetch(
     """Ask for all of them again.
 
     Raises:
-        InsightsError: 401, or no good answer so many times in a row: the API is down.
+        InsightsError: 401, or no good answer so many times in a row: the API is down; or, after all
+            was asked for by SID, a listing that cannot be used.
     """
-    seen = set[str]()
+    seen, fault = set[str](), None
     hours = stored.count_by_hour(now - RETENTION, now) if len(due) > 1 else {}
     # What is final here is unconfirmed, and no listing confirms it: it may lag behind.
     unconfirmed = [asked for asked in due if asked.copy is not None and asked.copy.is_final]
@@ -60,14 +61,19 @@ def refetch(
             with closing(WindowedLister(client, stretch, hours)) as listing:
                 for listed in listing:
                     yield from accept_window(client, package, listed)
-                    if client.progress.stop.is_set():
+                    if client.stop.is_set():
                         return
                     seen.update(*(answer.copies for answer in listed.answers))
-        except BadAnswerError as error:  # the run will say so; they are asked for by SID meanwhile
-            client.progress.fault = client.progress.fault or error
+        except BadAnswerError as error:
+            fault = fault or error
     pending = [asked for asked in pending if asked.conference_sid not in seen]
     unconfirmed = [asked for asked in unconfirmed if asked.conference_sid not in package.written]
-    yield from fetch(client, package, pending + unconfirmed)
+    try:
+        yield from fetch(client, package, pending + unconfirmed)
+    except InsightsError as error:
+        raise (fault or error) from error.__cause__
+    if fault:
+        raise fault
 
 
 def stretches_to_list(
@@ -115,9 +121,9 @@ def accept_window(
     sample = doubtful if len(doubtful) <= MAX_CONFIRMATIONS else random.sample(doubtful, SAMPLE)
     yield from fetch(client, package, sample, len(sample) + 1)
     rest = [asked for asked in doubtful if asked not in sample]
-    if rest and not client.progress.stop.is_set():
+    if rest and not client.stop.is_set():
         yield from _decide(client, package, rest, window)
-    if doubtful and client.progress.stop.is_set():
+    if doubtful and client.stop.is_set():
         return False
     client.progress.pages += len(answers)
     client.progress.on_change(client.progress)
@@ -180,7 +186,7 @@ def fetch(
             progress.on_change(progress)
             if batch := package.flush(at_least=BATCH_ROWS):
                 yield batch
-            if progress.stop.is_set():
+            if client.stop.is_set():
                 return
     finally:
         pool.shutdown(cancel_futures=True)

@@ -88,7 +88,7 @@ class WindowedLister:
         self._client = client
         self._traffic = VolumeEstimate(known)
         self._consumed = stretch.start
-        self._end = self._until = stretch.end
+        self.end = self._until = stretch.end
         self._page_size = client.settings.page_size
         self._rows = max(1, int(PAGE_FILL * self._page_size))
         self._unlisted = [Unlisted(stretch, MAX_SPAN if known else FIRST_SPAN)]
@@ -105,7 +105,7 @@ class WindowedLister:
             self._pool.submit(self._work)
 
     def __iter__(self) -> Iterator[Listed]:
-        while self._consumed < self._end:
+        while self._consumed < self.end:
             with self._changed:
                 self._prefetch_rows = PREFETCH_ROWS
                 self._changed.wait_for(lambda: self._died or self._consumed in self._outcomes)
@@ -164,7 +164,7 @@ class WindowedLister:
 
     def _next_window(self) -> Window | None:
         def start() -> datetime:
-            return self._unlisted[0].whole.start if self._unlisted else self._end
+            return self._unlisted[0].whole.start if self._unlisted else self.end
 
         def may_go_on() -> bool:
             enough = self._buffered_rows >= self._prefetch_rows and start() > self._consumed
@@ -219,7 +219,7 @@ class WindowedLister:
             cut = is_full and window.span > MIN_SPAN
             with self._flattening:
                 answers.append(RecordPage(page, all_new and not cut))
-            if self._closed or self._client.progress.stop.is_set():
+            if self._closed or self._client.stop.is_set():
                 raise UnavailableError("stopped while it listed", "stop")
             if len(answers) == MAX_PAGES:
                 raise BadAnswerError(f"{MAX_PAGES} pages for {window.span}, and still more")

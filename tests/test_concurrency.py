@@ -16,12 +16,12 @@ from tests.conftest import Loaded, summary
 HOUR = timedelta(hours=1)
 
 
-def at_once(pace: ConcurrencyLimiter, tries: int = 8) -> int:
+def at_once(limiter: ConcurrencyLimiter, tries: int = 8) -> int:
     """How many of so many threads have their turn at the same time."""
     entered, leave = threading.Semaphore(0), threading.Event()
 
     def take() -> None:
-        with pace.turn():
+        with limiter.slot():
             entered.release()
             leave.wait(10)
 
@@ -38,47 +38,47 @@ def at_once(pace: ConcurrencyLimiter, tries: int = 8) -> int:
 
 
 def test_it_grows_with_good_answers_and_halves() -> None:
-    pace = ConcurrencyLimiter(4, threading.Event())
-    assert at_once(pace) == 2
+    limiter = ConcurrencyLimiter(4, threading.Event())
+    assert at_once(limiter) == 2
     for _ in range(20):
-        pace.faster()
-    assert at_once(pace) == 4
-    pace.slower()
-    assert at_once(pace) == 2
+        limiter.on_success()
+    assert at_once(limiter) == 4
+    limiter.on_throttle()
+    assert at_once(limiter) == 2
     for _ in range(5):
-        pace.slower()
-    assert at_once(pace) == 1
+        limiter.on_throttle()
+    assert at_once(limiter) == 1
 
 
 def test_all_wait_while_the_api_wants_no_requests_but_not_after_a_stop() -> None:
     stop = threading.Event()
-    pace = ConcurrencyLimiter(4, stop)
-    pace.slower(hold=0.5)
+    limiter = ConcurrencyLimiter(4, stop)
+    limiter.on_throttle(hold=0.5)
     begin = time.monotonic()
-    with pace.turn():
+    with limiter.slot():
         assert time.monotonic() - begin >= 0.5
-    pace.slower(hold=60)
+    limiter.on_throttle(hold=60)
     stop.set()
-    with pace.turn():
+    with limiter.slot():
         assert time.monotonic() - begin < 30
 
 
 def test_a_429_without_a_time_does_not_end_a_wait_that_another_one_began() -> None:
-    pace = ConcurrencyLimiter(4, threading.Event())
+    limiter = ConcurrencyLimiter(4, threading.Event())
     begin = time.monotonic()
-    pace.slower(hold=0.5)
-    pace.slower()
-    with pace.turn():
+    limiter.on_throttle(hold=0.5)
+    limiter.on_throttle()
+    with limiter.slot():
         assert time.monotonic() - begin >= 0.5
 
 
 def test_nobody_waits_for_a_closed_client() -> None:
-    pace = ConcurrencyLimiter(4, threading.Event())
+    limiter = ConcurrencyLimiter(4, threading.Event())
     begin = time.monotonic()
-    pace.slower(hold=60)
-    threading.Timer(0.1, pace.close).start()
-    pace.rest(60)
-    with pytest.raises(UnavailableError), pace.turn():
+    limiter.on_throttle(hold=60)
+    threading.Timer(0.1, limiter.close).start()
+    limiter.sleep(60)
+    with pytest.raises(UnavailableError), limiter.slot():
         pass
     assert time.monotonic() - begin < 30
 
