@@ -90,11 +90,13 @@ def test_a_page_of_anything_else_is_refused(
 def test_the_largest_of_them_takes_little_memory() -> None:
     program = """
         import httpx, resource, sys
-        from pipelines.twilio_insights.api.summaries import PageDecoder
+        from pipelines.twilio_insights.api.decoding import PageDecoder
+        from pipelines.twilio_insights.resources import CONFERENCES
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         body = b'{"conferences":[%b0],"meta":{}}' % (b"0," * (31 << 20))
+        headers = httpx.Headers({"content-type": "application/json"})
         try:
-            PageDecoder().decode(httpx.Headers({"content-type": "application/json"}), body)
+            PageDecoder(CONFERENCES).decode(headers, body)
         except Exception as error:
             print(error)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

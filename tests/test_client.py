@@ -26,6 +26,7 @@ from pipelines.twilio_insights.errors import (
     UnavailableError,
 )
 from pipelines.twilio_insights.extract.records import RecordPage
+from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import Settings
 from tests.conftest import NOW, sid, summary
 
@@ -132,8 +133,8 @@ def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def rows(client: InsightsClient) -> list[str]:
-    pages = client.list_pages(NOW - DAY, NOW)
-    return sorted(sid for page in pages for sid in RecordPage(page).copies)
+    pages = client.list_pages(CONFERENCES, NOW - DAY, NOW)
+    return sorted(sid for page in pages for sid in RecordPage(CONFERENCES, page).versions)
 
 
 ALL = [sid(number) for number in range(5)]
@@ -342,8 +343,8 @@ def test_a_decompression_bomb_is_refused(account: Account, monkeypatch: pytest.M
 def test_a_fetch_gives_the_row_or_none(account: Account) -> None:
     with serving(account) as server:
         client = connect(settings(server))
-        assert client.fetch(sid(3)).rows[0]["conference_sid"] == sid(3)
-        assert client.fetch(sid(99)).rows == []
+        assert client.fetch(CONFERENCES, sid(3)).rows[0]["conference_sid"] == sid(3)
+        assert client.fetch(CONFERENCES, sid(99)).rows == []
 
 
 def test_a_fetch_answered_with_another_conference_is_refused(account: Account) -> None:
@@ -351,7 +352,7 @@ def test_a_fetch_answered_with_another_conference_is_refused(account: Account) -
         serving(account, answer(200, json.dumps(summary(4, DAY)).encode())) as server,
         pytest.raises(BadAnswerError, match="not that conference"),
     ):
-        connect(settings(server)).fetch(sid(3))
+        connect(settings(server)).fetch(CONFERENCES, sid(3))
 
 
 def test_a_400_on_the_list_tells_what_twilio_said(account: Account) -> None:
@@ -405,14 +406,14 @@ def test_no_secret_is_in_any_representation_or_message(account: Account) -> None
 def test_no_value_is_rounded_or_ends_a_page(account: Account, text: str, value: Any) -> None:
     body = f'{{"conferences": [{{"x": {text}}}], "meta": {{"next_page_url": null}}}}'
     with serving(account, answer(200, body.encode())) as server:
-        (page,) = connect(settings(server)).list_pages(NOW - DAY, NOW)
+        (page,) = connect(settings(server)).list_pages(CONFERENCES, NOW - DAY, NOW)
     assert page.rows == [{"x": value}]
 
 
 def test_bytes_that_are_no_utf_8_end_no_page(account: Account) -> None:
     body = b'{"conferences": [{"x": "\xff"}], "meta": {"next_page_url": null}}'
     with serving(account, answer(200, body)) as server:
-        (page,) = connect(settings(server)).list_pages(NOW - DAY, NOW)
+        (page,) = connect(settings(server)).list_pages(CONFERENCES, NOW - DAY, NOW)
     assert page.rows == [{"x": "\ufffd"}]
 
 
@@ -422,7 +423,7 @@ def test_bytes_that_are_no_utf_8_end_no_page(account: Account) -> None:
 def test_json_by_another_name_is_json(account: Account, content_type: str) -> None:
     body = b'{"conferences": [{"x": 1}], "meta": {"next_page_url": null}}'
     with serving(account, answer(200, body, content_type)) as server:
-        (page,) = connect(settings(server)).list_pages(NOW - DAY, NOW)
+        (page,) = connect(settings(server)).list_pages(CONFERENCES, NOW - DAY, NOW)
     assert page.rows == [{"x": 1}]
 
 

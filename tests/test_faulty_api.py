@@ -164,9 +164,9 @@ def test_a_summary_that_is_refused_does_not_hold_up_the_others(
 
     monkeypatch.setattr(InsightsHandler, "answer", refusing)
     assert loaded.run().rows_updated == 2
-    assert loaded.query(
-        "SELECT conference_sid, last_status FROM conference_insights._refetches"
-    ) == [(sid(2), 400)]
+    assert loaded.query("SELECT key, last_status FROM conference_insights._refetches") == [
+        (sid(2), 400)
+    ]
 
 
 @pytest.mark.usefixtures("by_sid")

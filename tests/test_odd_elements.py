@@ -12,13 +12,14 @@ from pipelines.exit_codes import BUG, exit_code
 from pipelines.simulator.account import iso
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.api.decoding import PageDecoder, text_of
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.api.summaries import PageDecoder, text_of
 from pipelines.twilio_insights.codec import DEEPEST, shallow, to_json
 from pipelines.twilio_insights.errors import UnforeseenError
 from pipelines.twilio_insights.extract import flatten
 from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.extract.volume import HOUR, VolumeEstimate, Window
+from pipelines.twilio_insights.resources import CONFERENCES, Resource
 from tests.conftest import NOW, Loaded, sid, summary
 from tests.test_pages import FIELDS, HEADERS, ODD, PLAIN, deep
 
@@ -80,11 +81,11 @@ def test_no_value_of_any_field_stops_another_element(field: str, all_new: bool) 
     values = [value for value in VALUES if is_json(value)]
     elements = [element(1), *(element(n, **{field: v}) for n, v in enumerate(values, 10))]
     content = b'{"conferences":[%b],"meta":{"next_page_url":null}}' % b",".join(elements)
-    page = Page(PageDecoder().decode(HEADERS, content)["conferences"], NOW)
-    answer = RecordPage(page, all_new)
+    page = Page(PageDecoder(CONFERENCES).decode(HEADERS, content)["conferences"], NOW)
+    answer = RecordPage(CONFERENCES, page, all_new)
     assert answer.created_in(Window(NOW - HOUR, NOW)) is not None
     assert answer.by_hour().total() <= len(elements)
-    stored = answer.tables(answer.copies)["conference_summaries"]["conference_sid"].to_pylist()
+    stored = answer.tables(answer.versions)["conference_summaries"]["conference_sid"].to_pylist()
     assert len({*stored}) + len(answer.rejected) >= len(elements) - (field == "conference_sid")
     assert all(to_json(odd.element) for odd in answer.rejected)
     assert sid(1) in stored
@@ -95,7 +96,9 @@ def test_what_is_nested_too_deep_is_kept_as_text() -> None:
     content = b'{"conferences":[%b],"meta":{"next_page_url":null}}' % element(1, odd=deep(3000))
     alone = b'{"conferences":[%b],"meta":{"next_page_url":null}}' % element(1, odd=deep(600))
     for body, levels in ((content, 3000), (alone, 600)):
-        answer = RecordPage(Page(PageDecoder().decode(HEADERS, body)["conferences"], NOW))
+        answer = RecordPage(
+            CONFERENCES, Page(PageDecoder(CONFERENCES).decode(HEADERS, body)["conferences"], NOW)
+        )
         (extra,) = answer.tables([sid(1)])["conference_summaries"]["extra_fields"].to_pylist()
         assert extra.count("[") == levels
 
@@ -187,8 +190,8 @@ def test_a_window_that_fails_unforeseen_leaves_what_is_before_it_and_what_is_pen
     loaded.account.put(summary(3, MINUTE))
     real = InsightsClient.list_pages
 
-    def failing(client: InsightsClient, after: Any, before: Any) -> Any:
-        for page in real(client, after, before):
+    def failing(client: InsightsClient, *listed: Any) -> Any:
+        for page in real(client, *listed):
             if any(getattr(row, "conference_sid", "") == sid(3) for row in page.rows):
                 raise ZeroDivisionError("unheard of")
             yield page
@@ -210,10 +213,10 @@ def test_a_fetch_that_fails_unforeseen_stops_no_other(
     loaded.finish_after_a_run(dict.fromkeys(range(4), 6 * DAY))
     real = InsightsClient.fetch
 
-    def failing(client: InsightsClient, number: str) -> Page:
+    def failing(client: InsightsClient, resource: Resource, number: str) -> Page:
         if number == sid(2):
             raise ZeroDivisionError("unheard of")
-        return real(client, number)
+        return real(client, resource, number)
 
     monkeypatch.setattr(InsightsClient, "fetch", failing)
     done = loaded.run()

@@ -17,6 +17,7 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError
+from pipelines.twilio_insights.resources import CONFERENCES
 from tests.conftest import NOW, Command, Loaded, summary
 from tests.test_client import Behaviour, answer, page, serving, settings
 
@@ -133,7 +134,7 @@ def test_an_answer_is_told_in_short_and_without_secrets(
     monkeypatch.setattr("pipelines.twilio_insights.api.client.ATTEMPTS", 1)
     with serving(Account(NOW), fault) as server, pytest.raises(InsightsError) as caught:
         with InsightsClient(settings(server)) as client:
-            list(client.list_pages(NOW - HOUR, NOW))
+            list(client.list_pages(CONFERENCES, NOW - HOUR, NOW))
     said = str(caught.value)
     assert len(said) < 800
     assert AUTH_TOKEN not in said

@@ -13,18 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.twilio_insights import codec
-from pipelines.twilio_insights.api import summaries
-from pipelines.twilio_insights.api.children import CHILD_FIELDS
+from pipelines.twilio_insights.api import decoding
+from pipelines.twilio_insights.api.decoding import MAX_LEARNED, PageDecoder, Record, format_of
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.api.summaries import MAX_LEARNED, PageDecoder, Summary
 from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.errors import BadAnswerError
 from pipelines.twilio_insights.extract.records import RecordPage
-from pipelines.twilio_insights.tables import FROM_TWILIO
+from pipelines.twilio_insights.resources import CONFERENCES
 from tests.conftest import NOW, sid, summary
 
 HEADERS = httpx.Headers({"content-type": "application/json"})
-FIELDS = [*(column.name for column in FROM_TWILIO), *(field.name for field in CHILD_FIELDS)]
+FIELDS = format_of(CONFERENCES).names
 BASE = summary(1, NOW - NOW) | {
     "tags": ["low_mos", "high_jitter"],
     "tag_info": {"low_mos": [{"severity": "high", "x": 1}, {"participant_identity": "Zoë"}]},
@@ -97,22 +96,22 @@ def said(body: Any) -> Any:
     if not isinstance(body, dict) or not isinstance(body.get("conferences"), list):
         return body
     try:
-        answer = RecordPage(Page(body["conferences"], NOW))
-        tables = answer.tables(answer.copies) if answer.copies else {}
+        answer = RecordPage(CONFERENCES, Page(body["conferences"], NOW))
+        tables = answer.tables(answer.versions) if answer.versions else {}
         rejected = [(to_json(element), *why) for element, *why in answer.rejected]
     except BadAnswerError:
         return None
     rows = {  # in any order
         name: (table.schema, sorted(table.to_pylist(), key=repr)) for name, table in tables.items()
     }
-    return body.get("meta"), answer.copies, rejected, answer.by_hour(), rows
+    return body.get("meta"), answer.versions, rejected, answer.by_hour(), rows
 
 
 @settings(max_examples=200, deadline=None)
 @given(pages())
 def test_a_page_says_the_same_however_it_is_decoded(content: bytes) -> None:
     expected = said(codec.decode(HEADERS, content))
-    decoder = PageDecoder()
+    decoder = PageDecoder(CONFERENCES)
     for _ in range(2):  # the second time it knows unknown fields by name
         assert said(decoder.decode(HEADERS, content)) == expected
 
@@ -127,8 +126,8 @@ def test_a_value_says_the_same_in_every_field(field: str) -> None:
         fields = PLAIN | {"conference_sid": b'"%b"' % sid(number).encode(), field: value}
         rows.append(b"{%b}" % b",".join(b'"%b":%b' % (k.encode(), v) for k, v in fields.items()))
     content = b'{"conferences":[%b]}' % b",".join(rows)
-    found = PageDecoder().decode(HEADERS, content)
-    assert any(isinstance(row, Summary) for row in found["conferences"])
+    found = PageDecoder(CONFERENCES).decode(HEADERS, content)
+    assert any(isinstance(row, Record) for row in found["conferences"])
     assert said(found) == said(codec.decode(HEADERS, content))
 
 
@@ -141,7 +140,7 @@ def _stands(value: bytes) -> bool:
 
 def decoded(rows: list[Any], decoder: PageDecoder | None = None) -> list[Any]:
     content = json.dumps({"conferences": rows, "meta": {"next_page_url": None}}).encode()
-    found: list[Any] = (decoder or PageDecoder()).decode(HEADERS, content)["conferences"]
+    found: list[Any] = (decoder or PageDecoder(CONFERENCES)).decode(HEADERS, content)["conferences"]
     assert said({"conferences": found}) == said({"conferences": rows})
     return found
 
@@ -151,32 +150,34 @@ def ordinary(number: int, **values: Any) -> dict[str, Any]:
 
 
 def test_the_struct_has_the_columns_of_the_table() -> None:
-    assert summaries.define().__struct_fields__ == (*sorted(FIELDS),)
+    assert format_of(CONFERENCES).known.__struct_fields__ == (*sorted(FIELDS),)
 
 
 def test_missing_fields_are_ordinary_and_not_null() -> None:
     missing = {name: value for name, value in ordinary(1).items() if name == "conference_sid"}
     null = ordinary(1, **dict.fromkeys(FIELDS[1:]))
     first, second = decoded([missing, null])
-    assert isinstance(first, Summary)
-    assert isinstance(second, Summary)
-    assert summaries.digest(first) != summaries.digest(second)
+    assert isinstance(first, Record)
+    assert isinstance(second, Record)
+    assert decoding.digest(first) != decoding.digest(second)
 
 
 def test_a_field_that_all_have_is_learned() -> None:
     rows = [ordinary(n, voice_bots={"b": n, "a": [n]}, **{"from": None}) for n in range(20)]
     found = decoded(rows)
-    assert all(isinstance(row, Summary) for row in found)
-    text = RecordPage(Page(found, NOW)).tables([sid(7)])["conference_summaries"]["extra_fields"]
+    assert all(isinstance(row, Record) for row in found)
+    text = RecordPage(CONFERENCES, Page(found, NOW)).tables([sid(7)])["conference_summaries"][
+        "extra_fields"
+    ]
     assert text.to_pylist() == ['{"from":null,"voice_bots":{"a":[7],"b":7}}']
 
 
 def test_names_are_learned_up_to_a_limit() -> None:
-    decoder = PageDecoder()
+    decoder = PageDecoder(CONFERENCES)
     rows = [ordinary(1, **{f"new_{n}": n}) for n in range(MAX_LEARNED + 1)]
     found = [decoded([row], decoder)[0] for row in rows]
     assert [type(row) is dict for row in found] == [False] * MAX_LEARNED + [True]
-    assert isinstance(decoded([rows[0]], decoder)[0], Summary)
+    assert isinstance(decoded([rows[0]], decoder)[0], Record)
 
 
 @pytest.mark.parametrize(
@@ -193,8 +194,8 @@ def test_an_odd_row_leaves_the_others_ordinary(odd: dict[str, Any]) -> None:
     rows = [ordinary(n) for n in range(9)]
     rows[4] |= odd
     content = json.dumps({"conferences": rows}).encode()
-    found = PageDecoder().decode(HEADERS, content)["conferences"]
-    assert [isinstance(row, Summary) for row in found] == [n != 4 for n in range(9)]
+    found = PageDecoder(CONFERENCES).decode(HEADERS, content)["conferences"]
+    assert [isinstance(row, Record) for row in found] == [n != 4 for n in range(9)]
     assert said({"conferences": found}) == said(codec.decode(HEADERS, content))
 
 
@@ -202,9 +203,9 @@ def test_an_odd_row_leaves_the_others_ordinary(odd: dict[str, Any]) -> None:
 def test_a_name_cut_in_the_middle_of_a_character_leaves_the_others_ordinary(name: bytes) -> None:
     rows = [ordinary(1), ordinary(2, friendly_name="cut"), ordinary(3)]
     content = json.dumps({"conferences": rows}).encode().replace(b'"cut"', name)
-    found = PageDecoder().decode(HEADERS, content)["conferences"]
-    assert isinstance(found[0], Summary)
-    assert isinstance(found[2], Summary)
+    found = PageDecoder(CONFERENCES).decode(HEADERS, content)["conferences"]
+    assert isinstance(found[0], Record)
+    assert isinstance(found[2], Record)
     assert said({"conferences": found}) == said(codec.decode(HEADERS, content))
 
 
@@ -213,7 +214,7 @@ def test_a_name_cut_in_the_middle_of_a_character_leaves_the_others_ordinary(name
 )
 def test_what_has_no_sid_is_no_summary(odd: Any) -> None:
     found = decoded([ordinary(1), ordinary(2, conference_sid=odd)])
-    assert [isinstance(row, Summary) for row in found] == [True, False]
+    assert [isinstance(row, Record) for row in found] == [True, False]
 
 
 def test_nothing_of_the_page_stays_in_memory() -> None:
@@ -222,19 +223,20 @@ def test_nothing_of_the_page_stays_in_memory() -> None:
     ]
     content = json.dumps({"conferences": rows, "meta": {}}).encode()
     before = sys.getrefcount(content)
-    found = PageDecoder().decode(HEADERS, content)
+    found = PageDecoder(CONFERENCES).decode(HEADERS, content)
     assert len(found["conferences"]) == 6
     assert sys.getrefcount(content) == before
 
 
 def test_an_ordinary_summary_takes_half_the_memory_of_an_odd_one() -> None:
     first, second = (
-        RecordPage(Page(decoded([ordinary(1, status=s)]), NOW)) for s in ("completed", 5)
+        RecordPage(CONFERENCES, Page(decoded([ordinary(1, status=s)]), NOW))
+        for s in ("completed", 5)
     )
     assert (first.buffered_rows, second.buffered_rows) == (8, 15)
 
 
 def test_what_many_say_is_read_once() -> None:
     first, second = decoded([ordinary(1), ordinary(2)])
-    assert isinstance(first, Summary)
-    assert all(getattr(first, f.name) is getattr(second, f.name) for f in CHILD_FIELDS)
+    assert isinstance(first, Record)
+    assert all(getattr(first, f.name) is getattr(second, f.name) for f in CONFERENCES.children)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.twilio_insights.extract.destination_state import Pending
-from pipelines.twilio_insights.extract.refetch import stretches_to_list
+from pipelines.twilio_insights.extract.refetch import windows_to_list
 from tests.conftest import NOW, Loaded, sid, summary
 
 HOUR = timedelta(hours=1)
@@ -44,7 +44,7 @@ def test_one_that_is_missing_from_its_hour_is_asked_for_by_sid(loaded: Loaded) -
     loaded.account.forget(sid(3))
     done = loaded.run()
     assert done.rows_refetched == 1
-    outcome = "SELECT conference_sid, outcome FROM conference_insights._refetches"
+    outcome = "SELECT key, outcome FROM conference_insights._refetches"
     assert loaded.query(outcome) == [(sid(3), "gone")]
 
 
@@ -58,7 +58,7 @@ def test_listing_never_takes_more_requests_than_fetching(
 ) -> None:
     pending = [Pending(sid(n), None, MIDNIGHT + hour * HOUR) for n, hour in enumerate(due)]
     by_hour = {MIDNIGHT + hour * HOUR: count for hour, count in rows.items()}
-    found = stretches_to_list(pending, by_hour, page_size)
+    found = windows_to_list(pending, by_hour, page_size)
     assert all(a.end <= b.start for a, b in pairwise(found))
     for start, end in found:
         pages = sum(n for hour, n in by_hour.items() if start <= hour < end) // page_size + 1

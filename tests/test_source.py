@@ -21,8 +21,9 @@ from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration, twilio_insights
 from pipelines.twilio_insights.codec import digest
 from pipelines.twilio_insights.extract.flatten import flatten
+from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import SECTION
-from pipelines.twilio_insights.tables import FROM_TWILIO, TABLES
+from pipelines.twilio_insights.tables import TABLES
 from tests import expected
 from tests.conftest import NOW, ROOT, Loaded, sid, summary
 
@@ -46,7 +47,7 @@ def test_the_official_samples_load_field_by_field(loaded: Loaded) -> None:
     loaded.run()
     loaded.assert_exact()
     listed = [row for row in loaded.account.rows() if row["conference_sid"] == sid(3)]
-    columns = ", ".join(column.name for column in FROM_TWILIO)
+    columns = ", ".join(column.name for column in CONFERENCES.columns)
     with duckdb.connect(loaded.path) as connection:
         answer = connection.execute(
             f"SELECT {columns} FROM conference_insights.conference_summaries "
@@ -64,7 +65,11 @@ def test_the_official_samples_load_field_by_field(loaded: Loaded) -> None:
 
 
 def test_all_properties_of_the_samples_have_a_place() -> None:
-    places = {column.name for column in FROM_TWILIO} | {"tags", "tag_info", "detected_issues"}
+    places = {column.name for column in CONFERENCES.columns} | {
+        "tags",
+        "tag_info",
+        "detected_issues",
+    }
     assert all(row.keys() == places for row in official_rows())
     assert len(places) == 23
 
@@ -272,7 +277,7 @@ def test_what_does_not_fit_is_kept_beside_what_does(
     field: str, value: Any, column: str, stored: Any, kept: Any
 ) -> None:
     rows = [summary(1, HOUR), summary(2, HOUR, **{field: value}), summary(3, HOUR)]
-    tables = flatten(rows, [*map(digest, rows)], NOW)
+    tables = flatten(CONFERENCES, rows, [*map(digest, rows)], NOW)
     root = tables["conference_summaries"]
     assert root["conference_sid"].to_pylist() == [sid(1), sid(2), sid(3)]
     found = root[column].to_pylist()[1]
@@ -303,7 +308,7 @@ TAG_INFOS: list[tuple[Any, list[tuple[Any, ...]]]] = [
 @pytest.mark.parametrize(("tag_info", "rows"), TAG_INFOS, ids=lambda value: str(value)[:20])
 def test_every_shape_of_tag_info_becomes_rows(tag_info: Any, rows: list[Any]) -> None:
     row = summary(1, HOUR, tag_info=tag_info)
-    table = flatten([row], [digest(row)], NOW)["conference_tag_info"]
+    table = flatten(CONFERENCES, [row], [digest(row)], NOW)["conference_tag_info"]
     names = ("tag", "item_index", "severity", "reason", "participant_identity", "details")
     assert [tuple(r[name] for name in names) for r in table.to_pylist()] == rows
     assert table["_tombstone"].to_pylist() == [None] * len(rows)
@@ -311,7 +316,7 @@ def test_every_shape_of_tag_info_becomes_rows(tag_info: Any, rows: list[Any]) ->
 
 def test_a_conference_without_children_gets_tombstones() -> None:
     row = summary(1, HOUR, tags=[], tag_info=None, detected_issues={})
-    tables = flatten([row], [digest(row)], NOW)
+    tables = flatten(CONFERENCES, [row], [digest(row)], NOW)
     for name in ("conference_tags", "conference_tag_info", "conference_detected_issues"):
         assert tables[name]["_tombstone"].to_pylist() == [True]
 

@@ -19,6 +19,7 @@ from pipelines.errors import SettingsError
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import BadAnswerError, ForeignOriginError, UnavailableError
+from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import Settings
 from tests.conftest import NOW
 from tests.test_client import Behaviour, answer, serving, settings
@@ -34,7 +35,7 @@ def _once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(config: Settings) -> None:
     with InsightsClient(config) as client:
-        client.fetch("CF")
+        client.fetch(CONFERENCES, "CF")
 
 
 def ask_of(url: str, **values: Any) -> None:

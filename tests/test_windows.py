@@ -25,6 +25,7 @@ from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.extract.volume import DAY, HOUR, VolumeEstimate, Window
 from pipelines.twilio_insights.extract.windows import OVERLAP, Listed, WindowedLister
 from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.resources import CONFERENCES, Resource
 from tests.conftest import sid, summary
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -50,7 +51,7 @@ class Api:
         """So many disappear, each when a page is asked for after the one that showed it."""
         self._lock = threading.Lock()
 
-    def list_pages(self, after: datetime, before: datetime) -> Iterator[Page]:
+    def list_pages(self, _: Resource, after: datetime, before: datetime) -> Iterator[Page]:
         with self._lock:
             self.listed.append((after, before))
         if self.fail_from is not None and before > self.fail_from:
@@ -84,7 +85,7 @@ def by_nothing(rows: list[float]) -> list[float]:
 def listed(
     api: Any, start: datetime, end: datetime, known: dict[datetime, int] | None = None
 ) -> Iterator[Listed]:
-    with closing(WindowedLister(api, Window(start, end), known or {})) as listing:
+    with closing(WindowedLister(api, CONFERENCES, Window(start, end), known or {})) as listing:
         yield from listing
 
 
@@ -120,10 +121,10 @@ def test_every_second_is_listed_and_windows_follow_each_other(
     edges = [START, *(one.window.end for one in found)]
     assert [one.window.start for one in found] == edges[:-1]
     assert edges[-1] == end
-    sids = {sid for one in found for answer in one.answers for sid in answer.copies}
+    sids = {sid for one in found for page in one.pages for sid in page.versions}
     assert sids >= {row(s)["conference_sid"] for s in api.seconds if s < stretch}
     if page_limit is None:
-        assert all(len(one.answers) == 1 for one in found if one.window.span > SECOND)
+        assert all(len(one.pages) == 1 for one in found if one.window.span > SECOND)
     assert all(before - after > OVERLAP for after, before in api.listed)
 
 
@@ -142,7 +143,7 @@ def test_a_fault_is_raised_after_the_windows_before_it() -> None:
 def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "MAX_PAGES", 20)
     api: Any = Api([], page_size=1, concurrency=1)
-    api.list_pages = lambda after, before: itertools.repeat(Page([], START, "more"))
+    api.list_pages = lambda *_: itertools.repeat(Page([], START, "more"))
     with pytest.raises(BadAnswerError, match="still more"):
         list(listed(api, START, START + 2 * SECOND))
 
@@ -151,7 +152,9 @@ def test_it_lists_ahead_but_not_without_bounds(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(windows, "PREFETCH_ROWS", 30)
     monkeypatch.setattr(windows, "PREFETCH_ROWS_WHILE_LOADING", 90)
     api: Any = Api(list(range(0, 30 * 24 * 3600, 600)), 10, 3)
-    with closing(WindowedLister(api, Window(START, START + timedelta(days=30)), {})) as listing:
+    with closing(
+        WindowedLister(api, CONFERENCES, Window(START, START + timedelta(days=30)), {})
+    ) as listing:
 
         def ahead(at_least: int) -> int:
             deadline = time.monotonic() + 10
@@ -174,7 +177,7 @@ def test_quiet_nights_take_few_requests_and_busy_noons_many() -> None:
     seconds = [day * 86400 + second for day in range(10) for second in noon]
     api: Any = Api(seconds, 100, 4)
     found = list(listed(api, START, START + timedelta(days=10)))
-    assert sum(len(answer.copies) for one in found for answer in one.answers) >= len(seconds)
+    assert sum(len(page.versions) for one in found for page in one.pages) >= len(seconds)
     assert sum(api.pages) <= 1.3 * len(seconds) / 100
 
 
@@ -197,7 +200,7 @@ def test_what_no_window_can_have_on_one_page_is_read_until_nothing_is_missing(
     api: Any = Api([60 + n / 100 for n in range(60)], 7, 2)
     api.page_limit, api.vanishing = limit, vanishing
     found = list(listed(api, START + 60 * SECOND, START + 61 * SECOND))
-    sids = {sid for one in found for answer in one.answers for sid in answer.copies}
+    sids = {sid for one in found for page in one.pages for sid in page.versions}
     assert sids >= {row(s)["conference_sid"] for s in api.seconds}
     assert len(api.pages) <= 2 + vanishing
 
@@ -207,7 +210,7 @@ def test_what_disappears_for_ever_holds_up_nothing(caplog: pytest.LogCaptureFixt
     api.vanishing = 900
     (found,) = listed(api, START + 60 * SECOND, START + 61 * SECOND)
     assert len(api.pages) == windows.MAX_READINGS
-    assert found.answers
+    assert found.pages
     assert "had disappeared" in caplog.text
 
 
@@ -215,14 +218,18 @@ def test_what_disappears_for_ever_holds_up_nothing(caplog: pytest.LogCaptureFixt
 def test_where_a_window_is_cut_lies_within_it(absurd: str) -> None:
     window = Window(START, START + HOUR)
     odd = {"conference_sid": f"CF{'a' * 32}", "create_time": absurd}
-    found = RecordPage(Page([odd, row(60), row(120), row(7200)], START)).created_in(window)
+    found = RecordPage(CONFERENCES, Page([odd, row(60), row(120), row(7200)], START)).created_in(
+        window
+    )
     assert found == [START + 60 * SECOND, START + 120 * SECOND]
 
 
 def test_what_is_flattened_ahead_gives_the_same_rows_in_less_memory() -> None:
     rows = [summary(number, HOUR, tags=["a"] * (number % 3)) for number in range(9)]
     rows += [rows[4], rows[5] | {"processing_state": "in_progress"}, {"no": "conference"}]
-    ahead, later = (RecordPage(Page(rows, START), all_new) for all_new in (True, False))
+    ahead, later = (
+        RecordPage(CONFERENCES, Page(rows, START), all_new) for all_new in (True, False)
+    )
     assert (ahead.buffered_rows, later.buffered_rows) == (9, 9 * 15)
     for sids in ([sid(number) for number in range(9)], [sid(7)], [sid(8), sid(0)]):
         for name, table in later.tables(sids).items():
@@ -238,7 +245,7 @@ def in_order(table: Any) -> list[str]:
 def test_a_burst_is_found_in_few_listings() -> None:
     api: Any = Api(list(range(90_000, 90_030)), 1, 1)
     found = list(listed(api, START, START + timedelta(days=4)))
-    assert sum(len(answer.copies) for one in found for answer in one.answers) >= 30
+    assert sum(len(page.versions) for one in found for page in one.pages) >= 30
     assert len(api.listed) < 200
 
 

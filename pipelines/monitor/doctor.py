@@ -35,6 +35,7 @@ from pipelines.run.settings import (
 from pipelines.times import format_duration
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, RefusedError
+from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import Settings
 from pipelines.warehouse.file import (
     BusyError,
@@ -129,7 +130,7 @@ def _look_at_api(settings: Settings) -> Iterator[HealthIssue]:
                 features = client.advanced_features()
             try:
                 now = datetime.now(UTC)
-                next(client.list_pages(now - timedelta(seconds=1), now))
+                next(client.list_pages(CONFERENCES, now - timedelta(seconds=1), now))
             except RefusedError as error:
                 yield _refusal(error, kind, features)
                 return

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.run.pinned_dlt import make_pipeline
-from pipelines.twilio_insights.extract.destination_state import DestinationState
+from pipelines.twilio_insights.extract.destination_state import loaded_packages
 from pipelines.twilio_insights.extract.flatten import Tables
 from pipelines.twilio_insights.settings import SECTION
 from pipelines.twilio_insights.source import CONTINUES, HAS_TABLES, begun_package
@@ -37,14 +37,14 @@ class Loader:
         announce: Callable[[Sequence[str]], None],
     ) -> None:
         self._begin, self._announce = begin, announce
-        self._stored = DestinationState(warehouse.query)
+        self._query = warehouse.query
         self._pipeline = make_pipeline(
             PIPELINE, destination_of(warehouse), DATASET, warehouse.working_folder
         )
 
     def load(self, batches: Iterable[Tables]) -> None:
         """Write what is handed out as one load package."""
-        self._pipeline.extract(begun_package(batches, self._stored.loaded_packages()))
+        self._pipeline.extract(begun_package(batches, loaded_packages(self._query)))
         self._begin("normalize")
         self._pipeline.normalize()
         self._load()
@@ -64,7 +64,7 @@ class Loader:
         pipeline.default_schema_name = SCHEMA  # a kill may leave a package before dlt notes that
         pipeline.normalize()
         left = pipeline.list_normalized_load_packages()
-        load_ids = [load_id for load_id in left if not self._stored.has_package(load_id)]
+        load_ids = [load_id for load_id in left if not self._has_package(load_id)]
         for load_id in load_ids:
             self._expect_whole(load_id)
         if not load_ids:
@@ -72,11 +72,16 @@ class Loader:
         log.info("Finishing the load package that a stopped run left")
         pipeline.sync_schema()  # the folder may say that it was done in a log that is lost
         self._load()
-        return f"finished, {self._stored.count_written(load_ids)} summaries"
+        marks = ", ".join(["%s"] * len(load_ids))
+        written = f"SELECT count(*) FROM {{conference_summaries}} WHERE _dlt_load_id IN ({marks})"
+        return f"finished, {self._query(written, *load_ids)[0][0]} summaries"
 
     def _load(self) -> None:
         self._announce(self._pipeline.list_normalized_load_packages())
         self._pipeline.load(raise_on_failed_jobs=True)
+
+    def _has_package(self, load_id: str) -> bool:
+        return bool(self._query("SELECT 1 FROM {_dlt_loads} WHERE load_id = %s", load_id))
 
     def _expect_whole(self, load_id: str) -> None:
         state: Any = self._pipeline.get_load_package_state(load_id)
@@ -84,7 +89,7 @@ class Loader:
         present = {job.job_file_info.table_name for kind in jobs.values() for job in kind}
         if missing := {*state[HAS_TABLES]} - present:
             raise ValueError(f"package {load_id} has no file for {', '.join(missing)}")
-        loaded = self._stored.loaded_packages()
+        loaded = loaded_packages(self._query)
         # Earlier versions noted the highest id alone.
         if state.get(CONTINUES) not in (loaded, loaded and loaded.rpartition(" ")[2]):
             raise ValueError(

@@ -12,8 +12,8 @@ import duckdb
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.codec import parse, to_json
-from pipelines.twilio_insights.extract.extraction import RESOURCE
-from pipelines.twilio_insights.tables import CHILDREN, REST, TABLES, Column, Table, fit
+from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.twilio_insights.tables import REFETCHES, TABLES, Column, Table, fit
 from pipelines.warehouse.file import DATASET, with_memory
 
 _TYPES = {
@@ -24,6 +24,7 @@ _TYPES = {
     "timestamp": "TIMESTAMP",
 }
 
+_REFETCHES = f"{DATASET}.{REFETCHES.name}"
 AT_ONCE = 100_000
 """Rows of which values are moved into a new column with one statement."""
 
@@ -31,7 +32,8 @@ AT_ONCE = 100_000
 def migrate_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create tables and columns that are not there, in one transaction.
 
-    Versions before `_watermarks` kept it in dlt's state, loaded through a staging schema, and
+    Versions before there were several resources had a conference in each row of `_refetches`.
+    Those before `_watermarks` kept it in dlt's state, loaded through a staging schema, and
     merged table by table: of a package that was lost half-way, child rows may be without parents.
     """
     present: dict[str, set[str]] = {}
@@ -41,6 +43,8 @@ def migrate_tables(connection: duckdb.DuckDBPyConnection) -> None:
         [DATASET],
     ).fetchall():
         present.setdefault(table, set()).add(column)
+    if is_former := "conference_sid" in present.get(REFETCHES.name, ()):
+        present[REFETCHES.name] |= {"key"}
     new_tables = [table for table in TABLES if table.name not in present]
     new_columns = {
         table: [column for column in table.columns if column.name not in present[table.name]]
@@ -48,7 +52,8 @@ def migrate_tables(connection: duckdb.DuckDBPyConnection) -> None:
         if table.name in present
     }
     if new_tables or any(new_columns.values()):
-        with_memory(connection, lambda: _prepare(connection, new_tables, new_columns, set(present)))
+        steps = new_tables, new_columns, set(present), is_former
+        with_memory(connection, lambda: _prepare(connection, *steps))
 
 
 def _prepare(
@@ -56,9 +61,12 @@ def _prepare(
     new_tables: list[Table],
     new_columns: dict[Table, list[Column]],
     present: set[str],
+    are_refetches_former: bool,
 ) -> None:
     connection.execute("BEGIN")
     try:
+        if are_refetches_former:
+            connection.execute(f"ALTER TABLE {_REFETCHES} RENAME COLUMN conference_sid TO key")
         for table in new_tables:
             defined = ", ".join(
                 _definition(c) + (" NOT NULL" if not c.nullable else "") for c in table.columns
@@ -69,8 +77,10 @@ def _prepare(
                 connection.execute(
                     f"ALTER TABLE {DATASET}.{table.name} ADD COLUMN {_definition(column)}"
                 )
-            if columns and table in REST:
+            if columns and table.rest:
                 _move_values(connection, table, columns)
+        if are_refetches_former:
+            connection.execute(f"UPDATE {_REFETCHES} SET resource = ?", [CONFERENCES.name])
         if "_dlt_loads" in present and "_watermarks" not in present:
             _take_over_state(connection)
             _delete_orphans(connection)
@@ -89,7 +99,7 @@ def _move_values(
     connection: duckdb.DuckDBPyConnection, table: Table, columns: list[Column]
 ) -> None:
     """Into new columns, of what was kept as JSON as long as they were not there."""
-    name, rest = f"{DATASET}.{table.name}", REST[table]
+    name, rest = f"{DATASET}.{table.name}", table.rest
     like = " OR ".join(f"contains({rest}, '\"{column.name}\":')" for column in columns)
     (end,) = connection.execute(f"SELECT max(rowid) + 1 FROM {name}").fetchall()[0]
     unnested = ", ".join(f'unnest(?::{_TYPES[c.type]}[]) AS "{c.name}"' for c in columns)
@@ -132,7 +142,7 @@ def _take_over_state(connection: duckdb.DuckDBPyConnection) -> None:
     for account, listed_to in watermarks.items():
         connection.execute(
             f"INSERT INTO {DATASET}._watermarks VALUES (?, ?, '', ?, ?)",
-            [RESOURCE, account, naive_utc(datetime.fromisoformat(listed_to)), load_id],
+            [CONFERENCES.name, account, naive_utc(datetime.fromisoformat(listed_to)), load_id],
         )
     for name, sid in state.get("drift", {}).items():
         connection.execute(
@@ -144,8 +154,8 @@ def _take_over_state(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _delete_orphans(connection: duckdb.DuckDBPyConnection) -> None:
-    for child in CHILDREN:
+    for child in CONFERENCES.children:
         connection.execute(
-            f"DELETE FROM {DATASET}.{child.name} WHERE conference_sid NOT IN "
+            f"DELETE FROM {DATASET}.{child.table.name} WHERE conference_sid NOT IN "
             f"(SELECT conference_sid FROM {DATASET}.conference_summaries)"
         )

@@ -14,8 +14,9 @@ from pipelines.run.migrations import migrate_tables
 from pipelines.run.recovery import recover_package
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.extract.destination_state import DestinationState
-from pipelines.twilio_insights.extract.extraction import RESOURCE, Extraction
+from pipelines.twilio_insights.extract.extraction import Extraction
 from pipelines.twilio_insights.extract.scope import Scope
+from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.warehouse.file import Warehouse
 from pipelines.warehouse.runs import RunRecord
 
@@ -45,8 +46,8 @@ class Packages:
         record.phase("finish")
         migrate_tables(warehouse.connection)
         self._progress.left_package = recover_package(warehouse, self._make_loader)
-        self.stored = DestinationState(warehouse.query)
-        self.extraction = Extraction(client, self.stored, PACKAGE_ROWS)
+        self.stored = DestinationState(warehouse.query, CONFERENCES)
+        self.extraction = Extraction(client, CONFERENCES, self.stored, PACKAGE_ROWS)
         self._progress.loaded_to = self._loaded_to()
         account = self._progress.account_sid or ""
         if not self._progress.loaded_to and (others := self.stored.other_accounts(account)):
@@ -85,5 +86,5 @@ class Packages:
 
     def _loaded_to(self) -> datetime | None:
         """Until when everything of the account was listed, as the warehouse has it."""
-        known = self.stored.watermark(RESOURCE, self.client.settings.account_sid or "")
+        known = self.stored.watermark(self.client.settings.account_sid or "")
         return known and known.listed_to

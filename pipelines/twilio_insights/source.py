@@ -20,10 +20,11 @@ from dlt.extract import DltResource
 
 from pipelines.errors import SettingsError
 from pipelines.twilio_insights.api.client import InsightsClient
-from pipelines.twilio_insights.extract.destination_state import DestinationState
+from pipelines.twilio_insights.extract.destination_state import DestinationState, loaded_packages
 from pipelines.twilio_insights.extract.extraction import Extraction, FormerState
+from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, from_twilio
-from pipelines.twilio_insights.tables import CHILDREN, TABLES, Table
+from pipelines.twilio_insights.tables import TABLES, Table
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
@@ -32,9 +33,13 @@ Batches = Iterable["Tables"]
 CONTINUES, HAS_TABLES = "continues", "has_tables"
 """Keys in the load package's state: the packages completed before it in the destination, and the
 tables that it has rows for."""
-_WHOLE_CONFERENCE = "conference_sid IN (SELECT conference_sid FROM {staging_table})"
-"""Rows of a conference that its latest copy no longer has are deleted with the others: every
-conference written has a row in each child table, be it a tombstone."""
+_SCOPES = {
+    child.table: f"{resource.key} IN (SELECT {resource.key} FROM {{staging_table}})"
+    for resource in RESOURCES.values()
+    for child in resource.children
+}
+"""Child rows of a record that its latest version no longer has are deleted with the others: every
+record written has a row in each child table, be it a tombstone."""
 
 
 @configspec
@@ -89,14 +94,17 @@ def twilio_insights(
     """Summaries created since the account's watermark, and those still pending, in four tables,
     with four more that tell how far and how well they are loaded.
 
+    resource     cursor       lookback  final              re-fetched
+    conferences  create_time  48h       timeout, complete  until final, for 30 days
+
     `pages` lists and re-fetches; the tables take their part of what it found:
 
     table                       key                               written
     conference_summaries        conference_sid                    merge
-    conference_tags             conference_sid, tag               merge, whole conference
-    conference_tag_info         conference_sid, tag, item_index   merge, whole conference
-    conference_detected_issues  conference_sid, issue             merge, whole conference
-    _refetches                  conference_sid                    merge
+    conference_tags             conference_sid, tag               merge, whole record
+    conference_tag_info         conference_sid, tag, item_index   merge, whole record
+    conference_detected_issues  conference_sid, issue             merge, whole record
+    _refetches                  resource, key                     merge
     _rejected_rows              row_digest                        merge
     _watermarks                 resource, account_sid, filters    merge
     _drift                      account_sid, name                 merge
@@ -122,7 +130,7 @@ def begun_package(batches: Batches, continues: str | None) -> Iterator[DltResour
 def _resources(read: Callable[[], Batches]) -> Iterator[DltResource]:
     pages = dlt.resource(read, name="pages", selected=False)
     for table in TABLES:
-        merge = {"destination_scope": _WHOLE_CONFERENCE} if table in CHILDREN else {}
+        merge = {"destination_scope": _SCOPES[table]} if table in _SCOPES else {}
         yield _table(pages, table, **merge)
 
 
@@ -147,14 +155,15 @@ def _table(pages: DltResource, table: Table, **merge: str) -> DltResource:
 def _read(settings: Settings) -> Iterator[Tables]:
     """List and re-fetch for a pipeline that knows nothing but dlt."""
     with InsightsClient(settings) as client, dlt.current.pipeline().sql_client() as sql:
-        stored = DestinationState(_query(sql))
-        if (loaded := stored.loaded_packages()) is None:
+        query = _query(sql)
+        if (loaded := loaded_packages(query)) is None:
             # All tables exist from the first load on, however little there is to load.
             from pipelines.twilio_insights.extract.flatten import to_arrow
 
             yield {t.name: to_arrow(t, [[] for _ in t.columns[1:]]) for t in TABLES}
         state = dlt.current.source_state()
-        with closing(Extraction(client, stored)) as extraction:
+        stored = DestinationState(query, CONFERENCES)
+        with closing(Extraction(client, CONFERENCES, stored)) as extraction:
             batches = extraction.package(former=cast(FormerState, state))
             yield from _remembered(batches, loaded)
         state.clear()  # an earlier version kept there what the tables have now

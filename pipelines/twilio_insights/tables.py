@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,20 +24,29 @@ PYTHON_TYPES: dict[ColumnType, type] = {
     "timestamp": str,
 }
 """What a value has to be to fit, as it is received; anything fits `json`."""
+ADDED = {"fetched_at", "row_digest", "_dlt_load_id", "_tombstone"}
+"""Columns of what is known of a row, not of what it says."""
 LARGEST = 2**31
 """No count, and no duration in seconds, is larger; a few that are would overflow every sum."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `personal` marks personal data, `values` are the documented ones."""
+    """One column; `personal` marks personal data, `values` are the documented ones; a `rest` keeps,
+    as a JSON object, what no other column of the table takes."""
 
     name: str
     description: str
     type: ColumnType = "text"
     nullable: bool = True
     personal: bool = False
+    rest: bool = False
     values: tuple[str, ...] = ()
+
+    @property
+    def is_received(self) -> bool:
+        """Whether it holds what Twilio sends, as it is."""
+        return not self.rest and self.name not in ADDED
 
     @property
     def comment(self) -> str:
@@ -65,6 +75,11 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
 
+    @cached_property
+    def rest(self) -> str | None:
+        """The name of the column for what no other takes."""
+        return next((column.name for column in self.columns if column.rest), None)
+
 
 def _table(name: str, grain: str, key: list[str], columns: dict[str, Any]) -> Table:
     defined = (Column(n, **c | {"values": (*c.get("values", ()),)}) for n, c in columns.items())
@@ -73,23 +88,10 @@ def _table(name: str, grain: str, key: list[str], columns: dict[str, Any]) -> Ta
 
 _DEFINITIONS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 TABLES = tuple(_table(name, **definition) for name, definition in _DEFINITIONS.items())
-(
-    CONFERENCE_SUMMARIES,
-    CONFERENCE_TAGS,
-    CONFERENCE_TAG_INFO,
-    CONFERENCE_DETECTED_ISSUES,
-    REFETCHES,
-    REJECTED_ROWS,
-    WATERMARKS,
-    DRIFT,
-) = TABLES
-CHILDREN = (CONFERENCE_TAGS, CONFERENCE_TAG_INFO, CONFERENCE_DETECTED_ISSUES)
-OURS = {"fetched_at", "row_digest", "extra_fields", "_dlt_load_id", "_tombstone"}
-"""Columns of no property of the resource."""
-FROM_TWILIO = (*(column for column in CONFERENCE_SUMMARIES.columns if column.name not in OURS),)
-"""The columns that hold a property of the resource."""
-REST = {CONFERENCE_SUMMARIES: "extra_fields", CONFERENCE_TAG_INFO: "details"}
-"""The column that keeps, as a JSON object, what no other column of the table takes."""
+REFETCHES, REJECTED_ROWS, WATERMARKS, DRIFT = BOOKKEEPING = tuple(
+    table for table in TABLES if table.name.startswith("_")
+)
+"""What tells how far and how well the others are loaded."""
 
 
 def fit(value: Any, kind: ColumnType) -> Any:

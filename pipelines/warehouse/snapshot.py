@@ -55,7 +55,8 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
         f"SELECT CASE {by_age} ELSE '{EXPIRED}' END AS age, count(*) AS conferences, "
         "count(r.next_due_at) AS waiting, min(r.next_due_at) AS next_try "
         f"FROM {DATASET}.conference_summaries AS s "
-        f"LEFT JOIN {DATASET}._refetches AS r ON r.conference_sid = s.conference_sid "
+        f"LEFT JOIN {DATASET}._refetches AS r ON r.key = s.conference_sid "
+        "AND r.resource = 'conferences' "
         "WHERE coalesce(s.processing_state, '') NOT IN ('complete', 'timeout') GROUP BY ALL",
         now=naive_utc(now),
     )

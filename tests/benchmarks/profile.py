@@ -43,31 +43,25 @@ def measure() -> None:
     import dlt
     from dlt.common.data_writers.writers import ArrowToParquetWriter
 
-    from pipelines.run import pipeline as conference_insights
-    from pipelines.twilio_insights import (
-        answers,
-        flatten,
-        package,
-        stored,
-        summaries,
-        transport,
-    )
+    from pipelines.run import pipeline
+    from pipelines.twilio_insights.api import decoding, transport
+    from pipelines.twilio_insights.extract import acceptance, destination_state, flatten, records
     from pipelines.warehouse import file, one_transaction
 
     measured(transport.Transport, "get", "fetch")
-    measured(summaries.PageDecoder, "decode", "decode")
-    measured(answers, "digest", "digest")
+    measured(decoding.PageDecoder, "decode", "decode")
+    measured(records, "digest", "digest")
     measured(flatten, "flatten", "flatten")
-    measured(package.LoadPackage, "take", "choose")
-    measured(stored.DestinationState, "copies", "look up")
+    measured(acceptance.Acceptor, "accept_window", "accept")
+    measured(destination_state.DestinationState, "versions", "look up")
     measured(dlt.Pipeline, "extract", "extract")
     measured(ArrowToParquetWriter, "write_data", "write parquet")
     measured(dlt.Pipeline, "normalize", "normalize")
     measured(dlt.Pipeline, "load", "load, the rest")
     measured(one_transaction.PackageClient, "_merge", "merge")
     measured(file.Warehouse, "checkpoint", "checkpoint")
-    measured(conference_insights, "run_post_load", "views, checks, publish")
-    measured(conference_insights, "open_warehouse", "open warehouse")
+    measured(pipeline, "run_post_load", "views, checks, publish")
+    measured(pipeline, "open_warehouse", "open warehouse")
 
 
 if __name__ == "__main__":

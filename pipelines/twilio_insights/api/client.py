@@ -15,11 +15,12 @@ import httpx
 
 from pipelines.errors import SettingsError
 from pipelines.times import as_utc, iso_seconds, parse_duration
+from pipelines.twilio_insights import codec
 from pipelines.twilio_insights.api.bounds import Oversized
 from pipelines.twilio_insights.api.clock import Clock
 from pipelines.twilio_insights.api.concurrency import ConcurrencyLimiter
+from pipelines.twilio_insights.api.decoding import PageDecoder
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.api.summaries import PageDecoder
 from pipelines.twilio_insights.api.transport import Transport
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
@@ -29,9 +30,10 @@ from pipelines.twilio_insights.errors import (
     UnavailableError,
 )
 from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES, Resource
 from pipelines.twilio_insights.settings import Settings
 
-LIST_PATH, SETTINGS_PATH = "/v1/Conferences", "/v1/Voice/Settings"
+SETTINGS_PATH = "/v1/Voice/Settings"
 ATTEMPTS = 8
 MALFORMED_ATTEMPTS = 3
 MAX_RETRY_AFTER, MAX_BACKOFF = 300.0, 30.0
@@ -44,7 +46,7 @@ _OF_THE_PRODUCT = re.compile(r"https://insights(\.[a-z0-9-]+){0,2}\.twilio\.com"
 
 
 class InsightsClient:
-    """Lists and fetches Conference Summaries of one account; threads may share it."""
+    """Lists and fetches records of one account; threads may share it."""
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class InsightsClient:
         """Set to give up waiting, and to end a listing at the next window edge."""
         self._budget = parse_duration(settings.retry_budget).total_seconds()
         self._lock = threading.Lock()
-        self._decoder = PageDecoder()
+        self._decoders = {name: PageDecoder(one) for name, one in RESOURCES.items()}
         self._limiter = ConcurrencyLimiter(settings.max_concurrency, self.stop)
         self._clock = Clock(self.progress)
         try:
@@ -90,7 +92,7 @@ class InsightsClient:
         """What time it is by the server (header `Date`), asked for if not yet known."""
         if not self._clock.is_set:
             here = datetime.now(UTC)
-            self._get(self._list_url(here - timedelta(seconds=1), here, page_size=1))
+            self._get(_listed(CONFERENCES, here - timedelta(seconds=1), here, 1), CONFERENCES)
         return self._clock.now()
 
     def advanced_features(self) -> bool | None:
@@ -99,59 +101,75 @@ class InsightsClient:
         Raises:
             InsightsError: refused, as it may be to a restricted key, or no usable answer.
         """
-        body, _, status = self._get(SETTINGS_PATH)
+        body, _, status = self._get(SETTINGS_PATH, None)
         said = body.get("advanced_features") if status == 200 and isinstance(body, dict) else None
         return said if isinstance(said, bool) else None
 
-    def list_pages(self, after: datetime, before: datetime) -> Iterator[Page]:
-        """Walk the summaries created between two times, until there is no next page.
+    def list_pages(self, resource: Resource, after: datetime, before: datetime) -> Iterator[Page]:
+        """Walk the records created between two times, until there is no next page.
 
         Both bounds are always sent: with none, the API lists the last 24 hours only.
 
         Raises:
             InsightsError: a page could not be had; what was yielded before is good.
         """
-        url: str | None = self._list_url(after, before, self.settings.page_size)
+        url = _listed(resource, after, before, self.settings.page_size)
+        return self._walk(resource, url, f"{iso_seconds(after)} to {iso_seconds(before)}")
+
+    def list_children(self, resource: Resource, parent: str) -> Iterator[Page]:
+        """Walk the records that belong to one of the parent resource, by its key.
+
+        Raises:
+            InsightsError: a page could not be had; what was yielded before is good.
+        """
+        url = f"{resource.path_of(parent)}?PageSize={self.settings.page_size}"
+        return self._walk(resource, url, parent)
+
+    def fetch(self, resource: Resource, sid: str) -> Page:
+        """Fetch one record: a page with one row, or with none after a 404 or the like.
+
+        Raises:
+            InsightsError: there was no usable answer.
+        """
+        body, fetched_at, status = self._get(f"{resource.path}/{quote(sid, safe='')}", resource)
+        if status in (400, 404) and isinstance(body, dict):
+            return Page([], fetched_at, status=status)
+        if status != 200:
+            raise BadAnswerError(f"{sid}: Twilio answered {self._said(status, body)}")
+        if isinstance(body, Oversized):
+            return Page([body], fetched_at)
+        if not isinstance(body, dict) or body.get(resource.key) != sid:
+            raise BadAnswerError(f"The answer for {sid} is another record, or none")
+        return Page([body], fetched_at)
+
+    def _walk(self, resource: Resource, first: str, what: str) -> Iterator[Page]:
+        url: str | None = first
         visited: set[str] = set()
         while url is not None:
             if url in visited:
                 raise BadAnswerError(
                     f"The API sent the same next_page_url twice after {len(visited)} pages of "
-                    f"{iso_seconds(after)} to {iso_seconds(before)}; run again"
+                    f"{what}; run again"
                 )
             visited.add(url)
-            page = self._page(url)
+            page = self._page(resource, url)
             yield page
             url = page.next_url
 
-    def fetch(self, conference_sid: str) -> Page:
-        """Fetch one summary: a page with one row, or with none after a 404 or the like.
-
-        Raises:
-            InsightsError: there was no usable answer.
-        """
-        body, fetched_at, status = self._get(f"{LIST_PATH}/{quote(conference_sid, safe='')}")
-        if status in (400, 404) and isinstance(body, dict):
-            return Page([], fetched_at, status=status)
-        if status != 200:
-            raise BadAnswerError(f"{conference_sid}: Twilio answered {self._said(status, body)}")
-        if isinstance(body, Oversized):
-            return Page([body], fetched_at)
-        if not isinstance(body, dict) or body.get("conference_sid") != conference_sid:
-            raise BadAnswerError(f"The answer for {conference_sid} is not that conference")
-        return Page([body], fetched_at)
-
-    def _page(self, url: str) -> Page:
-        body, fetched_at, status = self._get(url)
+    def _page(self, resource: Resource, url: str) -> Page:
+        body, fetched_at, status = self._get(url, resource)
         meta = body.get("meta") if isinstance(body, dict) else None
-        rows = body.get("conferences") if isinstance(body, dict) else None
+        rows = body.get(resource.envelope) if isinstance(body, dict) else None
         next_url = meta.get("next_page_url", 0) if isinstance(meta, dict) else 0
         if isinstance(body, dict) and body.get("code") == INVALID_PAGE_TOKEN:
-            raise ExpiredTokenError(f"{LIST_PATH} answered {self._said(status, body)}")
+            raise ExpiredTokenError(f"{resource.path} answered {self._said(status, body)}")
+        if resource.parent and status == 404:
+            return Page([], fetched_at, status=status)
         if status != 200 or not isinstance(rows, list) or not isinstance(next_url, str | None):
             raise BadAnswerError(
-                f"{LIST_PATH} answered {self._said(status, body)}, not with `conferences` and "
-                f"`meta.next_page_url`; is {self.settings.base_url} the Insights API?"
+                f"{resource.path} answered {self._said(status, body)}, not with "
+                f"`{resource.envelope}` and `meta.next_page_url`; is {self.settings.base_url} the "
+                "Insights API?"
             )
         return Page(rows, fetched_at, next_url or None)
 
@@ -166,11 +184,7 @@ class InsightsClient:
         named = f"{status}, code {self._http.told(code)}" if isinstance(code, int) else str(status)
         return f"{named}: {text}" if text else named
 
-    def _list_url(self, after: datetime, before: datetime, page_size: int) -> str:
-        bounds = {"CreatedAfter": iso_seconds(after), "CreatedBefore": iso_seconds(before)}
-        return f"{LIST_PATH}?{urlencode(bounds | {'PageSize': str(page_size)})}"
-
-    def _get(self, url: str) -> tuple[Any, datetime, int]:
+    def _get(self, url: str, resource: Resource | None) -> tuple[Any, datetime, int]:
         """Decoded body, server time and status (200, 404 and the like) of a request, retried."""
         try:
             target, base = self._base.join(url), self._base
@@ -188,7 +202,7 @@ class InsightsClient:
         faults: list[str] = []
         while True:
             try:
-                return self._request(target)
+                return self._request(target, resource)
             except UnavailableError as error:
                 faults.append(error.kind)
                 wait = None if error.kind == "closed" else self._wait(error, faults)
@@ -211,11 +225,12 @@ class InsightsClient:
             self._budget -= wait
         return wait
 
-    def _request(self, url: httpx.URL) -> tuple[Any, datetime, int]:
+    def _request(self, url: httpx.URL, resource: Resource | None) -> tuple[Any, datetime, int]:
         with self._limiter.slot():
             self.progress.count_request()
             status, headers, content = self._http.get(url)
-        body = self._decoder.decode(headers, content)
+        decoder = self._decoders[resource.name] if resource else codec
+        body = decoder.decode(headers, content)
         # The clock is taken from what the API itself says, not from some gateway's error page.
         fetched_at = self._clock.at(None if body is None else _http_date(headers.get("date")))
         kind = self._http.told(headers.get("content-type", "an unknown type"))
@@ -243,6 +258,11 @@ class InsightsClient:
             raise ForeignOriginError(f"{url.host} answered with a redirect, which is not followed")
         self._limiter.on_success()
         return body, fetched_at, status
+
+
+def _listed(resource: Resource, after: datetime, before: datetime, page_size: int) -> str:
+    bounds = {"CreatedAfter": iso_seconds(after), "CreatedBefore": iso_seconds(before)}
+    return f"{resource.path}?{urlencode(bounds | {'PageSize': str(page_size)})}"
 
 
 def _http_date(value: str | None) -> datetime | None:

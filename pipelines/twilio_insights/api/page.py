@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 
 class Page(NamedTuple):
-    """`rows` are elements of `conferences`: each a `Summary`, or decoded if it is out of the
-    ordinary; an object then, if the API keeps its word."""
+    """`rows` are elements of the list: each a `Record`, or decoded if it is out of the ordinary; an
+    object then, if the API keeps its word."""
 
     rows: list[Any]
     fetched_at: datetime

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pipelines.times import as_utc, naive_utc
-from pipelines.twilio_insights.extract.records import RowVersion, rank
+from pipelines.twilio_insights.extract.records import RowVersion
+from pipelines.twilio_insights.resources import Resource
 from pipelines.twilio_insights.settings import RETENTION
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -16,53 +17,64 @@ the dataset, and there are no rows where one is missing."""
 
 
 class Pending(NamedTuple):
-    """A summary to ask for again, and how many 404 answers it has got so far."""
+    """A record to ask for again, and how many 404 answers it has got so far."""
 
-    conference_sid: str
-    copy: RowVersion | None = None
+    key: str
+    version: RowVersion | None = None
     created: datetime | None = None
     attempts: int = 0
 
 
-class DestinationState:
-    """The summaries in the destination, and how far and how well they are loaded."""
+class Watermark(NamedTuple):
+    """`is_complete`: the package that set it was completed."""
 
-    def __init__(self, query: Query) -> None:
-        self._query = query
+    listed_to: datetime
+    is_complete: bool
+
+
+class DestinationState:
+    """The records of a resource in the destination, and how far and how well they are loaded."""
+
+    def __init__(self, query: Query, resource: Resource) -> None:
+        self._query, self._resource = query, resource
+        self._records = f"{{{resource.table.name}}}"
+        self._version = f"s.{resource.key}, s.row_digest, s.{resource.state}, s._dlt_load_id"
+        self._created = f"coalesce(s.{resource.created}, s.fetched_at)"
+        final = ", ".join(f"'{state}'" for state in resource.final_states)
+        self._is_pending = f"(s.{resource.state} IS NULL OR s.{resource.state} NOT IN ({final}))"
+        self._refetched = (
+            f"{{_refetches}} AS r ON r.key = s.{resource.key} AND r.resource = '{resource.name}'"
+        )
         # Where a package is not one transaction its tables are merged one after the other: until
         # all are, a root row may be newer than its children, so its digest must not count.
-        unfinished = f"SELECT DISTINCT _dlt_load_id FROM {{conference_summaries}} {_UNFINISHED}"
-        self._unfinished = {load_id for (load_id,) in query(unfinished)}
-        self._was_empty = not query("SELECT 1 FROM {conference_summaries} LIMIT 1")
+        self._unfinished = {
+            load_id
+            for (load_id,) in query(
+                f"SELECT DISTINCT _dlt_load_id FROM {self._records} "
+                "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads})"
+            )
+        }
+        self._was_empty = not query(f"SELECT 1 FROM {self._records} LIMIT 1")
         self._written: set[int] = set()
-        """Of what this run wrote into an empty destination: the hashes of the SIDs."""
+        """Of what this run wrote into an empty destination: the hashes of the keys."""
 
-    def loaded_packages(self) -> str | None:
-        """What tells the packages that were completed from those of an older copy: their number
-        and the highest id. Ids come from this machine's clock, so the last may not be highest."""
-        rows = self._query("SELECT count(DISTINCT load_id), max(load_id) FROM {_dlt_loads}")
-        return f"{rows[0][0]} to {rows[0][1]}" if rows and rows[0][0] else None
-
-    def has_package(self, load_id: str) -> bool:
-        return bool(self._query("SELECT 1 FROM {_dlt_loads} WHERE load_id = %s", load_id))
-
-    def watermark(self, resource: str, account_sid: str) -> Watermark | None:
+    def watermark(self, account_sid: str) -> Watermark | None:
         """Until when everything of the account was listed; None if it never was."""
         rows = self._query(
             "SELECT listed_to, _dlt_load_id IN (SELECT load_id FROM {_dlt_loads}) "
             f"FROM {{_watermarks}} WHERE {_WATERMARK}",
-            resource,
+            self._resource.name,
             account_sid,
         )
         return Watermark(as_utc(rows[0][0]), bool(rows[0][1])) if rows else None
 
-    def move_watermark(self, resource: str, account_sid: str, listed_to: datetime) -> bool:
+    def move_watermark(self, account_sid: str, listed_to: datetime) -> bool:
         """Move the account's watermark where nothing else is to be written; whether there is one
         to move."""
-        if (known := self.watermark(resource, account_sid)) is None or not known.is_complete:
+        if (known := self.watermark(account_sid)) is None or not known.is_complete:
             return False
         moved = f"UPDATE {{_watermarks}} SET listed_to = %s WHERE {_WATERMARK}"
-        self._query(moved, naive_utc(listed_to), resource, account_sid)
+        self._query(moved, naive_utc(listed_to), self._resource.name, account_sid)
         return True
 
     def other_accounts(self, account_sid: str) -> set[str]:
@@ -77,36 +89,36 @@ class DestinationState:
         rows = self._query("SELECT name FROM {_drift} WHERE account_sid = %s", account_sid)
         return {name for (name,) in rows}
 
-    def remember(self, sids: Iterable[str]) -> None:
+    def remember(self, keys: Iterable[str]) -> None:
         """Take note of what a package writes, so that it need not be looked up later."""
         if self._was_empty:
-            self._written.update(map(hash, sids))
+            self._written.update(map(hash, keys))
 
     def forget(self) -> None:
         """From now on all is looked up: what was remembered takes 90 MB for a million."""
         self._was_empty = False
         self._written.clear()
 
-    def copies(
-        self, sids: Collection[str], start: datetime, end: datetime
+    def versions(
+        self, keys: Collection[str], start: datetime, end: datetime
     ) -> dict[str, RowVersion]:
-        """By SID; most were created from start to end, and are found at once."""
+        """By key; most were created from start to end, and are found at once."""
         if self._was_empty:
-            sids = [sid for sid in sids if hash(sid) in self._written]  # some by accident
-            if not sids:
+            keys = [key for key in keys if hash(key) in self._written]  # some by accident
+            if not keys:
                 return {}
-        between = "create_time >= %s AND create_time <= %s"
-        found = self._copies(between, naive_utc(start), naive_utc(end))
-        missing = [sid for sid in sids if sid not in found]
-        # A list as one argument: a mark for each takes ten times as long.
-        by_sid = "conference_sid IN (SELECT unnest(%s))"
-        return found | (self._copies(by_sid, missing) if missing else {})
+        created = f"s.{self._resource.created}"
+        between = f"{created} >= %s AND {created} <= %s"
+        found = self._versions(between, naive_utc(start), naive_utc(end))
+        missing = [key for key in keys if key not in found]
+        return found | (self._versions(self._is_one_of, missing) if missing else {})
 
     def count_by_hour(self, start: datetime, end: datetime) -> dict[datetime, int]:
-        """Summaries by the hour of their creation."""
+        """Records by the hour of their creation."""
+        created = self._resource.created
         rows = self._query(
-            "SELECT date_trunc('hour', create_time), count(*) FROM {conference_summaries} "
-            "WHERE create_time >= %s AND create_time < %s GROUP BY 1",
+            f"SELECT date_trunc('hour', {created}), count(*) FROM {self._records} "
+            f"WHERE {created} >= %s AND {created} < %s GROUP BY 1",
             naive_utc(start),
             naive_utc(end),
         )
@@ -119,102 +131,96 @@ class DestinationState:
         """
         # What an unfinished package wrote may lack its child rows, however final it is.
         condition = (
-            f"({_PENDING} OR s._dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}}) "
+            f"({self._is_pending} OR s._dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}}) "
             "OR r.outcome = 'unconfirmed') "
-            f"AND {_AGE} >= %s AND (r.next_due_at IS NULL OR r.next_due_at <= %s)"
+            f"AND {self._created} >= %s AND (r.next_due_at IS NULL OR r.next_due_at <= %s)"
         )
         found = self._pending(condition, naive_utc(now - RETENTION), naive_utc(now))
         return [asked for account, asked in found if account not in other_accounts]
 
-    def known(self, sids: Collection[str]) -> list[Pending]:
+    def known(self, keys: Collection[str]) -> list[Pending]:
         """These, with what is known of them."""
-        found = self._pending("s.conference_sid IN (SELECT unnest(%s))", list(sids))
-        known = [asked for _, asked in found]
-        return known + [Pending(sid) for sid in {*sids} - {asked.conference_sid for asked in known}]
+        known = [asked for _, asked in self._pending(self._is_one_of, list(keys))]
+        return known + [Pending(key) for key in {*keys} - {asked.key for asked in known}]
 
-    def _pending(self, condition: str, *arguments: Any) -> list[tuple[str, Pending]]:
-        """With the account of each."""
-        rows = self._query(
-            f"SELECT {_COPY}, s.create_time, coalesce(r.attempts, 0), s.account_sid "
-            "FROM {conference_summaries} AS s "
-            "LEFT JOIN {_refetches} AS r ON r.conference_sid = s.conference_sid "
-            f"WHERE {condition} ORDER BY s.create_time",
-            *arguments,
-        )
-        copies = self._read(rows)
-        return [
-            (account, Pending(sid, copies[sid], created and as_utc(created), attempts))
-            for sid, *_, created, attempts, account in rows
-        ]
-
-    def awaited(self, sids: Collection[str], ended_after: datetime) -> tuple[set[str], int]:
+    def awaited(self, keys: Collection[str], ended_after: datetime) -> tuple[set[str], int]:
         """Those of them that are not final, but do not wait after a 404: the ones that ended, or
         else began, after that time, and how many did before."""
+        ended = f"s.{self._resource.ended}, " if self._resource.ended else ""
         rows = self._query(
-            "SELECT s.conference_sid, coalesce(s.end_time, s.create_time, s.fetched_at) > %s "
-            "FROM {conference_summaries} AS s "
-            "LEFT JOIN {_refetches} AS r ON r.conference_sid = s.conference_sid "
-            f"WHERE s.conference_sid IN (SELECT unnest(%s)) AND {_PENDING} "
-            "AND r.next_due_at IS NULL",
+            f"SELECT s.{self._resource.key}, coalesce({ended}{self._created}) > %s "
+            f"FROM {self._records} AS s LEFT JOIN {self._refetched} "
+            f"WHERE {self._is_one_of} AND {self._is_pending} AND r.next_due_at IS NULL",
             naive_utc(ended_after),
-            list(sids),
+            list(keys),
         )
-        found = {sid for sid, is_young in rows if is_young}
+        found = {key for key, is_young in rows if is_young}
         return found, len(rows) - len(found)
 
     def count_pending(self, now: datetime) -> int:
         """All that is not final and young enough to still become so."""
-        return self._count(f"{_PENDING} AND {_AGE} >= %s", now - RETENTION)
-
-    def count_written(self, load_ids: Sequence[str]) -> int:
-        marks = ", ".join(["%s"] * len(load_ids))
-        sql = f"SELECT count(*) FROM {{conference_summaries}} WHERE _dlt_load_id IN ({marks})"
-        return int(self._query(sql, *load_ids)[0][0])
+        rows = self._query(
+            f"SELECT count(*) FROM {self._records} AS s "
+            f"WHERE {self._is_pending} AND {self._created} >= %s",
+            naive_utc(now - RETENTION),
+        )
+        return int(rows[0][0]) if rows else 0
 
     def expired(self, now: datetime) -> list[tuple[Any, ...]]:
-        """SID, attempts and last asking of what answered 404 until Twilio's retention was over."""
+        """(key, attempts, last_asked_at) of records that answered 404 until they passed Twilio's
+        retention."""
         return self._query(
-            "SELECT r.conference_sid, r.attempts, r.last_asked_at FROM {_refetches} AS r "
-            "JOIN {conference_summaries} AS s ON s.conference_sid = r.conference_sid "
-            f"WHERE r.outcome = 'gone' AND {_PENDING} AND {_AGE} < %s",
+            f"SELECT r.key, r.attempts, r.last_asked_at FROM {self._records} AS s "
+            f"JOIN {self._refetched} "
+            f"WHERE r.outcome = 'gone' AND {self._is_pending} AND {self._created} < %s",
             naive_utc(now - RETENTION),
         )
 
     def unresolved(self) -> set[str]:
         """What had no good answer when it was asked for last: gone, expired or unconfirmed."""
-        sql = "SELECT conference_sid FROM {_refetches} WHERE outcome IS NOT NULL"
-        return {sid for (sid,) in self._query(sql)}
+        sql = "SELECT key FROM {_refetches} WHERE outcome IS NOT NULL AND resource = %s"
+        return {key for (key,) in self._query(sql, self._resource.name)}
 
     def rejected_digests(self) -> set[int]:
         return {digest for (digest,) in self._query("SELECT row_digest FROM {_rejected_rows}")}
 
-    def _copies(self, condition: str, *arguments: Any) -> dict[str, RowVersion]:
-        sql = f"SELECT {_COPY} FROM {{conference_summaries}} AS s WHERE {condition}"
+    @property
+    def _is_one_of(self) -> str:
+        """A list as one argument: a mark for each takes ten times as long."""
+        return f"s.{self._resource.key} IN (SELECT unnest(%s))"
+
+    def _pending(self, condition: str, *arguments: Any) -> list[tuple[str, Pending]]:
+        """With the account of each."""
+        rows = self._query(
+            f"SELECT {self._version}, s.{self._resource.created}, coalesce(r.attempts, 0), "
+            f"s.account_sid FROM {self._records} AS s LEFT JOIN {self._refetched} "
+            f"WHERE {condition} ORDER BY s.{self._resource.created}",
+            *arguments,
+        )
+        versions = self._read(rows)
+        return [
+            (account, Pending(key, versions[key], created and as_utc(created), attempts))
+            for key, *_, created, attempts, account in rows
+        ]
+
+    def _versions(self, condition: str, *arguments: Any) -> dict[str, RowVersion]:
+        sql = f"SELECT {self._version} FROM {self._records} AS s WHERE {condition}"
         return self._read(self._query(sql, *arguments))
 
     def _read(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, RowVersion]:
-        """By SID, of rows that begin with `_COPY`."""
-        unfinished = self._unfinished
+        """By key, of rows that begin with the columns of a version."""
+        unfinished, rank = self._unfinished, self._resource.rank
         return {
-            sid: RowVersion(None if load_id in unfinished else digest, rank(state))
-            for sid, digest, state, load_id, *_ in rows
+            key: RowVersion(None if load_id in unfinished else digest, rank(state))
+            for key, digest, state, load_id, *_ in rows
         }
 
-    def _count(self, condition: str, *moments: datetime) -> int:
-        sql = f"SELECT count(*) FROM {{conference_summaries}} AS s WHERE {condition}"
-        rows = self._query(sql, *map(naive_utc, moments))
-        return int(rows[0][0]) if rows else 0
+
+def loaded_packages(query: Query) -> str | None:
+    """What tells the packages that were completed from those of an older copy: their number and
+    the highest id. Ids come from this machine's clock, so the last may not be highest."""
+    rows = query("SELECT count(DISTINCT load_id), max(load_id) FROM {_dlt_loads}")
+    return f"{rows[0][0]} to {rows[0][1]}" if rows and rows[0][0] else None
 
 
-class Watermark(NamedTuple):
-    """`is_complete`: the package that set it was completed."""
-
-    listed_to: datetime
-    is_complete: bool
-
-
-_COPY = "s.conference_sid, s.row_digest, s.processing_state, s._dlt_load_id"
-_PENDING = "(s.processing_state IS NULL OR s.processing_state NOT IN ('complete', 'timeout'))"
-_AGE = "coalesce(s.create_time, s.fetched_at)"
-_UNFINISHED = "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads})"
 _WATERMARK = "resource = %s AND account_sid = %s AND filters = ''"

@@ -8,29 +8,34 @@ from collections.abc import Iterator
 import pyarrow.compute as pc
 
 from pipelines.twilio_insights.extract.flatten import Tables
-from pipelines.twilio_insights.tables import CONFERENCE_SUMMARIES, TABLES
+from pipelines.twilio_insights.resources import Resource
 
 MAX_NAMED = 500
 """More are loaded all the same, but no longer named."""
 
 
-def find_drift(batch: Tables, account_sid: str, named: set[str]) -> dict[str, str]:
+def find_drift(
+    resource: Resource, batch: Tables, account_sid: str, named: set[str]
+) -> dict[str, str]:
     """Add to `named` what is new in the batch; give what was added, with the first SID.
 
     Keys read `tag = very_new` for a value that its column's documentation does not list, and
     `extra_fields = voice_bots` for a field that is unknown, or whose value does not fit its type.
     """
     new: dict[str, str] = {}
-    for kind, value, sid in _undocumented(batch, account_sid):
+    for kind, value, sid in _undocumented(resource, batch, account_sid):
         if (name := f"{kind} = {value[:80]}") not in named and len(named) < MAX_NAMED:
             named.add(name)
             new[name] = sid
     return new
 
 
-def _undocumented(batch: Tables, account_sid: str) -> Iterator[tuple[str, str, str]]:
+def _undocumented(
+    resource: Resource, batch: Tables, account_sid: str
+) -> Iterator[tuple[str, str, str]]:
     """Kind, value and first SID."""
-    for table in TABLES:
+    key, rest = resource.key, resource.rest
+    for table in resource.tables:
         for column in table.columns if table.name in batch else ():
             known = {account_sid} if column.name == "account_sid" else set(column.values)
             if not known:
@@ -38,9 +43,9 @@ def _undocumented(batch: Tables, account_sid: str) -> Iterator[tuple[str, str, s
             received = batch[table.name][column.name]
             for value in set(pc.unique(received).to_pylist()) - known - {None, ""}:
                 first = pc.index(received, value).as_py()
-                yield column.name, value, batch[table.name]["conference_sid"][first].as_py()
-    root = batch.get(CONFERENCE_SUMMARIES.name)
-    if root is not None and root["extra_fields"].null_count < len(root):
-        for row in root.select(["conference_sid", "extra_fields"]).to_pylist():
-            for field in json.loads(row["extra_fields"] or "{}"):
-                yield "extra_fields", field, row["conference_sid"]
+                yield column.name, value, batch[table.name][key][first].as_py()
+    root = batch.get(resource.table.name)
+    if root is not None and root[rest].null_count < len(root):
+        for row in root.select([key, rest]).to_pylist():
+            for field in json.loads(row[rest] or "{}"):
+                yield rest, field, row[key]

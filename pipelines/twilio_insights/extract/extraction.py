@@ -10,6 +10,7 @@ from pipelines.errors import SettingsError
 from pipelines.times import as_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
+from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.package import LoadPackage
 from pipelines.twilio_insights.extract.refetch import accept_window, refetch
@@ -22,12 +23,12 @@ from pipelines.twilio_insights.extract.scope import (
 )
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.extract.windows import WindowedLister
+from pipelines.twilio_insights.resources import Resource
 from pipelines.twilio_insights.settings import RETENTION
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
 
-RESOURCE = "conferences"
 MAX_BYTES = 250_000_000
 """A load package with more, for long texts, ends too."""
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -49,6 +50,7 @@ class Extraction:
 
     Args:
         client: its progress is shared by the packages of a run.
+        resource: that is read.
         stored: what the destination holds.
         package_rows: end a package at the first window edge after so many rows, or where listing
             fails after a finished window; read on until it is `complete`. None: everything in one
@@ -56,9 +58,14 @@ class Extraction:
     """
 
     def __init__(
-        self, client: InsightsClient, stored: DestinationState, package_rows: int | None = None
+        self,
+        client: InsightsClient,
+        resource: Resource,
+        stored: DestinationState,
+        package_rows: int | None = None,
     ) -> None:
-        self._client, self._stored, self._package_rows = client, stored, package_rows
+        self._client, self._resource, self._stored = client, resource, stored
+        self._package_rows = package_rows
         self._account = client.settings.account_sid or ""
         self._lister: WindowedLister | None = None
         self._listed_to: datetime | None = None
@@ -100,7 +107,8 @@ class Extraction:
             InsightsError: the API could not be read.
         """
         client, stored = self._client, self._stored
-        package = LoadPackage(stored, client.progress, self._account, self.still_pending)
+        package = LoadPackage(self._resource, stored, client.progress, self._account)
+        acceptor = Acceptor(package, stored, client.progress, self.still_pending)
         before = _take_over(former or {}, package)
         known = _watermark(stored, self._account) or before.get(self._account)
         client.progress.loaded_to = client.progress.loaded_to or known
@@ -108,7 +116,7 @@ class Extraction:
         if not isinstance(scope, Sids):
             lister = self._lister = self._lister or self._begin(scope, known)
             try:
-                yield from self._list(lister, package)
+                yield from self._list(lister, acceptor)
             except InsightsError as error:
                 self.fault = error
             listed = self._listed_to == lister.end
@@ -118,7 +126,7 @@ class Extraction:
                 now = client.now()
                 others = stored.other_accounts(self._account) | (before.keys() - {self._account})
                 due = self._due(package, scope, others, now)
-                yield from refetch(client, stored, package, due, now)
+                yield from refetch(client, stored, acceptor, due, now)
         except InsightsError as error:
             self.fault = self.fault or error
         if self.fault is not None and self._package_rows is None:
@@ -151,13 +159,15 @@ class Extraction:
             window = Window(max(first, oldest), now)
         progress.window_from = progress.window_to = self._listed_to = window.start
         progress.horizon = window.end
-        return WindowedLister(self._client, window, self._stored.count_by_hour(*window))
+        return WindowedLister(
+            self._client, self._resource, window, self._stored.count_by_hour(*window)
+        )
 
-    def _list(self, lister: WindowedLister, package: LoadPackage) -> Iterator[Tables]:
+    def _list(self, lister: WindowedLister, acceptor: Acceptor) -> Iterator[Tables]:
         """Take over window by window up to the horizon, or until the package is full."""
-        progress, limit = self._client.progress, self._package_rows
+        progress, limit, package = self._client.progress, self._package_rows, acceptor.package
         for listed in lister:
-            if not (yield from accept_window(self._client, package, listed)):
+            if not (yield from accept_window(self._client, acceptor, listed)):
                 return  # the next run lists this window again
             progress.window_to = self._listed_to = listed.window.end
             progress.on_change(progress)
@@ -179,7 +189,7 @@ class Extraction:
             package.note_refetch(sid, attempts, 404, asked_at, None, "expired")
         seen = self.still_pending | package.written
         due = self._stored.pending(now, other_accounts)
-        return [asked for asked in due if asked.conference_sid not in seen]
+        return [asked for asked in due if asked.key not in seen]
 
     def _move_watermark(
         self, package: LoadPackage, known: datetime | None, reached: datetime, may_be_empty: bool
@@ -190,10 +200,10 @@ class Extraction:
         is_moved = (
             may_be_empty
             and package.is_empty
-            and self._stored.move_watermark(RESOURCE, self._account, reached)
+            and self._stored.move_watermark(self._account, reached)
         )
         if not is_moved:
-            package.note_watermark(RESOURCE, self._account, reached)
+            package.note_watermark(self._account, reached)
 
 
 def _take_over(former: FormerState, package: LoadPackage) -> dict[str, datetime]:
@@ -201,7 +211,7 @@ def _take_over(former: FormerState, package: LoadPackage) -> dict[str, datetime]
     kept = former.get("watermarks", {})
     watermarks = {account: as_utc(datetime.fromisoformat(at)) for account, at in kept.items()}
     for account, listed_to in watermarks.items():
-        package.note_watermark(RESOURCE, account, listed_to)
+        package.note_watermark(account, listed_to)
     for name, sid in former.get("drift", {}).items():
         package.note_drift(name, sid)
     return watermarks
@@ -210,5 +220,5 @@ def _take_over(former: FormerState, package: LoadPackage) -> dict[str, datetime]
 def _watermark(stored: DestinationState, account: str) -> datetime | None:
     """Until when everything was listed; long ago where the package that said it was not finished,
     so that no first cursor hides what an earlier one had listed."""
-    known = stored.watermark(RESOURCE, account)
+    known = stored.watermark(account)
     return known and (known.listed_to if known.is_complete else LONG_AGO)

@@ -1,7 +1,7 @@
-"""From summaries as received to rows of the four tables, in Arrow, losing nothing.
+"""From records as received to rows of their tables, in Arrow, losing nothing.
 
 A column whose values all have the right type is converted at once; only others are looked at
-value by value, and what does not fit is kept in `extra_fields`.
+value by value, and what does not fit is kept in the column for the rest.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ import pyarrow.compute as pc
 from msgspec import UNSET, Raw, UnsetType
 
 from pipelines.times import naive_utc
-from pipelines.twilio_insights.api.children import CHILD_FIELDS, ChildField, Children
-from pipelines.twilio_insights.api.summaries import Summary, as_summary
+from pipelines.twilio_insights.api.children import ChildReader, Children
+from pipelines.twilio_insights.api.decoding import Record, format_of
 from pipelines.twilio_insights.codec import to_json
+from pipelines.twilio_insights.resources import Resource
 from pipelines.twilio_insights.tables import (
-    CONFERENCE_SUMMARIES,
-    FROM_TWILIO,
     LARGEST,
     PYTHON_TYPES,
-    REST,
     TABLES,
     Column,
     ColumnType,
@@ -46,35 +44,36 @@ Tables = dict[str, pa.Table]
 Extras = defaultdict[int, dict[str, Any]]
 """What does not fit, by position of the row and name of the field."""
 
-_NAMES = [*(column.name for column in FROM_TWILIO), *(field.name for field in CHILD_FIELDS)]
-_values = attrgetter(*_NAMES)
 _rows = attrgetter("rows")
 
 
 def flatten(
-    rows: Sequence[Summary | dict[str, Any]], digests: Sequence[int | None], fetched_at: datetime
+    resource: Resource,
+    rows: Sequence[Record | dict[str, Any]],
+    digests: Sequence[int | None],
+    fetched_at: datetime,
 ) -> Tables:
-    """Rows of the four tables, without load id, for summaries that have a SID, each once."""
-    extras = Extras(dict)
-    summaries: list[Summary] = []
-    for index, (summary, unknown) in enumerate(map(as_summary, rows)):
-        summaries.append(summary)
+    """Rows of the resource's tables, without load id, for records that have a key, each once."""
+    records, extras, structs = format_of(resource), Extras(dict), list[Record]()
+    for index, (record, unknown) in enumerate(map(records.as_record, rows)):
+        structs.append(record)
         if unknown:
             extras[index] |= unknown
     # Structs have values of the right types only, or none.
     convert = _column if any(type(row) is dict for row in rows) else _ordinary_column
-    values = dict(zip(_NAMES, zip(*map(_values, summaries), strict=True), strict=True))
-    root: dict[str, Any] = {c.name: convert(c, values[c.name], extras) for c in FROM_TWILIO}
+    columns = zip(*map(records.values, structs), strict=True)
+    values = dict(zip(records.names, columns, strict=True))
+    root: dict[str, Any] = {c.name: convert(c, values[c.name], extras) for c in resource.columns}
     children = {
-        field.table.name: _children(field, values["conference_sid"], values[field.name], extras)
-        for field in CHILD_FIELDS
+        reader.table.name: _children(reader, values[resource.key], values[reader.name], extras)
+        for reader in records.readers
     }
     fetched = pa.scalar(naive_utc(fetched_at), ARROW_TYPES["timestamp"])
     root |= {"fetched_at": pa.repeat(fetched, len(rows)), "row_digest": digests}
     kept = [to_json(extras[index]) if index in extras else None for index in range(len(rows))]
-    root[REST[CONFERENCE_SUMMARIES]] = kept if extras else pa.nulls(len(rows), pa.string())
-    ordered = [root[column.name] for column in loaded_columns(CONFERENCE_SUMMARIES)]
-    return {CONFERENCE_SUMMARIES.name: to_arrow(CONFERENCE_SUMMARIES, ordered)} | children
+    root[resource.rest] = kept if extras else pa.nulls(len(rows), pa.string())
+    ordered = [root[column.name] for column in loaded_columns(resource.table)]
+    return {resource.table.name: to_arrow(resource.table, ordered)} | children
 
 
 def _ordinary_column(column: Column, values: Sequence[Any], extras: Extras) -> pa.Array:
@@ -119,19 +118,19 @@ def _column(column: Column, values: Sequence[Any], extras: Extras) -> pa.Array:
 
 
 def _children(
-    field: ChildField, sids: Sequence[str], found: Sequence[Children | UnsetType], extras: Extras
+    reader: ChildReader, keys: Sequence[str], found: Sequence[Children | UnsetType], extras: Extras
 ) -> pa.Table:
     """The child rows; a tombstone is marked as one."""
-    missing = Children(field, None, Raw())
+    missing = Children(reader, None, Raw())
     children = [missing if one is UNSET else one for one in found]
     for index, one in enumerate(children):
         if one.misfits is not None:
-            extras[index][field.name] = one.misfits
-    by_sid = [*map(_rows, children)]
-    rows = [*chain.from_iterable(by_sid)]
-    repeats = chain.from_iterable(map(repeat, sids, map(len, by_sid)))
-    tombstones = [True if row is field.tombstone else None for row in rows]
-    return to_arrow(field.table, [[*repeats], *zip(*rows, strict=True), tombstones])
+            extras[index][reader.name] = one.misfits
+    by_key = [*map(_rows, children)]
+    rows = [*chain.from_iterable(by_key)]
+    repeats = chain.from_iterable(map(repeat, keys, map(len, by_key)))
+    tombstones = [True if row is reader.tombstone else None for row in rows]
+    return to_arrow(reader.table, [[*repeats], *zip(*rows, strict=True), tombstones])
 
 
 def loaded_columns(table: Table) -> list[Column]:
@@ -154,16 +153,13 @@ def schema(table: Table) -> pa.Schema:
     return pa.schema([pa.field(c.name, ARROW_TYPES[c.type], c.nullable) for c in table.columns])
 
 
-def pick(tables: Tables, sids: Collection[str]) -> Tables:
-    """The rows of these conferences."""
-    wanted = pa.array(list(sids), pa.string())
-    return {
-        name: table.filter(pc.is_in(table["conference_sid"], wanted))
-        for name, table in tables.items()
-    }
+def select_rows(tables: Tables, key: str, keys: Collection[str]) -> Tables:
+    """The rows of the records with these keys."""
+    wanted = pa.array(list(keys), pa.string())
+    return {name: table.filter(pc.is_in(table[key], wanted)) for name, table in tables.items()}
 
 
-def join(parts: Sequence[Tables]) -> Tables:
+def concat(parts: Sequence[Tables]) -> Tables:
     """All of their rows."""
     return {
         table.name: pa.concat_tables(found)

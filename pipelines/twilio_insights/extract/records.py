@@ -1,4 +1,4 @@
-"""What an answer of the API holds: each conference once, and what cannot be one."""
+"""What a page of the API holds: each record once, and what cannot be one."""
 
 from __future__ import annotations
 
@@ -11,27 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.times import as_utc, iso_seconds
 from pipelines.twilio_insights.api.bounds import Oversized
+from pipelines.twilio_insights.api.decoding import Record, digest
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.api.summaries import SID, Summary, digest
+from pipelines.twilio_insights.resources import FINAL, Resource
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
     from pipelines.twilio_insights.extract.volume import Window
 
-_RANKS = {"in_progress": 1, "timeout": 2, "complete": 3}
-FINAL = _RANKS["timeout"]
-_shown = attrgetter("conference_sid", "processing_state")
-_created = attrgetter("create_time")
-
-
-def rank(processing_state: Any) -> int:
-    """How final a copy is: unknown or NULL, in_progress, timeout, complete."""
-    return _RANKS.get(processing_state, 0) if isinstance(processing_state, str) else 0
-
 
 class RowVersion(NamedTuple):
-    """One copy of a summary, stored or received; a stored one has no `digest` if its package
-    never completed."""
+    """One version of a record, stored or received; a stored one has no `digest` if its package
+    never completed. `rank` says how final it is, see `Resource.rank`."""
 
     digest: int | None
     rank: int
@@ -41,12 +32,12 @@ class RowVersion(NamedTuple):
         return self.rank >= FINAL and self.digest is not None
 
     def yields_to(self, other: RowVersion) -> bool:
-        """Whether the other copy says something else and is not less final."""
+        """Whether the other says something else and is not less final."""
         return other.digest != self.digest and other.rank >= self.rank
 
 
 class Rejected(NamedTuple):
-    """An element that cannot be a conference."""
+    """An element that cannot be a record."""
 
     element: Any
     digest: int
@@ -54,45 +45,48 @@ class Rejected(NamedTuple):
 
 
 class RecordPage:
-    """The conferences of one page, by SID, each as its most final element has it.
+    """The records of one page, by key, each as its most final element has it.
 
     If all of them will be written they are flattened at once, which leaves less in memory; most of
     those that are listed again will not be.
     """
 
-    def __init__(self, page: Page, all_new: bool = False) -> None:
+    def __init__(self, resource: Resource, page: Page, all_new: bool = False) -> None:
+        self._resource = resource
+        key, state, created = (resource.key, resource.state, resource.created)
+        shown, created_of = attrgetter(key, state), attrgetter(created)
         self.fetched_at = page.fetched_at
-        self.copies: dict[str, RowVersion] = {}
+        self.versions: dict[str, RowVersion] = {}
         self.rejected: list[Rejected] = []
-        self._rows: dict[str, Summary | dict[str, Any]] = {}
+        self._rows: dict[str, Record | dict[str, Any]] = {}
         for row in page.rows:
-            if isinstance(row, Summary):
-                sid, state = _shown(row)
-            elif reason := _why_rejected(row):
+            if isinstance(row, Record):
+                sid, status = shown(row)
+            elif reason := _why_rejected(resource, row):
                 self.rejected.append(Rejected(row, digest(row), reason))
                 continue
             else:
-                sid, state = row["conference_sid"], row.get("processing_state")
-            copy = RowVersion(digest(row), rank(state))
-            if sid not in self.copies or copy.rank > self.copies[sid].rank:
-                self.copies[sid], self._rows[sid] = copy, row
+                sid, status = row[key], row.get(state)
+            version = RowVersion(digest(row), resource.rank(status))
+            if sid not in self.versions or version.rank > self.versions[sid].rank:
+                self.versions[sid], self._rows[sid] = version, row
         self._created = [
-            str(row.get("create_time") if isinstance(row, dict) else _created(row))
+            str(row.get(created) if isinstance(row, dict) else created_of(row))
             for row in self._rows.values()
         ]
         self._tables: Tables | None = None
         if all_new and self._rows:
-            self._tables, self._rows = self.tables(self.copies), {}
+            self._tables, self._rows = self.tables(self.versions), {}
 
     @property
     def buffered_rows(self) -> int:
-        """The memory it takes, in flattened conferences, at the most."""
+        """The memory it takes, in flattened records, at the most."""
         rows = self._rows.values()
-        return len(self.copies) + sum(7 if isinstance(row, Summary) else 14 for row in rows)
+        return len(self.versions) + sum(7 if isinstance(row, Record) else 14 for row in rows)
 
     def known_by(self) -> set[str | int]:
-        """The SIDs of its conferences, and the digests of what is none."""
-        return {*self.copies, *(element.digest for element in self.rejected)}
+        """The keys of its records, and the digests of what is none."""
+        return {*self.versions, *(element.digest for element in self.rejected)}
 
     def created_in(self, window: Window) -> list[datetime]:
         """When those of a window were created, as the page has them."""
@@ -105,7 +99,7 @@ class RecordPage:
         return found
 
     def by_hour(self) -> Counter[datetime]:
-        """How many of its conferences were created in which hour."""
+        """How many of its records were created in which hour."""
         hours: Counter[datetime] = Counter()
         for text, rows in Counter(text[:13] for text in self._created).items():
             with suppress(ValueError):
@@ -113,39 +107,50 @@ class RecordPage:
         return hours
 
     def tables(self, sids: Collection[str]) -> Tables:
-        """Rows of the four tables for some of its conferences, at least one. What cannot be
-        written as rows is none of its conferences any longer, but rejected."""
-        from pipelines.twilio_insights.extract.flatten import pick
+        """Rows of the tables for some of its records, at least one. What cannot be written as
+        rows is none of its records any longer, but rejected."""
+        from pipelines.twilio_insights.extract.flatten import select_rows
 
         if self._tables is not None:
-            return pick(self._tables, sids) if len(sids) < len(self.copies) else self._tables
+            return (
+                select_rows(self._tables, self._resource.key, sids)
+                if len(sids) < len(self.versions)
+                else self._tables
+            )
         return self._flatten([*sids])
 
     def _flatten(self, sids: list[str]) -> Tables:
         """Whatever keeps one from becoming rows keeps no other: it is rejected."""
-        from pipelines.twilio_insights.extract.flatten import flatten, join
+        from pipelines.twilio_insights.extract.flatten import concat, flatten
 
-        rows, digests = [self._rows[sid] for sid in sids], [self.copies[sid].digest for sid in sids]
+        rows, digests = (
+            [self._rows[sid] for sid in sids],
+            [self.versions[sid].digest for sid in sids],
+        )
         try:
-            return flatten(rows, digests, self.fetched_at)
+            return flatten(self._resource, rows, digests, self.fetched_at)
         except MemoryError:
             raise
         except Exception as error:
             if len(sids) > 1:
                 half = len(sids) // 2
-                return join([self._flatten(sids[:half]), self._flatten(sids[half:])])
+                return concat([self._flatten(sids[:half]), self._flatten(sids[half:])])
             reason = f"{type(error).__name__}: {error}"
         self.rejected.append(Rejected(rows[0], digest(rows[0]), reason))
-        del self.copies[sids[0]]
+        del self.versions[sids[0]]
         return {}
 
 
-def _why_rejected(row: Any) -> str | None:
+def _why_rejected(resource: Resource, row: Any) -> str | None:
     if isinstance(row, Oversized):
         return row.reason
     if not isinstance(row, dict):
         return f"not an object but {type(row).__name__}"
-    sid = row.get("conference_sid")
-    if not isinstance(sid, str) or not SID.fullmatch(sid):
-        return "no conference_sid" if sid is None else "conference_sid is not CF and 32 hex digits"
+    key = row.get(resource.key)
+    if not isinstance(key, str) or not resource.pattern.fullmatch(key):
+        return (
+            f"no {resource.key}"
+            if key is None
+            else f"{resource.key} is not {resource.sid} and 32 hex digits"
+        )
     return None

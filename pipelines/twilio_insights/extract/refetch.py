@@ -1,4 +1,4 @@
-"""Asking again for summaries by SID, or by listing where that takes fewer requests."""
+"""Asking again for records by SID, or by listing where that takes fewer requests."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from pipelines.twilio_insights.errors import (
     RefusedError,
     as_insights_error,
 )
+from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
-from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage
+from pipelines.twilio_insights.extract.package import BATCH_ROWS
 from pipelines.twilio_insights.extract.volume import HOUR, Window
 from pipelines.twilio_insights.extract.windows import OVERLAP, Listed, WindowedLister
 from pipelines.twilio_insights.settings import RETENTION
@@ -32,16 +33,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("conference_insights")
 
 MAX_CONFIRMATIONS, SAMPLE = 100, 60
-"""Of more final summaries that read otherwise in a window, so many are asked for by SID: either
+"""Of more final records that read otherwise in a window, so many are asked for by SID: either
 Twilio has changed them all, or the replica that was listed lags behind."""
 MAX_CONSECUTIVE_FAILURES = 3
-"""So many summaries that cannot be fetched, one after the other, mean that the API is down."""
+"""So many records that cannot be fetched, one after the other, mean that the API is down."""
 
 
 def refetch(
     client: InsightsClient,
     stored: DestinationState,
-    package: LoadPackage,
+    acceptor: Acceptor,
     due: list[Pending],
     now: datetime,
 ) -> Iterator[Tables]:
@@ -51,32 +52,33 @@ def refetch(
         InsightsError: 401, or no good answer so many times in a row: the API is down; or, after all
             was asked for by SID, a listing that cannot be used.
     """
+    resource = acceptor.package.resource
     seen, fault = set[str](), None
     hours = stored.count_by_hour(now - RETENTION, now) if len(due) > 1 else {}
     # What is final here is unconfirmed, and no listing confirms it: it may lag behind.
-    unconfirmed = [asked for asked in due if asked.copy is not None and asked.copy.is_final]
-    pending = [asked for asked in due if asked.copy is None or not asked.copy.is_final]
-    for stretch in stretches_to_list(pending, hours, client.settings.page_size):
+    unconfirmed = [asked for asked in due if asked.version is not None and asked.version.is_final]
+    pending = [asked for asked in due if asked.version is None or not asked.version.is_final]
+    for window in windows_to_list(pending, hours, client.settings.page_size):
         try:
-            with closing(WindowedLister(client, stretch, hours)) as listing:
+            with closing(WindowedLister(client, resource, window, hours)) as listing:
                 for listed in listing:
-                    yield from accept_window(client, package, listed)
+                    yield from accept_window(client, acceptor, listed)
                     if client.stop.is_set():
                         return
-                    seen.update(*(answer.copies for answer in listed.answers))
+                    seen.update(*(page.versions for page in listed.pages))
         except BadAnswerError as error:
             fault = fault or error
-    pending = [asked for asked in pending if asked.conference_sid not in seen]
-    unconfirmed = [asked for asked in unconfirmed if asked.conference_sid not in package.written]
+    pending = [asked for asked in pending if asked.key not in seen]
+    unconfirmed = [asked for asked in unconfirmed if asked.key not in acceptor.package.written]
     try:
-        yield from fetch(client, package, pending + unconfirmed)
+        yield from fetch(client, acceptor, pending + unconfirmed)
     except InsightsError as error:
         raise (fault or error) from error.__cause__
     if fault:
         raise fault
 
 
-def stretches_to_list(
+def windows_to_list(
     due: Sequence[Pending], rows_by_hour: dict[datetime, int], page_size: int
 ) -> list[Window]:
     """Where listing takes fewer requests than a fetch for each that is due.
@@ -109,39 +111,39 @@ def stretches_to_list(
 
 
 def accept_window(
-    client: InsightsClient, package: LoadPackage, listed: Listed
+    client: InsightsClient, acceptor: Acceptor, listed: Listed
 ) -> Generator[Tables, None, bool]:
     """Take over a window; False if the run was stopped before all that is doubtful was asked for.
 
     Raises:
         InsightsError: 401, in answer to a fetch by SID.
     """
-    window, answers = listed
-    doubtful = package.take(answers, window.start - OVERLAP, window.end)
+    window, pages = listed
+    doubtful = acceptor.accept_window(pages, window.start - OVERLAP, window.end)
     sample = doubtful if len(doubtful) <= MAX_CONFIRMATIONS else random.sample(doubtful, SAMPLE)
-    yield from fetch(client, package, sample, len(sample) + 1)
+    yield from fetch(client, acceptor, sample, len(sample) + 1)
     rest = [asked for asked in doubtful if asked not in sample]
     if rest and not client.stop.is_set():
-        yield from _decide(client, package, rest, window)
+        yield from _decide(client, acceptor, rest, window)
     if doubtful and client.stop.is_set():
         return False
-    client.progress.pages += len(answers)
+    client.progress.pages += len(pages)
     client.progress.on_change(client.progress)
-    if batch := package.flush(at_least=BATCH_ROWS):
+    if batch := acceptor.package.flush(at_least=BATCH_ROWS):
         yield batch
     return True
 
 
 def _decide(
-    client: InsightsClient, package: LoadPackage, rest: list[Pending], window: Window
+    client: InsightsClient, acceptor: Acceptor, rest: list[Pending], window: Window
 ) -> Iterator[Tables]:
     """What becomes of summaries of which a sample was asked for by SID."""
-    asked = package.confirmed.values()
+    asked = acceptor.confirmed.values()
     if not asked:  # nothing can be had by SID now
         for one in rest:
-            package.note_unreadable(one, client.now())
+            acceptor.note_unreadable(one, client.now())
     elif all(asked):
-        package.accept_as_listed(rest)
+        acceptor.accept_as_listed(rest)
     else:
         log.warning(
             "%d final summaries of %s to %s read otherwise in a listing, but by SID %d of %d do "
@@ -151,12 +153,12 @@ def _decide(
             [*asked].count(False),
             len(asked),
         )
-        yield from fetch(client, package, rest, len(rest) + 1)
+        yield from fetch(client, acceptor, rest, len(rest) + 1)
 
 
 def fetch(
     client: InsightsClient,
-    package: LoadPackage,
+    acceptor: Acceptor,
     due: list[Pending],
     give_up: int = MAX_CONSECUTIVE_FAILURES,
 ) -> Iterator[Tables]:
@@ -166,9 +168,9 @@ def fetch(
 
     def one(asked: Pending) -> Page | Exception:
         try:
-            return client.fetch(asked.conference_sid)
+            return client.fetch(acceptor.package.resource, asked.key)
         except Exception as error:
-            return as_insights_error(error, asked.conference_sid)
+            return as_insights_error(error, asked.key)
 
     pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="refetch")
     try:
@@ -177,14 +179,14 @@ def fetch(
                 in_a_row += 1
                 refused = isinstance(answer, RefusedError) and answer.status == 401
                 ours = not isinstance(answer, InsightsError)
-                if asked.copy is None or refused or ours or in_a_row == give_up:
+                if asked.version is None or refused or ours or in_a_row == give_up:
                     raise answer
-                package.note_unreadable(asked, client.now())
+                acceptor.note_unreadable(asked, client.now())
                 continue
             in_a_row = 0
-            package.accept_fetched(asked, answer)
+            acceptor.accept_fetched(asked, answer)
             progress.on_change(progress)
-            if batch := package.flush(at_least=BATCH_ROWS):
+            if batch := acceptor.package.flush(at_least=BATCH_ROWS):
                 yield batch
             if client.stop.is_set():
                 return

@@ -21,6 +21,7 @@ from pipelines.twilio_insights.errors import (
 )
 from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.extract.volume import DAY, HOUR, MIN_SPAN, VolumeEstimate, Window
+from pipelines.twilio_insights.resources import Resource
 
 log = logging.getLogger("conference_insights")
 
@@ -45,15 +46,15 @@ leaves the interpreter to the threads that list."""
 
 class Listed(NamedTuple):
     window: Window
-    answers: list[RecordPage]
+    pages: list[RecordPage]
 
     @property
     def buffered_rows(self) -> int:
-        return sum(answer.buffered_rows for answer in self.answers)
+        return sum(page.buffered_rows for page in self.pages)
 
     def by_hour(self) -> Counter[datetime]:
         """How many of its summaries were created in which hour."""
-        return sum((answer.by_hour() for answer in self.answers), Counter())
+        return sum((page.by_hour() for page in self.pages), Counter())
 
 
 class Split(NamedTuple):
@@ -83,15 +84,19 @@ class WindowedLister:
     """
 
     def __init__(
-        self, client: InsightsClient, stretch: Window, known: Mapping[datetime, int]
+        self,
+        client: InsightsClient,
+        resource: Resource,
+        whole: Window,
+        known: Mapping[datetime, int],
     ) -> None:
-        self._client = client
+        self._client, self._resource = client, resource
         self._traffic = VolumeEstimate(known)
-        self._consumed = stretch.start
-        self.end = self._until = stretch.end
+        self._consumed = whole.start
+        self.end = self._until = whole.end
         self._page_size = client.settings.page_size
         self._rows = max(1, int(PAGE_FILL * self._page_size))
-        self._unlisted = [Unlisted(stretch, MAX_SPAN if known else FIRST_SPAN)]
+        self._unlisted = [Unlisted(whole, MAX_SPAN if known else FIRST_SPAN)]
         self._outcomes: dict[datetime, Listed | Exception] = {}
         self._buffered_rows, self._prefetch_rows = 0, PREFETCH_ROWS
         self._closed = False
@@ -152,8 +157,8 @@ class WindowedLister:
                 self._traffic.add(*seen)
             if isinstance(outcome, Split):
                 parts = Window(window.start, outcome.edge), Window(outcome.edge, window.end)
-                stretches = (Unlisted(part, MAX_SPAN) for part in parts)
-                self._unlisted = sorted([*stretches, *self._unlisted])
+                unlisted = (Unlisted(part, MAX_SPAN) for part in parts)
+                self._unlisted = sorted([*unlisted, *self._unlisted])
             else:
                 self._outcomes[window.start] = outcome
             if isinstance(outcome, Listed):
@@ -187,22 +192,22 @@ class WindowedLister:
         expired = 0
         for _ in range(MAX_READINGS):
             try:
-                answers = self._walk(window)
+                pages = self._walk(window)
             except ExpiredTokenError:
                 expired += 1
                 if expired == MAX_EXPIRED_TOKENS:
                     raise
                 continue
-            if isinstance(answers, Split):
-                return answers
-            if len(answers) == 1 and not earlier:
-                return Listed(window, answers)
-            shown = {key for answer in answers for key in answer.known_by()}
+            if isinstance(pages, Split):
+                return pages
+            if len(pages) == 1 and not earlier:
+                return Listed(window, pages)
+            shown = {key for page in pages for key in page.known_by()}
             # What was shown before and still is was there all the time, so no page had moved.
             if before is not None and before <= shown:
-                return Listed(window, answers + [a for a in earlier if not a.known_by() <= shown])
+                return Listed(window, pages + [a for a in earlier if not a.known_by() <= shown])
             before = shown
-            earlier = answers + earlier  # of copies that are equally final the last one counts
+            earlier = pages + earlier  # of versions that are equally final the last one counts
         log.warning(
             "Each time that %s to %s was listed, %d times, summaries had disappeared meanwhile",
             *map(iso_seconds, window),
@@ -212,30 +217,30 @@ class WindowedLister:
 
     def _walk(self, window: Window) -> list[RecordPage] | Split:
         all_new = not self._traffic.is_known(window)
-        answers: list[RecordPage] = []
-        for page in self._client.list_pages(window.start - OVERLAP, window.end):
+        pages: list[RecordPage] = []
+        for page in self._client.list_pages(self._resource, window.start - OVERLAP, window.end):
             # Where pages are not filled, who knows how many the parts would have?
             is_full = page.next_url is not None and len(page.rows) >= self._page_size
             cut = is_full and window.span > MIN_SPAN
             with self._flattening:
-                answers.append(RecordPage(page, all_new and not cut))
+                pages.append(RecordPage(self._resource, page, all_new and not cut))
             if self._closed or self._client.stop.is_set():
                 raise UnavailableError("stopped while it listed", "stop")
-            if len(answers) == MAX_PAGES:
+            if len(pages) == MAX_PAGES:
                 raise BadAnswerError(f"{MAX_PAGES} pages for {window.span}, and still more")
             if cut:
-                return self._cut(window, answers[-1])
-        return answers
+                return self._cut(window, pages[-1])
+        return pages
 
-    def _cut(self, window: Window, answer: RecordPage) -> Split:
+    def _cut(self, window: Window, page: RecordPage) -> Split:
         """In parts that seem to hold the same; in the middle, if the API does not list by time."""
-        times, edge = answer.created_in(window), window.start + window.span / 2
+        times, edge = page.created_in(window), window.start + window.span / 2
         seen = None
         if len({*times}) > 1 and sorted(times) in (times, times[::-1]):
             covered = Window(min(times), max(times))
             total = len(times) * (window.span / covered.span)
             share = int(total / max(2, ceil(total / self._rows)))
             edge = times[min(share, len(times) - 1)]
-            seen = covered, answer.by_hour()
+            seen = covered, page.by_hour()
         edge = max(window.start + MIN_SPAN, min(edge, window.end - MIN_SPAN))
         return Split(edge.replace(microsecond=0), seen)

@@ -1,0 +1,243 @@
+"""Records as structs: ordinary ones are decoded straight from the bytes, value by value.
+
+Ordinary is a record whose values all have the documented types. A struct of one keeps everything
+that was received: its fields are in alphabetical order, those that were missing stay missing, and
+so it encodes to the text that the digest of the same summary as a dict is taken of.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, lru_cache
+from operator import attrgetter
+from typing import Annotated, Any, TypeVar, cast
+
+import httpx
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from pipelines.twilio_insights import codec
+from pipelines.twilio_insights.api import bounds
+from pipelines.twilio_insights.api.bounds import Oversized
+from pipelines.twilio_insights.api.children import ChildReader, Children, reader_of
+from pipelines.twilio_insights.errors import BadAnswerError
+from pipelines.twilio_insights.resources import Resource
+from pipelines.twilio_insights.tables import LARGEST, ColumnType
+
+T = TypeVar("T")
+
+MAX_LEARNED = 50
+"""Names of unknown fields that are learned; with more, a record is no ordinary one."""
+_LEARNABLE = re.compile("[a-z][a-z0-9_]{0,62}")
+_CACHED, _LONGEST_CACHED = 2048, 1000
+"""So many texts of a kind, none of more bytes than this, are read once for many records."""
+_ORDINARY: dict[ColumnType, Any] = {
+    "text": str | None,
+    "bigint": Annotated[int, Meta(ge=-LARGEST, le=LARGEST)] | None,
+    "bool": bool | None,
+    "timestamp": str | None,
+    "json": dict[str, str] | None,
+}
+_ODD = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding raises for what is not ordinary."""
+
+
+class Record(msgspec.Struct):
+    """One record; the fields are those of `RecordFormat.define`."""
+
+
+class RecordFormat:
+    """The records of a resource as structs."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.readers = tuple(map(reader_of, resource.children))
+        columns = [column.name for column in resource.columns]
+        self.names = [*columns, *(reader.name for reader in self.readers)]
+        """Of the known fields: columns, then fields with child rows."""
+        self.known_names = frozenset(self.names)
+        self.values = attrgetter(*self.names)
+        self.known = self.define()
+        self.children = {reader.name: _children_reader(reader) for reader in self.readers}
+
+    def define(self, learned: frozenset[str] = frozenset()) -> type[Record]:
+        """The struct of an ordinary record, with fields for the unknown ones that were learned."""
+        key = self.resource.key
+        fields: dict[str, Any] = {c.name: _ORDINARY[c.type] for c in self.resource.columns}
+        fields |= dict.fromkeys([*learned, *(reader.name for reader in self.readers)], Raw)
+        optional = [(n, kind | UnsetType, UNSET) for n, kind in fields.items() if n != key]
+        sid = (key, Annotated[str, Meta(pattern=rf"^{self.resource.pattern.pattern}\Z")])
+        struct = msgspec.defstruct(
+            "Record",
+            sorted([sid, *optional]),
+            bases=(Record,),
+            forbid_unknown_fields=True,
+            kw_only=True,  # a required field may follow others
+            gc=False,
+        )
+        return cast(type[Record], struct)
+
+    def as_record(self, row: Record | dict[str, Any]) -> tuple[Record, dict[str, Any]]:
+        """A record with any values, as a struct, and its unknown fields."""
+        if type(row) is self.known:
+            return row, {}
+        if isinstance(row, dict):
+            values = {column.name: row.get(column.name) for column in self.resource.columns}
+            children = {r.name: Children(r, row.get(r.name), Raw()) for r in self.readers}
+            unknown = {k: row[k] for k in row.keys() - self.known_names}
+            return self.known(**values, **children), unknown
+        unknown = {n: getattr(row, n) for n in row.__struct_fields__ if n not in self.known_names}
+        return row, {k: codec.parse_part(v) for k, v in unknown.items() if v is not UNSET}
+
+
+@cache
+def format_of(resource: Resource) -> RecordFormat:
+    return RecordFormat(resource)
+
+
+_encode = msgspec.json.Encoder(order="deterministic", enc_hook=attrgetter("text")).encode
+_body_decoder = msgspec.json.Decoder(dict[str, Raw])
+_list_decoder = msgspec.json.Decoder(list[Raw])
+
+
+def _cached(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """Read equal texts once, unless they are so long that they would take much memory."""
+    cached = lru_cache(_CACHED)(read)
+    return lambda text: cached(text) if len(text) <= _LONGEST_CACHED else read(text)
+
+
+def _canonical(value: Any) -> Raw:
+    """The text of a value with sorted keys, the same as in the text of the whole record.
+
+    Raises:
+        ValueError: it is nested too deep, or has a number beyond 64 bits: in the text of a record
+            with one everything is written in another way.
+    """
+    try:  # in brackets, so that it is as deep as in the record
+        return Raw(orjson.dumps([value], option=orjson.OPT_SORT_KEYS)[1:-1])
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+@_cached
+def _read_unknown(text: bytes) -> Raw:
+    return _canonical(codec.parse_part(text))
+
+
+def _children_reader(reader: ChildReader) -> Callable[[bytes], Children]:
+    def read(text: bytes) -> Children:
+        value = codec.parse_part(text)
+        return Children(reader, value, _canonical(value))
+
+    return _cached(read)
+
+
+class PageDecoder:
+    """Decodes the API's answers; threads may share it.
+
+    It learns the names of unknown fields: one that Twilio adds is in every record.
+    """
+
+    def __init__(self, resource: Resource) -> None:
+        self._format, self._envelope = format_of(resource), resource.envelope
+        self._lock = threading.Lock()
+        self._learned: frozenset[str] = frozenset()
+        self._ordinary = _Ordinary(self._format, self._learned)
+
+    def decode(self, headers: httpx.Headers, content: bytes) -> Any:
+        """As `codec.decode`, but with a `Record` for each ordinary element of the envelope; of a
+        page there may be nothing but that and `meta`."""
+        if codec.is_json(headers):
+            with suppress(*_ODD):
+                return self._body(content)
+            with suppress(*_ODD):  # one lone surrogate is to make no page slow
+                content = codec.shallow(content, codec.DEEPEST + 2)  # of an element, as elsewhere
+                return self._body(codec.mend(content).encode())
+            if content.count(b",") > bounds.MANY and bounds.has_too_many(content):
+                return Oversized(content, f"more than {bounds.MAX_VALUES} values")
+        return codec.decode(headers, content)
+
+    def _body(self, content: bytes) -> dict[str, Any]:
+        is_large = content.count(b",") > bounds.MANY
+        if not is_large:
+            with suppress(*_ODD):  # all at once is a third quicker
+                return self._ordinary.body(content)
+        parts = _body_decoder.decode(content)
+        listed = parts.pop(self._envelope, Raw(b"null"))
+        elements = bounds.split(bytes(listed)) if is_large else _list_decoder.decode(listed)
+        if is_large and any(map(bounds.has_too_many, map(bytes, parts.values()))):
+            raise BadAnswerError(f"The API sent more than {bounds.MAX_VALUES} values about a page")
+        rest = {k: codec.parse_part(v) for k, v in parts.items()}
+        return rest | {self._envelope: [*map(self._element, elements)]}
+
+    def _element(self, text: bytes | Raw | Oversized) -> Any:
+        if isinstance(text, Oversized):
+            return text
+        with suppress(*_ODD):
+            return self._ordinary.one(text)
+        text = Raw(codec.shallow(bytes(text)))
+        element = codec.parse_part(text)
+        if isinstance(element, dict) and self._learn(element):
+            with suppress(*_ODD):
+                return self._ordinary.one(text)
+        return element
+
+    def _learn(self, element: dict[str, Any]) -> bool:
+        """Whether it has unknown fields whose names were not learned before, but now."""
+        with self._lock:
+            unknown = filter(
+                _LEARNABLE.fullmatch, element.keys() - self._format.known_names - self._learned
+            )
+            new = sorted(unknown)[: MAX_LEARNED - len(self._learned)]
+            if new:
+                self._learned |= {*new}
+                self._ordinary = _Ordinary(self._format, self._learned)
+        return bool(new)
+
+
+class _Ordinary:
+    """Decodes ordinary records; what is none raises one of _ODD."""
+
+    def __init__(self, records: RecordFormat, learned: frozenset[str]) -> None:
+        struct = records.define(learned) if learned else records.known
+        self._envelope = records.resource.envelope
+        fields: list[Any] = [(self._envelope, list[struct]), ("meta", Raw)]  # type: ignore[valid-type]
+        body = msgspec.defstruct("Body", fields)
+        self._one = msgspec.json.Decoder(struct)
+        self._body: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
+        self._readers = {**records.children, **dict.fromkeys(learned, _read_unknown)}
+
+    def one(self, text: bytes | Raw) -> Record:
+        return self._finish([self._one.decode(text)])[0]
+
+    def body(self, content: bytes) -> dict[str, Any]:
+        decoded = self._body.decode(content)
+        records = self._finish(getattr(decoded, self._envelope))
+        return {self._envelope: records, "meta": codec.parse_part(decoded.meta)}
+
+    def _finish(self, records: list[Record]) -> list[Record]:
+        for name, read in self._readers.items():
+            for record in records:
+                if (value := getattr(record, name)) is not UNSET:
+                    setattr(record, name, read(bytes(value)))
+        return records
+
+
+def digest(element: Any) -> int:
+    """As `codec.digest`, of an ordinary record too, and of one that was not parsed."""
+    if isinstance(element, Oversized):
+        return codec.digest_of(element.text)
+    if isinstance(element, Record):
+        return codec.digest_of(_encode(element))
+    return codec.digest(element)
+
+
+def text_of(element: Any) -> str:
+    """The JSON of what is rejected."""
+    if isinstance(element, Record):
+        return _encode(element).decode()
+    return codec.mend(element.text) if isinstance(element, Oversized) else codec.to_json(element)

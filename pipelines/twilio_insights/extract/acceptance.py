@@ -1,0 +1,146 @@
+"""Which records a load package writes: those that differ from the stored and are not less final."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from pipelines.twilio_insights.api.page import Page
+from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
+from pipelines.twilio_insights.extract.package import LoadPackage
+from pipelines.twilio_insights.extract.records import RecordPage, RowVersion
+from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.resources import FINAL
+
+MAX_BACKOFF_HOURS = 24
+
+
+class Acceptor:
+    """Takes over what was listed or fetched, and has the package write what differs.
+
+    Args:
+        package: that is written.
+        stored: what the destination holds.
+        progress: counts the records.
+        still_pending: is told the keys of what is not final yet.
+    """
+
+    def __init__(
+        self,
+        package: LoadPackage,
+        stored: DestinationState,
+        progress: Progress,
+        still_pending: set[str],
+    ) -> None:
+        self.package = package
+        self.confirmed: dict[str, bool] = {}
+        """Of what was doubtful in the last window: whether a fetch by SID showed the same."""
+        self._stored, self._progress, self._still_pending = stored, progress, still_pending
+        self._resource = package.resource
+        self._previous: set[str] = set()
+        self._doubtful: dict[str, RecordPage] = {}
+        self._unresolved = stored.unresolved()
+
+    def accept_window(
+        self, pages: Sequence[RecordPage], start: datetime, end: datetime
+    ) -> list[Pending]:
+        """Take over what is to be written of the records created from start to end.
+
+        Pages shift and windows overlap, so a key may come more than once: the most final version of
+        a window counts, and none that the window before or this package had already.
+
+        Gives back what is to be asked for by SID first: records that are final in the destination
+        and read otherwise here may come from a replica that lags behind.
+        """
+        chosen: dict[str, RecordPage] = {}
+        for page in pages:
+            for key in page.versions.keys() & chosen.keys():
+                if page.versions[key].rank > chosen[key].versions[key].rank:
+                    chosen[key] = page
+            chosen = dict.fromkeys(page.versions, page) | chosen
+        fresh = chosen.keys() - self._previous - self.package.written
+        self._previous = set(chosen)
+        self._progress.rows_listed += len(fresh)
+        stored = self._stored.versions(fresh, start, end)
+        doubtful = [
+            Pending(key, version)
+            for key in fresh & stored.keys()
+            if (version := stored[key]).is_final and version.yields_to(chosen[key].versions[key])
+        ]
+        self._doubtful = {asked.key: chosen[asked.key] for asked in doubtful}
+        self.confirmed.clear()
+        fresh -= self._doubtful.keys()
+        for key in fresh & self._unresolved:
+            if (known := stored.get(key)) and known.is_final:
+                continue  # unconfirmed: what this listing shows may be the one that lags behind
+            self.package.note_refetch(key, 0, 200, chosen[key].fetched_at, None, None)
+            self._unresolved.remove(key)
+        for page in pages:
+            here = [key for key in page.versions if key in fresh and chosen[key] is page]
+            self._write(page, self._differing(page, here, stored))
+        return doubtful
+
+    def accept_as_listed(self, doubtful: Sequence[Pending]) -> None:
+        """Take over what is doubtful, but not asked for by SID."""
+        for key, stored, *_ in doubtful:
+            page = self._doubtful[key]
+            if key in self._unresolved:
+                self.package.note_refetch(key, 0, 200, page.fetched_at, None, None)
+            known = {key: stored} if stored else {}
+            self._write(page, self._differing(page, [key], known))
+
+    def accept_fetched(self, asked: Pending, page: Page) -> None:
+        """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""
+        self._progress.rows_refetched += 1
+        key, now = asked.key, page.fetched_at
+        if not page.rows and asked.version is None:
+            self._progress.not_found.append(key)
+        elif not page.rows:
+            hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
+            outcome = "unconfirmed" if asked.version and asked.version.is_final else "gone"
+            attempts = asked.attempts + 1
+            self.package.note_refetch(key, attempts, page.status, now, now + hours, outcome)
+        elif key in self._unresolved:
+            self.package.note_refetch(key, 0, 200, now, None, None)
+        found = RecordPage(self._resource, page)
+        if listed := self._doubtful.get(key):
+            self.confirmed[key] = found.versions.get(key) == listed.versions[key]
+        known = dict.fromkeys(found.versions, asked.version) if asked.version else {}
+        self._write(found, self._differing(found, found.versions, known))
+
+    def note_unreadable(self, asked: Pending, now: datetime) -> None:
+        """There was no usable answer: name it, and see that it is asked for again."""
+        self._progress.unreadable.append(asked.key)
+        if asked.version is not None and asked.version.is_final:
+            self.package.note_refetch(asked.key, asked.attempts, 0, now, None, "unconfirmed")
+        else:
+            self._still_pending.add(asked.key)
+
+    def _differing(
+        self, page: RecordPage, keys: Collection[str], stored: Mapping[str, RowVersion]
+    ) -> list[str]:
+        """Count the versions, and give the keys of those to write; none that this package has
+        written, or it would be there twice."""
+        progress, written = self._progress, []
+        for key in keys:
+            if key in self.package.written:
+                continue
+            version, former = page.versions[key], stored.get(key)
+            if version.rank < FINAL and (former is None or former.rank < FINAL):
+                self._still_pending.add(key)
+            if former is None:
+                progress.rows_new += 1
+            elif former.yields_to(version):
+                progress.rows_updated += 1
+                if former.is_final:
+                    progress.final_changed.append(key)
+            else:
+                progress.rows_unchanged += 1
+                continue
+            written.append(key)
+        return written
+
+    def _write(self, page: RecordPage, keys: Sequence[str]) -> None:
+        if keys and (tables := page.tables(keys)):
+            self.package.write(keys, tables)
+        self.package.reject(page.rejected, page.fetched_at)

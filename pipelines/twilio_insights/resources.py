@@ -1,0 +1,97 @@
+"""The resources that are loaded, as `resources.toml` defines them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pipelines.twilio_insights.tables import TABLES, Column, Table
+
+FINAL = 100
+"""The least rank of a record that is final."""
+_TABLES = {table.name: table for table in TABLES}
+
+
+@dataclass(frozen=True)
+class ChildField:
+    """A field of a record that becomes rows of a table of its own."""
+
+    name: str
+    table: Table
+    kind: Literal["values", "objects", "counts"]
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """A kind of records of the API; `resources.toml` says what each attribute is."""
+
+    name: str
+    path: str
+    envelope: str
+    key: str
+    sid: str
+    created: str
+    state: str
+    pending_states: tuple[str, ...]
+    final_states: tuple[str, ...]
+    table: Table
+    children: tuple[ChildField, ...]
+    parent: str | None = None
+    ended: str | None = None
+
+    def rank(self, state: Any) -> int:
+        """How final a record is by its state: 0 if that is unknown or missing, FINAL or more if it
+        will not change."""
+        return self._ranks.get(state, 0) if isinstance(state, str) else 0
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """What its keys look like."""
+        return re.compile(f"{self.sid}[0-9a-fA-F]{{32}}")
+
+    def path_of(self, parent: str) -> str:
+        """The path of the records that belong to one of the parent resource, by its key."""
+        return re.sub(r"{\w+}", quote(parent, safe=""), self.path)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Those that hold a field of the record."""
+        return tuple(column for column in self.table.columns if column.is_received)
+
+    @property
+    def rest(self) -> str:
+        """The column for what no other takes."""
+        if self.table.rest is None:
+            raise ValueError(f"{self.table.name} has no column that is `rest`")
+        return self.table.rest
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        return self.table, *(child.table for child in self.children)
+
+    @cached_property
+    def _ranks(self) -> dict[str, int]:
+        pending = {state: rank for rank, state in enumerate(self.pending_states, 1)}
+        return pending | {state: rank for rank, state in enumerate(self.final_states, FINAL)}
+
+
+def _resource(
+    name: str, table: str, children: dict[str, Any] | None = None, **entry: Any
+) -> Resource:
+    fields = tuple(
+        ChildField(field, _TABLES[child["table"]], child["kind"])
+        for field, child in (children or {}).items()
+    )
+    for kind in ("pending_states", "final_states"):
+        entry[kind] = tuple(entry[kind])
+    return Resource(name, table=_TABLES[table], children=fields, **entry)
+
+
+_DEFINITIONS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+RESOURCES = {name: _resource(name, **entry) for name, entry in _DEFINITIONS.items()}
+CONFERENCES = RESOURCES["conferences"]
