@@ -163,10 +163,10 @@ def test_what_nobody_has_thought_of_is_rejected_by_itself(
 ) -> None:
     real = flatten.flatten
 
-    def failing(rows: Any, *rest: Any) -> Any:
+    def failing(resource: Resource, rows: Any, *rest: Any) -> Any:
         if any(json.loads(text_of(row))["conference_sid"] == sid(3) for row in rows):
             raise LookupError("unheard of")
-        return real(rows, *rest)
+        return real(resource, rows, *rest)
 
     for number in range(6):
         loaded.account.put(summary(number, DAY, "in_progress" if number < 5 else "complete"))

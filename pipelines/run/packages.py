@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.recovery import recover_package
 from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.errors import InsightsError
+from pipelines.twilio_insights.extract.by_parent import ByParent
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction
 from pipelines.twilio_insights.extract.scope import Scope
-from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.warehouse.file import Warehouse
 from pipelines.warehouse.runs import RunRecord
 
 if TYPE_CHECKING:
     from pipelines.run.loading import Loader
+    from pipelines.twilio_insights.extract.flatten import Tables
 
 log = logging.getLogger("conference_insights")
 
@@ -48,6 +51,11 @@ class Packages:
         self._progress.left_package = recover_package(warehouse, self._make_loader)
         self.stored = DestinationState(warehouse.query, CONFERENCES)
         self.extraction = Extraction(client, CONFERENCES, self.stored, PACKAGE_ROWS)
+        self._by_parent = [
+            ByParent(client, resource, DestinationState(warehouse.query, resource), PACKAGE_ROWS)
+            for resource in RESOURCES.values()
+            if resource.parent
+        ]
         self._progress.loaded_to = self._loaded_to()
         account = self._progress.account_sid or ""
         if not self._progress.loaded_to and (others := self.stored.other_accounts(account)):
@@ -59,8 +67,17 @@ class Packages:
 
     def load(self, scope: Scope) -> None:
         """Read the next package and load it as a whole."""
+        self._load(self.extraction.package(scope, may_be_empty=True))
+
+    def load_by_parent(self) -> InsightsError | None:
+        """Load the resources that are listed by the records of others; why not all, if so."""
+        for reader in self._by_parent:
+            while not (reader.complete or reader.fault or self.client.stop.is_set()):
+                self._load(reader.package())
+        return next((reader.fault for reader in self._by_parent if reader.fault), None)
+
+    def _load(self, batches: Iterator[Tables]) -> None:
         self._record.phase("extract")
-        batches = self.extraction.package(scope, may_be_empty=True)
         if (first := next(batches, None)) is not None:
             self._loader.load(chain((first,), batches))
             self.warehouse.checkpoint()

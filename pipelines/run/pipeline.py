@@ -146,13 +146,16 @@ def _load(
     late: Exception | None = None
     if polling is not None:
         late = _poll(packages, polling)
+    fault = extraction.fault
+    if scope == INCREMENTAL and not (fault or stop.is_set()):
+        fault = packages.load_by_parent()
     progress.pending_after = packages.stored.count_pending(client.now())
-    is_cut = bool(extraction.fault or stop.is_set())
+    is_cut = bool(fault or stop.is_set())
     run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
-    if not stop.is_set() and (fault := extraction.fault or late):
-        raise fault
+    if not stop.is_set() and (error := fault or late):
+        raise error
 
 
 def _check_retention_gap(client: InsightsClient) -> datetime:

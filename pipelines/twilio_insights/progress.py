@@ -8,14 +8,29 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from uuid import uuid4
 
+from pipelines.twilio_insights.resources import Resource
+
+
+@dataclass(kw_only=True)
+class RowCounts:
+    """What became of the records of a resource."""
+
+    rows_listed: int = 0
+    rows_refetched: int = 0
+    rows_new: int = 0
+    rows_updated: int = 0
+    rows_unchanged: int = 0
+    rows_rejected: int = 0
+
 
 @dataclass
-class Progress:
-    """Counts and position of one run, shared by its load packages and request threads."""
+class Progress(RowCounts):
+    """Counts and position of one run, shared by its load packages and request threads; those of
+    records are of the conferences, and `others` has those of other resources by name."""
 
     command: str = ""
     run_id: str = field(default_factory=lambda: uuid4().hex[:16])
@@ -24,12 +39,7 @@ class Progress:
     pages: int = 0
     retries: Counter[str] = field(default_factory=Counter)
     """By kind: the status code, or the name of the fault."""
-    rows_listed: int = 0
-    rows_refetched: int = 0
-    rows_new: int = 0
-    rows_updated: int = 0
-    rows_unchanged: int = 0
-    rows_rejected: int = 0
+    others: dict[str, RowCounts] = field(default_factory=dict)
     pending_before: int | None = None
     pending_after: int | None = None
     not_found: list[str] = field(default_factory=list)
@@ -66,6 +76,17 @@ class Progress:
     def count_retry(self, kind: str) -> None:
         with self._lock:
             self.retries[kind] += 1
+
+    def counts(self, resource: Resource) -> RowCounts:
+        """Those of a resource."""
+        if resource.parent is None:
+            return self
+        return self.others.setdefault(resource.name, RowCounts())
+
+    @property
+    def resources(self) -> dict[str, dict[str, int]]:
+        """The counts of other resources than conferences, by name."""
+        return {name: asdict(counts) for name, counts in self.others.items()}
 
     @property
     def share_listed(self) -> float:

@@ -53,6 +53,7 @@ COLUMNS = {
     "rows_updated": "BIGINT",
     "rows_unchanged": "BIGINT",
     "rows_rejected": "BIGINT",
+    "resources": "VARCHAR",
     "pending_before": "BIGINT",
     "pending_after": "BIGINT",
     "final_changed": "VARCHAR",

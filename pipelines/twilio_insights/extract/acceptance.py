@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
-from pipelines.twilio_insights.extract.package import LoadPackage
+from pipelines.twilio_insights.extract.package import LoadPackage, backoff
 from pipelines.twilio_insights.extract.records import RecordPage, RowVersion
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import FINAL
-
-MAX_BACKOFF_HOURS = 24
 
 
 class Acceptor:
@@ -36,7 +34,7 @@ class Acceptor:
         self.confirmed: dict[str, bool] = {}
         """Of what was doubtful in the last window: whether a fetch by SID showed the same."""
         self._stored, self._progress, self._still_pending = stored, progress, still_pending
-        self._resource = package.resource
+        self._resource, self._counts = package.resource, progress.counts(package.resource)
         self._previous: set[str] = set()
         self._doubtful: dict[str, RecordPage] = {}
         self._unresolved = stored.unresolved()
@@ -60,7 +58,7 @@ class Acceptor:
             chosen = dict.fromkeys(page.versions, page) | chosen
         fresh = chosen.keys() - self._previous - self.package.written
         self._previous = set(chosen)
-        self._progress.rows_listed += len(fresh)
+        self._counts.rows_listed += len(fresh)
         stored = self._stored.versions(fresh, start, end)
         doubtful = [
             Pending(key, version)
@@ -89,17 +87,22 @@ class Acceptor:
             known = {key: stored} if stored else {}
             self._write(page, self._differing(page, [key], known))
 
+    def accept_listing(self, pages: Sequence[RecordPage], at: datetime) -> int:
+        """Take over what belongs to a record of the parent resource; how many are not final."""
+        self.accept_as_listed(self.accept_window(pages, at, at))
+        keys = {key for page in pages for key, found in page.versions.items() if not found.is_final}
+        return len(keys)
+
     def accept_fetched(self, asked: Pending, page: Page) -> None:
         """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""
-        self._progress.rows_refetched += 1
+        self._counts.rows_refetched += 1
         key, now = asked.key, page.fetched_at
         if not page.rows and asked.version is None:
             self._progress.not_found.append(key)
         elif not page.rows:
-            hours = timedelta(hours=min(2**asked.attempts, MAX_BACKOFF_HOURS))
             outcome = "unconfirmed" if asked.version and asked.version.is_final else "gone"
-            attempts = asked.attempts + 1
-            self.package.note_refetch(key, attempts, page.status, now, now + hours, outcome)
+            attempts, due = asked.attempts + 1, now + backoff(asked.attempts)
+            self.package.note_refetch(key, attempts, page.status, now, due, outcome)
         elif key in self._unresolved:
             self.package.note_refetch(key, 0, 200, now, None, None)
         found = RecordPage(self._resource, page)
@@ -121,7 +124,7 @@ class Acceptor:
     ) -> list[str]:
         """Count the versions, and give the keys of those to write; none that this package has
         written, or it would be there twice."""
-        progress, written = self._progress, []
+        counts, written = self._counts, []
         for key in keys:
             if key in self.package.written:
                 continue
@@ -129,13 +132,13 @@ class Acceptor:
             if version.rank < FINAL and (former is None or former.rank < FINAL):
                 self._still_pending.add(key)
             if former is None:
-                progress.rows_new += 1
+                counts.rows_new += 1
             elif former.yields_to(version):
-                progress.rows_updated += 1
+                counts.rows_updated += 1
                 if former.is_final:
-                    progress.final_changed.append(key)
+                    self._progress.final_changed.append(key)
             else:
-                progress.rows_unchanged += 1
+                counts.rows_unchanged += 1
                 continue
             written.append(key)
         return written

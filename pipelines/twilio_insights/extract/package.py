@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.decoding import text_of
-from pipelines.twilio_insights.extract.destination_state import DestinationState
+from pipelines.twilio_insights.extract.destination_state import DestinationState, ParentListing
 from pipelines.twilio_insights.extract.records import Rejected
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import Resource
 from pipelines.twilio_insights.tables import (
     BOOKKEEPING,
     DRIFT,
+    LISTINGS,
     REFETCHES,
     REJECTED_ROWS,
     WATERMARKS,
@@ -28,6 +29,14 @@ BATCH_ROWS = 40_000
 """Records handed to dlt at once: it takes some 10 ms a table however many they are."""
 BATCH_BYTES = 50_000_000
 """The same for those with long texts."""
+
+
+MAX_BACKOFF_HOURS = 24
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long what has answered 404 is not asked for again."""
+    return timedelta(hours=min(2**attempts, MAX_BACKOFF_HOURS))
 
 
 class LoadPackage:
@@ -73,7 +82,7 @@ class LoadPackage:
         for element, digest, reason in elements:
             if digest not in self._rejected:
                 self._rejected.add(digest)
-                self._progress.rows_rejected += 1
+                self._progress.counts(self.resource).rows_rejected += 1
                 row = digest, reason, text_of(element), naive_utc(at), self._progress.run_id
                 self._notes[REJECTED_ROWS, digest] = row
 
@@ -95,6 +104,15 @@ class LoadPackage:
         """Note until when everything of an account is listed."""
         key = self.resource.name, account_sid, ""
         self._notes[WATERMARKS, key] = (*key, naive_utc(listed_to))
+
+    def note_listing(
+        self, asked: ParentListing, status: int, at: datetime, unfinished: int
+    ) -> None:
+        """Note what became of listing the records of one of the parent resource."""
+        attempts = asked.attempts + 1 if status == 404 else 0
+        due = at + backoff(asked.attempts) if attempts else None
+        row = asked.digest, naive_utc(at), unfinished, attempts, status, due and naive_utc(due)
+        self._notes[LISTINGS, asked.key] = (self.resource.name, asked.key, *row)
 
     def note_drift(self, name: str, key: str) -> None:
         """Note what the documentation does not know, and the first record that has it."""
