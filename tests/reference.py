@@ -1,23 +1,29 @@
-"""`python -m tests.reference`: writes `sql/README.md` from the heads of the views and the columns.
+"""`python -m tests.reference`: writes `sql/README.md` and the datasets of Superset.
 
 What a table, a view or a column is stands in one place each: `tables.toml` for what Twilio gives,
-`sql/columns.toml` for what is derived, the head of the file for a view.
+`sql/columns.toml` for what is derived, the head of the file for a view; what BI tools compute from
+a view stands in `sql/metrics.toml`.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import duckdb
+import yaml  # type: ignore[import-untyped]
 
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.checks import read_checks
 from pipelines.warehouse.sql import sql_folder
-from pipelines.warehouse.views import OURS, View, read_views
+from pipelines.warehouse.views import OURS, View, read_columns, read_views
 
 PAGE = sql_folder() / "README.md"
+DATASETS = sql_folder() / "superset/datasets/conference_insights"
+DATABASE = sql_folder() / "superset/databases/conference_insights.yaml"
 HEAD = """# Tables, views and checks
 
 Made from the heads of the files here, `columns.toml` and `tables.toml` of the source by
@@ -27,14 +33,18 @@ Views are in the schema `analytics`, in the warehouse and, as tables, in the
 [published copy](connect.md). Days, hours and weeks are in `report_timezone`; times are UTC without
 zone. A column with the same name means the same everywhere. Counts add up over any rows, unless
 something else is said; shares are formulas over sums. `stg_` views are what the others are made of.
-The files of [`analytics`](analytics) and [`checks`](checks) are plain SQL that other engines
-understand.
+The files of [`analytics`](analytics) and [`checks`](checks) are SQL that other engines understand,
+once [what several of them say](../pipelines/warehouse/definitions.py) is put in.
 
 """
 
 
-def page(columns: dict[str, list[tuple[str, str, str]]]) -> str:
-    """The whole page; `columns` has names, types and meanings by table, `schema.table`."""
+Columns = dict[str, list[tuple[str, str, str]]]
+"""Names, types and meanings by table, `schema.table`."""
+
+
+def page(columns: Columns) -> str:
+    """The whole of `sql/README.md`."""
     views = sorted(read_views(), key=lambda view: (view.is_staging, view.name))
     parts = [HEAD, *_contents(views), "\n## Views\n\n"]
     for view in views:
@@ -82,9 +92,62 @@ def _line(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
-def columns_of(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, str, str]]]:
+def datasets(columns: Columns) -> dict[str, str]:
+    """The files of Superset's datasets, by name, without the personal columns."""
+    views = {view.name: view for view in read_views()}
+    personal = {name for name, column in read_columns().items() if column.get("personal")}
+    personal |= {column.name for table in TABLES for column in table.columns if column.personal}
+    definitions = tomllib.loads((sql_folder() / "metrics.toml").read_text("utf-8"))
+    database = yaml.safe_load(DATABASE.read_text("utf-8"))["uuid"]
+    return {
+        f"{name}.yaml": "".join(
+            _dataset(views[name], definition, columns[f"analytics.{name}"], personal, database)
+        )
+        for name, definition in definitions.items()
+    }
+
+
+def _dataset(
+    view: View,
+    definition: dict[str, Any],
+    columns: list[tuple[str, str, str]],
+    personal: set[str],
+    database: str,
+) -> Iterator[str]:
+    yield _yaml({"table_name": view.name, "schema": "analytics", "description": view.comment})
+    if any(name == "created_date" for name, *_ in columns):
+        yield "main_dttm_col: created_date\n"
+    yield "columns:\n"
+    for name, kind, meaning in columns:
+        if name not in personal:
+            time = {"is_dttm": True} if kind in ("DATE", "TIMESTAMP") else {}
+            yield _item({"column_name": name, "type": kind, **time, "description": meaning})
+    for name, formula in definition.get("columns", {}).items():
+        yield _item({"column_name": name, **formula})
+    yield "metrics:\n"
+    for name, formula in definition["metrics"].items():
+        yield _item({"metric_name": name, **formula})
+    yield _yaml({"database_uuid": database, "uuid": definition["uuid"], "version": "1.0.0"})
+
+
+def _yaml(content: dict[str, Any], in_one_line: bool = False) -> str:
+    text: str = yaml.safe_dump(
+        content,
+        default_flow_style=in_one_line,
+        sort_keys=False,
+        allow_unicode=True,
+        width=float("inf"),
+    )
+    return text
+
+
+def _item(content: dict[str, Any]) -> str:
+    return f"  - {_yaml(content, in_one_line=True)}"
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection) -> Columns:
     """Of a loaded warehouse, whose comments come from the same definitions."""
-    found: dict[str, list[tuple[str, str, str]]] = {}
+    found: Columns = {}
     for table, *column in connection.execute(
         "SELECT schema_name || '.' || table_name, column_name, data_type, comment "
         "FROM duckdb_columns() ORDER BY table_name, column_index"
@@ -110,4 +173,7 @@ if __name__ == "__main__":
             os.environ |= environment(server) | {"DESTINATION__DUCKDB__CREDENTIALS": str(path)}
             run(Progress("run"))
             with duckdb.connect(path, read_only=True) as warehouse:
-                PAGE.write_text(page(columns_of(warehouse)))
+                columns = columns_of(warehouse)
+            PAGE.write_text(page(columns))
+            for name, text in datasets(columns).items():
+                (DATASETS / name).write_text(text)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
+import duckdb
 import pytest
 from sqlglot import exp, parse_one
 from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer import build_scope, qualify
 
 from pipelines.simulator.account import Account
-from pipelines.warehouse.views import OURS, read_views
+from pipelines.warehouse.views import OURS, read_columns, read_views
+from tests import reference
 from tests.conftest import NOW, ROOT, Loaded, loaded_once
 
 Meanings = dict[str, dict[str, str]]
@@ -79,13 +80,14 @@ def test_every_column_of_a_view_says_what_is_said_where_it_comes_from(commented:
     assert "owns" in defined["analytics.freshness"]["account_sid"]
 
 
+def test_the_datasets_of_superset_are_made_of_the_views(empty: Loaded) -> None:
+    with duckdb.connect(empty.path, read_only=True) as connection:
+        made = reference.datasets(reference.columns_of(connection))
+    assert made == {file.name: file.read_text() for file in reference.DATASETS.iterdir()}
+
+
 def _derived() -> dict[str, str]:
-    file = Path(ROOT, "sql/columns.toml")
-    return {
-        name: column if isinstance(column, str) else column["description"]
-        for section in tomllib.loads(file.read_text()).values()
-        for name, column in section.items()
-    }
+    return {name: column["description"] for name, column in read_columns().items()}
 
 
 def _parsed(select: str) -> exp.Query:

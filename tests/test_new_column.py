@@ -1,4 +1,4 @@
-"""A property that Twilio adds later becomes a column by one entry in `tables.toml`."""
+"""What Twilio adds later is one entry in `tables.toml`: a property as a column, a tag as a word."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ DATASET = "conference_insights"
 VALUES = "voice_bots, transcript_language, extra_fields"
 
 
+def copied(folder: Path) -> Path:
+    """The program in another folder; its `tables.toml`."""
+    for name in ("pipelines", "sql"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder / "pipelines/twilio_insights/tables.toml"
+
+
 @pytest.fixture
 def next_version(tmp_path: Path) -> dict[str, str]:
     """The program with three more columns, one of them after ours; the environment to run it."""
-    for folder in ("pipelines", "sql"):
-        shutil.copytree(ROOT / folder, tmp_path / "next" / folder)
-    file = tmp_path / "next/pipelines/twilio_insights/tables.toml"
+    file = copied(tmp_path / "next")
     before, of_tags = file.read_text().split("[conference_tags]")
     language = 'transcript_language = { description = "Language." }\n\n'
     bots = 'voice_bots = { type = "bigint", description = "Bots." }\nurl = {'
@@ -97,3 +102,19 @@ def test_it_appears_where_a_kill_interrupted_that(
         f"SELECT conference_sid, voice_bots, extra_fields FROM {DATASET}.conference_summaries "
         "ORDER BY conference_sid"
     ) == [(sid(number), number, None) for number in range(3)]
+
+
+def test_a_tag_is_one_word(loaded: Loaded, command: Command, tmp_path: Path) -> None:
+    file = copied(tmp_path / "next")
+    file.write_text(file.read_text().replace('    "low_mos",', '    "low_mos",\n    "echo",'))
+    loaded.account.put(summary(1, HOUR, tags=["low_mos", "new", "echo"]))
+    done = command("run", PYTHONPATH=str(tmp_path / "next"))
+    assert done.returncode == 0, done.stderr
+    assert "tag = new" in done.stdout
+    assert "tag = echo" not in done.stdout
+    flags = "SELECT tags, tag_count, has_echo, has_low_mos, has_high_jitter"
+    found = loaded.query(f"{flags} FROM analytics.conferences")
+    assert found == [("echo, low_mos, new", 3, True, True, False)]
+    assert loaded.query("SELECT comment FROM duckdb_columns() WHERE column_name = 'has_echo'") == [
+        ("Whether it has the tag echo.",)
+    ]

@@ -16,11 +16,11 @@ from typing import Any
 
 import click
 
+from pipelines.lifecycle import RETENTION
 from pipelines.logs import say
 from pipelines.monitor.health import diagnose, print_issue, worst
 from pipelines.run.settings import warehouse_path
 from pipelines.times import as_utc, format_duration, iso_seconds
-from pipelines.twilio_insights.settings import RETENTION
 from pipelines.warehouse.file import WarehouseError, working_folder
 from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
 from pipelines.warehouse.runs import FORMAT

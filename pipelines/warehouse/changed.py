@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from pipelines.warehouse.definitions import PENDING
 from pipelines.warehouse.file import ANALYTICS, DATASET
 from pipelines.warehouse.views import read_views
 
@@ -51,7 +52,7 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE changed AS {' UNION '.join(sids)} "
         f"UNION SELECT {KEY} FROM {DATASET}.conference_summaries "
-        "WHERE coalesce(processing_state, '') NOT IN ('complete', 'timeout')",
+        f"WHERE {PENDING}",
         {"load_id": load_id},
     )
     of_conferences = {name for name, _ in found}

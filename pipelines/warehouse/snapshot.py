@@ -8,7 +8,9 @@ from typing import Any
 
 import duckdb
 
+from pipelines.lifecycle import RETENTION
 from pipelines.times import naive_utc
+from pipelines.warehouse.definitions import PENDING
 from pipelines.warehouse.file import DATASET
 
 HOUR = timedelta(hours=1)
@@ -17,9 +19,9 @@ AGES = {
     "1 to 24 h": 24 * HOUR,
     "1 to 3 days": timedelta(days=3),
     "3 to 27 days": timedelta(days=27),
-    "27 to 30 days": timedelta(days=30),
+    f"27 to {RETENTION.days} days": RETENTION,
 }
-"""Twilio needs 24 hours at most after the end of a conference, and deletes after 30 days."""
+"""Twilio makes a summary final within 24 hours of the conference's end, if ever."""
 EXPIRED = "expired"
 LATELY = timedelta(days=7)
 
@@ -56,8 +58,7 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
         "count(r.next_due_at) AS waiting, min(r.next_due_at) AS next_try "
         f"FROM {DATASET}.conference_summaries AS s "
         f"LEFT JOIN {DATASET}._refetches AS r ON r.key = s.conference_sid "
-        "AND r.resource = 'conferences' "
-        "WHERE coalesce(s.processing_state, '') NOT IN ('complete', 'timeout') GROUP BY ALL",
+        f"AND r.resource = 'conferences' WHERE {PENDING} GROUP BY ALL",
         now=naive_utc(now),
     )
     order = [*AGES, EXPIRED]

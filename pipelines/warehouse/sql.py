@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipelines.warehouse.definitions import expand
+
 
 def sql_folder() -> Path:
     """The folder `sql`: in an installed package beside the modules, else in the repository."""
@@ -13,9 +15,9 @@ def sql_folder() -> Path:
 
 
 def sql_files(folder: str) -> list[tuple[Path, str]]:
-    """Paths and texts of one folder in there, by name."""
+    """Paths and texts of one folder in there, by name, with the definitions in the texts."""
     files = sorted((sql_folder() / folder).glob("*.sql"))
-    return [(file, file.read_text("utf-8")) for file in files]
+    return [(file, expand(file.read_text("utf-8"))) for file in files]
 
 
 def quoted(text: str) -> str:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from pipelines.warehouse.checks import prepare_checks
+from pipelines.warehouse.definitions import expand
 from pipelines.warehouse.file import ANALYTICS, DATASET
 from pipelines.warehouse.report_hours import read_hours, write_report_hours
 from pipelines.warehouse.sql import quoted, sql_files, sql_folder
@@ -98,7 +99,7 @@ def read_views() -> list[View]:
 
 def read_columns() -> dict[str, dict[str, Any]]:
     """The columns of `sql/columns.toml`: their descriptions, and which are personal."""
-    sections = tomllib.loads((sql_folder() / "columns.toml").read_text("utf-8"))
+    sections = tomllib.loads(expand((sql_folder() / "columns.toml").read_text("utf-8"), "\n"))
     return {
         name: {"description": column} if isinstance(column, str) else column
         for section in sections.values()

@@ -99,10 +99,6 @@ hours AS (
         p.account_sid,
         p.created_hour,
         CAST(p.created_hour AS DATE) AS created_date,
-        CAST(
-            (date_diff('day', DATE '2024-01-01', CAST(p.created_hour AS DATE)) % 7 + 7) % 7 + 1
-            AS INTEGER
-        ) AS weekday,
         CAST(sum(p.conferences) AS BIGINT) AS conferences,
         CAST(sum(p.final) AS BIGINT) AS final,
         CAST(sum(p.pending) AS BIGINT) AS pending,
@@ -117,8 +113,8 @@ SELECT
     h.account_sid,
     h.created_hour,
     h.created_date,
-    h.created_date - CAST(h.weekday - 1 AS INTEGER) AS created_week,
-    h.weekday,
+    h.created_date - CAST(weekday_of(h.created_date) - 1 AS INTEGER) AS created_week,
+    weekday_of(h.created_date) AS weekday,
     CAST(extract(hour FROM h.created_hour) AS INTEGER) AS hour_of_day,
     h.conferences,
     h.final,

@@ -21,23 +21,8 @@
 WITH tags AS (
     SELECT
         t.conference_sid,
-        CAST(count(*) AS BIGINT) AS tag_count,
-        max(CASE WHEN t.tag = 'quality_warnings' THEN 1 ELSE 0 END) AS quality_warnings,
-        max(CASE WHEN t.tag = 'high_packet_loss' THEN 1 ELSE 0 END) AS high_packet_loss,
-        max(CASE WHEN t.tag = 'high_jitter' THEN 1 ELSE 0 END) AS high_jitter,
-        max(CASE WHEN t.tag = 'high_latency' THEN 1 ELSE 0 END) AS high_latency,
-        max(CASE WHEN t.tag = 'low_mos' THEN 1 ELSE 0 END) AS low_mos,
-        max(CASE WHEN t.tag = 'region_configuration_issues' THEN 1 ELSE 0 END)
-            AS region_configuration_issues,
-        max(CASE WHEN t.tag = 'invalid_requested_region' THEN 1 ELSE 0 END)
-            AS invalid_requested_region,
-        max(CASE WHEN t.tag = 'participant_behavior_issues' THEN 1 ELSE 0 END)
-            AS participant_behavior_issues,
-        max(CASE WHEN t.tag = 'detected_silence' THEN 1 ELSE 0 END) AS detected_silence,
-        max(CASE WHEN t.tag = 'duplicate_identity' THEN 1 ELSE 0 END) AS duplicate_identity,
-        max(CASE WHEN t.tag = 'start_failure' THEN 1 ELSE 0 END) AS start_failure,
-        max(CASE WHEN t.tag = 'no_concurrent_participants' THEN 1 ELSE 0 END)
-            AS no_concurrent_participants
+        max(CASE WHEN t.tag = 'each_tag' THEN 1 ELSE 0 END) AS each_tag,
+        CAST(count(*) AS BIGINT) AS tag_count
     FROM conference_insights.conference_tags AS t
     GROUP BY t.conference_sid
 ),
@@ -46,20 +31,8 @@ other_tags AS (
         o.conference_sid,
         string_agg(', ' || o.tag, '' ORDER BY o.tag NULLS FIRST) AS tags
     FROM conference_insights.conference_tags AS o
-    WHERE o.tag NOT IN (
-        'detected_silence',
-        'duplicate_identity',
-        'high_jitter',
-        'high_latency',
-        'high_packet_loss',
-        'invalid_requested_region',
-        'low_mos',
-        'no_concurrent_participants',
-        'participant_behavior_issues',
-        'quality_warnings',
-        'region_configuration_issues',
-        'start_failure'
-    )
+    WHERE o.tag IS NOT NULL
+        AND o.tag <> 'each_tag'
     GROUP BY o.conference_sid
 ),
 issues AS (
@@ -81,18 +54,7 @@ joined AS (
         CAST(c.created_hour AS DATE) AS created_date,
         t.tag_count,
         o.tags AS other_tags,
-        coalesce(t.quality_warnings, 0) AS quality_warnings,
-        coalesce(t.high_packet_loss, 0) AS high_packet_loss,
-        coalesce(t.high_jitter, 0) AS high_jitter,
-        coalesce(t.high_latency, 0) AS high_latency,
-        coalesce(t.low_mos, 0) AS low_mos,
-        coalesce(t.region_configuration_issues, 0) AS region_configuration_issues,
-        coalesce(t.invalid_requested_region, 0) AS invalid_requested_region,
-        coalesce(t.participant_behavior_issues, 0) AS participant_behavior_issues,
-        coalesce(t.detected_silence, 0) AS detected_silence,
-        coalesce(t.duplicate_identity, 0) AS duplicate_identity,
-        coalesce(t.start_failure, 0) AS start_failure,
-        coalesce(t.no_concurrent_participants, 0) AS no_concurrent_participants,
+        coalesce(t.each_tag, 0) AS each_tag,
         i.call_quality,
         i.region_configuration,
         i.participant_behavior,
@@ -131,8 +93,7 @@ SELECT
     j.end_time,
     j.created_hour,
     j.created_date,
-    CAST((date_diff('day', DATE '2024-01-01', j.created_date) % 7 + 7) % 7 + 1 AS INTEGER)
-        AS weekday,
+    weekday_of(j.created_date) AS weekday,
     CAST(extract(hour FROM j.created_hour) AS INTEGER) AS hour_of_day,
     j.status,
     j.processing_state,
@@ -173,39 +134,14 @@ SELECT
     coalesce(j.tag_count, 0) AS tag_count,
     nullif(
         substring(
-            CASE WHEN j.detected_silence = 1 THEN ', detected_silence' ELSE '' END
-            || CASE WHEN j.duplicate_identity = 1 THEN ', duplicate_identity' ELSE '' END
-            || CASE WHEN j.high_jitter = 1 THEN ', high_jitter' ELSE '' END
-            || CASE WHEN j.high_latency = 1 THEN ', high_latency' ELSE '' END
-            || CASE WHEN j.high_packet_loss = 1 THEN ', high_packet_loss' ELSE '' END
-            || CASE WHEN j.invalid_requested_region = 1 THEN ', invalid_requested_region' ELSE '' END
-            || CASE WHEN j.low_mos = 1 THEN ', low_mos' ELSE '' END
-            || CASE WHEN j.no_concurrent_participants = 1 THEN ', no_concurrent_participants' ELSE '' END
-            || CASE WHEN j.participant_behavior_issues = 1 THEN ', participant_behavior_issues' ELSE '' END
-            || CASE WHEN j.quality_warnings = 1 THEN ', quality_warnings' ELSE '' END
-            || CASE WHEN j.region_configuration_issues = 1 THEN ', region_configuration_issues' ELSE '' END
-            || CASE WHEN j.start_failure = 1 THEN ', start_failure' ELSE '' END
+            ''
+            || CASE WHEN j.each_sorted_tag = 1 THEN ', each_sorted_tag' ELSE '' END
             || coalesce(j.other_tags, ''),
             3
         ),
         ''
     ) AS tags,
-    CASE WHEN j.quality_warnings = 1 THEN TRUE ELSE FALSE END AS has_quality_warnings,
-    CASE WHEN j.high_packet_loss = 1 THEN TRUE ELSE FALSE END AS has_high_packet_loss,
-    CASE WHEN j.high_jitter = 1 THEN TRUE ELSE FALSE END AS has_high_jitter,
-    CASE WHEN j.high_latency = 1 THEN TRUE ELSE FALSE END AS has_high_latency,
-    CASE WHEN j.low_mos = 1 THEN TRUE ELSE FALSE END AS has_low_mos,
-    CASE WHEN j.region_configuration_issues = 1 THEN TRUE ELSE FALSE END
-        AS has_region_configuration_issues,
-    CASE WHEN j.invalid_requested_region = 1 THEN TRUE ELSE FALSE END
-        AS has_invalid_requested_region,
-    CASE WHEN j.participant_behavior_issues = 1 THEN TRUE ELSE FALSE END
-        AS has_participant_behavior_issues,
-    CASE WHEN j.detected_silence = 1 THEN TRUE ELSE FALSE END AS has_detected_silence,
-    CASE WHEN j.duplicate_identity = 1 THEN TRUE ELSE FALSE END AS has_duplicate_identity,
-    CASE WHEN j.start_failure = 1 THEN TRUE ELSE FALSE END AS has_start_failure,
-    CASE WHEN j.no_concurrent_participants = 1 THEN TRUE ELSE FALSE END
-        AS has_no_concurrent_participants,
+    CASE WHEN j.each_tag = 1 THEN TRUE ELSE FALSE END AS has_each_tag,
     j.call_quality AS call_quality_issue_count,
     j.region_configuration AS region_configuration_issue_count,
     j.participant_behavior AS participant_behavior_issue_count,

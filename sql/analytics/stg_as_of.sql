@@ -24,7 +24,7 @@ known AS (
     SELECT min(n.loaded_to) AS as_of
     FROM runs AS n
     CROSS JOIN latest AS l
-    WHERE n.runs_ago = 1 AND n.loaded_to >= l.loaded_to - INTERVAL '30' DAY
+    WHERE n.runs_ago = 1 AND n.loaded_to >= l.loaded_to - INTERVAL 'retention_days' DAY
 ),
 good AS (
     SELECT max(r.ended_at) AS last_good_run_at

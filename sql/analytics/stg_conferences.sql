@@ -17,8 +17,9 @@ SELECT
     s.status,
     s.processing_state,
     CASE
-        WHEN s.processing_state IN ('complete', 'timeout') THEN 'final'
-        WHEN coalesce(s.create_time, s.fetched_at) < a.as_of_hour - INTERVAL '30' DAY THEN 'expired'
+        WHEN s.processing_state = 'each_final_state' THEN 'final'
+        WHEN coalesce(s.create_time, s.fetched_at)
+            < a.as_of_hour - INTERVAL 'retention_days' DAY THEN 'expired'
         ELSE 'pending'
     END AS completeness,
     s.end_reason,

@@ -1,0 +1,43 @@
+"""What several SQL files say, defined once: `expand` puts it in where a file names it.
+
+- A line with `each_tag`, `each_sorted_tag` or `each_final_state` is repeated for each value.
+- `retention_days` is the number of days that Twilio keeps a summary.
+- `weekday_of(t.day)` is 1 for Monday to 7 for Sunday, in SQL that all engines understand.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from pipelines.lifecycle import FINAL_STATES, RETENTION
+
+PENDING = f"coalesce(processing_state, '') NOT IN {FINAL_STATES}"
+"""The condition for a row of `conference_summaries` that is not final."""
+_WEEKDAY = r"CAST((date_diff('day', DATE '2024-01-01', \1) % 7 + 7) % 7 + 1 AS INTEGER)"
+
+
+def expand(text: str, between: str = " ") -> str:
+    """Put the definitions into a text; repeated lines are joined by `between`."""
+    repeated = {
+        "each_tag": documented_tags(),
+        "each_sorted_tag": sorted(documented_tags()),
+        "each_final_state": FINAL_STATES,
+    }
+    for name, values in repeated.items():
+        text = "\n".join(
+            between.join(line.replace(name, value) for value in values) if name in line else line
+            for line in text.split("\n")
+        )
+    text = text.replace("retention_days", str(RETENTION.days))
+    return re.sub(r"\bweekday_of\(([\w.]+)\)", _WEEKDAY, text)
+
+
+@cache
+def documented_tags() -> list[str]:
+    """The tags that Twilio documents, as `tables.toml` of the source lists them."""
+    tables = Path(__file__).parents[1] / "twilio_insights/tables.toml"
+    columns = tomllib.loads(tables.read_text("utf-8"))["conference_tags"]["columns"]
+    return list(columns["tag"]["values"])
