@@ -1,4 +1,5 @@
-"""What others write, Twilio or who answers in its place, commands no terminal, forges no line."""
+"""What others write, Twilio or who answers in its place, commands no terminal, forges no line; and
+the texts of libraries by which faults are told apart are those that they write."""
 
 from __future__ import annotations
 
@@ -6,9 +7,12 @@ import base64
 import io
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from pipelines.logs import PlainLines, say, visible
@@ -18,7 +22,17 @@ from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError
 from pipelines.twilio_insights.resources import CONFERENCES
-from tests.conftest import NOW, Command, Loaded, summary
+from pipelines.warehouse.error_texts import (
+    CORRUPT_FILE,
+    DAMAGE,
+    DISK_FAULT,
+    LINE_OF_ERROR,
+    LOCK_HOLDER,
+    LOG_FAULT,
+    NO_THREAD,
+    OUT_OF_MEMORY,
+)
+from tests.conftest import NOW, Command, Loaded, python, summary
 from tests.test_client import Behaviour, answer, page, serving, settings
 
 HOSTILE = "\x1b[2J\x1b]8;;https://evil.example\x07log in\x1b]8;;\x07\u202egro\u2066\x9b31m\n\u2028"
@@ -139,3 +153,108 @@ def test_an_answer_is_told_in_short_and_without_secrets(
     assert len(said) < 800
     assert AUTH_TOKEN not in said
     assert SENT not in said
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A file with a table in it."""
+    path = tmp_path / "some.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE t AS SELECT range::VARCHAR AS a FROM range(100000)")
+    return path
+
+
+@pytest.fixture
+def with_log(database: Path) -> Path:
+    """The file after a change that only its log has."""
+    with duckdb.connect(database) as connection:
+        connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        connection.execute("INSERT INTO t SELECT 'more' FROM range(5000)")
+    return database
+
+
+def error_of(do: Callable[[], object]) -> str:
+    with pytest.raises(duckdb.Error) as caught:
+        do()
+    return str(caught.value)
+
+
+def read(path: Path) -> None:
+    with duckdb.connect(path) as connection:
+        connection.execute("SELECT sum(hash(a)) FROM t").fetchall()
+
+
+def flip(path: Path) -> None:
+    """Change a byte in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+
+
+def test_a_disk_that_is_full_is_told_by_its_text() -> None:
+    write = "COPY (FROM range(100000)) TO '/dev/full' (FORMAT csv)"
+    assert DISK_FAULT.search(error_of(lambda: duckdb.connect().execute(write)))
+
+
+@pytest.mark.parametrize("sql", ["SELECT list(range::VARCHAR)", "SELECT DISTINCT range"])
+def test_memory_that_is_not_enough_is_told_by_its_text(sql: str) -> None:
+    with duckdb.connect(config={"memory_limit": "12MB", "temp_directory": ""}) as connection:
+        text = error_of(lambda: connection.execute(f"{sql} FROM range(3000000)").fetchall())
+    assert OUT_OF_MEMORY.search(text)
+    assert OUT_OF_MEMORY.search(text.partition(": ")[2]), "without the name of the class"
+
+
+def test_a_thread_that_cannot_start_is_told_by_its_text() -> None:
+    program = """
+        import resource, threading
+        resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+        threading.stack_size(2**31)
+        threading.Thread(target=print).start()
+    """
+    with python(program) as started:
+        assert NO_THREAD.search(started.communicate(timeout=60)[1])
+
+
+def test_a_holder_of_the_file_is_named_in_the_text(database: Path) -> None:
+    with python(f"import duckdb; c = duckdb.connect('{database}'); print(1); input()") as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        held = LOCK_HOLDER.search(error_of(lambda: duckdb.connect(database)))
+        holder.communicate("")
+    assert held
+    assert held["pid"] == str(holder.pid)
+    assert "python" in held["program"]
+
+
+def test_a_file_that_is_cut_is_told_by_its_text(database: Path) -> None:
+    database.write_bytes(database.read_bytes()[:300_000])
+    assert DAMAGE.search(error_of(lambda: read(database)))
+
+
+def test_a_file_that_is_damaged_is_told_by_its_text(database: Path) -> None:
+    flip(database)
+    text = error_of(lambda: read(database))
+    assert DAMAGE.search(text)
+    assert CORRUPT_FILE in text
+
+
+def test_a_log_that_is_damaged_is_told_by_its_text(with_log: Path) -> None:
+    flip(with_log.with_name(f"{with_log.name}.wal"))
+    assert LOG_FAULT.search(error_of(lambda: duckdb.connect(with_log)))
+
+
+def test_a_log_of_another_state_is_told_by_its_text(with_log: Path) -> None:
+    log = with_log.with_name(f"{with_log.name}.wal")
+    former = log.read_bytes()
+    read(with_log)
+    with duckdb.connect(with_log) as connection:
+        connection.execute("CHECKPOINT")
+    log.write_bytes(former)
+    assert LOG_FAULT.search(error_of(lambda: duckdb.connect(with_log)))
+
+
+def test_the_line_of_an_error_is_in_its_text() -> None:
+    wrong = "CREATE VIEW v AS\n\nSELECT nothing FROM range(3)"
+    line = LINE_OF_ERROR.search(error_of(lambda: duckdb.connect().execute(wrong)))
+    assert line
+    assert line[1] == "3"

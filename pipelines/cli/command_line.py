@@ -79,8 +79,6 @@ def main(context: click.Context, log: str | None) -> None:
         os.environ[VARIABLE] = log or "human"
     start_logging()
     context.color = False if os.environ.get("NO_COLOR") else None
-    # Imports are a third of a run that finds nothing new. Without these it would be more:
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # httpx's own command
     gc.set_threshold(200_000, 20, 20)  # pages are many dicts, none of them in a cycle
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # gives back what is free
 

@@ -72,12 +72,12 @@ class InsightsHandler(BaseHTTPRequestHandler):
         return 200, version.body
 
     def respond(self, status: int, body: bytes, content_type: str = "application/json") -> None:
-        """Send status, headers and body in one piece."""
+        """Send status, headers and body."""
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
-        self._headers_buffer.append(b"\r\n" + body)  # type: ignore[attr-defined]
-        self.flush_headers()
+        self.end_headers()
+        self.wfile.write(body)
 
     def date_time_string(self, _timestamp: float | None = None) -> str:
         """The account's time, for the `Date` header."""

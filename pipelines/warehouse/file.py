@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +19,14 @@ import duckdb
 
 from pipelines.exit_codes import BUSY, DISK
 from pipelines.files import expect_trusted, made_beside, where_supported
+from pipelines.warehouse.error_texts import (
+    DAMAGE,
+    DISK_FAULT,
+    LOCK_HOLDER,
+    LOG_FAULT,
+    NO_THREAD,
+    OUT_OF_MEMORY,
+)
 from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rewrite
 
 log = logging.getLogger("conference_insights")
@@ -35,12 +42,6 @@ _SETTINGS: dict[str, Any] = {
     "memory_limit": "120MB",  # what does not fit goes to `<file>.tmp`; else 80 % of all
     "preserve_insertion_order": False,  # saves memory, and no view relies on it
 }
-_DISK_FAULTS = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
-_OUT_OF_MEMORY = re.compile("Out of Memory Error|failed to (pin|allocate)|could not allocate")
-_NO_THREAD = re.compile("can't start new thread|Resource temporarily unavailable")
-_LOG_FAULT = re.compile("WAL|Could not read enough bytes")
-_DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
-_HOLDER = re.compile(r"Conflicting lock is held in ((?P<program>.*?) \(PID (?P<pid>\d+)\))?")
 
 
 class WarehouseError(Exception):
@@ -59,18 +60,18 @@ def as_warehouse_error(error: BaseException, path: Path | None = None) -> Wareho
     """What DuckDB, dlt or Python raised, if it is a disk that is full, broken or write-protected,
     or a warehouse file that is damaged, when its path is given.
 
-    dlt wraps errors and keeps no more than their text, so the text is what tells.
+    It goes by the text, which is all that dlt keeps.
     """
     for line in () if isinstance(error, WarehouseError) else str(error).splitlines():
-        if _DISK_FAULTS.search(line):
+        if DISK_FAULT.search(line):
             return WarehouseError(f"The disk of {path or 'the warehouse'} cannot be used: {line}")
-        if path and _DAMAGE.search(line):
+        if path and DAMAGE.search(line):
             return WarehouseError(f"{path} is damaged, restore a backup: {line}")
-        if _OUT_OF_MEMORY.search(line):
+        if OUT_OF_MEMORY.search(line):
             return WarehouseError(
                 f"There is not enough memory for such long texts; give the process more: {line}"
             )
-        if _NO_THREAD.search(line):
+        if NO_THREAD.search(line):
             return WarehouseError(
                 f"The machine allows no more threads ({line}): raise the limit of the user or the "
                 "container (ulimit -u, pids.max), or stop something"
@@ -92,7 +93,7 @@ def with_memory(
         connection.execute(f"SET memory_limit = '{enough or usual}'")
         do()
     except Exception as error:  # dlt raises DuckDB's as its own
-        if not _OUT_OF_MEMORY.search(str(error)):
+        if not OUT_OF_MEMORY.search(str(error)):
             raise
         connection.execute("RESET memory_limit")
         do()
@@ -265,7 +266,7 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         except OSError as error:
             raise WarehouseError(f"Cannot create {path}: {error.strerror}") from None
         except duckdb.Error as error:
-            held = _HOLDER.search(str(error))
+            held = LOCK_HOLDER.search(str(error))
             if held is None:
                 raise WarehouseError(_why_not(path, str(error))) from None
             if time.monotonic() > patience:
@@ -279,7 +280,7 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
 
 def _why_not(path: Path, error: str) -> str:
     wal = path.with_name(f"{path.name}.wal")
-    if wal.exists() and _LOG_FAULT.search(error):
+    if wal.exists() and LOG_FAULT.search(error):
         return (
             f"{path} and its log {wal.name} do not belong together, as after a copy of both that "
             "was made at different moments, or the log is damaged. Restore a backup, or move "

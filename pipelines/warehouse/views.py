@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ import duckdb
 
 from pipelines.warehouse.checks import prepare_checks
 from pipelines.warehouse.definitions import expand
+from pipelines.warehouse.error_texts import LINE_OF_ERROR
 from pipelines.warehouse.file import ANALYTICS, DATASET
 from pipelines.warehouse.report_hours import read_hours, write_report_hours
 from pipelines.warehouse.sql import quoted, sql_files, sql_folder
@@ -52,7 +54,8 @@ class View:
 
     @property
     def head(self) -> str:
-        return re.match(r"(--.*\n)*", self.text)[0]  # type: ignore[index]
+        lines = self.text.splitlines(keepends=True)
+        return "".join(takewhile(lambda line: line.startswith("--"), lines))
 
     @property
     def select(self) -> str:
@@ -181,7 +184,7 @@ def _create(connection: duckdb.DuckDBPyConnection, view: View) -> None:
             f"CREATE OR REPLACE VIEW {ANALYTICS}.{view.name} AS {empty}{view.select}"
         )
     except duckdb.Error as error:
-        line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+        line = LINE_OF_ERROR.search(str(error))
         where = f"{view.path}, line {line[1] if line else 1}"
         raise ViewError(f"{where}: {str(error).splitlines()[0]}") from None
 
