@@ -1,4 +1,4 @@
-"""What the program says on the way: plain lines for people, JSON lines for programs."""
+"""Log lines: plain for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, TextIO
 
 import click
 
-VARIABLE = "CONFERENCE_INSIGHTS_LOG"
+LOG_VARIABLE = "CONFERENCE_INSIGHTS_LOG"
 """`human` or `json`; without it people are whoever reads a terminal."""
 
 
 def is_for_people(stream: TextIO) -> bool:
-    said = os.environ.get(VARIABLE)
-    return said == "human" if said else stream.isatty()
+    style = os.environ.get(LOG_VARIABLE)
+    return style == "human" if style else stream.isatty()
 
 
 def visible(text: str) -> str:
@@ -33,8 +33,8 @@ def say(line: str, title: str = "") -> None:
 
 def json_line(level: str, message: str, **more: Any) -> str:
     """One JSON object; times in UTC."""
-    said = {"time": datetime.now(UTC), "level": level, "message": message} | more
-    return json.dumps(said, default=datetime.isoformat)
+    fields = {"time": datetime.now(UTC), "level": level, "message": message} | more
+    return json.dumps(fields, default=datetime.isoformat)
 
 
 class PlainLines(logging.Formatter):
@@ -54,7 +54,7 @@ class JsonLines(logging.Formatter):
 
 
 def start_logging() -> None:
-    """Send to stderr what the program says, and what its libraries warn of."""
+    """Send the program's log and its libraries' warnings to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainLines() if is_for_people(sys.stderr) else JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

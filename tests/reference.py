@@ -19,7 +19,7 @@ from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.checks import read_checks
 from pipelines.warehouse.sql import sql_folder
-from pipelines.warehouse.views import OURS, View, read_columns, read_views
+from pipelines.warehouse.views import OUR_TABLES, View, read_columns, read_views
 
 PAGE = sql_folder() / "README.md"
 DATASETS = sql_folder() / "superset/datasets/conference_insights"
@@ -51,7 +51,7 @@ def page(columns: Columns) -> str:
         parts += _view(view, columns[f"analytics.{view.name}"])
     parts.append("## Tables\n\nIn the schema `conference_insights`, only in the warehouse.\n\n")
     personal = {(t.name, c.name) for t in TABLES for c in t.columns if c.personal}
-    for name, about in {**{n: d.table for n, d in DESCRIPTIONS.items()}, **OURS}.items():
+    for name, about in {**{n: d.table for n, d in DESCRIPTIONS.items()}, **OUR_TABLES}.items():
         rows = columns[f"conference_insights.{name}"]
         parts.append(f"### {name}\n\n{about}\n\n")
         parts += _columns(

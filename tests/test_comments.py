@@ -12,7 +12,7 @@ from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer import build_scope, qualify
 
 from pipelines.simulator.account import Account
-from pipelines.warehouse.views import OURS, read_columns, read_views
+from pipelines.warehouse.views import OUR_TABLES, read_columns, read_views
 from tests import reference
 from tests.conftest import NOW, ROOT, Loaded, loaded_once
 
@@ -47,7 +47,7 @@ def test_every_column_of_a_table_says_what_is_defined(commented: Meanings) -> No
             said = column["description"] + (f" Documented: {values}." if values else "")
             defined.setdefault(f"conference_insights.{table}", {})[name] = said
     derived = _derived()
-    for table in OURS:
+    for table in OUR_TABLES:
         full = f"conference_insights.{table}"
         defined[full] = {
             name: derived.get(f"{table}.{name}") or derived[name] for name in commented[full]

@@ -270,11 +270,11 @@ def test_a_package_out_of_bounds_is_named(
 def test_a_disk_without_room_is_named(
     sound: Loaded, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "TIGHT", 1e18)
+    monkeypatch.setattr(doctor, "MIN_FREE_BYTES", 1e18)
     assert doctor.examine() == 74
     assert "MB are free on the disk of" in capsys.readouterr().out
-    monkeypatch.setattr(doctor, "TIGHT", 0)
-    monkeypatch.setattr(doctor, "ROOM", 1e12)
+    monkeypatch.setattr(doctor, "MIN_FREE_BYTES", 0)
+    monkeypatch.setattr(doctor, "MIN_FREE_RATIO", 1e12)
     assert doctor.examine() == 0
     assert "less than twice the warehouse" in capsys.readouterr().out
 

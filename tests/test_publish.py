@@ -81,7 +81,7 @@ def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.Monk
     for minutes in (20, 45, 300):
         lively.account.now += timedelta(minutes=minutes)
         assert run() == changed
-    assert run() == {"_replace": len(copied.LIVE)}
+    assert run() == {"_replace": len(copied.OF_RUNS)}
     lively.account.now += timedelta(days=31)
     assert run() == changed, "what was pending has expired"
     monkeypatch.setenv("REPORT_TIMEZONE", "Asia/Tokyo")

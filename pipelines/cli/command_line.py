@@ -21,7 +21,7 @@ from click.core import ParameterSource
 from pipelines.cli import epilogs
 from pipelines.cli.shutdown import exit_on_error
 from pipelines.exit_codes import EXIT_CODES
-from pipelines.logs import VARIABLE, say, start_logging
+from pipelines.logs import LOG_VARIABLE, say, start_logging
 
 log = logging.getLogger("conference_insights")
 
@@ -44,7 +44,7 @@ def _duration(
 
 def _log_style(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     if value not in (None, "", "human", "json"):  # not repeated: it may be a secret's
-        raise click.BadParameter(f"write human or json, also in {VARIABLE}")
+        raise click.BadParameter(f"write human or json, also in {LOG_VARIABLE}")
     return value or None
 
 
@@ -67,7 +67,7 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
 @click.option(
     "--log",
     callback=_log_style,
-    envvar=VARIABLE,
+    envvar=LOG_VARIABLE,
     metavar="human|json",
     help="Plain lines or JSON lines; as it suits a terminal or a program by default.",
 )
@@ -76,7 +76,7 @@ def main(context: click.Context, log: str | None) -> None:
     """Load Twilio Conference Summaries into a DuckDB warehouse, and keep them complete."""
     os.umask(os.umask(0o077) | 0o022)  # nobody else writes what is written here
     if log or context.invoked_subcommand == "demo":
-        os.environ[VARIABLE] = log or "human"
+        os.environ[LOG_VARIABLE] = log or "human"
     start_logging()
     context.color = False if os.environ.get("NO_COLOR") else None
     gc.set_threshold(200_000, 20, 20)  # pages are many dicts, none of them in a cycle
@@ -101,8 +101,8 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
       conference-insights run
       conference-insights run --until-complete --every 60s --timeout 45m
     """
-    said = {context.get_parameter_source(option) for option in ("every", "timeout")}
-    if ParameterSource.COMMANDLINE in said and not until_complete:
+    sources = {context.get_parameter_source(option) for option in ("every", "timeout")}
+    if ParameterSource.COMMANDLINE in sources and not until_complete:
         raise click.UsageError("--every and --timeout go with --until-complete.")
     with exit_on_error() as stop:
         from pipelines.cli.console import run_with_progress
@@ -216,9 +216,9 @@ def demo(folder: Path) -> None:
       conference-insights demo
     """
     with exit_on_error() as stop:
-        from pipelines.cli.demo import show
+        from pipelines.cli.demo import run_demo
 
-        show(folder, stop)
+        run_demo(folder, stop)
 
 
 @main.command(epilog=epilogs.DURATIONS, short_help="Tell how the warehouse is, without opening it.")

@@ -1,4 +1,4 @@
-"""What people see while a run goes on, and its last line."""
+"""The progress of a run on the console, and its last line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_with_progress(
     polling: Polling | None = None,
     backfill: Backfill | None = None,
 ) -> Progress:
-    """Run, show the progress, and end with one line that tells what was done, come what may."""
+    """Run, show the progress, and in any case print a last line of what was done."""
     progress, outcome = Progress(command), "failed"
     gc.freeze()  # what is imported need not be searched for garbage again: 6 % of a long load
     try:
@@ -54,15 +54,15 @@ def run_with_progress(
 
 
 def _print_summary(progress: Progress, outcome: str) -> None:
-    """The last line; for programs with what it says as fields, named like columns of `_runs`."""
-    said = final_line(progress, outcome)
+    """Print the last line; for programs also as fields, named like columns of `_runs`."""
+    line = final_line(progress, outcome)
     if is_for_people(sys.stdout):
-        said = visible(said)
+        line = visible(line)
     else:
         fields = {name: getattr(progress, name) for name in COLUMNS if hasattr(progress, name)}
-        said = json_line("INFO", said, outcome=outcome, **fields)
+        line = json_line("INFO", line, outcome=outcome, **fields)
     try:
-        click.echo(said)
+        click.echo(line)
     except OSError as error:  # which is no trouble of the run
         log.warning("The last line cannot be written: %s", error.strerror)
 
@@ -79,18 +79,18 @@ def _progress_shown() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bar
     from rich.text import Text
 
-    console, said = Console(stderr=True), Text()
+    console, counts = Console(stderr=True), Text()
     bar = Bar(BarColumn(None), TaskProgressColumn(), TimeRemainingColumn(), expand=True)
     task = bar.add_task("", total=1.0)
 
     def on_change(progress: Progress) -> None:
         bar.update(task, completed=progress.share_listed)
-        said.plain = _so_far(progress)
+        counts.plain = _counts(progress)
 
     stderr, handlers = sys.stderr, logging.getLogger().handlers
     ours = [h for h in handlers if isinstance(h, logging.StreamHandler) and h.stream is stderr]
     above = SimpleNamespace(write=partial(console.out, end="", highlight=False), flush=lambda: None)
-    live = Live(Group(bar, said), console=console, transient=True)
+    live = Live(Group(bar, counts), console=console, transient=True)
     with suppress(OSError):  # a terminal that went away is no trouble of the run
         live.start()
     for handler in ours:  # lines that rich does not know of would be written into the bar
@@ -115,14 +115,14 @@ def _lines() -> Callable[[Progress], None]:
             log.info(
                 "%.0f%% listed: %s%s",
                 100 * share,
-                _so_far(progress),
+                _counts(progress),
                 f", {format_duration(left)} left" if left else "",
             )
 
     return on_change
 
 
-def _so_far(progress: Progress) -> str:
+def _counts(progress: Progress) -> str:
     to_write = progress.rows_new + progress.rows_updated
     return (
         f"{progress.pages:,} pages, {progress.rows_listed:,} listed, {to_write:,} to write, "

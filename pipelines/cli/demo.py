@@ -24,7 +24,7 @@ from pipelines.warehouse.file import WarehouseError, open_warehouse, working_fol
 from pipelines.warehouse.published import FILE
 
 WAREHOUSE = "demo.duckdb"
-OF_THE_USER = ("SOURCES__", "TWILIO_", "DESTINATION__", "PUBLISH__")
+USER_SETTINGS = ("SOURCES__", "TWILIO_", "DESTINATION__", "PUBLISH__")
 QUESTIONS = {
     "How many conferences a day, and how many are final?": """
         SELECT created_date, conferences, complete, timed_out, pending
@@ -51,7 +51,7 @@ QUESTIONS = {
 }
 
 
-def show(folder: Path, stop: threading.Event) -> None:
+def run_demo(folder: Path, stop: threading.Event) -> None:
     """Load, let time pass, load again, and answer three questions from the warehouse.
 
     Raises:
@@ -70,7 +70,7 @@ def show(folder: Path, stop: threading.Event) -> None:
     with InsightsServer(account) as server:
         # Nothing that is set for the user's own account, in variables or beside the folder.
         os.chdir(path.parent)
-        for name in [name for name in os.environ if name.startswith(OF_THE_USER)]:
+        for name in [name for name in os.environ if name.startswith(USER_SETTINGS)]:
             del os.environ[name]
         os.environ |= {
             "SOURCES__TWILIO_INSIGHTS__ACCOUNT_SID": ACCOUNT_SID,

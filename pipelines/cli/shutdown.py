@@ -1,4 +1,4 @@
-"""How a command ends: what is said of an error or a signal, and the exit code."""
+"""How a command ends: the message for an error or a signal, and the exit code."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def exit_on_error() -> Iterator[threading.Event]:
     try:
         yield stop
     except Exception as error:
-        sys.exit(_tell(error))
+        sys.exit(_report(error))
     if received:
         log.warning("Stopped; everything finished until then is kept.")
         sys.exit(128 + received[0])
 
 
-def _tell(error: Exception) -> int:
-    """Say what went wrong; the exit code."""
+def _report(error: Exception) -> int:
+    """Log the error; return its exit code."""
     from pipelines.warehouse.file import as_warehouse_error
 
     if (code := exit_code(error)) == BUG and (fault := as_warehouse_error(error)):
@@ -56,13 +56,13 @@ def _tell(error: Exception) -> int:
     if code == BUG:
         log.exception("This is a bug in conference-insights, please report it")
     elif code == BUSY:
-        log.warning("%s", _said(error))
+        log.warning("%s", _message(error))
     elif not isinstance(error, BrokenPipeError):  # who read it, as `head` does, has gone away
-        log.error("Error: %s", _said(error))
+        log.error("Error: %s", _message(error))
     return code
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)

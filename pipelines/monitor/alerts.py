@@ -22,18 +22,18 @@ from pipelines.warehouse.runs import StillPendingError
 
 log = logging.getLogger("conference_insights")
 
-MOST = 2000
-"""Characters of a post; Slack itself cuts at 40,000."""
-PATIENCE = 5.0
-"""Seconds that a run's process stays for a hook that does not answer."""
+MAX_CHARACTERS = 2000
+"""Longest post; Slack itself cuts at 40,000."""
+TIMEOUT = 5.0
+"""Seconds that a run waits for a hook that does not answer."""
 
 
 @contextmanager
 def alerting(command: str, stop: threading.Event) -> Iterator[None]:
-    """Post what went wrong, unless the run before had the same, or that all is well again.
+    """Post the error of this run, unless the previous run had the same, or the recovery from it.
 
-    Nothing is posted where `runtime.slack_incoming_hook` is not set, of a demo, of a run that was
-    stopped, or of one that met another. A post that fails is a warning.
+    Nothing is posted if `runtime.slack_incoming_hook` is not set, or for a demo, a run that was
+    stopped, or one that found the warehouse busy. A post that fails is logged as a warning.
     """
     hook = slack_hook() if command != "demo" else None
     if not hook:
@@ -55,7 +55,7 @@ def alerting(command: str, stop: threading.Event) -> Iterator[None]:
 
 
 def _last_error() -> str | None:
-    """The class of what the last run failed of that came to its end, or could not begin of."""
+    """Error class of the last run that finished or was refused; None if it succeeded."""
     try:
         error: str | None = read_status(warehouse_path(), datetime.now(UTC))["last_error"]
     except (WarehouseError, OSError, ValueError):
@@ -71,10 +71,10 @@ def _place() -> str:
 
 
 def _post(hook: str, message: str) -> None:
-    """In a thread of its own, so that a hook that drips or hangs delays nothing for long."""
-    said: list[str] = ["no answer in time"]
+    """Post in a thread, so that a slow hook delays the run by no more than TIMEOUT."""
+    failure: list[str] = ["no answer in time"]
     text = visible(message)
-    text = text if len(text) <= MOST else f"{text[:MOST]}…"
+    text = text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
     # Else what others wrote could call everybody, or show a link under another name.
     content = {"text": escape(text, quote=False), "mrkdwn": False}
 
@@ -82,14 +82,14 @@ def _post(hook: str, message: str) -> None:
         try:
             url = httpx.URL(hook)
             how: Any = {"proxy": proxy_for(url), "verify": tls_for(url), "trust_env": False}
-            with httpx.stream("POST", url, json=content, timeout=PATIENCE, **how) as answer:
+            with httpx.stream("POST", url, json=content, timeout=TIMEOUT, **how) as answer:
                 answer.raise_for_status()
-            said.clear()
+            failure.clear()
         except Exception as error:  # its text may hold the hook, which is a secret
-            said[:] = [type(error).__name__]
+            failure[:] = [type(error).__name__]
 
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
-    thread.join(PATIENCE)
-    if said:
-        log.warning("Nothing was posted to slack_incoming_hook: %s", said[0])
+    thread.join(TIMEOUT)
+    if failure:
+        log.warning("Nothing was posted to slack_incoming_hook: %s", failure[0])

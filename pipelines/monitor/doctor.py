@@ -1,4 +1,4 @@
-"""What may be wrong with an installation: looked for where it shows, with what to do about it."""
+"""Checks of an installation, each with the next step where something is wrong."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, other_owner
 from pipelines.warehouse.runs import require_existing_warehouse
 
-PATIENCE = "5s"
-"""The API is not retried for longer: somebody waits for the answer."""
-SKEW = timedelta(seconds=60)
-TOO_OLD = timedelta(days=1)
-ROOM, TIGHT = 2.0, 100e6
-"""A run and its copy need twice the warehouse; below 100 MB nothing goes on."""
-LOOSE = 0.3
-"""Share of free blocks from which compacting is worth it."""
+RETRY_BUDGET = "5s"
+"""How long requests are retried: somebody is waiting for the answer."""
+MAX_SKEW = timedelta(seconds=60)
+MAX_AGE = timedelta(days=1)
+MIN_FREE_RATIO, MIN_FREE_BYTES = 2.0, 100e6
+"""Free space that a run and its copy need: twice the warehouse, and never less than 100 MB."""
+MAX_UNUSED_SHARE = 0.3
+"""Compacting is worth it when more of the file than this is unused."""
 
 
 def examine() -> int:
-    """Print all settings and findings; the exit code of the worst.
+    """Print all settings and findings; return the exit code of the most severe.
 
     Nothing is changed, and the API is only asked with GET.
     """
@@ -65,7 +65,7 @@ def examine() -> int:
         say(f"{setting.name} = {setting.value}  ({setting.origin})")
     seen = set[HealthIssue]()
     for finding in _look():
-        if finding not in seen:  # the status may tell the same
+        if finding not in seen:  # the status may have it too
             print_issue(finding)
         seen.add(finding)
     return worst(seen)
@@ -93,7 +93,7 @@ def _look() -> Iterator[HealthIssue]:
     yield from _look_at_warehouse(path, directory)
     try:
         status = read_status(path, datetime.now(UTC))
-        yield from diagnose(status, TOO_OLD if status["last_run"] else None)
+        yield from diagnose(status, MAX_AGE if status["last_run"] else None)
     except WarehouseError as error:
         yield HealthIssue("fail", str(error), "delete that file if no run can", DISK)
     yield from _look_at_copy(directory, path)
@@ -101,12 +101,12 @@ def _look() -> Iterator[HealthIssue]:
 
 def _look_at_versions() -> Iterator[HealthIssue]:
     """What is installed, against the bounds that the project was tested with."""
-    said = []
+    versions = []
     for requirement in map(Requirement, requires("conference-insights") or ()):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         installed = version(requirement.name)
-        said.append(f"{requirement.name} {installed}")
+        versions.append(f"{requirement.name} {installed}")
         if not requirement.specifier.contains(installed, prereleases=True):
             yield HealthIssue(
                 "fail",
@@ -116,12 +116,13 @@ def _look_at_versions() -> Iterator[HealthIssue]:
                 USAGE,
             )
     yield HealthIssue(
-        "ok", f"Versions: conference-insights {version('conference-insights')}, {', '.join(said)}"
+        "ok",
+        f"Versions: conference-insights {version('conference-insights')}, {', '.join(versions)}",
     )
 
 
 def _look_at_api(settings: Settings) -> Iterator[HealthIssue]:
-    settings.retry_budget = PATIENCE
+    settings.retry_budget = RETRY_BUDGET
     kind = "API key" if settings.api_key_sid else "auth token"
     features: bool | None = None
     try:
@@ -142,17 +143,17 @@ def _look_at_api(settings: Settings) -> Iterator[HealthIssue]:
     yield HealthIssue("ok", f"Twilio accepts the {kind} of {settings.account_sid}")
     if features is False:
         yield _refusal(None, kind, features)
-    if abs(skew) > SKEW:
+    if abs(skew) > MAX_SKEW:
         yield HealthIssue(
             "warn",
             f"This machine's clock is {format_duration(abs(skew))} "
-            f"{'behind' if skew > SKEW else 'ahead'}",
+            f"{'behind' if skew > MAX_SKEW else 'ahead'}",
             "set the clock, for example with systemd-timesyncd or chrony",
         )
 
 
 def _refusal(error: RefusedError | None, kind: str, features: bool | None) -> HealthIssue:
-    """Tell a feature that is off from credentials that are wrong."""
+    """Distinguish a feature that is off from wrong credentials."""
     if features is False:
         return HealthIssue(
             "fail",
@@ -161,8 +162,8 @@ def _refusal(error: RefusedError | None, kind: str, features: bool | None) -> He
             REFUSED,
         )
     if features:
-        said = f"Twilio accepts the {kind} and Advanced Features is on, but: {error}"
-        return HealthIssue("fail", said, "give the key access to Voice Insights", REFUSED)
+        message = f"Twilio accepts the {kind} and Advanced Features is on, but: {error}"
+        return HealthIssue("fail", message, "give the key access to Voice Insights", REFUSED)
     return HealthIssue(
         "fail", f"The {kind} is refused. {error}", "check it, and the region", REFUSED
     )
@@ -174,13 +175,13 @@ def _look_at_disk(path: Path) -> Iterator[HealthIssue]:
         yield HealthIssue("fail", f"{folder} cannot be written", "create it, or chown it", DISK)
         return
     free, size = shutil.disk_usage(folder).free, path.stat().st_size if path.exists() else 0
-    said = f"{free / 1e6:,.0f} MB are free on the disk of {folder}"
-    if free < TIGHT:
-        yield HealthIssue("fail", said, "make room", DISK)
-    elif free < ROOM * size:
-        yield HealthIssue("warn", f"{said}, less than twice the warehouse", "make room")
+    message = f"{free / 1e6:,.0f} MB are free on the disk of {folder}"
+    if free < MIN_FREE_BYTES:
+        yield HealthIssue("fail", message, "make room", DISK)
+    elif free < MIN_FREE_RATIO * size:
+        yield HealthIssue("warn", f"{message}, less than twice the warehouse", "make room")
     else:
-        yield HealthIssue("ok", said)
+        yield HealthIssue("ok", message)
 
 
 def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
@@ -205,7 +206,7 @@ def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
 
 
 def _read_tables(connection: duckdb.DuckDBPyConnection) -> int:
-    """Read every value of every table, so that damage anywhere shows; how many tables."""
+    """Read every value of every table, to find damage anywhere; return how many tables."""
     tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
     for schema, table in tables:
         connection.execute(f'SELECT bit_xor(hash(t)) FROM "{schema}"."{table}" AS t').fetchall()
@@ -216,9 +217,9 @@ def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Hea
     try:
         tables = _read_tables(connection)
     except duckdb.Error as error:
-        said = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         yield HealthIssue(
-            "fail", f"{path} is damaged: {said}", "restore a backup, see the README", DISK
+            "fail", f"{path} is damaged: {reason}", "restore a backup, see the README", DISK
         )
         return
     yield HealthIssue(
@@ -228,7 +229,7 @@ def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Hea
         "SELECT total_blocks, free_blocks FROM pragma_database_size() "
         "WHERE database_name = current_database()"
     ).fetchall()[0]
-    if free > LOOSE * total and free > 100:
+    if free > MAX_UNUSED_SHARE * total and free > 100:
         yield HealthIssue(
             "warn", f"{free / total:.0%} of the file is free space", "see the README, Compact"
         )
@@ -257,9 +258,9 @@ def _look_at_copy(directory: Path, warehouse: Path) -> Iterator[HealthIssue]:
             _read_tables(connection)
             (as_of,) = connection.execute("SELECT as_of FROM analytics.data_as_of").fetchall()[0]
     except duckdb.Error as error:
-        said = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         yield HealthIssue(
-            "fail", f"{copy} cannot be read: {said}", "run `conference-insights publish`", DISK
+            "fail", f"{copy} cannot be read: {reason}", "run `conference-insights publish`", DISK
         )
     else:
         yield HealthIssue("ok", f"{copy} is whole, and complete until {as_of} UTC")

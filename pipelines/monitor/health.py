@@ -1,4 +1,4 @@
-"""What is not well with a warehouse by its status, and what to do then."""
+"""What is wrong with a warehouse according to its status, and the next step for each problem."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORST_FIRST = (USAGE, DISK, REFUSED, UNSOUND, UNAVAILABLE, BUSY, STALE)
 
 @dataclass(frozen=True)
 class HealthIssue:
-    """Something that is well, or is not, and what to do then; `code` is the exit code for it."""
+    """One finding, with the next step if it is a problem; `code` is its exit code."""
 
     level: Literal["ok", "warn", "fail"]
     what: str
@@ -29,7 +29,7 @@ class HealthIssue:
 
 
 def diagnose(status: dict[str, Any], max_age: timedelta | None = None) -> Iterator[HealthIssue]:
-    """What is not well by what `read_status` gives; a last good run older than `max_age` is."""
+    """Problems in what `read_status` returns; `max_age` is the limit for the last good run."""
     if status["last_run"] and not status["bytes"]["warehouse"]:
         yield HealthIssue(
             "fail",
@@ -55,10 +55,10 @@ def diagnose(status: dict[str, Any], max_age: timedelta | None = None) -> Iterat
 def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIssue]:
     good, now = status["last_good"], status["at"]
     if good is None or now - good["ended_at"] > max_age:
-        said = f"ended {format_duration(now - good['ended_at'])} ago" if good else "is none"
+        last = f"ended {format_duration(now - good['ended_at'])} ago" if good else "is none"
         yield HealthIssue(
             "fail",
-            f"Stale: the last good run {said}; {format_duration(max_age)} is the limit",
+            f"Stale: the last good run {last}; {format_duration(max_age)} is the limit",
             "see that `conference-insights run` is scheduled, and how its last run went",
             STALE,
         )
@@ -123,21 +123,21 @@ def _copies(status: dict[str, Any]) -> Iterator[HealthIssue]:
 
 
 def worst(findings: Iterable[HealthIssue]) -> int:
-    """The exit code of the worst that has one, as every `fail` does; else 0."""
+    """The most severe exit code of the findings, 0 if none has one; every `fail` has one."""
     codes = {finding.code for finding in findings}
     return next((code for code in WORST_FIRST if code in codes), 0)
 
 
 def foreign_copies(directory: Path, warehouse: str) -> HealthIssue:
-    said = f"{directory} has the copies of {warehouse}"
-    return HealthIssue("fail", said, "set PUBLISH__DIRECTORY to another folder", DISK)
+    message = f"{directory} has the copies of {warehouse}"
+    return HealthIssue("fail", message, "set PUBLISH__DIRECTORY to another folder", DISK)
 
 
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def print_issue(finding: HealthIssue) -> None:
-    """Print it with its level, and what to do on a line of its own."""
+    """Print a finding with its level, and the next step on a line of its own."""
     level = click.style(f"{finding.level.upper():<4}", fg=_COLORS[finding.level], bold=True)
     say(finding.what, f"{level}  ")
     if finding.next_step:

@@ -1,4 +1,4 @@
-"""What is set, and where, for people: without the secrets, and with what has no effect."""
+"""The settings as `doctor` shows them, without secrets, and names that are no settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from pipelines.logs import VARIABLE
+from pipelines.logs import LOG_VARIABLE
 from pipelines.run.settings import (
     CONFIG_FILE,
     DEFAULTS,
@@ -22,7 +22,7 @@ from pipelines.twilio_insights.settings import EDGE, REGION, SECTION, TWILIO_NAM
 
 
 class Shown(NamedTuple):
-    """A setting for people; `value` is masked if it is a secret, `origin` may be the default."""
+    """A setting as shown to people; a secret `value` is masked, `origin` may be the default."""
 
     name: str
     value: str
@@ -44,7 +44,7 @@ def shown_settings() -> Iterator[Shown]:
 
 
 def _masked(name: str, text: str) -> str:
-    """Not what is a secret, or might be one that was put into the wrong place."""
+    """Hide a secret, and anything that may be a secret in the wrong place."""
     sid = "(AC|SK)[0-9a-fA-F]{32}"
     paths = {"credentials": "[^@]*", "directory": "[^@]*"}
     plain = paths | {
@@ -58,9 +58,9 @@ def _masked(name: str, text: str) -> str:
 
 
 def find_unknown_settings() -> Iterator[str]:
-    """Names that look like settings of the program and are none: misspelt ones, mostly."""
+    """Names that look like settings of this program but are not: mostly misspelt ones."""
     known = {"__".join(path).upper() for path in DEFAULTS}
-    known |= {*TWILIO_NAMES.values(), EDGE, REGION, VARIABLE}
+    known |= {*TWILIO_NAMES.values(), EDGE, REGION, LOG_VARIABLE}
     known.add("DESTINATION__DUCKDB__CREDENTIALS__DATABASE")
     ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__")
     for name in sorted(os.environ.keys() - known):

@@ -1,4 +1,4 @@
-"""How the warehouse is, from what each run leaves beside it: the file itself is never opened."""
+"""The state of the warehouse, from the files that runs leave beside it; it is never opened."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
 from pipelines.warehouse.runs import FORMAT
 from pipelines.warehouse.snapshot import EXPIRED
 
-MOMENTS = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
-"""Endings of the names of times in the files, which have them in UTC without zone."""
-NAMED = 10
-"""So much of what the documentation does not know is in a line."""
+TIMES = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
+"""Endings of the names of fields that hold times, UTC without a zone."""
+MAX_DRIFT = 10
+"""How many undocumented fields and values are listed in the line of the drift."""
 
 
 def read_status(path: Path, now: datetime) -> dict[str, Any]:
@@ -38,9 +38,9 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
     Raises:
         WarehouseError: a status file cannot be read.
     """
-    told, refused = _read(path, "status"), _read(path, "refused").get("run")
-    run, good, holds = told.get("run"), told.get("last_good"), told.get("holds", {})
-    settings, unfinished = told.get("settings", {}), holds.get("unfinished", [])
+    content, refused = _read(path, "status"), _read(path, "refused").get("run")
+    run, good, holds = content.get("run"), content.get("last_good"), content.get("holds", {})
+    settings, unfinished = content.get("settings", {}), holds.get("unfinished", [])
     watermarks = [row["loaded_to"] for row in holds.get("watermarks", ())]
     watermark = min(watermarks, default=None)
     directory = Path(settings.get("published", folder_of(path)))
@@ -74,15 +74,15 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
 
 
 def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The same for people: title and text of each line."""
+    """The lines that people see: title and text of each."""
     now, good, run, published = (status[k] for k in ("at", "last_good", "last_run", "published"))
     sizes = {name: f"{size / 1e6:,.0f} MB" for name, size in status["bytes"].items()}
     yield "Warehouse", f"{status['warehouse']}, {sizes['warehouse']}; free: {sizes['free']}"
     if good:
         yield "Last good run", f"{_ago(good['ended_at'], now)}: {_counts(good)}"
     if run and not (good and run["run_id"] == good["run_id"]):
-        told = f"{run['command']} {run['run_id']}, {run['outcome']} (step {run['phase']})"
-        yield "Last run", f"began {_ago(run['started_at'], now)}: {told}"
+        text = f"{run['command']} {run['run_id']}, {run['outcome']} (step {run['phase']})"
+        yield "Last run", f"began {_ago(run['started_at'], now)}: {text}"
     if watermark := status["watermark"]:
         behind = f"each run lists again from {status['lookback']} before"
         yield "Watermark", f"{iso_seconds(watermark)}, {_ago(watermark, now)}; {behind}"
@@ -95,8 +95,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Pending", _pending(status["pending"])
         yield "Never final", f"{status['expired']:,}, older than {RETENTION.days} days"
         drift = [f"{what} (first {sid})" for what, sid in status["drift"].items()]
-        if len(drift) > NAMED:
-            drift[NAMED:] = [f"and {len(drift) - NAMED:,} more, see _drift"]
+        if len(drift) > MAX_DRIFT:
+            drift[MAX_DRIFT:] = [f"and {len(drift) - MAX_DRIFT:,} more, see _drift"]
         yield "Drift", ", ".join(drift) or "none"
         made = "well" if rows.get("_checks") else "not made yet"
         found = f"{len(status['checks'])} found something"
@@ -107,7 +107,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def show_status(as_json: bool, max_age: timedelta | None) -> int:
-    """Print how the configured warehouse is; the exit code of the worst finding.
+    """Print the state of the configured warehouse; return the exit code of the most severe finding.
 
     Raises:
         SettingsError: the setting of the warehouse is wrong.
@@ -136,15 +136,15 @@ def _pending(by_age: list[dict[str, Any]]) -> str:
     if not by_age:
         return "none"
     total = sum(row["conferences"] for row in by_age)
-    said = f"{total:,}: " + ", ".join(f"{row['conferences']:,} {row['age']}" for row in by_age)
+    text = f"{total:,}: " + ", ".join(f"{row['conferences']:,} {row['age']}" for row in by_age)
     waiting = sum(row["waiting"] for row in by_age)
     first = min((row["next_try"] for row in by_age if row["next_try"]), default=None)
     later = f"; {waiting:,} answered 404, asked from {iso_seconds(first)} on" if first else ""
-    return f"{said}; the next run asks again{later}"
+    return f"{text}; the next run asks again{later}"
 
 
 def _read(path: Path, kind: str) -> dict[str, Any]:
-    """What a run left; nothing if that is of another version, until the next run writes it anew."""
+    """The content of a status file; empty if there is none, or it has another format."""
     file = path.with_name(f"{path.name}.{kind}.json")
     try:
         if file.exists() and not file.is_file():
@@ -155,19 +155,19 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise WarehouseError(f"Cannot read {file}, the next run writes it anew: {error}") from None
     known = isinstance(content, dict) and content.get("format") == FORMAT
-    told: dict[str, Any] = _with_moments(content) if known else {}
-    return told
+    parsed: dict[str, Any] = _with_times(content) if known else {}
+    return parsed
 
 
-def _with_moments(said: Any, name: str = "") -> Any:
-    """Times as such, wherever they are; `drift` has names that Twilio chose."""
-    if isinstance(said, dict) and name != "drift":
-        return {key: _with_moments(value, key) for key, value in said.items()}
-    if isinstance(said, list):
-        return [_with_moments(value) for value in said]
-    if isinstance(said, str) and name.endswith(MOMENTS):
-        return as_utc(datetime.fromisoformat(said))
-    return said
+def _with_times(value: Any, name: str = "") -> Any:
+    """Parse all times; not in `drift`, whose keys are Twilio's."""
+    if isinstance(value, dict) and name != "drift":
+        return {key: _with_times(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_times(element) for element in value]
+    if isinstance(value, str) and name.endswith(TIMES):
+        return as_utc(datetime.fromisoformat(value))
+    return value
 
 
 def _age(moment: datetime, now: datetime) -> dict[str, int]:
@@ -179,8 +179,8 @@ def _ago(moment: datetime, now: datetime) -> str:
 
 
 def _is_alive(path: Path, run: dict[str, Any]) -> bool | None:
-    """Whether it holds the run lock, which the kernel frees with its process; None if that cannot
-    be seen from here: on another host, or as another user."""
+    """Whether the run holds the run lock, which the kernel frees when the process ends; None if
+    that cannot be seen, as on another host or as another user."""
     if run["outcome"] != "running":
         return False
     holder = ""

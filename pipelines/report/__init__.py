@@ -1,7 +1,7 @@
-"""The report: one HTML file of pictures and figures, made from the published copy.
+"""The report: one HTML file of charts and figures, made from the published copy.
 
-Nothing here knows Twilio or the warehouse: `figures` asks the copy with the files of `sql/report`,
-`charts` draws, `page` says it, `markup` escapes.
+Nothing here knows Twilio or the warehouse: `figures` queries the copy, `charts` draws, `layout`,
+`sections` and `page` make the page, `markup` escapes.
 """
 
 from __future__ import annotations

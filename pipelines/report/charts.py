@@ -1,4 +1,4 @@
-"""Charts as SVG. Colours and letters are classes of `style.css`, units those of a narrow column."""
+"""Charts as SVG, in units of a narrow column; colours and fonts are classes of `style.css`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log10
 
-from pipelines.report.formatting import count, cut
+from pipelines.report.formatting import count, truncate
 from pipelines.report.markup import Content, Markup, element
 
 WIDTH, HEIGHT, LETTER = 400.0, 230.0, 7.5
-"""Of a drawing, unless something else is said; and the width of a letter."""
-Spell = Callable[[float], str]
+"""Default size of a chart and mean width of a character, in SVG units."""
+Format = Callable[[float], str]
 Values = Sequence[float | None]
 
 
 @dataclass(frozen=True)
 class Item:
-    """What is drawn: `parts` are classes and values, `said` is the value in words, `before` that of
-    the period before, `trend` the days; `hint` shows at the mouse."""
+    """What is drawn: `parts` are classes and values, `text` is the value as text, `before` that of
+    the period before, `trend` those of the days; `hint` is the tooltip."""
 
     label: str = ""
     parts: tuple[tuple[str, float], ...] = ()
-    said: str = ""
+    text: str = ""
     before: float | None = None
     trend: Values = ()
     hint: str = ""
@@ -33,39 +33,41 @@ class Item:
         return sum(value for _, value in self.parts)
 
 
-def columns(
-    title: str, about: str, items: Sequence[Item], spell: Spell = count, width: float = WIDTH
+def column_chart(
+    title: str, about: str, items: Sequence[Item], show: Format = count, width: float = WIDTH
 ) -> Markup:
-    """Upright bars side by side, the period before faintly behind; values where there is room."""
-    grid, y, left = _axis([max(i.value, i.before or 0) for i in items], spell, width, HEIGHT)
-    band, said = (width - left) / max(1, len(items)), [spell(item.value) for item in items]
-    has_room = max(map(len, said), default=0) * LETTER < band
+    """Upright bars, with the period before faintly behind; values where there is room."""
+    grid, y, left = _axis([max(i.value, i.before or 0) for i in items], show, width, HEIGHT)
+    band, values = (width - left) / max(1, len(items)), [show(item.value) for item in items]
+    has_room = max(map(len, values), default=0) * LETTER < band
     step = _step(band, [item.label for item in items])
     drawn: list[Content] = [grid]
-    for n, (item, words) in enumerate(zip(items, said, strict=True)):
+    for n, (item, value) in enumerate(zip(items, values, strict=True)):
         x, middle, low = left + n * band, left + (n + 0.5) * band, 0.0
         bars = [_rect(x + band * 0.1, y(item.before or 0), band * 0.8, y(0), "before")]
-        for kind, value in item.parts:
-            bars.append(_rect(x + band * 0.25, y(low + value), band * 0.5, y(low), kind))
-            low += value
+        for kind, part in item.parts:
+            bars.append(_rect(x + band * 0.25, y(low + part), band * 0.5, y(low), kind))
+            low += part
         if has_room and low:
             top = y(item.before or 0) if 0 < y(low) - y(item.before or 0) < 22 else y(low)
-            bars.append(_text(middle, top - 6, words, "middle", "name"))
+            bars.append(_text(middle, top - 6, value, "middle", "name"))
         if n % step == 0 and middle + len(item.label) * LETTER / 2 < width + 9:
             bars.append(_text(middle, HEIGHT - 14, item.label, "middle"))
         drawn.append(element("g", element("title", item.hint), *bars))
     return _svg(title, about, width, HEIGHT, *drawn)
 
 
-def lines(
-    title: str, about: str, labels: Sequence[str], items: Sequence[Item], spell: Spell
+def line_chart(
+    title: str, about: str, labels: Sequence[str], items: Sequence[Item], show: Format
 ) -> Markup:
     """A line for each trend, named at its end."""
     height, gap = HEIGHT + 90, 54.0
-    names = [[cut(word, 13) for word in (*item.label.split()[:2], item.said)] for item in items]
+    names = [
+        [truncate(word, 13) for word in (*item.label.split()[:2], item.text)] for item in items
+    ]
     right = WIDTH - 16 - LETTER * max((len(word) for words in names for word in words), default=0)
     known = [value for item in items for value in item.trend if value is not None]
-    grid, y, left = _axis(known, spell, right, height)
+    grid, y, left = _axis(known, show, right, height)
     size = (right - left - 12) / max(1, len(labels) - 1)
     at = [right - 6 - n * size for n in reversed(range(len(labels)))]
     step = _step(size, labels)
@@ -85,7 +87,7 @@ def lines(
     return _svg(title, about, WIDTH, height, *drawn)
 
 
-def rows(title: str, about: str, items: Sequence[Item]) -> Markup:
+def bar_chart(title: str, about: str, items: Sequence[Item]) -> Markup:
     """Bars below their names, with a mark where each was before, and the trend beside."""
     has_trend, most = (
         any(i.trend for i in items),
@@ -93,10 +95,10 @@ def rows(title: str, about: str, items: Sequence[Item]) -> Markup:
     )
     length, drawn = WIDTH - 90 * has_trend, []
     for n, item in enumerate(items):
-        y, room = n * 46.0, int(length / LETTER) - len(item.said) - 2
+        y, room = n * 46.0, int(length / LETTER) - len(item.text) - 2
         drawn += [
-            _text(0, y + 16, cut(item.label, room), class_="name"),
-            _text(length, y + 16, item.said, "end"),
+            _text(0, y + 16, truncate(item.label, room), class_="name"),
+            _text(length, y + 16, item.text, "end"),
             _rect(0, y + 24, length, y + 33, "track"),
             _rect(0, y + 24, length * item.value / most, y + 33, "now"),
         ]
@@ -106,14 +108,14 @@ def rows(title: str, about: str, items: Sequence[Item]) -> Markup:
     return _svg(title, about, WIDTH, 46.0 * len(items), *drawn)
 
 
-def matrix(
+def heatmap(
     title: str,
     about: str,
     names: Sequence[str],
     heads: Sequence[str],
     fields: Mapping[tuple[int, int], Item],
 ) -> Markup:
-    """Fields in five shades, by row and column; where there is none, nothing is known."""
+    """Fields in five shades by row and column; none where nothing is known."""
     left, top = LETTER * max(map(len, names), default=0) + 8, 24.0
     width, height = (WIDTH - left) / max(1, len(heads)), 36.0 if len(heads) < 24 else 28.0
     most = max((item.value for item in fields.values()), default=0) or 1
@@ -125,19 +127,19 @@ def matrix(
         field = [_rect(x + 1, y + 1, width - 2, y + height - 1, f"h{shade}")]
         if item.is_marked:
             field.append(_rect(x + 3, y + 3, width - 6, y + height - 3, "odd"))
-        if item.said:
-            word = _text(x + width / 2, y + height / 2 + 5, item.said, "middle", f"on{shade // 4}")
+        if item.text:
+            word = _text(x + width / 2, y + height / 2 + 5, item.text, "middle", f"on{shade // 4}")
             field.append(word)
         drawn.append(element("g", element("title", item.hint), *field))
     return _svg(title, about, WIDTH, top + height * len(names), *drawn)
 
 
-def spark(title: str, about: str, trend: Values) -> Markup:
+def sparkline(title: str, about: str, trend: Values) -> Markup:
     """A line without axes."""
     return _svg(title, about, 120, 32, _trend(trend, 4, 4, 112, 24))
 
 
-def pieces(title: str, about: str, item: Item) -> Markup:
+def stacked_bar(title: str, about: str, item: Item) -> Markup:
     """One bar of its parts."""
     x, drawn = 0.0, []
     for kind, value in item.parts:
@@ -147,16 +149,16 @@ def pieces(title: str, about: str, item: Item) -> Markup:
 
 
 def _axis(
-    values: Sequence[float], spell: Spell, right: float, height: float
+    values: Sequence[float], show: Format, right: float, height: float
 ) -> tuple[Markup, Callable[[float], float], float]:
-    """Lines at numbers that read well; where a value is; where the lines begin."""
+    """Grid lines at round numbers; the y coordinate of a value; the x where the lines begin."""
     most = max(values, default=0) or 1
     ten = 10.0 ** ceil(log10(most / 4))
     step = next(size for size in (ten / 5, ten / 2, ten) if size * 4 >= most)
     ticks = [
-        step * n for n in range(ceil(most / step) + 1) if spell is not count or step * n % 1 == 0
+        step * n for n in range(ceil(most / step) + 1) if show is not count or step * n % 1 == 0
     ]
-    left = LETTER * max(len(spell(tick)) for tick in ticks) + 8
+    left = LETTER * max(len(show(tick)) for tick in ticks) + 8
 
     def y(value: float) -> float:
         return height - 34 - (height - 58) * value / (step * ceil(most / step))
@@ -164,7 +166,7 @@ def _axis(
     drawn = [
         (
             element("line", x1=left, x2=right, y1=y(n), y2=y(n)),
-            _text(left - 8, y(n) + 4, spell(n), "end"),
+            _text(left - 8, y(n) + 4, show(n), "end"),
         )
         for n in ticks
     ]
@@ -172,7 +174,7 @@ def _axis(
 
 
 def _step(band: float, labels: Sequence[str]) -> int:
-    """Every so many labels have room; hours are told by quarters of a day, days by weeks."""
+    """Show every n-th label, as they have room: hours in parts of a day, days in weeks."""
     needed = ceil((max(map(len, labels), default=0) + 0.5) * LETTER / max(band, 0.1))
     steps = (1, 2, 3, 6, 12, 24) if ":" in "".join(labels[:1]) else (1, 2, 3, 7, 14, 28)
     return next((step for step in steps if step >= needed), needed)
@@ -202,9 +204,9 @@ def _rect(x: float, top: float, width: float, bottom: float, class_: str) -> Con
 
 
 def _text(
-    x: float, y: float, said: str, anchor: str | None = None, class_: str | None = None
+    x: float, y: float, text: str, anchor: str | None = None, class_: str | None = None
 ) -> Content:
-    return element("text", said, x=x, y=y, text_anchor=anchor, class_=class_)
+    return element("text", text, x=x, y=y, text_anchor=anchor, class_=class_)
 
 
 def _svg(title: str, about: str, width: float, height: float, *drawn: Content) -> Markup:

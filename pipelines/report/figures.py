@@ -1,4 +1,4 @@
-"""The figures of the report: each is the answer of a file of `sql/report` to the published copy."""
+"""The figures of the report: the results of the queries in `sql/report` on the published copy."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.sql import sql_files
 
 Row = Mapping[str, Any]
-DAYS, LONGEST = 7, 366
-"""The days of a period if none is said, and the most."""
+DEFAULT_DAYS, MAX_DAYS = 7, 366
+"""Days of a period by default, and at most."""
 
 
 class CopyError(OSError):
@@ -25,7 +25,7 @@ class CopyError(OSError):
 
 
 class PeriodError(ValueError):
-    """What was asked for is no period."""
+    """The requested period is not valid."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Period:
 
 @dataclass(frozen=True)
 class QueryResult:
-    """A question, as the head of the file says it, and the rows that answer it."""
+    """The question in the head of a file, and the rows that answer it."""
 
     question: str
     rows: tuple[Row, ...]
@@ -59,35 +59,35 @@ class QueryResult:
 
 @dataclass(frozen=True)
 class Figures:
-    """All that the page shows, by the names of the files."""
+    """Everything that the page shows; `results` are by the names of the files."""
 
     period: Period
     state: Row
-    answers: Mapping[str, QueryResult]
+    results: Mapping[str, QueryResult]
 
     @property
     def can_compare(self) -> bool:
-        """Whether both periods are known as wholes; if not, nothing of the prior one is here."""
+        """Whether both periods are completely loaded; if not, the prior one is left out."""
         known, today = self.state["known_from"], self.state["today"]
         return bool(known and known <= self.period.prior.start and self.period.end <= today)
 
     def __getitem__(self, name: str) -> tuple[Row, ...]:
-        return self.answers[name].rows
+        return self.results[name].rows
 
 
 def read_figures(copy: Path, since: str | None, until: str | None) -> Figures:
-    """Read one copy, which a run that publishes another meanwhile does not change.
+    """Read one copy; a run that publishes another meanwhile does not change it.
 
     Raises:
         CopyError: there is no copy, or it cannot be read.
-        PeriodError: `since` and `until` are no days, or have no period between them.
+        PeriodError: `since` or `until` is not a day, or there is no period between them.
     """
     if not copy.exists():
         raise CopyError(f"Nothing is published at {copy} yet: run `conference-insights run`")
     try:
         with open_copy(copy) as connection:
             texts = {path.stem: text for path, text in sql_files("report")}
-            state = _answer(connection, texts.pop("state"), {}).rows[0]
+            state = _query(connection, texts.pop("state"), {}).rows[0]
             period = read_period(since, until, state["today"] or datetime.now(UTC).date())
             bounds = {"from": period.start, "to": period.end, "prior": period.prior.start}
             figures = Figures(period, state, {})
@@ -95,16 +95,16 @@ def read_figures(copy: Path, since: str | None, until: str | None) -> Figures:
                 period,
                 state,
                 {
-                    name: _answer(connection, text, bounds, figures.can_compare)
+                    name: _query(connection, text, bounds, figures.can_compare)
                     for name, text in texts.items()
                 },
             )
     except duckdb.Error as error:
-        said = str(error).partition("\n")[0]
-        raise CopyError(f"{copy}: {said}; run `conference-insights publish`") from None
+        reason = str(error).partition("\n")[0]
+        raise CopyError(f"{copy}: {reason}; run `conference-insights publish`") from None
 
 
-def _answer(
+def _query(
     connection: duckdb.DuckDBPyConnection,
     text: str,
     bounds: Mapping[str, date],
@@ -125,21 +125,22 @@ def _answer(
 
 
 def read_period(since: str | None, until: str | None, today: date) -> Period:
-    """From dates (`2026-11-01`) and ages (`29d`, so many days before `today`).
+    """From dates (`2026-11-01`) and ages (`29d` is 29 days before `today`).
 
     Raises:
-        PeriodError: one is neither, or there is nothing between them, or too much.
+        PeriodError: one is neither, or the period is empty or too long.
     """
     try:
         end = _read_day(until or "0d", today)
-        period = Period(_read_day(since, today) if since else end - timedelta(days=DAYS), end)
-        if 1 <= period.length <= LONGEST and period.prior:
+        start = _read_day(since, today) if since else end - timedelta(days=DEFAULT_DAYS)
+        period = Period(start, end)
+        if 1 <= period.length <= MAX_DAYS and period.prior:
             return period
     except OverflowError:
         raise PeriodError(f"{since or until} is out of all time") from None
     raise PeriodError(
         f"From {period.start} up to {period.end} are {period.length:,} days; "
-        f"a report has 1 to {LONGEST}"
+        f"a report has 1 to {MAX_DAYS}"
     )
 
 

@@ -1,4 +1,4 @@
-"""How figures read: 1,234, 8.3 %, 12 min, Mon 9 Nov. What a column holds is in its name."""
+"""Formats figures: 1,234, 8.3 %, 12 min, Mon 9 Nov; the name of a column tells its unit."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def count(number: float | None) -> str:
     return f"{number:,.{0 if number == round(number) else 1}f}"
 
 
-def counted(number: int, thing: str) -> str:
+def pluralize(number: int, thing: str) -> str:
     """1 conference, 2 conferences."""
     return f"{count(number)} {thing}{'s' * (number != 1)}"
 
 
 def percent(value: float | None) -> str:
-    """8.3 %; what is not all or nothing does not read 100 % or 0 %."""
+    """8.3 %; only all and nothing read 100 % and 0 %."""
     if value is None:
         return NONE
     digits = 0 if value in (0, 100) else 2 if 99.9 < value < 100 or 0 < value < 0.1 else 1
     return f"{value:,.{digits}f}{SPACE}%"
 
 
-def rounded(value: float) -> str:
+def whole_percent(value: float) -> str:
     """8 %."""
     return f"<1{SPACE}%" if 0 < value < 0.5 else f"{value:.0f}{SPACE}%"
 
@@ -65,13 +65,13 @@ def moment(utc: datetime | None, zone: str) -> str:
     return f"{day(local)}, {local:%H:%M}" if local else NONE
 
 
-def plain(name: str | None, otherwise: str = "none") -> str:
-    """`high_jitter` and `01-05 min` as people write them."""
+def humanize(name: str | None, otherwise: str = "none") -> str:
+    """`high_jitter` as `high jitter`, `01-05 min` as `1-5 min`."""
     return otherwise if name is None else re.sub(r"\b0(?=\d)", "", name.replace("_", " "))
 
 
-def cut(text: str, room: float) -> str:
-    """No wider than so many letters of a usual width."""
+def truncate(text: str, room: float) -> str:
+    """No wider than `room` characters of mean width."""
     for number, letter in enumerate(text):
         is_thin, is_wide = letter in " fijlrt.,:;'|!()[]", letter in "mwMW@%"
         room -= 2 if letter >= "\u2e80" else 0.65 if is_thin else 1.6 if is_wide else 1.2
@@ -82,11 +82,11 @@ def cut(text: str, room: float) -> str:
 
 def heading(column: str) -> str:
     """A column's name without its unit."""
-    return plain(column.removesuffix("_seconds").removeprefix("is_").replace("percent_w", "w"))
+    return humanize(column.removesuffix("_seconds").removeprefix("is_").replace("percent_w", "w"))
 
 
 def format_value(column: str, value: Any, zone: str) -> str:
-    """A value as its column's name and its type tell; times are UTC, but for local hours."""
+    """A value by its column's name and its type; times are UTC, except local hours."""
     if value is None or isinstance(value, str):
         return NONE if value is None else value
     if isinstance(value, bool):

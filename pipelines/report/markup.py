@@ -1,4 +1,4 @@
-"""Markup that cannot forget to escape: elements are made by `element`, and text is only text."""
+"""HTML and SVG made of elements; all text in them that is not `Markup` is escaped."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ NOTHING = Markup()
 def element(name: str, /, *content: Content, **attributes: object) -> Markup:
     """An element; strings in it become text, whatever they hold. `class_` is `class`, `aria_label`
     is `aria-label`; an attribute that is None is left out, one that is True has no value."""
-    said = "".join(
+    attribute_text = "".join(
         f" {key.rstrip('_').replace('_', '-')}"
         + ("" if value is True else f'="{_text(_number(value))}"')
         for key, value in attributes.items()
         if value is not None
     )
     inside = joined(*content)
-    return Markup(f"<{name}{said}>" + ("" if name in _VOID else f"{inside}</{name}>"))
+    return Markup(f"<{name}{attribute_text}>" + ("" if name in _VOID else f"{inside}</{name}>"))
 
 
 def joined(*content: Content) -> Markup:
@@ -62,10 +62,10 @@ def _inside(content: Content) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped; characters that are not seen but turn what is around them are written out."""
+    """Escaped; invisible characters, such as marks of direction, are written as codes."""
     return escape(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _number(value: object) -> str:
-    """Coordinates need no more than a tenth."""
+    """Coordinates with one decimal."""
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)

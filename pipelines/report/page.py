@@ -1,4 +1,4 @@
-"""The page: its head, its title, what one must know first, the summary, and all sections."""
+"""The page: head, title, notes, summary and all sections."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pipelines.report import charts
 from pipelines.report.figures import Figures
-from pipelines.report.formatting import SPACE, counted, cut, days, percent
+from pipelines.report.formatting import SPACE, days, percent, pluralize, truncate
+from pipelines.report.layout import conferences
 from pipelines.report.markup import Content, Markup, element, page, style_sheet
-from pipelines.report.queries import conferences
 from pipelines.report.sections import Sections
 
 CARDS = {
@@ -26,7 +26,7 @@ CARDS = {
     "not_started": ("Not started", -1),
     "timed_out": ("Timed out", -1),
 }
-"""By column: what the card says, and whether more is better (1) or worse (-1)."""
+"""By column: title of the card, and whether more is better (1) or worse (-1)."""
 
 
 def write_page(figures: Figures) -> str:
@@ -40,7 +40,7 @@ class _Page(Sections):
         digest = b64encode(sha256(style.encode()).digest()).decode()
         policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'"
         period = days(self._period.start, self._period.last)
-        answers = [self._cards(), *self.sections()]
+        sections = [self._cards(), *self.sections()]
         meta = {"viewport": "width=device-width, initial-scale=1", "color-scheme": "light dark"}
         head = (
             element("meta", charset="utf-8"),
@@ -49,7 +49,7 @@ class _Page(Sections):
                 http_equiv="Content-Security-Policy",
                 content=f"{policy}; form-action 'none'",
             ),
-            *(element("meta", name=name, content=said) for name, said in meta.items()),
+            *(element("meta", name=name, content=text) for name, text in meta.items()),
             element("meta", name="referrer", content="no-referrer"),
             element("title", f"Conferences, {period}"),
             style_sheet(style),
@@ -59,36 +59,36 @@ class _Page(Sections):
             element("a", "Skip to the figures", href="#figures", class_="skip"),
             self._header(period),
             element("nav", element("ul", *self.contents), aria_label="Contents"),
-            element("main", *answers, id="figures", tabindex=-1),
+            element("main", *sections, id="figures", tabindex=-1),
             element("footer", f"Days and hours are in {self._state['time_zone']}. {made}"),
         )
         return page(element("head", *head), element("body", *body), "en")
 
     def _header(self, period: str) -> Markup:
         now, before, state = self._now, self._before, self._state
-        said = f"{conferences(now)} in {counted(self._period.length, 'day')}"
+        headline = f"{conferences(now)} in {pluralize(self._period.length, 'day')}"
         if before["conferences"]:
             change = 100 * (now["conferences"] / before["conferences"] - 1)
-            said += f", {percent(abs(change))} {'more' if change >= 0 else 'fewer'} than before"
+            headline += f", {percent(abs(change))} {'more' if change >= 0 else 'fewer'} than before"
         if now["final"]:
             good = percent(now["percent_without_quality_problem"])
-            said += f". Of those that are final, {good} had no quality problem"
+            headline += f". Of those that are final, {good} had no quality problem"
         prior, account = self._period.prior, state["account"]
-        several = state["accounts"] > 1 and counted(state["accounts"], "account")
-        whose = f" of {several or cut(account, 60)}" if account else ""
+        several = state["accounts"] > 1 and pluralize(state["accounts"], "account")
+        whose = f" of {several or truncate(account, 60)}" if account else ""
         as_of = f"Data as of {self._say('data_as_of', state)} ({state['time_zone']})."
         compared = f" Before: {days(prior.start, prior.last)}." if self._figures.can_compare else ""
         return element(
             "header",
             element("p", f"Twilio conferences{whose}", class_="over"),
             element("h1", period),
-            element("p", f"{said}.", class_="headline"),
+            element("p", f"{headline}.", class_="headline"),
             element("p", as_of, compared, class_="soft"),
             *(element("p", note, class_="note") for note in self._notes()),
         )
 
     def _notes(self) -> Iterator[str]:
-        """What one must know before one reads the figures."""
+        """What a reader must know before the figures."""
         state, known = self._state, self._state["known_from"]
         if known is None:
             yield "No conference is loaded yet."
@@ -98,9 +98,9 @@ class _Page(Sections):
         elif not self._figures.can_compare:
             yield f"The data begins on {days(known, known)}, so there is no whole period before."
         if pending := self._now["pending"]:
-            yield f"{counted(pending, 'conference')} not final yet, so figures may still change."
+            yield f"{pluralize(pending, 'conference')} not final yet, so figures may still change."
         if missing := state["without_creation_time"]:
-            yield f"{counted(missing, 'conference')} without a creation time, and so in no period."
+            yield f"{pluralize(missing, 'conference')} without a creation time, and so in no period."
 
     def _cards(self) -> Markup:
         cards, table, by_day = [], [], self._figures["days"]
@@ -114,17 +114,19 @@ class _Page(Sections):
                     element("h3", name),
                     element("p", figure, class_="figure"),
                     element("p", self._change(column, good), class_="change"),
-                    charts.spark(f"{name}, day by day", about, trend) if len(trend) > 1 else None,
+                    charts.sparkline(f"{name}, day by day", about, trend)
+                    if len(trend) > 1
+                    else None,
                 )
             )
             table.append({"figure": name, "now": figure, "before": self._say(column, self._before)})
         lead = "Shares are of the conferences that are final; the small lines are the days."
         tables = self._table("figures", table), self._table("figures by day", by_day, "day", *CARDS)
         picture = element("ul", *cards, class_="cards")
-        return self._answer("totals", "In short", lead, lambda *_: picture, tables, wide=True)
+        return self._section("totals", "In short", lead, lambda *_: picture, tables, wide=True)
 
     def _change(self, column: str, good: int) -> Content:
-        """An arrow and words; better or worse is said, not only shown."""
+        """An arrow and words: better or worse is in the text, not in the colour alone."""
         now, before = self._now[column], self._before[column]
         was = element("span", f"before: {self._say(column, self._before)}")
         if now is None or before is None:

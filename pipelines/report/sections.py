@@ -1,4 +1,4 @@
-"""The answers of the page, one a section, below the summary."""
+"""The sections of the page below the summary: one question each."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from pipelines.report.figures import Row
 from pipelines.report.formatting import (
     NONE,
     count,
-    counted,
-    cut,
     day,
     heading,
+    humanize,
     percent,
-    plain,
-    rounded,
+    pluralize,
+    truncate,
+    whole_percent,
 )
+from pipelines.report.layout import Layout, conferences, facts_list, name_of
 from pipelines.report.markup import Content, Markup, element
-from pipelines.report.queries import Queries, conferences, facts_list, name_of
 
-HOURLY, SHOWN = 2, 8
-"""Up to so many days are drawn by the hour; so many of a kind are drawn."""
-WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MAX_DAYS_BY_HOUR, MAX_BARS = 2, 8
+"""Longest period that is drawn by the hour; most bars of a chart."""
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STATES = {"pending": "pending", "without_end": "timed out", "expired": "expired"}
-OF_VOLUME = {"now": "this period", "pending": "of it pending", "before": "period before"}
-OF_WEEK = {"h1": "few", "h3": "some", "h5": "the most"}
-OF_CARD = {"severities": "Severity", "reasons": "Reason", "duplicate_identities": "Twice there"}
+VOLUME_KEY = {"now": "this period", "pending": "of it pending", "before": "period before"}
+WEEK_KEY = {"h1": "few", "h3": "some", "h5": "the most"}
+CARD_LISTS = {"severities": "Severity", "reasons": "Reason", "duplicate_identities": "Twice there"}
 ISSUES = ("call_quality", "participant_behavior", "region_configuration")
-OF_WORST = (
+WORST_COLUMNS = (
     *("conference_sid", "create_time", "findings", *(f"{issue}_issue_count" for issue in ISSUES)),
     *("duration_seconds", "unique_participants", "status", "end_reason"),
 )
 
 
-class Sections(Queries):
-    """Each method asks, draws and tabulates one question."""
+class Sections(Layout):
+    """Each method makes the section of one question: chart and table."""
 
     def sections(self) -> Iterator[Content]:
         yield from (self._volume(), self._issues(), *self._rankings(), self._lengths())
@@ -45,7 +45,9 @@ class Sections(Queries):
         yield from (self._completeness(), self._freshness())
 
     def _volume(self) -> Markup:
-        unit = "hour" if self._period.length <= HOURLY and self._figures["hours"] else "day"
+        unit = (
+            "hour" if self._period.length <= MAX_DAYS_BY_HOUR and self._figures["hours"] else "day"
+        )
         clock = "%H:%M" if self._period.length == 1 else "%a %H:%M"
         rows = self._figures[f"{unit}s"]
         items = [
@@ -61,7 +63,7 @@ class Sections(Queries):
 
         def draw(title: str, about: str) -> Iterator[Markup]:
             for size, width in (("wide", 1060), ("narrow", 340)):
-                drawn = charts.columns(title, about, items, width=width)
+                drawn = charts.column_chart(title, about, items, width=width)
                 yield element("div", drawn, class_=size)
 
         best = max(rows, key=lambda row: int(row["conferences"]))
@@ -69,21 +71,21 @@ class Sections(Queries):
         columns = (unit, "conferences", "pending", "conferences_before")
         table = self._table(f"conferences by {unit}", rows, *columns)
         is_there = any(item.value or item.before for item in items)
-        return self._answer(
-            f"{unit}s", "Volume", lead, is_there and draw, table, wide=True, key=OF_VOLUME
+        return self._section(
+            f"{unit}s", "Volume", lead, is_there and draw, table, wide=True, key=VOLUME_KEY
         )
 
     def _issues(self) -> Markup:
         rows = self._figures["issues"]
         items = [
-            Item(plain(name), said=self._say("percent", row), trend=self._trend("issue", name))
+            Item(humanize(name), text=self._say("percent", row), trend=self._trend("issue", name))
             for row in rows[:3]
             for name in (row["issue"],)
         ]
         labels = [day(row["day"]) for row in self._figures["days"]]
-        draw = partial(charts.lines, labels=labels, items=items, spell=rounded)
-        lead = "Share of the final conferences in which Twilio counted such an issue."
-        return self._answer("issues", "Issues", lead, items and draw, self._table("issues", rows))
+        draw = partial(charts.line_chart, labels=labels, items=items, show=whole_percent)
+        lead = "Share of the final conferences in which Twilio pluralize such an issue."
+        return self._section("issues", "Issues", lead, items and draw, self._table("issues", rows))
 
     def _rankings(self) -> Iterator[Markup]:
         yield self._ranking("tags", "Tags", "Share of the final conferences.", "tag")
@@ -101,36 +103,36 @@ class Sections(Queries):
         unit = "percent" if rows and "percent" in rows[0] else "conferences"
         items = [
             Item(
-                plain(first, "not ended, or never started"),
+                humanize(first, "not ended, or never started"),
                 (("now", row[unit] or 0),),
                 self._say(unit, row),
                 row[f"{unit}_before"],
                 self._trend(kind, first) if kind and self._period.length > 1 else (),
             )
-            for row in rows[:SHOWN]
+            for row in rows[:MAX_BARS]
             for first in (next(iter(row.values())),)
         ]
         if self._figures.can_compare:
             lead += " The mark is the period before."
-        draw, table = partial(charts.rows, items=items), self._table(plain(slug), rows)
-        return self._answer(slug, name, lead, items and draw, table, wide=wide)
+        draw, table = partial(charts.bar_chart, items=items), self._table(humanize(slug), rows)
+        return self._section(slug, name, lead, items and draw, table, wide=wide)
 
     def _lengths(self) -> Markup:
         rows = self._figures["lengths"]
         items = [
             Item(
-                plain(row["length"]),
+                humanize(row["length"]),
                 (("now", row["percent"] or 0),),
                 before=row["percent_before"],
-                hint=f"{plain(row['length'])}: {conferences(row)}",
+                hint=f"{humanize(row['length'])}: {conferences(row)}",
             )
             for row in rows
             if row["length"]
         ]
         median, p90 = (self._say(f"{of}_length_seconds", self._now) for of in ("median", "p90"))
         lead = f"Half of the final ones were shorter than {median}, nine in ten shorter than {p90}."
-        draw = partial(charts.columns, items=items, spell=rounded)
-        return self._answer(
+        draw = partial(charts.column_chart, items=items, show=whole_percent)
+        return self._section(
             "lengths", "Lengths", lead, items and draw, self._table("lengths", rows)
         )
 
@@ -139,7 +141,7 @@ class Sections(Queries):
         fields = {
             (row["weekday"] - 1, row["hour_of_day"]): Item(
                 parts=(("", row["mean_conferences"]),),
-                hint=f"{WEEK[row['weekday'] - 1]} at {row['hour_of_day']}:00, "
+                hint=f"{WEEKDAYS[row['weekday'] - 1]} at {row['hour_of_day']}:00, "
                 f"{self._say('mean_conferences', row)}",
             )
             for row in rows
@@ -147,18 +149,18 @@ class Sections(Queries):
         best = max(fields.values(), key=lambda item: item.value, default=Item())
         lead = f"Mean conferences an hour. The most: {best.hint}."
         heads = [f"{hour}:00" if hour % 6 == 0 else "" for hour in range(24)]
-        draw = partial(charts.matrix, names=WEEK, heads=heads, fields=fields)
-        table, key = self._table("hours of the week", rows), OF_WEEK
-        return self._answer("week", "Week", lead, best.value and draw, table, key=key)
+        draw = partial(charts.heatmap, names=WEEKDAYS, heads=heads, fields=fields)
+        table, key = self._table("hours of the week", rows), WEEK_KEY
+        return self._section("week", "Week", lead, best.value and draw, table, key=key)
 
     def _regions(self) -> Markup:
         rows, columns = self._figures["regions"], ("asked_for", "mixed_in")
-        asked, mixed = (list(dict.fromkeys(row[c] for row in rows))[:SHOWN] for c in columns)
+        asked, mixed = (list(dict.fromkeys(row[c] for row in rows))[:MAX_BARS] for c in columns)
         fields = {
             (asked.index(row["asked_for"]), mixed.index(row["mixed_in"])): Item(
                 parts=(("", number := row["conferences"]),),
-                said=count(number) if number < 10**4 else rounded(row["percent"]),
-                hint=f"Asked for {plain(row['asked_for'])}, mixed in {plain(row['mixed_in'])}: "
+                text=count(number) if number < 10**4 else whole_percent(row["percent"]),
+                hint=f"Asked for {humanize(row['asked_for'])}, mixed in {humanize(row['mixed_in'])}: "
                 f"{conferences(row)}",
                 is_marked=row["is_elsewhere"],
             )
@@ -168,22 +170,26 @@ class Sections(Queries):
         away = sum(row["percent"] for row in rows if row["is_elsewhere"])
         lead = "Rows are what was asked for, columns where they were mixed. "
         lead += f"Outlined: elsewhere, {percent(away)}." if away else "None was mixed elsewhere."
-        names = [cut(plain(name, "not asked"), 12) for name in asked]
-        heads = [cut(plain(name, "unknown"), 34 // len(mixed)) for name in mixed]
-        draw = partial(charts.matrix, names=names, heads=heads, fields=fields)
-        return self._answer("regions", "Regions", lead, rows and draw, self._table("regions", rows))
+        names = [truncate(humanize(name, "not asked"), 12) for name in asked]
+        heads = [truncate(humanize(name, "unknown"), 34 // len(mixed)) for name in mixed]
+        draw = partial(charts.heatmap, names=names, heads=heads, fields=fields)
+        return self._section(
+            "regions", "Regions", lead, rows and draw, self._table("regions", rows)
+        )
 
     def _worst(self) -> Markup:
         rows = self._figures["worst"]
-        lead = "A finding is a tag, a counted issue, another region than asked for, or a timeout."
+        lead = "A finding is a tag, a pluralize issue, another region than asked for, or a timeout."
         picture = element("ol", *map(self._card, rows), class_="worst")
-        table = self._table("worst conferences", rows, *OF_WORST)
-        return self._answer("worst", "Worst", lead, rows and (lambda *_: picture), table, wide=True)
+        table = self._table("worst conferences", rows, *WORST_COLUMNS)
+        return self._section(
+            "worst", "Worst", lead, rows and (lambda *_: picture), table, wide=True
+        )
 
     def _card(self, row: Row) -> Markup:
-        found = [(plain(issue), row[f"{issue}_issue_count"] or 0) for issue in ISSUES]
+        found = [(humanize(issue), row[f"{issue}_issue_count"] or 0) for issue in ISSUES]
         found.append(("tags and other", row["findings"] - sum(value for _, value in found)))
-        said = ", ".join(f"{count(value)} {name}" for name, value in found if value > 0)
+        summary = ", ".join(f"{count(value)} {name}" for name, value in found if value > 0)
         parts = tuple((f"s{n}", value) for n, (_, value) in enumerate(found) if value > 0)
         asked, mixed = row["mixer_region_requested"], row["mixer_region"]
         where = ", as asked" if asked == mixed else f", asked for {asked}"
@@ -192,20 +198,20 @@ class Sections(Queries):
             "Length": self._say("duration_seconds", row),
             "Participants": self._say("unique_participants", row),
             "Region": (mixed or NONE) + (where if asked else ""),
-            "End": plain(row["end_reason"], NONE),
-            "State": f"{plain(row['status'], NONE)}, {row['completeness']}",
+            "End": humanize(row["end_reason"], NONE),
+            "State": f"{humanize(row['status'], NONE)}, {row['completeness']}",
         }
-        more = ((name, row.get(column)) for column, name in OF_CARD.items())
+        more = ((name, row.get(column)) for column, name in CARD_LISTS.items())
         tags = (row["tags"] or "").split(", ")
         return element(
             "li",
             element("h3", element("bdi", row.get("friendly_name") or "Without a name")),
             element("code", row["conference_sid"]),
-            element("p", element("strong", counted(row["findings"], "finding")), f": {said}"),
-            charts.pieces(f"Findings of {row['conference_sid']}", said, Item(parts=parts)),
+            element("p", element("strong", pluralize(row["findings"], "finding")), f": {summary}"),
+            charts.stacked_bar(f"Findings of {row['conference_sid']}", summary, Item(parts=parts)),
             facts_list(facts),
-            element("ul", *(element("li", name_of(plain(t))) for t in tags if t), class_="tags"),
-            *(element("p", f"{n}: ", name_of(plain(v)), class_="soft") for n, v in more if v),
+            element("ul", *(element("li", name_of(humanize(t))) for t in tags if t), class_="tags"),
+            *(element("p", f"{n}: ", name_of(humanize(v)), class_="soft") for n, v in more if v),
         )
 
     def _completeness(self) -> Markup:
@@ -225,8 +231,8 @@ class Sections(Queries):
             "heard the end; expired ones it no longer has."
         )
         table = self._table("completeness by day", rows, "day", "conferences", "complete", *STATES)
-        draw = any(item.value for item in items) and partial(charts.columns, items=items)
-        return self._answer("completeness", "Completeness", lead, draw, table, key=STATES)
+        draw = any(item.value for item in items) and partial(charts.column_chart, items=items)
+        return self._section("completeness", "Completeness", lead, draw, table, key=STATES)
 
     def _freshness(self) -> Markup:
         checks, state = self._figures["checks"], self._state
@@ -238,7 +244,7 @@ class Sections(Queries):
             if c["violations"]
         ]
         facts = {heading(name): self._say(name, state) for name in state if name != "today"}
-        lead = f"{len(found) or 'None'} of {counted(len(checks), 'check')} found something."
+        lead = f"{len(found) or 'None'} of {pluralize(len(checks), 'check')} found something."
         picture = facts_list(facts), element("ul", *found, class_="checks") if found else None
         table = self._table("checks", checks)
-        return self._answer("freshness", "Freshness", lead, lambda *_: picture, table)
+        return self._section("freshness", "Freshness", lead, lambda *_: picture, table)

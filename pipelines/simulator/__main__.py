@@ -1,4 +1,4 @@
-"""`python -m pipelines.simulator [PORT]`: a lively simulated account, to try a schedule on."""
+"""`python -m pipelines.simulator [PORT]`: a busy simulated account, to try a schedule on."""
 
 from __future__ import annotations
 

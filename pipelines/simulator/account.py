@@ -27,7 +27,7 @@ _PROPERTIES = dict.fromkeys(
 )
 
 
-class Version(NamedTuple):
+class SummaryVersion(NamedTuple):
     """A summary as it reads from `since` on; `row` None: the API no longer knows it."""
 
     since: datetime
@@ -47,7 +47,7 @@ class Account:
         self.advanced_features = True
         self.retention: timedelta | None = None
         """So long after its creation a summary is deleted."""
-        self._versions: dict[str, list[Version]] = {}
+        self._versions: dict[str, list[SummaryVersion]] = {}
         self._by_time: list[tuple[datetime, str]] = []
         self._lock = threading.Lock()
 
@@ -57,14 +57,14 @@ class Account:
         with self._lock:
             if sid not in self._versions:
                 insort(self._by_time, (created, sid))
-            self._add(sid, Version(since or self.now, row, orjson.dumps(row)))
+            self._add(sid, SummaryVersion(since or self.now, row, orjson.dumps(row)))
 
     def forget(self, conference_sid: str) -> None:
         """From now on, answer 404 for the summary and list it no more."""
         with self._lock:
-            self._add(conference_sid, Version(self.now, None, b""))
+            self._add(conference_sid, SummaryVersion(self.now, None, b""))
 
-    def get(self, conference_sid: str) -> Version | None:
+    def get(self, conference_sid: str) -> SummaryVersion | None:
         """The summary as it reads now, if it can be seen."""
         for version in reversed(self._versions.get(conference_sid, ())):
             if version.since <= self.now:
@@ -87,7 +87,7 @@ class Account:
         kept = self.retention
         return kept is not None and datetime.fromisoformat(row["create_time"]) < self.now - kept
 
-    def _add(self, sid: str, version: Version) -> None:
+    def _add(self, sid: str, version: SummaryVersion) -> None:
         insort(self._versions.setdefault(sid, []), version, key=lambda v: v.since)
 
 

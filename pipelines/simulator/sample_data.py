@@ -1,4 +1,4 @@
-"""A lively account: made-up conferences with all that real ones show, from one seed."""
+"""A busy account: made-up conferences with everything that real ones have, from one seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TEAMS = ("Support", "Sales", "Onboarding", "Incident bridge", "Weekly", "Interv
 def busy_account(now: datetime, days: int = 7, per_day: int = 600, seed: int = 7) -> Account:
     """An account with `per_day` conferences on each of the `days` before today, today and after.
 
-    Most calls are made by day, so it is liveliest when `now` is about noon, UTC.
+    Most calls are made by day, so it is busiest when `now` is about noon, UTC.
     """
     account, dice = Account(now), random.Random(seed)
     today = account.now.replace(hour=0, minute=0, second=0)

@@ -57,8 +57,12 @@ class InsightsHandler(BaseHTTPRequestHandler):
             return _error(401, 20003, "Authenticate")
         features = self.server.account.advanced_features
         if url.path == SETTINGS_PATH:
-            said = {"account_sid": ACCOUNT_SID, "advanced_features": features, "voice_trace": False}
-            return 200, orjson.dumps(said | {"url": self.server.url + SETTINGS_PATH})
+            settings = {
+                "account_sid": ACCOUNT_SID,
+                "advanced_features": features,
+                "voice_trace": False,
+            }
+            return 200, orjson.dumps(settings | {"url": self.server.url + SETTINGS_PATH})
         if not features:
             return _error(401, 17007, "Advanced Features not enabled")
         if url.path == LIST_PATH:

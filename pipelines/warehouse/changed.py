@@ -1,7 +1,7 @@
-"""The conferences that changed since the last copy, apart from all others.
+"""The conferences that changed since the last copy, and the SQL that reads only these.
 
-What a view or a `fail` check says of a conference it says by that conference's rows, and by what
-holds for all, as `stg_as_of`. So of a few conferences it says the same where only theirs are.
+A view or a `fail` check derives what it says of a conference from that conference's rows and from
+what holds for all, as `stg_as_of`. So it gives the same from the changed conferences' rows alone.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pipelines.warehouse.views import read_views
 
 KEY = "conference_sid"
 SIDS = "temp.changed"
-AMONG = f"WHERE {KEY} IN (SELECT {KEY} FROM {SIDS})"
+ONLY_CHANGED = f"WHERE {KEY} IN (SELECT {KEY} FROM {SIDS})"
 
 
 @dataclass(frozen=True)
 class Changed:
-    """Tables of the warehouse, and views as tables, that have the changed conferences' rows only,
-    and staging views that tell of no conference; `names` are those in the warehouse."""
+    """Temporary tables with the changed conferences' rows of tables and views, and with the staging
+    views that have no conferences; `names` are those in the warehouse."""
 
     names: frozenset[str]
 
     def of(self, sql: str) -> str:
-        """The same SQL, of the changed conferences only."""
+        """The same SQL, reading the changed conferences only."""
         return re.sub(
             rf"\b({DATASET}|{ANALYTICS})\.(\w+)",
             lambda named: f"temp.{named[1]}_{named[2]}" if named[0] in self.names else named[0],
@@ -37,7 +37,7 @@ class Changed:
 
 
 def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed:
-    """Take what later packages than this one wrote, and all that is not final."""
+    """Copy the rows that later packages than this one wrote, and those that are not final."""
     found = connection.execute(
         "SELECT schema_name || '.' || table_name, list_contains(list(column_name), '_dlt_load_id') "
         "FROM duckdb_columns() WHERE database_name = current_database() "
@@ -58,7 +58,7 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
     of_conferences = {name for name, _ in found}
     parts = {
         # By row ids, since DuckDB then reads only the parts of the other columns that have them.
-        name: f"FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {AMONG})"
+        name: f"FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {ONLY_CHANGED})"
         for name in of_conferences
         if name.startswith(f"{DATASET}.")
     }

@@ -1,4 +1,4 @@
-"""The checks: one SELECT a file of `sql/checks`, which finds no row when all is well."""
+"""The checks: one SELECT in each file of `sql/checks`, which returns no rows if all is well."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TABLE = f"{DATASET}._checks"
 
 
 class ChecksError(Exception):
-    """A `fail` check found something: what is loaded stays, but is not published."""
+    """A `fail` check found rows: the data stays loaded but is not published."""
 
     exit_code = UNSOUND
 
 
 class Check(NamedTuple):
-    """`sentence` says what is wrong where the check finds rows."""
+    """`sentence` says what is wrong if the check finds rows."""
 
     name: str
     level: Literal["fail", "warn"]
@@ -65,7 +65,7 @@ def prepare_checks(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def has_failed(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether a `fail` check found something when it was made last."""
+    """Whether a `fail` check found rows when it last ran."""
     failed = f"SELECT 1 FROM {TABLE} WHERE level = 'fail' AND violations > 0"
     return bool(connection.execute(failed).fetchall())
 
@@ -73,15 +73,15 @@ def has_failed(connection: duckdb.DuckDBPyConnection) -> bool:
 def run_checks(
     connection: duckdb.DuckDBPyConnection, now: datetime, of: Callable[[str], str] | None = None
 ) -> list[CheckResult]:
-    """Make every check and keep the results in `_checks`; those that found something, worst first.
+    """Run every check and keep the results in `_checks`; return those that found rows, worst first.
 
-    A check that does not run is a finding of its own.
+    A check that does not run counts as failed.
 
     Args:
-        of: makes a `fail` check's SQL one of the conferences that changed since all were checked.
+        of: limits a `fail` check's SQL to the conferences that changed since all were checked.
     """
-    findings = [
-        _make(connection, check, of(check.sql) if of and check.level == "fail" else check.sql)
+    results = [
+        _run(connection, check, of(check.sql) if of and check.level == "fail" else check.sql)
         for check in read_checks()
     ]
     since = dict(connection.execute(f"SELECT check_name, failing_since FROM {TABLE}").fetchall())
@@ -94,16 +94,16 @@ def run_checks(
             (since.get(f.check.name) or at) if f.violations else None,
             at,
         )
-        for f in findings
+        for f in results
     ]
     connection.execute("BEGIN")
     connection.execute(f"DELETE FROM {TABLE}")
     connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     connection.execute("COMMIT")
-    return sorted((f for f in findings if f.violations), key=lambda f: f.check.level)
+    return sorted((f for f in results if f.violations), key=lambda f: f.check.level)
 
 
-def _make(connection: duckdb.DuckDBPyConnection, check: Check, sql: str) -> CheckResult:
+def _run(connection: duckdb.DuckDBPyConnection, check: Check, sql: str) -> CheckResult:
     try:
         count, sample = connection.execute(
             f"SELECT count(*), first(found) FROM ({sql}) AS found"

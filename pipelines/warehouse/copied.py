@@ -12,13 +12,13 @@ from pathlib import Path
 import duckdb
 
 from pipelines.files import where_supported
-from pipelines.warehouse.changed import AMONG, KEY, Changed
+from pipelines.warehouse.changed import KEY, ONLY_CHANGED, Changed
 from pipelines.warehouse.file import ANALYTICS, DATASET
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
 
-LIVE = ("checks", "data_as_of", "freshness", "load_history")
-"""They tell of the runs, so they change also when a run wrote nothing."""
+OF_RUNS = ("checks", "data_as_of", "freshness", "load_history")
+"""Views of the runs, which change even if a run wrote nothing."""
 BY_DAY = (
     "completeness_by_day",
     "concurrency_peaks",
@@ -27,7 +27,7 @@ BY_DAY = (
     "conference_length_buckets",
     "region_mismatch",
 )
-"""What they say of a day they say by the conferences of that day alone."""
+"""Views whose rows of a day depend on the conferences of that day alone."""
 STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
 COPY = "__published_copy"
@@ -36,7 +36,7 @@ COPY = "__published_copy"
 
 @contextmanager
 def attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
-    """Have the copy at hand; in the end it is complete, on the disk, and never written again."""
+    """Attach the copy; afterwards it is complete, on the disk, and never written again."""
     connection.execute(
         f"ATTACH {quoted(str(file))} AS {COPY} (STORAGE_VERSION '{STORAGE_VERSION}')"
     )
@@ -59,14 +59,14 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
     cut = {name for name, columns in columns_of.items() if columns.keys() & personal}
     for view in _published():
         columns = {n: c for n, c in columns_of[view.name].items() if n not in personal}
-        # Views without a key tell nothing personal, so they need none of it.
+        # Views without a key have nothing personal, so they need none of it.
         select = _from_copies(view.select, but=cut if KEY in columns else set())
         _build(connection, view, select, columns)
 
 
 def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> bool:
-    """Bring the tables of an earlier copy up to date, if nothing `changed` only those that tell of
-    the runs. Whether they have as many rows then as the warehouse has."""
+    """Bring the tables of an earlier copy up to date, only those of the runs if nothing `changed`.
+    Return whether they have as many rows as the warehouse."""
     connection.execute("BEGIN")  # every transaction waits for the disk
     try:
         days = _days(connection) if changed else ""
@@ -75,10 +75,10 @@ def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> boo
             columns = [name for name, *_ in connection.table(target).description]
             if changed and KEY in columns:
                 select = f"FROM {changed.of(f'{ANALYTICS}.{view.name}')}"
-                _replace(connection, target, columns, select, AMONG)
+                _replace(connection, target, columns, select, ONLY_CHANGED)
             elif changed and view.name in BY_DAY:
                 _replace(connection, target, columns, _from_copies(view.select, among=days), days)
-            elif changed or view.name in LIVE:
+            elif changed or view.name in OF_RUNS:
                 _replace(connection, target, columns, _from_copies(view.select))
     except BaseException:
         with suppress(duckdb.Error):
@@ -151,7 +151,7 @@ def _days(connection: duckdb.DuckDBPyConnection) -> str:
     """A condition for the days that the changed conferences are of now, or were of before."""
     found = connection.execute(
         f"SELECT created_date FROM temp.{ANALYTICS}_conferences UNION "
-        f"SELECT created_date FROM {COPY}.{ANALYTICS}.conferences {AMONG}"
+        f"SELECT created_date FROM {COPY}.{ANALYTICS}.conferences {ONLY_CHANGED}"
     ).fetchall()
     days = "".join(f", DATE '{day}'" for (day,) in found if day)
     return f"WHERE created_date IN (NULL{days}) OR created_date IS NULL"

@@ -34,10 +34,11 @@ log = logging.getLogger("conference_insights")
 DATASET = "conference_insights"
 PIPELINE = "conference_insights"
 ANALYTICS = "analytics"
-PATIENCE = 5.0
-"""Seconds that a run waits for another program to let go of the file."""
-GLANCE = 0.1
-"""Seconds for somebody to let go of the run lock who only looks at it, as `status` does."""
+LOCK_TIMEOUT = 5.0
+"""Seconds that a run waits for another program to close the file."""
+RUN_LOCK_TIMEOUT = 0.1
+"""Seconds that a run waits for the run lock, which `status` takes for a moment to see if it is
+free."""
 _SETTINGS: dict[str, Any] = {
     "memory_limit": "120MB",  # what does not fit goes to `<file>.tmp`; else 80 % of all
     "preserve_insertion_order": False,  # saves memory, and no view relies on it
@@ -82,11 +83,11 @@ def as_warehouse_error(error: BaseException, path: Path | None = None) -> Wareho
 def with_memory(
     connection: duckdb.DuckDBPyConnection, do: Callable[[], None], enough: str | None = None
 ) -> None:
-    """Do it within a limit that keeps a run small, `enough` or the usual one; where that is too
-    little, as for texts of megabytes, do it again with what the machine has.
+    """Call `do` within a memory limit, `enough` or the usual one; if that is too small, as for
+    texts of megabytes, call it again with all the memory of the machine.
 
     Raises:
-        Exception: whatever it raises then, or for another reason.
+        Exception: whatever `do` raises for another reason, or in the second call.
     """
     (usual,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
     try:
@@ -125,8 +126,8 @@ class Warehouse:
         return working_folder(self.path)
 
     def checkpoint(self) -> None:
-        """Move what was loaded into the file: while dlt holds a cursor DuckDB never does so by
-        itself, and keeps all that a long run loads in memory and in the write-ahead log."""
+        """Write the log into the file. DuckDB never does so on its own while dlt holds a cursor,
+        and would keep all that a long run loads in memory and in the log."""
         with_memory(self.connection, lambda: self._execute("CHECKPOINT"))
 
     def _execute(self, sql: str) -> None:
@@ -134,7 +135,7 @@ class Warehouse:
 
 
 def working_folder(path: Path) -> Path:
-    """What dlt needs while it works stays beside the warehouse, apart from any other's."""
+    """dlt's files, beside the warehouse: two warehouses share none."""
     return path.with_name(f"{path.name}.dlt")
 
 
@@ -175,8 +176,9 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
 
 @contextmanager
 def inspect_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The same for somebody who only reads: nothing is created, and not a byte is changed. Who else
-    only reads is in the way too, since a run could not begin.
+    """Open it read-only and change nothing.
+
+    A process that only reads it is refused as one that writes: no run could start beside either.
 
     Raises:
         BusyError: a run, or another program, holds it.
@@ -203,7 +205,7 @@ def inspect_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _expect_trusted(path: Path) -> None:
-    """Of the file, and where a link leads to, of that too."""
+    """Check the file and, if it is a link, its target."""
     for file in {path, _real(path)}:
         expect_trusted(file, "", ".dlt", ".new", ".status.json", ".tmp", ".wal")
     if (path.exists() and not path.is_file()) or _real(path).is_symlink():
@@ -211,7 +213,7 @@ def _expect_trusted(path: Path) -> None:
 
 
 def _real(path: Path) -> Path:
-    """Where a link leads to, be there something or not."""
+    """The target of a link, whether or not it exists."""
     return Path(os.path.realpath(path))
 
 
@@ -229,14 +231,14 @@ def _is_held(path: Path) -> bool:
 
 def _lock(lock: IO[str], path: Path, holder: str) -> None:
     """Take the lock, which the kernel frees however this process ends."""
-    patience = time.monotonic() + GLANCE
+    deadline = time.monotonic() + RUN_LOCK_TIMEOUT
     while True:
         lock.seek(0)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
-            if time.monotonic() > patience:
+            if time.monotonic() > deadline:
                 other = lock.read() or "a program that copies it, it seems"
                 raise BusyError(f"{path} is held by {other}; run again later") from None
         except OSError as error:  # NFS without its lock service, and other shares
@@ -245,7 +247,7 @@ def _lock(lock: IO[str], path: Path, holder: str) -> None:
                 "would write at once: mount its disk with locks, or have the warehouse on a local "
                 "one"
             ) from None
-        time.sleep(GLANCE / 10)
+        time.sleep(RUN_LOCK_TIMEOUT / 10)
     lock.truncate()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     lock.write(f"{holder}, process {os.getpid()} on {socket.gethostname()}, started {started}")
@@ -254,7 +256,7 @@ def _lock(lock: IO[str], path: Path, holder: str) -> None:
 
 def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open the file; wait a little for a program that holds it, as BI tools do for a query."""
-    patience = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             if not path.exists():
@@ -269,7 +271,7 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
             held = LOCK_HOLDER.search(str(error))
             if held is None:
                 raise WarehouseError(_why_not(path, str(error))) from None
-            if time.monotonic() > patience:
+            if time.monotonic() > deadline:
                 raise BusyError(
                     f"{path} is held by {Path(held['program'] or 'a program').name} (process "
                     f"{held['pid'] or 'in another container'}); "

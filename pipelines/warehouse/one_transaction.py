@@ -25,8 +25,8 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from pipelines.warehouse.file import Warehouse, with_memory
 
 
-class _Handed(RunnableLoadJob):
-    """A file that is loaded with all others of its package, when that is complete."""
+class _DeferredJob(RunnableLoadJob):
+    """A file that is loaded together with all others of its package, once they are complete."""
 
     def run(self) -> None:
         pass
@@ -42,7 +42,7 @@ class PackageClient(DuckDbClient):
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
     ) -> LoadJob:
         if file_path.endswith(".parquet"):
-            return _Handed(file_path)
+            return _DeferredJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def create_table_chain_completed_followup_jobs(self, *_: Any, **__: Any) -> list[Any]:
@@ -79,8 +79,8 @@ class PackageClient(DuckDbClient):
             if scope:
                 among = scope.format(staging_table=received, table=target)
             self.sql_client.execute_sql(f"DELETE FROM {target} WHERE {among}", paths)
-        kept = get_columns_names_with_prop(table, "hard_delete")
-        condition = " AND ".join(f"{column} IS NULL" for column in kept) or "true"
+        tombstones = get_columns_names_with_prop(table, "hard_delete")
+        condition = " AND ".join(f"{column} IS NULL" for column in tombstones) or "true"
         self.sql_client.execute_sql(
             f"INSERT INTO {target} BY NAME SELECT * FROM {received} WHERE {condition}", paths
         )

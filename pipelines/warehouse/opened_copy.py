@@ -1,4 +1,4 @@
-"""A published copy for readers, which need not be what a run wrote: others may have replaced it."""
+"""Opens a published copy safely: others may have replaced what a run wrote."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import duckdb
 
-_LOCKED: dict[str, Any] = {"enable_external_access": False, "lock_configuration": True}
-_NO_TABLES = """
+_LOCKED_DOWN: dict[str, Any] = {"enable_external_access": False, "lock_configuration": True}
+_NOT_TABLES = """
     SELECT view_name FROM duckdb_views() WHERE NOT internal
     UNION ALL SELECT function_name FROM duckdb_functions() WHERE NOT internal
 """
@@ -25,7 +25,7 @@ def open_copy(copy: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     if not copy.is_file():
         raise duckdb.IOException("it is no file")
-    with duckdb.connect(copy.resolve(), read_only=True, config=_LOCKED) as connection:
-        if others := connection.execute(_NO_TABLES).fetchall():
+    with duckdb.connect(copy.resolve(), read_only=True, config=_LOCKED_DOWN) as connection:
+        if others := connection.execute(_NOT_TABLES).fetchall():
             raise duckdb.DataError(f"no run made it: {others[0][0]} is no table")
         yield connection

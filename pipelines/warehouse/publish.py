@@ -22,7 +22,7 @@ import duckdb
 from pipelines.warehouse.changed import Changed, take_changed
 from pipelines.warehouse.copied import attached, build, renew
 from pipelines.warehouse.file import ANALYTICS, DATASET, with_memory
-from pipelines.warehouse.published import FILE, KEPT, delete_old, make_folder, swap, sync
+from pipelines.warehouse.published import COPIES_KEPT, FILE, delete_old, make_folder, swap, sync
 
 log = logging.getLogger("conference_insights")
 
@@ -30,13 +30,13 @@ MEMORY = "240MB"
 
 
 class CannotRenewError(Exception):
-    """The last copy is damaged, or it and what has changed since do not make up the warehouse."""
+    """The incremental copy does not match the warehouse, or the last one is damaged: rebuild it."""
 
 
 @dataclass(frozen=True)
-class Version:
-    """What a copy was made from, as its folder's name tells: the last load package, the hour that
-    ages are counted to, and a digest of the SQL and the settings."""
+class CopyVersion:
+    """What a copy was made from, as in its folder's name: the last load package, the hour that ages
+    are counted to, and a digest of the SQL and the settings."""
 
     load_id: str
     hour: datetime
@@ -50,7 +50,7 @@ class PublishedCopies:
     """The published copies of a warehouse.
 
     What has not changed since the last copy is taken from there: conferences that no later load
-    wrote and that are final, and, if there was no load and no new hour, all but `LIVE`.
+    wrote and that are final, and, if there was no load and no new hour, all but `OF_RUNS`.
 
     Args:
         connection: to the warehouse, with its views applied.
@@ -94,13 +94,13 @@ class PublishedCopies:
         return take_changed(self._connection, self._last[1].load_id)
 
     def publish(self, rebuild: bool = False) -> Path:
-        """Make a copy and move `current` to it; its file, by the link.
+        """Make a copy and point `current` to it; return its file, by the link.
 
         Args:
             rebuild: take nothing from the last copy.
 
         Raises:
-            CannotRenewError: it has to be built from nothing.
+            CannotRenewError: it has to be rebuilt.
             OSError: the disk is full, or the folder cannot be written.
             duckdb.Error: the same, or a view does not run; the copies that were there stay.
         """
@@ -120,8 +120,8 @@ class PublishedCopies:
         except OSError:  # as where `current` is a folder: or each run would leave one more
             shutil.rmtree(self._folder / name, ignore_errors=True)
             raise
-        # PublishedCopies from before a column was left out still have it.
-        delete_old(self._folder, name, KEPT if self._last or not self._personal else 1)
+        # Copies from before a column was left out still have it.
+        delete_old(self._folder, name, COPIES_KEPT if self._last or not self._personal else 1)
         return self._link / FILE
 
     def _write(self, file: Path, rebuild: bool) -> None:
@@ -144,8 +144,8 @@ class PublishedCopies:
             raise CannotRenewError
 
     def _is_sealed(self, file: Path) -> bool:
-        """Whether it is the file that a run published: in another one, a view could read with the
-        rights of this run what its author may not."""
+        """Whether a run published this file. Another's could hold a view that reads, with the
+        rights of this run, what its author may not."""
         with suppress(OSError, ValueError):
             return self._seal.read_text() == _stamp(file)
         return False
@@ -159,7 +159,7 @@ def _stamp(file: Path) -> str:
 
 def _version(
     connection: duckdb.DuckDBPyConnection, sql_digest: str, personal: frozenset[str]
-) -> Version:
+) -> CopyVersion:
     load_id, hour = connection.execute(
         # The last by order: an id may be less than one that was made under a wrong clock. Packages
         # that wrote no conference do not count.
@@ -167,26 +167,26 @@ def _version(
         f"(SELECT _dlt_load_id FROM {DATASET}.conference_summaries) ORDER BY rowid DESC LIMIT 1), "
         f"as_of_hour FROM {ANALYTICS}.stg_as_of"
     ).fetchall()[0]
-    said = repr((sql_digest, sorted(personal)))
-    return Version(
-        load_id or "0", hour or datetime(1970, 1, 1), sha256(said.encode()).hexdigest()[:12]
+    rules = repr((sql_digest, sorted(personal)))
+    return CopyVersion(
+        load_id or "0", hour or datetime(1970, 1, 1), sha256(rules.encode()).hexdigest()[:12]
     )
 
 
 def _last(
-    connection: duckdb.DuckDBPyConnection, link: Path, version: Version
-) -> tuple[Path, Version] | None:
+    connection: duckdb.DuckDBPyConnection, link: Path, version: CopyVersion
+) -> tuple[Path, CopyVersion] | None:
     """The last copy's file and version, if it was made from this warehouse by the same rules."""
     if not (link / FILE).exists():
         return None
     path = link.resolve()
-    said = re.fullmatch(r"\w+-([\d.]+)-(\d{10})-(\w+)", path.name)
-    if said is None:
+    match = re.fullmatch(r"\w+-([\d.]+)-(\d{10})-(\w+)", path.name)
+    if match is None:
         return None
-    load_id, hour, digest = said.groups()
+    load_id, hour, digest = match.groups()
     known = connection.execute(
         f"SELECT 1 FROM {DATASET}._dlt_loads WHERE load_id = ?", [load_id]
     ).fetchone()
     if digest != version.digest or known is None:
         return None
-    return path / FILE, Version(load_id, datetime.strptime(hour, "%Y%m%d%H"), digest)
+    return path / FILE, CopyVersion(load_id, datetime.strptime(hour, "%Y%m%d%H"), digest)

@@ -13,12 +13,12 @@ from pipelines.files import expect_trusted, replace_file, where_supported
 
 FILE = "insights.duckdb"
 _OWNER = "warehouse.txt"
-KEPT = 3
-"""So many copies stay, for readers that opened one before it was replaced."""
+COPIES_KEPT = 3
+"""Copies that are kept, for readers that still have an older one open."""
 
 
 def made_at(folder: Path) -> datetime | None:
-    """When the newest copy was made, as the name of its folder tells; None if there is none."""
+    """When the newest copy was made, according to the name of its folder; None if there is none."""
     try:
         name = (folder / "current").readlink().name
         made = datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
@@ -83,10 +83,10 @@ def other_owner(folder: Path, warehouse: Path) -> str | None:
 def _owner(folder: Path) -> str | None:
     """The warehouse whose copies a folder has, as the first that published there noted."""
     file = folder / _OWNER
-    said = ""
+    text = ""
     with suppress(PermissionError):
-        said = file.read_text("utf-8", "replace").strip("\0\n") if file.is_file() else ""
-    return os.path.normpath(folder / said) if said else None
+        text = file.read_text("utf-8", "replace").strip("\0\n") if file.is_file() else ""
+    return os.path.normpath(folder / text) if text else None
 
 
 def _are_same(one: str, other: Path) -> bool:
@@ -110,7 +110,7 @@ def swap(link: Path, name: str) -> None:
     sync(link.parent)
 
 
-def delete_old(folder: Path, newest: str, kept: int = KEPT) -> None:
+def delete_old(folder: Path, newest: str, kept: int = COPIES_KEPT) -> None:
     """Keep the last copies; what an interrupted run left is deleted too."""
     copies = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     whole = [path for path in copies if path.suffix != ".new"]
@@ -121,7 +121,7 @@ def delete_old(folder: Path, newest: str, kept: int = KEPT) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Have the names in it on the disk."""
+    """Write the folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with where_supported():

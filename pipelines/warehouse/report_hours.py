@@ -67,7 +67,7 @@ def read_hours(zone: ZoneInfo, year: int) -> Iterator[tuple[int, int, int]]:
     def minutes(moment: datetime) -> int:
         return int(moment.timestamp() // 60)
 
-    def stretch(end: datetime) -> tuple[int, int, int]:
+    def span(end: datetime) -> tuple[int, int, int]:
         return minutes(start), minutes(end), round(away / timedelta(minutes=1))
 
     start = day = first
@@ -78,7 +78,7 @@ def read_hours(zone: ZoneInfo, year: int) -> Iterator[tuple[int, int, int]]:
             change = day
             while offset(change) != then:
                 change += _QUARTER
-            yield stretch(change)
+            yield span(change)
             start, away = change, then
         day = after
-    yield stretch(last)
+    yield span(last)

@@ -1,4 +1,4 @@
-"""What is kept of a run: its row in `_runs`, and the status file beside the warehouse."""
+"""The record of a run: its row in `_runs`, and the status file beside the warehouse."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ COLUMNS = {
 
 
 class StillPendingError(Exception):
-    """The time was up before everything was final; all that there is was loaded and published."""
+    """The timeout passed before everything was final; what is there was loaded and published."""
 
     exit_code = BUSY
 
@@ -78,7 +78,7 @@ class RunRecord:
 
     `<warehouse>.status.json` is replaced whole at every phase, so that monitors need not open the
     warehouse: `run` has the columns of `_runs` and phase, pid, host, error; `last_good` has the
-    last complete scheduled run; `holds` what is in the warehouse, `settings` what the run was told.
+    last complete scheduled run; `holds` what is in the warehouse, `settings` those of the run.
     A run that never held the warehouse leaves `<warehouse>.refused.json` instead, since the file
     belongs to the run that does.
 
@@ -111,7 +111,7 @@ class RunRecord:
             self._write("refused")
 
     def phase(self, name: str) -> None:
-        """Tell that the run begins its next step."""
+        """Record that the run begins its next step."""
         self._phase = name
         self._update()
         self._write("status")
@@ -152,7 +152,7 @@ class RunRecord:
         self._last_good = _last_good(connection)
         try:
             self._holds = take_snapshot(connection, self._counted.horizon or _now())
-        except duckdb.Error as error:  # it only tells of the warehouse
+        except duckdb.Error as error:  # no reason for a run to fail
             log.warning("What the warehouse holds is not in the status: %s", error)
 
     def _update(self) -> None:
@@ -175,8 +175,8 @@ class RunRecord:
 
     def _write(self, kind: str) -> None:
         about = {"phase": self._phase, "pid": os.getpid(), "host": socket.gethostname()}
-        said = {"error": str(self._error) if self._error else None}
-        content: dict[str, Any] = {"format": FORMAT, "run": self._row() | about | said}
+        error = {"error": str(self._error) if self._error else None}
+        content: dict[str, Any] = {"format": FORMAT, "run": self._row() | about | error}
         if kind == "status":
             content |= {
                 "last_good": self._last_good,
@@ -196,25 +196,25 @@ def require_existing_warehouse(path: Path, copies: Path) -> None:
     """
     if path.exists() and path.stat().st_size:  # DuckDB would begin anew in an empty one
         return
-    teller, held = path.with_name(f"{path.name}.status.json"), 0
+    witness, held = path.with_name(f"{path.name}.status.json"), 0
     with suppress(OSError, ValueError, LookupError, TypeError):
         held = (
-            teller.is_file()
-            and json.loads(teller.read_text())["holds"]["rows"]["conference_summaries"]
+            witness.is_file()
+            and json.loads(witness.read_text())["holds"]["rows"]["conference_summaries"]
         )
     if not held and copies.parent != path.parent and (owner := owner_file(copies, path)):
-        teller = owner
+        witness = owner
         with suppress(duckdb.Error), open_copy(copies / "current" / FILE) as copy:
             held = copy.execute("SELECT count(*) FROM analytics.conferences").fetchall()[0][0]
     if held:
         raise WarehouseError(
             f"{path} is gone, which held {held:,} conferences: restore a backup; or mount "
-            f"its disk; or, to begin anew with what Twilio still has, delete {teller}"
+            f"its disk; or, to begin anew with what Twilio still has, delete {witness}"
         )
 
 
 def renew_status(warehouse: Warehouse, published: Path) -> None:
-    """Tell in the status file what the warehouse holds now, if a run has left one."""
+    """Update what the warehouse holds in the status file, if a run has left one."""
     file = warehouse.path.with_name(f"{warehouse.path.name}.status.json")
     with suppress(OSError, ValueError, duckdb.Error):
         content = json.loads(file.read_text())

@@ -1,4 +1,4 @@
-"""What a warehouse holds, in figures: taken by each run, so that nobody need open the file."""
+"""Figures of what a warehouse holds, taken by each run so that nobody needs to open the file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ AGES = {
 }
 """Twilio makes a summary final within 24 hours of the conference's end, if ever."""
 EXPIRED = "expired"
-LATELY = timedelta(days=7)
+DRIFT_SHOWN_FOR = timedelta(days=7)
 
 
 def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, Any]:
     """Rows by table, `rows`; what is not final by age, `unfinished`, with how many of them are
     `waiting` after a 404, and until when at least, `next_try`; `checks` that found something; the
-    `drift` of the last week; `watermarks` by account; the class of what the last run failed of that
-    came to its end. Empty if nothing was loaded yet.
+    `drift` of the last week; `watermarks` by account; `last_error`, the error class of the last run
+    that finished, None if it succeeded. Empty if nothing was loaded yet.
     """
     names = [
         row["table_name"]
@@ -68,7 +68,8 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     )
     drift = f"SELECT drift FROM {DATASET}._runs WHERE drift IS NOT NULL AND started_at > $since"
     named = [
-        json.loads(row["drift"]) for row in _rows(connection, drift, since=naive_utc(now) - LATELY)
+        json.loads(row["drift"])
+        for row in _rows(connection, drift, since=naive_utc(now) - DRIFT_SHOWN_FOR)
     ]
     loaded = f"""
         SELECT account_sid, loaded_to FROM {DATASET}._runs WHERE loaded_to IS NOT NULL

@@ -1,4 +1,4 @@
-"""The storage version of the warehouse file: a file of a former one is written anew."""
+"""The storage version of the warehouse file; a file of an earlier version is rewritten."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ def is_of_former_version(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def rewrite(path: Path, forgetting: str) -> None:
-    """Write the file anew in STORAGE_VERSION, but for one table; where that fails it stays as it
-    is, and is used."""
+    """Rewrite the file in STORAGE_VERSION without one table; if that fails, it is used as it is."""
     path = path.resolve()  # not to replace a link
     status = path.stat()
     log.info("Writing %s anew in storage version %s", path, STORAGE_VERSION)

@@ -25,7 +25,7 @@ from pipelines.warehouse.report_hours import read_hours, write_report_hours
 from pipelines.warehouse.sql import quoted, sql_files, sql_folder
 
 STAGING = "stg_"
-"""Views that others are made of, and that no one else need read."""
+"""Prefix of the views that only other views read."""
 RETIRED = ("conference_tag_trends",)
 """Views of earlier versions that are dropped."""
 
@@ -88,9 +88,9 @@ class View:
 
     @property
     def comment(self) -> str:
-        topics = {name: said for name, said in self.header.items() if name != "Ask"}
-        said = (f"{name}: {words[0]}" if name else words[0] for name, words in topics.items())
-        return re.sub(r"\s+", " ", " ".join(said))
+        topics = {name: texts for name, texts in self.header.items() if name != "Ask"}
+        parts = (f"{name}: {texts[0]}" if name else texts[0] for name, texts in topics.items())
+        return re.sub(r"\s+", " ", " ".join(parts))
 
 
 def read_views() -> list[View]:
@@ -123,7 +123,7 @@ def apply_views(
     Args:
         tables: describes the tables that are loaded.
         timezone: IANA name of the zone that days and hours are in.
-        rebuild: do it all the same; somebody may have changed a view by hand.
+        rebuild: do it in any case; somebody may have changed a view by hand.
 
     Returns:
         A digest of all that they are made of.
@@ -202,19 +202,19 @@ def _comment(
     names, known = dict(columns), dict[str, dict[str, str]]()
 
     def comment(of: str, kind: str, about: str, *meanings: Mapping[str, str]) -> None:
-        """The first of them that knows a column tells what it means."""
+        """A column means what the first of `meanings` that has it says."""
         if of not in names:
             return
         first = ChainMap(*map(dict, meanings))
         known[of] = {name: first[name] for name in names[of] if name in first}
-        said = [f"COMMENT ON {kind} {of} IS {quoted(about)}"]
-        said += [f'COMMENT ON COLUMN {of}."{n}" IS {quoted(m)}' for n, m in known[of].items()]
-        connection.execute(";".join(said))
+        statements = [f"COMMENT ON {kind} {of} IS {quoted(about)}"]
+        statements += [f'COMMENT ON COLUMN {of}."{n}" IS {quoted(m)}' for n, m in known[of].items()]
+        connection.execute(";".join(statements))
 
     for name, table in tables.items():
         comment(f"{DATASET}.{name}", "TABLE", table.table, table.columns)
-    for name, about in OURS.items():
-        own = {full.removeprefix(f"{name}."): said for full, said in derived.items()}
+    for name, about in OUR_TABLES.items():
+        own = {full.removeprefix(f"{name}."): text for full, text in derived.items()}
         comment(f"{DATASET}.{name}", "TABLE", about, own)
     for view in views:
         read = re.findall(rf"\b(?:{DATASET}|{ANALYTICS})\.\w+", view.select)
@@ -222,7 +222,7 @@ def _comment(
         comment(f"{ANALYTICS}.{view.name}", "VIEW", view.comment, *sources, derived)
 
 
-OURS = {
+OUR_TABLES = {
     "_runs": "One row per run.",
     "_checks": "One row per check, with its last result.",
     "_report": "One row: what the views were made of.",

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Version
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, SummaryVersion
 from pipelines.simulator.sample_data import busy_account
 from pipelines.simulator.server import InsightsServer
 
@@ -64,7 +64,7 @@ class LargeAccount(Account):
         lower, upper = int(after.timestamp()), int(before.timestamp())
         return [*range(bisect_left(self._times, lower), bisect_right(self._times, upper))]
 
-    def get(self, conference_sid: str | int) -> Version | None:
+    def get(self, conference_sid: str | int) -> SummaryVersion | None:
         if isinstance(conference_sid, str):
             if conference_sid not in self._numbers:
                 return None
@@ -77,7 +77,7 @@ class LargeAccount(Account):
         if number in self.pending:
             template, seconds = self._unfinished
         values = (sid, self._iso(created), self._iso(created + 5), self._iso(created + seconds))
-        return Version(NOW, {}, template % dict(zip(_FILLED, values, strict=True)))
+        return SummaryVersion(NOW, {}, template % dict(zip(_FILLED, values, strict=True)))
 
     def _iso(self, moment: int) -> bytes:
         return (self._dates[moment // _DAY - self._first] + self._clock[moment % _DAY]).encode()

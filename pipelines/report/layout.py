@@ -1,4 +1,4 @@
-"""What the page is made of: a question, its picture, and the table behind it."""
+"""How a section is laid out: a question, its chart, and the table of its figures."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from types import MappingProxyType
 from typing import Any
 
 from pipelines.report.figures import Figures, Row
-from pipelines.report.formatting import count, counted, format_value, heading
+from pipelines.report.formatting import count, format_value, heading, pluralize
 from pipelines.report.markup import Content, Markup, element
 
 MAX_TABLE_ROWS = 400
-"""So many rows are in a table."""
+"""Most rows of a table."""
 Draw = Callable[[str, str], Content]
-"""Draws under a title, with a description."""
-QUESTIONS = {
+"""Draws a chart with a title and a description."""
+TITLES = {
     "completeness": "What is not complete?",
     "freshness": "How fresh and sound is the data?",
 }
 
 
-class Queries:
-    """The figures, and how an answer of them looks; `contents` fills as answers are written."""
+class Layout:
+    """Makes sections from the figures; `contents` links to those made so far."""
 
     def __init__(self, figures: Figures) -> None:
         self._figures, self._period, self._state = figures, figures.period, figures.state
@@ -32,7 +32,7 @@ class Queries:
     def _say(self, column: str, row: Row) -> str:
         return format_value(column, row[column], self._state["time_zone"])
 
-    def _answer(
+    def _section(
         self,
         slug: str,
         name: str,
@@ -42,12 +42,12 @@ class Queries:
         wide: bool = False,
         key: Mapping[str, str] = MappingProxyType({}),
     ) -> Markup:
-        """A question, its picture and its table; without `draw` there is nothing to see."""
+        """A question, its chart and its table; without `draw` there is no chart."""
         self.contents.append(element("li", element("a", name, href=f"#{slug}")))
-        title = QUESTIONS.get(slug) or self._figures.answers[slug].question
+        title = TITLES.get(slug) or self._figures.results[slug].question
         shown = [element("p", "Nothing in this period.", class_="nothing")]
         if draw:
-            keys = [element("span", element("i", class_=of), said) for of, said in key.items()]
+            keys = [element("span", element("i", class_=of), text) for of, text in key.items()]
             drawn = element("figcaption", *keys, class_="key") if key else None, draw(title, lead)
             shown = [element("p", lead, class_="lead"), element("figure", *drawn)]
         return element(
@@ -61,7 +61,7 @@ class Queries:
         )
 
     def _table(self, name: str, rows: Sequence[Row], *columns: str) -> Markup:
-        """The figures behind a picture, as the SQL gave them."""
+        """The figures behind a chart, as the SQL gave them."""
         columns = columns or tuple(rows[0] if rows else ())
         heads = [element("th", heading(column), scope="col") for column in columns]
         lines = []
@@ -89,7 +89,7 @@ class Queries:
 
 
 def conferences(row: Row) -> str:
-    return counted(row["conferences"], "conference")
+    return pluralize(row["conferences"], "conference")
 
 
 def facts_list(facts: Mapping[str, str]) -> Markup:
@@ -98,5 +98,5 @@ def facts_list(facts: Mapping[str, str]) -> Markup:
 
 
 def name_of(text: str) -> Markup:
-    """It may be written from right to left, and turns nothing around it."""
+    """Isolated, since it may be written from right to left."""
     return element("bdi", text)
