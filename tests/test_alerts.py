@@ -79,7 +79,7 @@ def test_a_failure_is_posted_once_and_so_is_the_recovery(
     loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
     assert [command("run").returncode for _ in range(2)] == [0, 0]
     assert len(hook.texts) == 2
-    assert hook.texts[1].startswith("run is well again on ")
+    assert hook.texts[1].startswith("run recovered on ")
     assert hook.texts[1].endswith("after RefusedError")
 
 
@@ -117,7 +117,7 @@ def test_a_run_that_is_stopped_keeps_what_was_wrong_in_mind(
     stop.set()
     loaded.run(stop=stop)
     assert command("run").returncode == 0
-    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run is well again"]
+    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
 
 
 @pytest.mark.parametrize("trouble", ["hangs", "refuses", "is not there"])

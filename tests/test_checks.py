@@ -128,7 +128,7 @@ def test_a_warning_does_not(sound: Loaded, command: Command) -> None:
     sound.account.put(summary(1000, timedelta(hours=3), tags=["brand_new"], start_time=iso(NOW)))
     done = command("run")
     assert done.returncode == 0
-    assert "WARN: Something that Twilio's documentation does not know" in done.stderr
+    assert "WARN: An undocumented field or value" in done.stderr
     assert published.readlink() != before
 
 

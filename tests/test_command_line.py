@@ -245,7 +245,7 @@ def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo/published/current/insights.duckdb").exists()
     assert {path.name for path in tmp_path.iterdir()} == {".dlt", "home", "demo"}
-    assert f"The report, pictures of the same, is {tmp_path}/demo/report.html" in done.stdout
+    assert f"The HTML report is {tmp_path}/demo/report.html" in done.stdout
     assert "<svg" in (tmp_path / "demo/report.html").read_text()
     assert re.search(r"Of \d\d summaries in progress, \d\d changed", done.stdout)
     for question in demo.QUESTIONS:
@@ -375,5 +375,5 @@ def test_a_misspelt_setting_is_named(loaded: Loaded, command: Command) -> None:
     )
     done = command("run", **dict.fromkeys(wrong, "2h"))
     for name in wrong:
-        assert f"{name} is no setting of this program, so it has no effect" in done.stderr
+        assert f"{name} is not a setting of this program, so it has no effect" in done.stderr
     assert "no setting" not in command("run").stderr

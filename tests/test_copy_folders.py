@@ -81,7 +81,7 @@ def test_the_copy_of_another_warehouse_is_not_shown(
     said = f"{tmp_path / 'another.published'} has the copies of {tmp_path / 'another.duckdb'}"
     assert said in done.stdout + done.stderr
     assert "PUBLISH__DIRECTORY" in done.stdout + done.stderr
-    assert "is whole, and complete until" not in done.stdout
+    assert "is intact, and complete until" not in done.stdout
     assert not (tmp_path / "report.html").exists()
     assert name == "status" or done.returncode == 74
 

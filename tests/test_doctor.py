@@ -120,7 +120,9 @@ TROUBLES = [
     Trouble(feature_off, "FAIL  Voice Insights Advanced Features is off", "Twilio Console", 77),
     Trouble(api_down, "FAIL  Cannot read http://127.0.0.1:9", "check base_url", 69),
     Trouble(clock_wrong, "WARN  This machine's clock is ", "set the clock", 0),
-    Trouble(misspelt, "WARN  SOURCES__TWILIO_INSIGHTS__LOKBACK is no setting", "Configuration", 0),
+    Trouble(
+        misspelt, "WARN  SOURCES__TWILIO_INSIGHTS__LOKBACK is not a setting", "Configuration", 0
+    ),
     Trouble(
         misspelt_in_a_file, "WARN  sources.twilio_insights.lokback in .dlt/config.toml is no", "", 0
     ),
@@ -135,7 +137,9 @@ TROUBLES = [
         65,
     ),
     Trouble(copy_damaged, "insights.duckdb cannot be read", "conference-insights publish", 74),
-    Trouble(folder_closed, "WARN  A BI server that is another user cannot pass", "chmod o+x", 0),
+    Trouble(
+        folder_closed, "WARN  A BI server running as another user cannot enter", "chmod o+x", 0
+    ),
     Trouble(left_by_a_stopped_run, "WARN  {path}.dlt/set_aside", "delete it", 0),
 ]
 
@@ -158,7 +162,7 @@ def test_all_is_well(sound: Loaded, command: Command) -> None:
     assert done.returncode == 0
     assert "FAIL" not in done.stdout
     assert "WARN" not in done.stdout.replace(closed_by_the_test(done.stdout), "")
-    assert f"{sound.path} is whole" in done.stdout
+    assert f"{sound.path} is intact" in done.stdout
     assert "Twilio accepts the auth token of AC" in done.stdout
     assert sound.server.requests[0] == "/v1/Voice/Settings"
     assert sound.path.read_bytes() == before
@@ -166,7 +170,7 @@ def test_all_is_well(sound: Loaded, command: Command) -> None:
 
 def closed_by_the_test(output: str) -> str:
     """The folder of a test is closed to others."""
-    return next(line for line in output.splitlines() if "cannot pass" in line)
+    return next(line for line in output.splitlines() if "cannot enter" in line)
 
 
 def test_it_says_where_each_setting_comes_from(

@@ -62,7 +62,7 @@ def test_a_bar_that_can_be_read_and_leaves_no_trace(
     assert re.search(r"\d+ pages, 60 listed, 60 to write, 0 pending, 0 asked for by SID$", about)
 
     setting, warehouse, *more, last_line = filter(None, screen.text)
-    assert setting == "REPORT_TIMEZON is no setting of this program, so it has no effect"
+    assert setting == "REPORT_TIMEZON is not a setting of this program, so it has no effect"
     assert warehouse == f"Warehouse: {loaded.path} (NEW, created now)"
     assert re.fullmatch(r"run [0-9a-f]{16} \| .* s", last_line)
     assert not re.search("[━╸╺%]", "".join(screen.lines))

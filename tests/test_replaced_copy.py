@@ -108,7 +108,7 @@ def test_a_warehouse_whose_disk_is_not_mounted_is_missed(
     for name in ("run", "doctor"):
         done = command(name, **settings)
         assert done.returncode == 74, done.stdout
-        assert f"{disk}/warehouse.duckdb is gone, which held 3 conferences" in (
+        assert f"{disk}/warehouse.duckdb is gone. It held 3 conferences" in (
             done.stdout + done.stderr
         )
     assert not (disk / "warehouse.duckdb").exists()
@@ -122,4 +122,4 @@ def test_an_emptied_warehouse_is_missed(loaded: Loaded, command: Command) -> Non
     os.truncate(loaded.path, 0)
     done = command("run")
     assert done.returncode == 74
-    assert f"{loaded.path} is gone, which held 1 conferences" in done.stderr
+    assert f"{loaded.path} is gone. It held 1 conferences" in done.stderr

@@ -267,7 +267,7 @@ def test_a_warehouse_that_is_gone_is_not_replaced_by_less(loaded: Loaded, comman
     loaded.path.unlink()
     done = command("run")
     assert done.returncode == 74
-    assert f"{loaded.path} is gone, which held 1 conferences: restore a backup; or" in done.stderr
+    assert f"{loaded.path} is gone. It held 1 conferences: restore a backup; or" in done.stderr
     assert not loaded.path.exists()
     assert "is gone" in command("status").stdout
     loaded.path.with_name("warehouse.duckdb.status.json").unlink()

@@ -172,7 +172,7 @@ def test_a_failed_and_a_refused_run_are_named(loaded: Loaded, command: Command) 
     command("run")
     assert trouble(loaded)[0].startswith("The last run failed (step finish), RefusedError: Twilio")
     assert command("run", TWILIO_AUTH_TOKEN="").returncode == 2
-    assert "could not begin, SettingsError: No credentials" in trouble(loaded)[1]
+    assert "could not start, SettingsError: No credentials" in trouble(loaded)[1]
     loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
     loaded.run()
     assert trouble(loaded) == []
@@ -181,11 +181,11 @@ def test_a_failed_and_a_refused_run_are_named(loaded: Loaded, command: Command) 
 def test_the_retention_clock_warns_before_it_is_too_late(loaded: Loaded) -> None:
     loaded.account.now = datetime.now(UTC) - 21 * DAY
     loaded.run()
-    assert "begins to delete what was never listed" in trouble(loaded)[0]
+    assert "Unlisted data starts to expire in" in trouble(loaded)[0]
     loaded.account.now = datetime.now(UTC) - 31 * DAY
     loaded.path.unlink()
     loaded.run()
-    assert "Twilio deletes what was never listed" in trouble(loaded)[0]
+    assert "Twilio has been deleting unlisted data" in trouble(loaded)[0]
 
 
 def test_a_copy_that_is_gone_is_missed(loaded: Loaded) -> None:
@@ -318,7 +318,7 @@ def test_a_broken_status_file_is_one_message(loaded: Loaded, command: Command) -
     loaded.path.with_name(f"{loaded.path.name}.status.json").write_text('{"run": ')
     done = command("status")
     assert done.returncode == 74
-    assert "the next run writes it anew" in done.stderr
+    assert "the next run rewrites it" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -340,6 +340,6 @@ def test_checks_that_were_not_made_are_not_called_well(loaded: Loaded) -> None:
     stop = threading.Event()
     loaded.account.put(summary(1, HOUR))
     loaded.run(stop=stop, on_change=lambda _: stop.set())
-    assert dict(status_lines(told(loaded)))["Checks"] == "not made yet"
+    assert dict(status_lines(told(loaded)))["Checks"] == "not run yet"
     loaded.run()
     assert dict(status_lines(told(loaded)))["Checks"] == "well"

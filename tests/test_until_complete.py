@@ -105,7 +105,7 @@ def test_the_timeout_is_no_failure_for_people(loaded: Loaded, hook: Hook, comman
         done = command(*polling)
         assert (done.returncode, " PENDING | " in done.stdout) == (75, True)
         assert "Error" not in done.stderr
-    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run is well again"]
+    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
 
 
 def test_a_summary_that_no_round_changes_counts_once(loaded: Loaded) -> None:

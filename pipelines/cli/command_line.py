@@ -39,7 +39,7 @@ def _duration(
             return duration
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-    raise click.BadParameter("must be more than nothing")
+    raise click.BadParameter("must be greater than zero")
 
 
 def _log_style(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -69,7 +69,7 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
     callback=_log_style,
     envvar=LOG_VARIABLE,
     metavar="human|json",
-    help="Plain lines or JSON lines; as it suits a terminal or a program by default.",
+    help="Plain lines or JSON lines; by default plain on a terminal, JSON elsewhere.",
 )
 @click.pass_context
 def main(context: click.Context, log: str | None) -> None:
@@ -87,11 +87,11 @@ def main(context: click.Context, log: str | None) -> None:
 @click.option(
     "--until-complete",
     is_flag=True,
-    help="Keep asking until what was pending at the first listing is final, if it ended, or else "
-    "began, within the last 24 hours; Twilio finishes no other in time.",
+    help="Keep polling until everything that was pending at the first listing is final, except "
+    "conferences that ended, or began if they have no end, over 24 hours ago.",
 )
-@_duration_option("--every", default="60s", show_default=True, help="How often.")
-@_duration_option("--timeout", default="45m", show_default=True, help="How long.")
+@_duration_option("--every", default="60s", show_default=True, help="How often to poll.")
+@_duration_option("--timeout", default="45m", show_default=True, help="When to stop polling.")
 @click.pass_context
 def run(context: click.Context, until_complete: bool, every: timedelta, timeout: timedelta) -> None:
     """Bring the warehouse up to date: what is new, late, changed or still pending.
@@ -111,19 +111,22 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
         run_with_progress("run", stop, Polling(every, timeout) if until_complete else None)
 
 
-@main.command(epilog=epilogs.LOADING, short_help="Read a range, or single conferences, again.")
+@main.command(epilog=epilogs.LOADING, short_help="Load a range, or single conferences, again.")
 @click.option(
     "--from", "since", callback=_moment, help="A date, a time or an age: 2026-11-01, 29d."
 )
+@click.option("--to", "until", callback=_moment, default="0d", help="The same; now by default.")
 @click.option(
-    "--to", "until", callback=_moment, default="0d", help="The same; until now by default."
+    "--conference",
+    "conferences",
+    multiple=True,
+    metavar="CF...",
+    help="Only this one; may be repeated.",
 )
-@click.option("--conference", "conferences", multiple=True, metavar="CF...", help="Just this one.")
 def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> None:
-    """Read summaries again that scheduled runs have passed, and write what differs.
+    """Load summaries again that scheduled runs no longer list, and write what differs.
 
-    The watermark stays where it is. Twilio keeps 30 days. An interrupted backfill is simply run
-    again.
+    The watermark does not move. Twilio keeps 30 days. If a backfill is interrupted, run it again.
 
     \b
     Examples:
@@ -132,7 +135,7 @@ def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> Non
       conference-insights backfill --conference CF0123456789abcdef0123456789abcdef
     """
     if bool(since) == bool(conferences):
-        raise click.UsageError("Say either --from or --conference.")
+        raise click.UsageError("Give either --from or --conference.")
     for sid in conferences:
         if not re.fullmatch("CF[0-9a-fA-F]{32}", sid):
             raise click.BadParameter(
@@ -145,11 +148,11 @@ def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> Non
         run_with_progress("backfill", stop, backfill=Backfill(since or "30d", until, conferences))
 
 
-@main.command(epilog=epilogs.MORE, short_help="Make the copy that BI tools read anew.")
+@main.command(epilog=epilogs.MORE, short_help="Rebuild the copy for BI tools.")
 def publish() -> None:
-    """Apply the views, make the checks, and publish a new copy of the warehouse as it is.
+    """Apply the views, run the checks, and publish a new copy of the warehouse as it is.
 
-    Every run that ends well does this too; here the copy is built from nothing, without the API.
+    Every successful run does this too; here the whole copy is rebuilt, without the API.
 
     \b
     Example:
@@ -161,21 +164,23 @@ def publish() -> None:
         say(str(publish_now()))
 
 
-@main.command(epilog=epilogs.MORE, short_help="Make a page of pictures and figures.")
+@main.command(epilog=epilogs.MORE, short_help="Write an HTML report of charts and figures.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default="report.html",
     show_default=True,
-    help="The HTML file; one that is there is replaced.",
+    help="The HTML file; an existing one is replaced.",
 )
 @click.option("--from", "since", help="First day, a date or an age: 2026-11-01, 29d.")
-@click.option("--to", "until", help="The day after the last; the day of the data by default.")
+@click.option(
+    "--to", "until", help="The day after the last; by default the day of the newest data."
+)
 def report(output: Path, since: str | None, until: str | None) -> None:
-    """Make one HTML file of pictures and figures from the published copy.
+    """Write one HTML file of charts and figures from the published copy.
 
-    By default of the last 7 full days, against the 7 before. Days are those of report_timezone;
-    ages are counted from the day that the data goes to. The file needs nothing else: open it in a
+    By default it compares the last 7 full days with the 7 before. Days are in report_timezone;
+    ages count back from the day of the newest data. The file is self-contained: open it in a
     browser, print it, or send it.
 
     \b
@@ -200,13 +205,13 @@ def report(output: Path, since: str | None, until: str | None) -> None:
             raise SettingsError(str(error)) from None
 
 
-@main.command(epilog=epilogs.EXITS, short_help="Show it at work on a simulated account.")
+@main.command(epilog=epilogs.EXITS, short_help="Try everything on a simulated account.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default="demo",
     show_default=True,
-    help="Where its own warehouse goes; that of an earlier demo is replaced.",
+    help="Folder of its own warehouse; that of an earlier demo is replaced.",
 )
 def demo(folder: Path) -> None:
     """Show the whole pipeline at work on a simulated account: no credentials, no network.
@@ -221,13 +226,13 @@ def demo(folder: Path) -> None:
         run_demo(folder, stop)
 
 
-@main.command(epilog=epilogs.DURATIONS, short_help="Tell how the warehouse is, without opening it.")
+@main.command(epilog=epilogs.DURATIONS, short_help="Show the warehouse's state.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-@_duration_option("--max-age", help="End with 3 if no run has ended well for so long.")
+@_duration_option("--max-age", help="Exit with 3 if the last good run is older.")
 def status(as_json: bool, max_age: timedelta | None) -> None:
-    """Tell how the warehouse is, from what each run leaves beside it: no run is held up by that.
+    """Show the warehouse's state, from the files that runs leave beside it; no run has to wait.
 
-    For monitors: ends with the code of the worst that is marked FAIL, and with 0 if nothing is.
+    For monitors: the exit code is that of the most severe problem marked FAIL, or 0.
 
     \b
     Examples:
@@ -242,12 +247,12 @@ def status(as_json: bool, max_age: timedelta | None) -> None:
     sys.exit(code)
 
 
-@main.command(epilog=epilogs.MORE, short_help="Find what is wrong, and say what to do.")
+@main.command(epilog=epilogs.MORE, short_help="Find problems and say how to fix them.")
 def doctor() -> None:
-    """Look at settings, credentials, clock, warehouse, copies, disk and versions.
+    """Check settings, credentials, clock, warehouse, copies, disk and versions.
 
-    Says what to do, and ends with the code of the worst it finds. It reads the whole warehouse
-    while it holds the run lock, and changes nothing, here or at Twilio.
+    Each problem comes with a next step; the exit code is that of the most severe. It reads the
+    whole warehouse while it holds the run lock, and changes nothing, here or at Twilio.
 
     \b
     Example:

@@ -39,7 +39,7 @@ def run_with_progress(
     gc.freeze()  # what is imported need not be searched for garbage again: 6 % of a long load
     try:
         for name in find_unknown_settings():
-            log.warning("%s is no setting of this program, so it has no effect", name)
+            log.warning("%s is not a setting of this program, so it has no effect", name)
         with alerting(command, stop), _progress_shown() as progress.on_change:
             run(progress, polling, backfill, stop)
         outcome = "stopped" if stop.is_set() else "ok"

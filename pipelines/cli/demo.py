@@ -84,7 +84,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         first = run_with_progress("demo", stop)
         if stop.is_set():
             return
-        click.echo("\n2. 45 minutes pass there. Second run: what is new, late, or was in progress.")
+        click.echo("\n2. 45 minutes later. Second run: what is new, late, or was in progress.")
         account.now += timedelta(minutes=45)
         second = run_with_progress("demo", stop)
     if stop.is_set():
@@ -108,7 +108,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
     click.echo(
         f"""The warehouse is {path}
 The copy for BI tools is {copy}
-The report, pictures of the same, is {report}
+The HTML report is {report}
 
 Next: open the report in a browser, query the copy with any DuckDB client, for example
   {python} -c \\

@@ -43,7 +43,7 @@ def exit_on_error() -> Iterator[threading.Event]:
     except Exception as error:
         sys.exit(_report(error))
     if received:
-        log.warning("Stopped; everything finished until then is kept.")
+        log.warning("Stopped; everything finished so far is kept.")
         sys.exit(128 + received[0])
 
 

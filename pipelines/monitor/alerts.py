@@ -51,7 +51,7 @@ def alerting(command: str, stop: threading.Event) -> Iterator[None]:
         raise
     finally:
         if before and not stop.is_set():
-            _post(hook, f"{command} is well again on {_place()}, after {before}")
+            _post(hook, f"{command} recovered on {_place()}, after {before}")
 
 
 def _last_error() -> str | None:

@@ -73,7 +73,9 @@ def examine() -> int:
 
 def _look() -> Iterator[HealthIssue]:
     for name in find_unknown_settings():
-        yield HealthIssue("warn", f"{name} is no setting", "see the README, Configuration")
+        yield HealthIssue(
+            "warn", f"{name} is not a setting of this program", "see the README, Configuration"
+        )
     yield from _look_at_versions()
     for file in exposed_files():
         yield HealthIssue("warn", f"Others can read {file}", f"chmod 600 {file}")
@@ -195,13 +197,15 @@ def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
         with inspect_warehouse(path) as connection:
             yield from _read_all(connection, path)
     except BusyError as error:
-        yield HealthIssue("warn", f"Not looked into: {error}", "wait until it is free", BUSY)
+        yield HealthIssue("warn", f"Not checked: {error}", "wait until it is free", BUSY)
     except (WarehouseError, OSError) as error:
         yield HealthIssue("fail", str(error), "see the README, When something goes wrong", DISK)
     set_aside = path.with_name(f"{path.name}.dlt") / "set_aside"
     if set_aside.exists():
         yield HealthIssue(
-            "warn", f"{set_aside} has what stopped runs left", "delete it when you like"
+            "warn",
+            f"{set_aside} holds leftovers of stopped runs",
+            "delete it if you do not need them",
         )
 
 
@@ -223,7 +227,7 @@ def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Hea
         )
         return
     yield HealthIssue(
-        "ok", f"{path} is whole: {tables} tables read, by DuckDB {duckdb.__version__}"
+        "ok", f"{path} is intact: {tables} tables read by DuckDB {duckdb.__version__}"
     )
     (total, free) = connection.execute(
         "SELECT total_blocks, free_blocks FROM pragma_database_size() "
@@ -250,7 +254,7 @@ def _look_at_copy(directory: Path, warehouse: Path) -> Iterator[HealthIssue]:
     if closed:
         yield HealthIssue(
             "warn",
-            f"A BI server that is another user cannot pass {closed[-1]}",
+            f"A BI server running as another user cannot enter {closed[-1]}",
             f"chmod o+x {closed[-1]}, or set PUBLISH__DIRECTORY",
         )
     try:
@@ -263,4 +267,4 @@ def _look_at_copy(directory: Path, warehouse: Path) -> Iterator[HealthIssue]:
             "fail", f"{copy} cannot be read: {reason}", "run `conference-insights publish`", DISK
         )
     else:
-        yield HealthIssue("ok", f"{copy} is whole, and complete until {as_of} UTC")
+        yield HealthIssue("ok", f"{copy} is intact, and complete until {as_of} UTC")

@@ -59,7 +59,7 @@ def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIss
         yield HealthIssue(
             "fail",
             f"Stale: the last good run {last}; {format_duration(max_age)} is the limit",
-            "see that `conference-insights run` is scheduled, and how its last run went",
+            "check that `conference-insights run` is scheduled, and how it ended last",
             STALE,
         )
 
@@ -83,7 +83,7 @@ def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
     if refused:
         yield HealthIssue(
             "warn",
-            f"The run of {iso_seconds(refused['started_at'])} could not begin, "
+            f"The run of {iso_seconds(refused['started_at'])} could not start, "
             f"{refused['error_class']}: {refused['error']}",
             "see the README, Exit codes",
         )
@@ -94,14 +94,14 @@ def _retention(status: dict[str, Any]) -> Iterator[HealthIssue]:
     if deleted and deleted < now:
         yield HealthIssue(
             "fail",
-            f"Since {iso_seconds(deleted)} Twilio deletes what was never listed",
+            f"Since {iso_seconds(deleted)} Twilio has been deleting unlisted data",
             "run `conference-insights run` now",
             STALE,
         )
     elif deleted and deleted < now + RETENTION_WARNING:
         yield HealthIssue(
             "warn",
-            f"In {format_duration(deleted - now)} Twilio begins to delete what was never listed",
+            f"Unlisted data starts to expire in {format_duration(deleted - now)}",
             "run `conference-insights run`",
         )
 

@@ -82,13 +82,13 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Last good run", f"{_ago(good['ended_at'], now)}: {_counts(good)}"
     if run and not (good and run["run_id"] == good["run_id"]):
         text = f"{run['command']} {run['run_id']}, {run['outcome']} (step {run['phase']})"
-        yield "Last run", f"began {_ago(run['started_at'], now)}: {text}"
+        yield "Last run", f"started {_ago(run['started_at'], now)}: {text}"
     if watermark := status["watermark"]:
         behind = f"each run lists again from {status['lookback']} before"
         yield "Watermark", f"{iso_seconds(watermark)}, {_ago(watermark, now)}; {behind}"
         deleted = status["unlisted_deleted_from"]
-        left = f"in {format_duration(deleted - now)}" if deleted > now else "now"
-        yield "Retention", f"Twilio begins to delete what no run has listed {left}, {deleted:%d %b}"
+        expiry = f"in {format_duration(deleted - now)}" if deleted > now else "now"
+        yield "Retention", f"unlisted data starts to expire {expiry}, {deleted:%d %b}"
     if rows := status["rows"]:
         shown = (f"{rows[name]:,} {name}" for name in rows if not name.startswith("_"))
         yield "Rows", ", ".join(shown)
@@ -98,8 +98,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if len(drift) > MAX_DRIFT:
             drift[MAX_DRIFT:] = [f"and {len(drift) - MAX_DRIFT:,} more, see _drift"]
         yield "Drift", ", ".join(drift) or "none"
-        made = "well" if rows.get("_checks") else "not made yet"
-        found = f"{len(status['checks'])} found something"
+        made = "passed" if rows.get("_checks") else "not run yet"
+        found = f"{len(status['checks'])} found problems"
         yield "Checks", found if status["checks"] else made
     if published:
         age = _ago(published["made_at"], now)
@@ -139,7 +139,7 @@ def _pending(by_age: list[dict[str, Any]]) -> str:
     text = f"{total:,}: " + ", ".join(f"{row['conferences']:,} {row['age']}" for row in by_age)
     waiting = sum(row["waiting"] for row in by_age)
     first = min((row["next_try"] for row in by_age if row["next_try"]), default=None)
-    later = f"; {waiting:,} answered 404, asked from {iso_seconds(first)} on" if first else ""
+    later = f"; {waiting:,} answered 404, asked again from {iso_seconds(first)}" if first else ""
     return f"{text}; the next run asks again{later}"
 
 
@@ -153,7 +153,7 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise WarehouseError(f"Cannot read {file}, the next run writes it anew: {error}") from None
+        raise WarehouseError(f"Cannot read {file}, the next run rewrites it: {error}") from None
     known = isinstance(content, dict) and content.get("format") == FORMAT
     parsed: dict[str, Any] = _with_times(content) if known else {}
     return parsed

@@ -137,7 +137,7 @@ def read_period(since: str | None, until: str | None, today: date) -> Period:
         if 1 <= period.length <= MAX_DAYS and period.prior:
             return period
     except OverflowError:
-        raise PeriodError(f"{since or until} is out of all time") from None
+        raise PeriodError(f"{since or until} is outside the supported date range") from None
     raise PeriodError(
         f"From {period.start} up to {period.end} are {period.length:,} days; "
         f"a report has 1 to {MAX_DAYS}"
@@ -150,4 +150,4 @@ def _read_day(text: str, today: date) -> date:
     try:
         return date.fromisoformat(text.strip())
     except ValueError:
-        raise PeriodError(f"{text!r} is no day; write for example 2026-11-01 or 29d") from None
+        raise PeriodError(f"{text!r} is not a day; write for example 2026-11-01 or 29d") from None

@@ -54,7 +54,7 @@ class _Page(Sections):
             element("title", f"Conferences, {period}"),
             style_sheet(style),
         )
-        made = "Made by conference-insights; this file loads nothing from elsewhere."
+        made = "Made by conference-insights; this file makes no network requests."
         body = (
             element("a", "Skip to the figures", href="#figures", class_="skip"),
             self._header(period),
@@ -94,13 +94,13 @@ class _Page(Sections):
             yield "No conference is loaded yet."
         elif self._period.end > state["today"]:
             as_of = self._say("data_as_of", state)
-            yield f"The period is not over: the data goes to {as_of}. So nothing is compared."
+            yield f"The period is not over: there is data up to {as_of}, so nothing is compared."
         elif not self._figures.can_compare:
-            yield f"The data begins on {days(known, known)}, so there is no whole period before."
+            yield f"The data begins on {days(known, known)}: too late for a comparison."
         if pending := self._now["pending"]:
             yield f"{pluralize(pending, 'conference')} not final yet, so figures may still change."
         if missing := state["without_creation_time"]:
-            yield f"{pluralize(missing, 'conference')} without a creation time, and so in no period."
+            yield f"{pluralize(missing, 'conference')} without a creation time are in no period."
 
     def _cards(self) -> Markup:
         cards, table, by_day = [], [], self._figures["days"]
@@ -120,10 +120,10 @@ class _Page(Sections):
                 )
             )
             table.append({"figure": name, "now": figure, "before": self._say(column, self._before)})
-        lead = "Shares are of the conferences that are final; the small lines are the days."
+        lead = "Shares are of final conferences; the small lines show the days."
         tables = self._table("figures", table), self._table("figures by day", by_day, "day", *CARDS)
         picture = element("ul", *cards, class_="cards")
-        return self._section("totals", "In short", lead, lambda *_: picture, tables, wide=True)
+        return self._section("totals", "Summary", lead, lambda *_: picture, tables, wide=True)
 
     def _change(self, column: str, good: int) -> Content:
         """An arrow and words: better or worse is in the text, not in the colour alone."""

@@ -26,9 +26,13 @@ MAX_DAYS_BY_HOUR, MAX_BARS = 2, 8
 """Longest period that is drawn by the hour; most bars of a chart."""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STATES = {"pending": "pending", "without_end": "timed out", "expired": "expired"}
-VOLUME_KEY = {"now": "this period", "pending": "of it pending", "before": "period before"}
+VOLUME_KEY = {"now": "this period", "pending": "of which pending", "before": "period before"}
 WEEK_KEY = {"h1": "few", "h3": "some", "h5": "the most"}
-CARD_LISTS = {"severities": "Severity", "reasons": "Reason", "duplicate_identities": "Twice there"}
+CARD_LISTS = {
+    "severities": "Severity",
+    "reasons": "Reason",
+    "duplicate_identities": "Duplicate identities",
+}
 ISSUES = ("call_quality", "participant_behavior", "region_configuration")
 WORST_COLUMNS = (
     *("conference_sid", "create_time", "findings", *(f"{issue}_issue_count" for issue in ISSUES)),
@@ -67,7 +71,7 @@ class Sections(Layout):
                 yield element("div", drawn, class_=size)
 
         best = max(rows, key=lambda row: int(row["conferences"]))
-        lead = f"The busiest {unit} was {self._say(unit, best)}, with {count(best['conferences'])}."
+        lead = f"The busiest {unit} was {self._say(unit, best)} with {conferences(best)}."
         columns = (unit, "conferences", "pending", "conferences_before")
         table = self._table(f"conferences by {unit}", rows, *columns)
         is_there = any(item.value or item.before for item in items)
@@ -84,11 +88,11 @@ class Sections(Layout):
         ]
         labels = [day(row["day"]) for row in self._figures["days"]]
         draw = partial(charts.line_chart, labels=labels, items=items, show=whole_percent)
-        lead = "Share of the final conferences in which Twilio pluralize such an issue."
+        lead = "Share of final conferences with such an issue."
         return self._section("issues", "Issues", lead, items and draw, self._table("issues", rows))
 
     def _rankings(self) -> Iterator[Markup]:
-        yield self._ranking("tags", "Tags", "Share of the final conferences.", "tag")
+        yield self._ranking("tags", "Tags", "Share of final conferences.", "tag")
         yield self._ranking("end_reasons", "Ends", "Share of all conferences.")
 
     def _accounts(self) -> Content:
@@ -147,7 +151,7 @@ class Sections(Layout):
             for row in rows
         }
         best = max(fields.values(), key=lambda item: item.value, default=Item())
-        lead = f"Mean conferences an hour. The most: {best.hint}."
+        lead = f"Mean conferences an hour. Busiest: {best.hint}."
         heads = [f"{hour}:00" if hour % 6 == 0 else "" for hour in range(24)]
         draw = partial(charts.heatmap, names=WEEKDAYS, heads=heads, fields=fields)
         table, key = self._table("hours of the week", rows), WEEK_KEY
@@ -160,17 +164,21 @@ class Sections(Layout):
             (asked.index(row["asked_for"]), mixed.index(row["mixed_in"])): Item(
                 parts=(("", number := row["conferences"]),),
                 text=count(number) if number < 10**4 else whole_percent(row["percent"]),
-                hint=f"Asked for {humanize(row['asked_for'])}, mixed in {humanize(row['mixed_in'])}: "
-                f"{conferences(row)}",
+                hint=f"Requested {humanize(row['asked_for'])}, "
+                f"mixed in {humanize(row['mixed_in'])}: {conferences(row)}",
                 is_marked=row["is_elsewhere"],
             )
             for row in rows
             if row["asked_for"] in asked and row["mixed_in"] in mixed
         }
         away = sum(row["percent"] for row in rows if row["is_elsewhere"])
-        lead = "Rows are what was asked for, columns where they were mixed. "
-        lead += f"Outlined: elsewhere, {percent(away)}." if away else "None was mixed elsewhere."
-        names = [truncate(humanize(name, "not asked"), 12) for name in asked]
+        lead = "Rows are requested regions, columns the regions that mixed. "
+        lead += (
+            f"Outlined: not as requested, {percent(away)}."
+            if away
+            else "All were mixed as requested."
+        )
+        names = [truncate(humanize(name, "not requested"), 12) for name in asked]
         heads = [truncate(humanize(name, "unknown"), 34 // len(mixed)) for name in mixed]
         draw = partial(charts.heatmap, names=names, heads=heads, fields=fields)
         return self._section(
@@ -179,7 +187,7 @@ class Sections(Layout):
 
     def _worst(self) -> Markup:
         rows = self._figures["worst"]
-        lead = "A finding is a tag, a pluralize issue, another region than asked for, or a timeout."
+        lead = "A finding is a tag, a counted issue, a region other than requested, or a timeout."
         picture = element("ol", *map(self._card, rows), class_="worst")
         table = self._table("worst conferences", rows, *WORST_COLUMNS)
         return self._section(
@@ -192,7 +200,7 @@ class Sections(Layout):
         summary = ", ".join(f"{count(value)} {name}" for name, value in found if value > 0)
         parts = tuple((f"s{n}", value) for n, (_, value) in enumerate(found) if value > 0)
         asked, mixed = row["mixer_region_requested"], row["mixer_region"]
-        where = ", as asked" if asked == mixed else f", asked for {asked}"
+        where = ", as requested" if asked == mixed else f", requested {asked}"
         facts = {
             "Created": self._say("create_time", row),
             "Length": self._say("duration_seconds", row),
@@ -227,8 +235,8 @@ class Sections(Layout):
         ]
         final = percent(100 * now["final"] / now["conferences"]) if now["conferences"] else NONE
         lead = (
-            f"{final} are final. Pending ones are asked for again; of timed out ones Twilio never "
-            "heard the end; expired ones it no longer has."
+            f"{final} are final. Pending ones will be fetched again; of timed out ones Twilio "
+            "never heard the end; expired ones were deleted by Twilio before they were final."
         )
         table = self._table("completeness by day", rows, "day", "conferences", "complete", *STATES)
         draw = any(item.value for item in items) and partial(charts.column_chart, items=items)
@@ -244,7 +252,7 @@ class Sections(Layout):
             if c["violations"]
         ]
         facts = {heading(name): self._say(name, state) for name in state if name != "today"}
-        lead = f"{len(found) or 'None'} of {pluralize(len(checks), 'check')} found something."
+        lead = f"{len(found) or 'None'} of {pluralize(len(checks), 'check')} found problems."
         picture = facts_list(facts), element("ul", *found, class_="checks") if found else None
         table = self._table("checks", checks)
         return self._section("freshness", "Freshness", lead, lambda *_: picture, table)

@@ -208,8 +208,8 @@ def require_existing_warehouse(path: Path, copies: Path) -> None:
             held = copy.execute("SELECT count(*) FROM analytics.conferences").fetchall()[0][0]
     if held:
         raise WarehouseError(
-            f"{path} is gone, which held {held:,} conferences: restore a backup; or mount "
-            f"its disk; or, to begin anew with what Twilio still has, delete {witness}"
+            f"{path} is gone. It held {held:,} conferences: restore a backup; or mount "
+            f"its disk; or, to start over with what Twilio still has, delete {witness}"
         )
 
 

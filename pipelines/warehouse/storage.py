@@ -36,7 +36,7 @@ def rewrite(path: Path, forgetting: str) -> None:
     """Rewrite the file in STORAGE_VERSION without one table; if that fails, it is used as it is."""
     path = path.resolve()  # not to replace a link
     status = path.stat()
-    log.info("Writing %s anew in storage version %s", path, STORAGE_VERSION)
+    log.info("Rewriting %s in storage version %s", path, STORAGE_VERSION)
     try:
         with made_beside(path) as new:
             with duckdb.connect(config={"memory_limit": "300MB"}) as connection:

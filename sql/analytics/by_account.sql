@@ -1,4 +1,4 @@
--- How much does each account use, and how well does it go?
+-- How much does each account use, and how often are there problems?
 -- Grain: one row per account.
 -- Promise: every conference in the warehouse counts once.
 -- NULL: `account_sid` where Twilio gave none; first and last without any creation time.

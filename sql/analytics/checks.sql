@@ -1,9 +1,9 @@
 -- Is the data sound?
 -- Grain: one row per check.
--- Promise: the result of each check when it was made last.
+-- Promise: the latest result of each check.
 -- NULL: `sample` and `failing_since` where nothing was found.
--- Caveats: a found `fail` keeps the published copy as it was, a `warn` does not. For a `fail` all
---   conferences are looked at once an hour, in between those that changed.
+-- Caveats: a `fail` check that finds rows keeps the published copy as it was, a `warn` check does
+--   not. A `fail` check reads all conferences once an hour, and those that changed in between.
 -- Ask: What did the checks find?
 --   SELECT check_name, level, violations, sentence, sample
 --   FROM analytics.checks

@@ -1,4 +1,4 @@
--- How near do conferences come to the number of participants they allow?
+-- How close do conferences come to their maximum of participants?
 -- Grain: one row per account and day of creation.
 -- Promise: every conference counts once in `conferences`; peaks are those Twilio reports.
 -- NULL: `peak_participants` if no conference of the day has a figure; `created_date` without

@@ -1,6 +1,6 @@
 -- How many conferences an hour, a day, a week, and a week before?
 -- Grain: one row per account and hour of creation, from the account's first conference to the
---   hour of `data_as_of`; hours without conferences are there, with 0.
+--   hour of `data_as_of`; hours without conferences have 0.
 -- Promise: every conference counts once in `conferences`, and in one of `final`, `pending`,
 --   `expired`; days, weeks and weekdays are sums over hours.
 -- NULL: `created_hour` and what follows from it, where Twilio gave no creation time.

@@ -1,9 +1,9 @@
--- How fresh is what is loaded, and what is still awaited?
+-- How fresh is the data, and what is still pending?
 -- Grain: one row per account.
--- Promise: `pending` counts what the next runs ask for again.
+-- Promise: `pending` counts what the next runs fetch again.
 -- NULL: `oldest_pending_created_at` if nothing is pending.
--- Caveats: an account without calls gets no newer conferences; whether runs go well is in
---   load_history, until when everything is loaded in data_as_of.
+-- Caveats: an account without calls gets no newer conferences; see load_history for how runs went,
+--   and data_as_of for how far everything is loaded.
 -- Ask: How old is the newest conference of each account, when data was loaded last?
 --   SELECT f.account_sid, f.last_created_at, d.as_of, f.pending, f.oldest_pending_created_at
 --   FROM analytics.freshness AS f, analytics.data_as_of AS d;

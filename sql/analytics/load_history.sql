@@ -1,7 +1,7 @@
 -- What did each run do?
 -- Grain: one row per run that has ended.
--- Promise: every run that got hold of the warehouse, also one that failed or was killed.
--- NULL: `ended_at` and `seconds` of a killed run; counts that a run did not come to.
+-- Promise: every run that opened the warehouse, including those that failed or were killed.
+-- NULL: `ended_at` and `seconds` of a killed run; counts that a run did not reach.
 -- Caveats: the run that publishes a copy is in the next copy.
 -- Ask: How did the runs of each day go?
 --   SELECT CAST(started_at AS DATE) AS run_date, outcome, count(*) AS runs,

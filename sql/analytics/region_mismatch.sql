@@ -1,7 +1,7 @@
--- Where were conferences mixed, and where had it been asked for?
+-- Where were conferences mixed, and which region was requested?
 -- Grain: one row per account, day of creation, requested region and mixer region.
 -- Promise: every conference in the warehouse counts once, those without a mismatch included.
--- NULL: `mixer_region_requested` if none was asked for, which is no mismatch; `mixer_region` if
+-- NULL: `mixer_region_requested` if none was requested, which is no mismatch; `mixer_region` if
 --   Twilio gave none; `created_date` without creation time.
 -- Caveats: share of mismatches: sum of `conferences` where is_region_mismatch / sum(conferences).
 -- Ask: Which requested regions were not honoured?

@@ -1,8 +1,8 @@
 -- Until when is everything loaded?
 -- Grain: one row.
--- Promise: everything created before `as_of` that Twilio showed is loaded, whatever the last runs
---   came to; of several accounts it is the one that is behind. One that no run has loaded for 30
---   days less than another is over.
+-- Promise: everything created before `as_of` that Twilio showed is loaded, whatever became of the
+--   last runs; of several accounts, the one furthest behind counts. An account that was last
+--   loaded 30 days before another one no longer counts.
 -- NULL: all but `last_good_run_at` before a scheduled run has loaded something.
 -- Caveats: the other views look at the full hour, `as_of_hour`, so that they change once an hour
 --   when nothing new is loaded.

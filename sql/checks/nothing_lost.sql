@@ -1,4 +1,4 @@
--- warn: Twilio deleted conferences before they were ever listed: no run was made in time.
+-- warn: Twilio deleted conferences that no run had listed in time.
 SELECT r.gap_from, r.gap_to
 FROM conference_insights._runs AS r
 CROSS JOIN analytics.stg_as_of AS a

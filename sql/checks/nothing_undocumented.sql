@@ -1,4 +1,4 @@
--- warn: Something that Twilio's documentation does not know was seen in the last day; it is loaded.
+-- warn: An undocumented field or value was seen in the last day; it is loaded.
 SELECT r.started_at, r.drift
 FROM conference_insights._runs AS r
 CROSS JOIN (

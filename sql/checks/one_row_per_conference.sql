@@ -1,4 +1,4 @@
--- fail: The view conferences has not exactly one row for each conference.
+-- fail: The view conferences does not have exactly one row for each conference.
 SELECT v.conferences, s.conferences AS in_the_table
 FROM (SELECT count(*) AS conferences FROM analytics.conferences AS c) AS v
 CROSS JOIN (

@@ -1,4 +1,4 @@
--- How does each account do?
+-- How is each account doing?
 -- Grain: one row per account that either period has, the 50 largest.
 -- Promise: sums of conference_kpis_daily over days.
 -- NULL: `account_sid` where Twilio gave none; the share of an account without final conferences.

@@ -1,4 +1,4 @@
--- How long were they?
+-- How long were conferences?
 -- Grain: one row per length bucket that either period has.
 -- Promise: sums of conference_length_buckets over days and accounts, final conferences only.
 -- NULL: `length` of conferences without a duration.

@@ -1,4 +1,4 @@
--- Were they mixed where it was asked for?
+-- Were conferences mixed in the requested region?
 -- Grain: one row per requested region and mixer region.
 -- Promise: sums of region_mismatch over days and accounts.
 -- NULL: `asked_for` if no region was asked for, which is no mismatch; `mixed_in` if none is known.

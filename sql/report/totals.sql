@@ -1,4 +1,4 @@
--- How did it go?
+-- How did conferences go?
 -- Grain: one row for the period and one for the equal period before it.
 -- Promise: sums of conference_kpis_daily over days and accounts, shares over `final`; percentiles
 --   are exact, interpolated between two neighbours, over final conferences.

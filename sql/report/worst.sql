@@ -1,4 +1,4 @@
--- Which conferences went worst?
+-- Which conferences had the most findings?
 -- Grain: one row per conference, at most 9.
 -- Promise: rows of conference_health_card as they are.
 -- NULL: as in conference_health_card.
