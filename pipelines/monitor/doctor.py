@@ -14,34 +14,19 @@ import duckdb
 from packaging.requirements import Requirement
 
 from pipelines.errors import SettingsError
-from pipelines.exit_codes import (
-    BUSY,
-    DISK,
-    REFUSED,
-    UNAVAILABLE,
-    USAGE,
-)
+from pipelines.exit_codes import BUSY, DISK, REFUSED, UNAVAILABLE, USAGE
 from pipelines.files import expect_trusted
 from pipelines.logs import say
 from pipelines.monitor.health import HealthIssue, diagnose, foreign_copies, print_issue, worst
 from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
 from pipelines.monitor.status import read_status
-from pipelines.run.settings import (
-    exposed_files,
-    publish_settings,
-    source_settings,
-    warehouse_path,
-)
+from pipelines.run.settings import exposed_files, publish_settings, source_settings, warehouse_path
 from pipelines.times import format_duration
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, RefusedError
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import Settings
-from pipelines.warehouse.file import (
-    BusyError,
-    WarehouseError,
-    inspect_warehouse,
-)
+from pipelines.warehouse.file import BusyError, WarehouseError, inspect_warehouse
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, other_owner
 from pipelines.warehouse.runs import require_existing_warehouse

@@ -47,11 +47,7 @@ def _masked(name: str, text: str) -> str:
     """Hide a secret, and anything that may be a secret in the wrong place."""
     sid = "(AC|SK)[0-9a-fA-F]{32}"
     paths = {"credentials": "[^@]*", "directory": "[^@]*"}
-    plain = paths | {
-        "base_url": r"https?://[\w.:\[\]-]+/?",
-        "account_sid": sid,
-        "api_key_sid": sid,
-    }
+    plain = paths | {"base_url": r"https?://[\w.:\[\]-]+/?", "account_sid": sid, "api_key_sid": sid}
     if name in HIDDEN or not re.fullmatch(plain.get(name, "(?!.*[0-9A-Za-z]{32})[^@]*"), text):
         return f"({len(text)} characters)"
     return text

@@ -90,15 +90,11 @@ def read_figures(copy: Path, since: str | None, until: str | None) -> Figures:
             state = _query(connection, texts.pop("state"), {}).rows[0]
             period = read_period(since, until, state["today"] or datetime.now(UTC).date())
             bounds = {"from": period.start, "to": period.end, "prior": period.prior.start}
-            figures = Figures(period, state, {})
-            return Figures(
-                period,
-                state,
-                {
-                    name: _query(connection, text, bounds, figures.can_compare)
-                    for name, text in texts.items()
-                },
-            )
+            results: dict[str, QueryResult] = {}
+            figures = Figures(period, state, results)
+            for name, text in texts.items():
+                results[name] = _query(connection, text, bounds, figures.can_compare)
+            return figures
     except duckdb.Error as error:
         reason = str(error).partition("\n")[0]
         raise CopyError(f"{copy}: {reason}; run `conference-insights publish`") from None

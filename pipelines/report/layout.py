@@ -14,10 +14,7 @@ MAX_TABLE_ROWS = 400
 """Most rows of a table."""
 Draw = Callable[[str, str], Content]
 """Draws a chart with a title and a description."""
-TITLES = {
-    "completeness": "What is not complete?",
-    "freshness": "How fresh and sound is the data?",
-}
+TITLES = {"completeness": "What is not complete?", "freshness": "How fresh and sound is the data?"}
 
 
 class Layout:
@@ -69,11 +66,8 @@ class Layout:
             first, *others = (name_of(self._say(column, row)) for column in columns)
             cells = (element("td", other) for other in others)
             lines.append(element("tr", element("th", first, scope="row"), *cells))
-        caption = (
-            f"{name}, {MAX_TABLE_ROWS} of {count(len(rows))}"
-            if len(rows) > MAX_TABLE_ROWS
-            else name
-        )
+        is_cut = len(rows) > MAX_TABLE_ROWS
+        caption = f"{name}, {MAX_TABLE_ROWS} of {count(len(rows))}" if is_cut else name
         head, body = element("thead", element("tr", *heads)), element("tbody", *lines)
         table = element("table", element("caption", caption), head, body)
         scroll = element("div", table, class_="scroll", tabindex=0, role="region", aria_label=name)

@@ -244,13 +244,10 @@ class Sections(Layout):
 
     def _freshness(self) -> Markup:
         checks, state = self._figures["checks"], self._state
-        found = [
-            element(
-                "li", element("strong", f"{c['level']}, {count(c['violations'])}: "), c["sentence"]
-            )
-            for c in checks
-            if c["violations"]
-        ]
+        found = []
+        for check in (check for check in checks if check["violations"]):
+            level = element("strong", f"{check['level']}, {count(check['violations'])}: ")
+            found.append(element("li", level, check["sentence"]))
         facts = {heading(name): self._say(name, state) for name in state if name != "today"}
         lead = f"{len(found) or 'None'} of {pluralize(len(checks), 'check')} found problems."
         picture = facts_list(facts), element("ul", *found, class_="checks") if found else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
+
+import click
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.sample_data import busy_account
@@ -15,14 +17,17 @@ from pipelines.simulator.server import InsightsServer
 PORT = 8765
 
 
-def main() -> None:
-    """Serve until the process is stopped; the account's clock goes with this machine's."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.simulator",
-        description="Serve a simulated account on loopback; prints the settings to load it by.",
-    )
-    parser.add_argument("port", type=int, nargs="?", default=PORT, help=f"by default {PORT}")
-    port = parser.parse_args().port
+@click.command()
+@click.argument("port", type=int, default=PORT)
+def main(port: int) -> None:
+    """Serve a simulated account on loopback until the process is stopped, and print the settings to
+    load it with. PORT is 8765 by default; the account's clock goes with this machine's."""
+    with suppress(KeyboardInterrupt):
+        _serve(port)
+    sys.exit(130)
+
+
+def _serve(port: int) -> None:
     account, ticking = busy_account(datetime.now(UTC)), threading.Event()
     try:
         server = InsightsServer(account, port)
@@ -43,7 +48,4 @@ def main() -> None:
 if __name__ == "__main__":
     # A shell that starts it in the background has it ignore this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    main(prog_name="python -m pipelines.simulator")

@@ -87,14 +87,8 @@ def run_checks(
     since = dict(connection.execute(f"SELECT check_name, failing_since FROM {TABLE}").fetchall())
     at = naive_utc(now)
     rows = [
-        (
-            *f.check[:3],
-            f.violations,
-            f.sample,
-            (since.get(f.check.name) or at) if f.violations else None,
-            at,
-        )
-        for f in results
+        (*check[:3], violations, sample, (since.get(check.name) or at) if violations else None, at)
+        for check, violations, sample in results
     ]
     connection.execute("BEGIN")
     connection.execute(f"DELETE FROM {TABLE}")

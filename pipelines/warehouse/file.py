@@ -81,7 +81,7 @@ def as_warehouse_error(error: BaseException, path: Path | None = None) -> Wareho
 
 
 def with_memory(
-    connection: duckdb.DuckDBPyConnection, do: Callable[[], None], enough: str | None = None
+    connection: duckdb.DuckDBPyConnection, do: Callable[[], object], enough: str | None = None
 ) -> None:
     """Call `do` within a memory limit, `enough` or the usual one; if that is too small, as for
     texts of megabytes, call it again with all the memory of the machine.
@@ -128,10 +128,7 @@ class Warehouse:
     def checkpoint(self) -> None:
         """Write the log into the file. DuckDB never does so on its own while dlt holds a cursor,
         and would keep all that a long run loads in memory and in the log."""
-        with_memory(self.connection, lambda: self._execute("CHECKPOINT"))
-
-    def _execute(self, sql: str) -> None:
-        self.connection.execute(sql)
+        with_memory(self.connection, lambda: self.connection.execute("CHECKPOINT"))
 
 
 def working_folder(path: Path) -> Path:

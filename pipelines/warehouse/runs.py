@@ -178,11 +178,8 @@ class RunRecord:
         error = {"error": str(self._error) if self._error else None}
         content: dict[str, Any] = {"format": FORMAT, "run": self._row() | about | error}
         if kind == "status":
-            content |= {
-                "last_good": self._last_good,
-                "holds": self._holds,
-                "settings": self.settings,
-            }
+            content |= {"last_good": self._last_good, "holds": self._holds}
+            content["settings"] = self.settings
         _replace(self._path.with_name(f"{self._path.name}.{kind}.json"), content)
 
 
@@ -198,10 +195,8 @@ def require_existing_warehouse(path: Path, copies: Path) -> None:
         return
     witness, held = path.with_name(f"{path.name}.status.json"), 0
     with suppress(OSError, ValueError, LookupError, TypeError):
-        held = (
-            witness.is_file()
-            and json.loads(witness.read_text())["holds"]["rows"]["conference_summaries"]
-        )
+        if witness.is_file():
+            held = json.loads(witness.read_text())["holds"]["rows"]["conference_summaries"]
     if not held and copies.parent != path.parent and (owner := owner_file(copies, path)):
         witness = owner
         with suppress(duckdb.Error), open_copy(copies / "current" / FILE) as copy:

@@ -32,15 +32,12 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     `drift` of the last week; `watermarks` by account; `last_error`, the error class of the last run
     that finished, None if it succeeded. Empty if nothing was loaded yet.
     """
-    names = [
-        row["table_name"]
-        for row in _rows(
-            connection,
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = $schema AND "
-            "NOT starts_with(table_name, '_dlt') ORDER BY table_name",
-            schema=DATASET,
-        )
-    ]
+    tables = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND "
+        "NOT starts_with(table_name, '_dlt') ORDER BY table_name",
+        [DATASET],
+    ).fetchall()
+    names = [name for (name,) in tables]
     if not {"conference_summaries", "_refetches"}.issubset(names):
         return {}
     counts = " UNION ALL ".join(
