@@ -10,10 +10,10 @@ from contextlib import suppress
 
 
 def main() -> None:
-    """The command, without Python's clean-up at the end: to take a million objects apart one by one
-    would be a sixth of a run that finds nothing new, and all files are closed by then."""
-    # The numbers of streams that are closed would go to the next files that are opened: to the
-    # warehouse, into which a library would then write its warnings.
+    """The command, without Python's clean-up at the end: freeing a million objects one by one would
+    be a sixth of a run that finds nothing new, and all files are closed by then."""
+    # If a standard stream is closed, the next file that is opened gets its number: the warehouse,
+    # into which a library would then write its warnings.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
@@ -22,7 +22,7 @@ def main() -> None:
     from pipelines.cli import command_line
 
     sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
-    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr is: a name may be in no Latin script
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr does: a name may be in any script
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         command_line.main()

@@ -1,4 +1,4 @@
-"""What an end of the program means to the scheduler that started it."""
+"""Exit codes, which tell a scheduler how the program ended."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ Exit codes:
 
 
 def exit_code(error: Exception) -> int:
-    """The exit code of an error, which its class has as `exit_code`; BUG for what no user, network
-    or API can cause."""
-    # A terminal that has gone away is an error of its device; files have names.
+    """The exit code of an error: its class's `exit_code`, else DISK for an OSError, else BUG."""
+    # EIO without a file name is a terminal that has gone away.
     if isinstance(error, BrokenPipeError) or (
         isinstance(error, OSError) and error.errno == EIO and error.filename is None
     ):

@@ -1,4 +1,4 @@
-"""Files where others may be at work too, on file systems that may lack what they need not have."""
+"""Files that others may change too, also on file systems that lack modes or sync."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ _UNSUPPORTED = (EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM)
 
 @contextmanager
 def where_supported() -> Iterator[None]:
-    """Do without modes of files, and without the sync of a folder, where there is no such thing, as
-    on shares and disks of Windows."""
+    """Ignore that a file system has no modes of files or no sync of folders, as Windows shares."""
     try:
         yield
     except OSError as error:
@@ -26,8 +25,8 @@ def where_supported() -> Iterator[None]:
 
 
 def replace_file(file: Path, text: str) -> None:
-    """Write a file as a whole or not at all. Until then it has a name that nobody can foresee, and
-    is made by O_EXCL: no link is followed that somebody put there. A device or pipe stays one."""
+    """Write a file completely or not at all. The temporary file has a random name and is created
+    with O_EXCL, so no planted link is followed. A device or pipe is written to directly."""
     if file.exists() and not file.is_file():
         file.write_text(text, "utf-8")
         return
@@ -43,13 +42,13 @@ def replace_file(file: Path, text: str) -> None:
 
 
 def _open_own(path: str, flags: int) -> int:
-    """Others cannot write it, whatever the umask."""
+    """Open so that others cannot write the file, whatever the umask."""
     return os.open(path, flags, 0o644)
 
 
 @contextmanager
 def made_beside(file: Path) -> Iterator[Path]:
-    """A path for what replaces a file at the end, in a folder that is closed to others."""
+    """A path in a folder closed to others; the file made there replaces `file` at the end."""
     folder = file.with_name(f"{file.name}.new")
     if folder.is_dir() and not folder.is_symlink():
         if others := [one for one in folder.iterdir() if not one.name.startswith(file.name)]:
@@ -66,10 +65,10 @@ def made_beside(file: Path) -> Iterator[Path]:
 
 
 def expect_trusted(file: Path, *endings: str) -> None:
-    """See that nobody else can put files beside this one, or has, named like it and so `endings`.
+    """Check that no other user can create, or has created, this file with one of the `endings`.
 
     Raises:
-        OSError: another user can, or has, or something there is no ordinary file.
+        OSError: another user can or has, or one of them is no ordinary file.
     """
     folder = file.parent.stat()
     if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 
 LOG_VARIABLE = "CONFERENCE_INSIGHTS_LOG"
-"""`human` or `json`; without it people are whoever reads a terminal."""
+"""`human` or `json`; if it is not set, a terminal gets plain lines and anything else JSON."""
 
 
 def is_for_people(stream: TextIO) -> bool:
@@ -21,8 +21,8 @@ def is_for_people(stream: TextIO) -> bool:
 
 
 def visible(text: str) -> str:
-    """The text with all escaped that a terminal would obey, hide or put elsewhere: control
-    characters, line breaks, marks of direction. What is not ours may have any of them."""
+    """The text with control characters, line breaks and marks of direction escaped, which text from
+    elsewhere may have, and which a terminal would obey."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

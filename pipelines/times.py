@@ -56,7 +56,7 @@ def iso_seconds(moment: datetime) -> str:
 
 
 def format_duration(duration: timedelta) -> str:
-    """`50 s`, `4 min`, `3 h 12 min`, `2 days 5 h`: as people say it, two units at most."""
+    """`50 s`, `4 min`, `3 h 12 min`, `2 days 5 h`: two units at most."""
     seconds = int(max(duration, timedelta()).total_seconds())
     units = (("days" if seconds >= 172800 else "day", 86400), ("h", 3600), ("min", 60), ("s", 1))
     for (unit, size), (smaller, part) in pairwise(units):

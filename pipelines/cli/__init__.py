@@ -1,1 +1,1 @@
-"""The command `conference-insights`: what people type, see and get back."""
+"""The command `conference-insights`: its options, output and exit codes."""

@@ -1,4 +1,4 @@
-"""The command `conference-insights`: reads what the user wants, reports what was done.
+"""The command `conference-insights` and its options.
 
 Everything heavy is imported by the commands that need it, so that `--help` answers at once.
 """
@@ -74,13 +74,13 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
 @click.pass_context
 def main(context: click.Context, log: str | None) -> None:
     """Load Twilio Conference Summaries into a DuckDB warehouse, and keep them complete."""
-    os.umask(os.umask(0o077) | 0o022)  # nobody else writes what is written here
+    os.umask(os.umask(0o077) | 0o022)  # no other user can write the files
     if log or context.invoked_subcommand == "demo":
         os.environ[LOG_VARIABLE] = log or "human"
     start_logging()
     context.color = False if os.environ.get("NO_COLOR") else None
     gc.set_threshold(200_000, 20, 20)  # pages are many dicts, none of them in a cycle
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # gives back what is free
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # returns freed memory
 
 
 @main.command(epilog=epilogs.RUN, short_help="Bring the warehouse up to date.")
@@ -196,7 +196,7 @@ def report(output: Path, since: str | None, until: str | None) -> None:
 
         warehouse = warehouse_path()
         copies = publish_settings(warehouse).directory
-        with suppress(OSError):  # who reads need not be who writes
+        with suppress(OSError):  # a reader may not be allowed to write
             adopt_former(copies, warehouse)
         expect_own(copies, warehouse)
         try:

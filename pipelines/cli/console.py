@@ -36,7 +36,7 @@ def run_with_progress(
 ) -> Progress:
     """Run, show the progress, and in any case print a last line of what was done."""
     progress, outcome = Progress(command), "failed"
-    gc.freeze()  # what is imported need not be searched for garbage again: 6 % of a long load
+    gc.freeze()  # skips imported modules in garbage collection: 6 % of a long load
     try:
         for name in find_unknown_settings():
             log.warning("%s is not a setting of this program, so it has no effect", name)
@@ -47,7 +47,7 @@ def run_with_progress(
         outcome = "pending"
         raise
     finally:
-        gc.unfreeze()  # or DuckDB's modules say at the exit that they leak
+        gc.unfreeze()  # or DuckDB's modules warn of leaks at the exit
         if progress.requests:
             _print_summary(progress, outcome)
     return progress
@@ -131,7 +131,7 @@ def _counts(progress: Progress) -> str:
 
 
 def final_line(progress: Progress, outcome: str = "ok") -> str:
-    """One line that says all a run did, and how it ended if not well."""
+    """One line with everything that a run did, and its outcome if it is not ok."""
     window = "nothing listed"
     if progress.window_from and progress.window_to:
         window = f"{iso_seconds(progress.window_from)} to {iso_seconds(progress.window_to)}"

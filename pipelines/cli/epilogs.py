@@ -1,4 +1,4 @@
-"""What stands below the options on the help page of a command."""
+"""The text below the options on the help page of a command."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _report(error: Exception) -> int:
         log.exception("This is a bug in conference-insights, please report it")
     elif code == BUSY:
         log.warning("%s", _message(error))
-    elif not isinstance(error, BrokenPipeError):  # who read it, as `head` does, has gone away
+    elif not isinstance(error, BrokenPipeError):  # the reader, such as `head`, has gone away
         log.error("Error: %s", _message(error))
     return code
 

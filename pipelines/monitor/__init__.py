@@ -1,1 +1,1 @@
-"""How the warehouse is: status, health, doctor, alerts, and the inventory of settings."""
+"""Monitoring: status, health, doctor, alerts, and the inventory of settings."""

@@ -87,7 +87,7 @@ def _look() -> Iterator[HealthIssue]:
 
 
 def _look_at_versions() -> Iterator[HealthIssue]:
-    """What is installed, against the bounds that the project was tested with."""
+    """Installed versions against the bounds that the project was tested with."""
     versions = []
     for requirement in map(Requirement, requires("conference-insights") or ()):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):

@@ -198,7 +198,7 @@ def _is_alive(path: Path, run: dict[str, Any]) -> bool | None:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder; what goes away meanwhile does not count."""
+    """Bytes of a file, or of all files below a folder; those that vanish meanwhile do not count."""
     files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
     total = 0
     for file in files or [path]:

@@ -46,7 +46,7 @@ class Account:
         self.logins = {(ACCOUNT_SID, AUTH_TOKEN)}
         self.advanced_features = True
         self.retention: timedelta | None = None
-        """So long after its creation a summary is deleted."""
+        """A summary is deleted this long after its creation."""
         self._versions: dict[str, list[SummaryVersion]] = {}
         self._by_time: list[tuple[datetime, str]] = []
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What several SQL files say, defined once: `expand` puts it in where a file names it.
+"""Definitions that several SQL files share; `expand` puts them in where a file names them.
 
 - A line with `each_tag`, `each_sorted_tag` or `each_final_state` is repeated for each value.
 - `retention_days` is the number of days that Twilio keeps a summary.

@@ -1,5 +1,5 @@
-"""What DuckDB, the operating system and Python write of a fault. dlt keeps no more of an error than
-its text, and DuckDB tells few faults apart by class, so the text is what tells.
+"""Error texts of DuckDB, the operating system and Python that are matched: dlt keeps only the text
+of an error, and DuckDB has the same class for many.
 
 `tests/test_others_words.py` gets each of them from the library itself.
 """

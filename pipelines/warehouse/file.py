@@ -1,4 +1,4 @@
-"""The warehouse file: where it is, who holds it, and how old the engines are that can read it."""
+"""The warehouse file: opening and locking it, and the errors that it can cause."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class BusyError(Exception):
 
 
 def as_warehouse_error(error: BaseException, path: Path | None = None) -> WarehouseError | None:
-    """What DuckDB, dlt or Python raised, if it is a disk that is full, broken or write-protected,
-    or a warehouse file that is damaged, when its path is given.
+    """The error for a disk that is full, broken or write-protected, for too little memory or too
+    few threads, and, if `path` is given, for a damaged file; None for any other error.
 
     It goes by the text, which is all that dlt keeps.
     """
@@ -99,7 +99,7 @@ def with_memory(
         connection.execute("RESET memory_limit")
         do()
     finally:
-        with suppress(duckdb.Error):  # of a database that has failed; what it failed of is raised
+        with suppress(duckdb.Error):  # the database has failed, and its error is raised
             connection.execute(f"SET memory_limit = '{usual}'")
 
 
@@ -159,7 +159,9 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
         connection = _connect(path)
         if is_of_former_version(connection):
             connection.close()
-            rewrite(path, forgetting=f"{DATASET}._report")  # so that views and comments are anew
+            rewrite(
+                path, forgetting=f"{DATASET}._report"
+            )  # so that views and comments are applied again
             connection = _connect(path)
         if path.stat().st_mode & 0o002:  # for others too, as a umask let an earlier version make it
             with where_supported():

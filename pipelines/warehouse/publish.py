@@ -78,17 +78,17 @@ class PublishedCopies:
 
     @property
     def are_current(self) -> bool:
-        """Whether the last one lacks nothing but what tells of the runs."""
+        """Whether the last one is up to date except for the views of the runs."""
         return self._last is not None and self._last[1] == self._version
 
     @property
     def are_of_this_hour(self) -> bool:
-        """Whether the last one was made, and all was checked, in the same hour."""
+        """Whether the last one was made, and everything checked, in the same hour."""
         return self._last is not None and self._last[1].hour == self._version.hour
 
     @cached_property
     def changed(self) -> Changed | None:
-        """What the last one lacks, but for what tells of the runs."""
+        """What the last one lacks, apart from the views of the runs."""
         if self._last is None or self.are_current:
             return None
         return take_changed(self._connection, self._last[1].load_id)
@@ -152,7 +152,7 @@ class PublishedCopies:
 
 
 def _stamp(file: Path) -> str:
-    """What changes whenever a file does; nobody can set the time of the last change of state."""
+    """Text that changes whenever the file does: nobody can set its change time (ctime)."""
     found = file.stat()
     return f"{file.parent.name} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 

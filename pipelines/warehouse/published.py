@@ -42,7 +42,7 @@ def adopt_former(folder: Path, warehouse: Path) -> None:
 
 
 def claim(folder: Path, warehouse: Path) -> None:
-    """Two warehouses would take turns in one folder, so the first keeps it.
+    """Mark the folder as this warehouse's; another one may not publish there.
 
     Raises:
         OSError: it is another's, or cannot be written.
@@ -53,11 +53,11 @@ def claim(folder: Path, warehouse: Path) -> None:
     if not owner_file(folder, warehouse):
         replace_file(folder / _OWNER, os.path.relpath(warehouse, folder))
         with where_supported():
-            (folder / _OWNER).chmod(0o644)  # for whoever makes reports of the copies
+            (folder / _OWNER).chmod(0o644)  # for users who make reports of the copies
 
 
 def expect_own(folder: Path, warehouse: Path) -> None:
-    """See that the copies there, if any, are this warehouse's.
+    """Check that the copies there, if any, are this warehouse's.
 
     Raises:
         OSError: they are another's.
@@ -94,7 +94,7 @@ def _are_same(one: str, other: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """The BI server is another user: it may read, whatever the umask says."""
+    """Make a folder that the BI server, another user, may read, whatever the umask."""
     if not folder.exists():
         Path(os.path.realpath(folder)).mkdir(parents=True)  # of a link, where it leads to
         with where_supported():
@@ -111,7 +111,7 @@ def swap(link: Path, name: str) -> None:
 
 
 def delete_old(folder: Path, newest: str, kept: int = COPIES_KEPT) -> None:
-    """Keep the last copies; what an interrupted run left is deleted too."""
+    """Delete all but the newest copies, and what interrupted runs left."""
     copies = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     whole = [path for path in copies if path.suffix != ".new"]
     stay = {*whole[-kept:], folder / newest}

@@ -144,7 +144,7 @@ class RunRecord:
             try:
                 self._update()
                 self._look(connection)
-            except duckdb.Error as error:  # not to hide what the run itself raises
+            except duckdb.Error as error:  # must not hide the error of the run itself
                 log.warning("The row of this run in _runs is not complete: %s", error)
             self._write("status")  # while the lock is held
 
@@ -184,14 +184,14 @@ class RunRecord:
 
 
 def require_existing_warehouse(path: Path, copies: Path) -> None:
-    """See that a warehouse that an earlier run has loaded is still there.
+    """Check that a warehouse that an earlier run has loaded still exists.
 
-    Its status file tells, or, where that is gone with the disk that had both, its published copy.
+    Its status file shows that, or, if that is gone with the same disk, its published copy.
 
     Raises:
         WarehouseError: it is gone, and a new one would lack what Twilio has deleted since.
     """
-    if path.exists() and path.stat().st_size:  # DuckDB would begin anew in an empty one
+    if path.exists() and path.stat().st_size:  # DuckDB would start a new one in an empty file
         return
     witness, held = path.with_name(f"{path.name}.status.json"), 0
     with suppress(OSError, ValueError, LookupError, TypeError):
@@ -223,7 +223,7 @@ def _replace(file: Path, content: dict[str, Any]) -> None:
     try:
         replace_file(file, json.dumps(content, default=datetime.isoformat, indent=1))
     except OSError as error:
-        if ".status." in file.name:  # else what the run itself raises tells it
+        if ".status." in file.name:  # else the error of the run itself tells it
             log.warning("Cannot write %s: %s", file, error.strerror)
 
 

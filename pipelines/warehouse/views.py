@@ -202,7 +202,7 @@ def _comment(
     names, known = dict(columns), dict[str, dict[str, str]]()
 
     def comment(of: str, kind: str, about: str, *meanings: Mapping[str, str]) -> None:
-        """A column means what the first of `meanings` that has it says."""
+        """Comment on a table or view and its columns; the first of `meanings` with one counts."""
         if of not in names:
             return
         first = ChainMap(*map(dict, meanings))
