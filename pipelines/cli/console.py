@@ -149,15 +149,15 @@ def final_line(progress: Progress, outcome: str = "ok") -> str:
     ]
     if progress.rows_rejected:
         parts.append(f"{progress.rows_rejected:,} rejected, see _rejected_rows")
-    for sids, what in (
+    for sids, fate in (
         (progress.not_found, "not found"),
         (progress.unreadable, "could not be fetched"),
         (progress.final_changed, "final ones changed"),
     ):
         if sids:
-            parts.append(f"{len(sids):,} {what}, the first {sids[0]}")
+            parts.append(f"{len(sids):,} {fate}, the first {sids[0]}")
     if progress.drift:
-        named = [f"{what} (first {sid})" for what, sid in progress.drift.items()]
+        named = [f"{name} (first {sid})" for name, sid in progress.drift.items()]
         parts.append(f"{len(named)} not in the documentation: {', '.join(named[:3])}")
     if progress.pending_before is not None and progress.pending_after is not None:
         parts.append(f"pending {progress.pending_before:,} -> {progress.pending_after:,}")

@@ -94,7 +94,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Rows", ", ".join(shown)
         yield "Pending", _pending(status["pending"])
         yield "Never final", f"{status['expired']:,}, older than {RETENTION.days} days"
-        drift = [f"{what} (first {sid})" for what, sid in status["drift"].items()]
+        drift = [f"{name} (first {sid})" for name, sid in status["drift"].items()]
         if len(drift) > MAX_DRIFT:
             drift[MAX_DRIFT:] = [f"and {len(drift) - MAX_DRIFT:,} more, see _drift"]
         yield "Drift", ", ".join(drift) or "none"

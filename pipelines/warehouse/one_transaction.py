@@ -12,6 +12,7 @@ version of dlt has changed them.
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
 from glob import escape
 from typing import Any
 
@@ -93,21 +94,20 @@ class OneTransactionDuckDb(dlt.destinations.duckdb):
     def client_class(self) -> type[DuckDbClient]:
         return PackageClient
 
+    @cached_property
+    def _resolved(self) -> dict[str, Any]:
+        return {}
 
-def destination_of(warehouse: Warehouse) -> Any:
+    def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
+        """Remember it: dlt resolves it dozens of times, a tenth of a small run."""
+        key = repr((dict(initial_config or {}) | {"credentials": None}, accept_partial))
+        if key not in self._resolved:
+            self._resolved[key] = super().configuration(initial_config, accept_partial)
+        return self._resolved[key]
+
+
+def destination_of(warehouse: Warehouse) -> OneTransactionDuckDb:
     """The warehouse's open connection as a destination."""
-    # dlt resolves the configuration of a destination dozens of times a run. Credentials that
-    # are resolved already save a third of a small run, answers that are remembered a tenth.
     credentials = DuckDbCredentials(warehouse.connection)
-    credentials.resolve()
-    destination: Any = OneTransactionDuckDb(credentials)
-    resolve, resolved = destination.configuration, dict[str, Any]()
-
-    def configuration(initial: Any, accept_partial: bool = False) -> Any:
-        asked = repr((dict(initial or {}) | {"credentials": None}, accept_partial))
-        if asked not in resolved:
-            resolved[asked] = resolve(initial, accept_partial)
-        return resolved[asked]
-
-    destination.configuration = configuration
-    return destination
+    credentials.resolve()  # once: dlt would do it dozens of times, a third of a small run
+    return OneTransactionDuckDb(credentials)

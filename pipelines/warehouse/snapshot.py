@@ -64,7 +64,7 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
         f"FROM {DATASET}._checks WHERE violations > 0 ORDER BY level, check_name"
     )
     drift = f"SELECT drift FROM {DATASET}._runs WHERE drift IS NOT NULL AND started_at > $since"
-    named = [
+    drifts = [
         json.loads(row["drift"])
         for row in _rows(connection, drift, since=naive_utc(now) - DRIFT_SHOWN_FOR)
     ]
@@ -84,7 +84,7 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
         },
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
         "checks": _rows(connection, checks) if "_checks" in names else [],
-        "drift": {what: sid for run in named for what, sid in run.items()},
+        "drift": {name: sid for run in drifts for name, sid in run.items()},
     }
 
 
