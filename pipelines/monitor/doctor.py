@@ -33,7 +33,7 @@ from pipelines.warehouse.runs import require_existing_warehouse
 
 RETRY_BUDGET = "5s"
 """How long requests are retried: somebody is waiting for the answer."""
-MAX_SKEW = timedelta(seconds=60)
+MAX_CLOCK_ERROR = timedelta(seconds=60)
 MAX_AGE = timedelta(days=1)
 MIN_FREE_RATIO, MIN_FREE_BYTES = 2.0, 100e6
 """Free space that a run and its copy need: twice the warehouse, and never less than 100 MB."""
@@ -130,11 +130,11 @@ def _look_at_api(settings: Settings) -> Iterator[HealthIssue]:
     yield HealthIssue("ok", f"Twilio accepts the {kind} of {settings.account_sid}")
     if features is False:
         yield _refusal(None, kind, features)
-    if abs(skew) > MAX_SKEW:
+    if abs(skew) > MAX_CLOCK_ERROR:
         yield HealthIssue(
             "warn",
             f"This machine's clock is {format_duration(abs(skew))} "
-            f"{'behind' if skew > MAX_SKEW else 'ahead'}",
+            f"{'behind' if skew > MAX_CLOCK_ERROR else 'ahead'}",
             "set the clock, for example with systemd-timesyncd or chrony",
         )
 

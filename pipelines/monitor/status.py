@@ -23,7 +23,7 @@ from pipelines.run.settings import warehouse_path
 from pipelines.times import as_utc, format_duration, iso_seconds
 from pipelines.warehouse.file import WarehouseError, working_folder
 from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
-from pipelines.warehouse.runs import FORMAT
+from pipelines.warehouse.runs import STATUS_FORMAT
 from pipelines.warehouse.snapshot import EXPIRED
 
 TIMES = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
@@ -154,7 +154,7 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise WarehouseError(f"Cannot read {file}, the next run rewrites it: {error}") from None
-    known = isinstance(content, dict) and content.get("format") == FORMAT
+    known = isinstance(content, dict) and content.get("format") == STATUS_FORMAT
     parsed: dict[str, Any] = _with_times(content) if known else {}
     return parsed
 

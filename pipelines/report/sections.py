@@ -158,27 +158,25 @@ class Sections(Layout):
         return self._section("week", "Week", lead, best.value and draw, table, key=key)
 
     def _regions(self) -> Markup:
-        rows, columns = self._figures["regions"], ("asked_for", "mixed_in")
-        asked, mixed = (list(dict.fromkeys(row[c] for row in rows))[:MAX_BARS] for c in columns)
+        rows, columns = self._figures["regions"], ("requested", "mixed_in")
+        requested, mixed = (
+            list(dict.fromkeys(row[name] for row in rows))[:MAX_BARS] for name in columns
+        )
         fields = {
-            (asked.index(row["asked_for"]), mixed.index(row["mixed_in"])): Item(
+            (requested.index(row["requested"]), mixed.index(row["mixed_in"])): Item(
                 parts=(("", number := row["conferences"]),),
                 text=count(number) if number < 10**4 else whole_percent(row["percent"]),
-                hint=f"Requested {humanize(row['asked_for'])}, "
+                hint=f"Requested {humanize(row['requested'])}, "
                 f"mixed in {humanize(row['mixed_in'])}: {conferences(row)}",
                 is_marked=row["is_elsewhere"],
             )
             for row in rows
-            if row["asked_for"] in asked and row["mixed_in"] in mixed
+            if row["requested"] in requested and row["mixed_in"] in mixed
         }
         away = sum(row["percent"] for row in rows if row["is_elsewhere"])
-        lead = "Rows are requested regions, columns the regions that mixed. "
-        lead += (
-            f"Outlined: not as requested, {percent(away)}."
-            if away
-            else "All were mixed as requested."
-        )
-        names = [truncate(humanize(name, "not requested"), 12) for name in asked]
+        outlined = f"not as requested, {percent(away)}" if away else "none, all were as requested"
+        lead = f"Rows are requested regions, columns those that mixed. Outlined: {outlined}."
+        names = [truncate(humanize(name, "not requested"), 12) for name in requested]
         heads = [truncate(humanize(name, "unknown"), 34 // len(mixed)) for name in mixed]
         draw = partial(charts.heatmap, names=names, heads=heads, fields=fields)
         return self._section(
@@ -199,13 +197,13 @@ class Sections(Layout):
         found.append(("tags and other", row["findings"] - sum(value for _, value in found)))
         summary = ", ".join(f"{count(value)} {name}" for name, value in found if value > 0)
         parts = tuple((f"s{n}", value) for n, (_, value) in enumerate(found) if value > 0)
-        asked, mixed = row["mixer_region_requested"], row["mixer_region"]
-        where = ", as requested" if asked == mixed else f", requested {asked}"
+        requested, mixed = row["mixer_region_requested"], row["mixer_region"]
+        where = ", as requested" if requested == mixed else f", requested {requested}"
         facts = {
             "Created": self._say("create_time", row),
             "Length": self._say("duration_seconds", row),
             "Participants": self._say("unique_participants", row),
-            "Region": (mixed or NONE) + (where if asked else ""),
+            "Region": (mixed or NONE) + (where if requested else ""),
             "End": humanize(row["end_reason"], NONE),
             "State": f"{humanize(row['status'], NONE)}, {row['completeness']}",
         }

@@ -13,7 +13,7 @@ from pipelines.times import naive_utc
 from pipelines.warehouse.file import DATASET
 from pipelines.warehouse.sql import sql_files
 
-TABLE = f"{DATASET}._checks"
+CHECKS_TABLE = f"{DATASET}._checks"
 
 
 class ChecksError(Exception):
@@ -58,15 +58,15 @@ def _read(name: str, text: str) -> Check:
 def prepare_checks(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the table of results if there is none."""
     connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {TABLE} (check_name VARCHAR NOT NULL, level VARCHAR NOT NULL, "
-        "sentence VARCHAR NOT NULL, violations BIGINT NOT NULL, sample VARCHAR, "
-        "failing_since TIMESTAMP, checked_at TIMESTAMP NOT NULL)"
+        f"CREATE TABLE IF NOT EXISTS {CHECKS_TABLE} (check_name VARCHAR NOT NULL, "
+        "level VARCHAR NOT NULL, sentence VARCHAR NOT NULL, violations BIGINT NOT NULL, "
+        "sample VARCHAR, failing_since TIMESTAMP, checked_at TIMESTAMP NOT NULL)"
     )
 
 
 def has_failed(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether a `fail` check found rows when it last ran."""
-    failed = f"SELECT 1 FROM {TABLE} WHERE level = 'fail' AND violations > 0"
+    failed = f"SELECT 1 FROM {CHECKS_TABLE} WHERE level = 'fail' AND violations > 0"
     return bool(connection.execute(failed).fetchall())
 
 
@@ -84,15 +84,17 @@ def run_checks(
         _run(connection, check, of(check.sql) if of and check.level == "fail" else check.sql)
         for check in read_checks()
     ]
-    since = dict(connection.execute(f"SELECT check_name, failing_since FROM {TABLE}").fetchall())
+    since = dict(
+        connection.execute(f"SELECT check_name, failing_since FROM {CHECKS_TABLE}").fetchall()
+    )
     at = naive_utc(now)
     rows = [
         (*check[:3], violations, sample, (since.get(check.name) or at) if violations else None, at)
         for check, violations, sample in results
     ]
     connection.execute("BEGIN")
-    connection.execute(f"DELETE FROM {TABLE}")
-    connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.execute(f"DELETE FROM {CHECKS_TABLE}")
+    connection.executemany(f"INSERT INTO {CHECKS_TABLE} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     connection.execute("COMMIT")
     return sorted((f for f in results if f.violations), key=lambda f: f.check.level)
 

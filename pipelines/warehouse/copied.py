@@ -28,7 +28,7 @@ BY_DAY = (
     "region_mismatch",
 )
 """Views whose rows of a day depend on the conferences of that day alone."""
-STORAGE_VERSION = "v1.2.0"
+COPY_STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
 COPY = "__published_copy"
 """Its name while it is attached, which no warehouse has."""
@@ -38,7 +38,7 @@ COPY = "__published_copy"
 def attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
     """Attach the copy; afterwards it is complete, on the disk, and never written again."""
     connection.execute(
-        f"ATTACH {quoted(str(file))} AS {COPY} (STORAGE_VERSION '{STORAGE_VERSION}')"
+        f"ATTACH {quoted(str(file))} AS {COPY} (STORAGE_VERSION '{COPY_STORAGE_VERSION}')"
     )
     try:
         yield

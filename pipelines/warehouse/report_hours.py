@@ -14,7 +14,7 @@ import duckdb
 
 from pipelines.warehouse.file import DATASET
 
-FIRST = datetime(2020, 1, 1, tzinfo=UTC)
+FIRST_HOUR = datetime(2020, 1, 1, tzinfo=UTC)
 """Twilio has no summaries from before."""
 _QUARTER, _DAY = timedelta(minutes=15), timedelta(days=1)
 
@@ -59,7 +59,7 @@ def read_hours(zone: ZoneInfo, year: int) -> Iterator[tuple[int, int, int]]:
 
     They are those of this machine's time zone data, from 2020 to the end of the year after `year`.
     """
-    first, last = FIRST, datetime(year + 2, 1, 1, tzinfo=UTC)
+    first, last = FIRST_HOUR, datetime(year + 2, 1, 1, tzinfo=UTC)
 
     def offset(moment: datetime) -> timedelta:
         return moment.astimezone(zone).utcoffset() or timedelta()

@@ -29,8 +29,8 @@ from pipelines.warehouse.snapshot import take_snapshot
 
 log = logging.getLogger("conference_insights")
 
-TABLE = f"{DATASET}._runs"
-FORMAT = 1
+RUNS_TABLE = f"{DATASET}._runs"
+STATUS_FORMAT = 1
 """Of the status files; those of another one are not read."""
 COLUMNS = {
     "run_id": "VARCHAR NOT NULL",
@@ -121,11 +121,11 @@ class RunRecord:
         """Keep the run's row: `running` until it ends; a killed run's row is closed as `killed`."""
         connection = warehouse.connection
         prepare_runs(connection)
-        connection.execute(f"UPDATE {TABLE} SET outcome = 'killed' WHERE outcome = 'running'")
+        connection.execute(f"UPDATE {RUNS_TABLE} SET outcome = 'killed' WHERE outcome = 'running'")
         self._look(connection)
         row = self._row() | {"outcome": "running"}
         marks = ", ".join(f"${name}" for name in row)
-        connection.execute(f"INSERT INTO {TABLE} ({', '.join(row)}) VALUES ({marks})", row)
+        connection.execute(f"INSERT INTO {RUNS_TABLE} ({', '.join(row)}) VALUES ({marks})", row)
         self._connection, self._outcome, outcome = connection, "running", "failed"
         with suppress(OSError):
             self._path.with_name(f"{self._path.name}.refused.json").unlink(missing_ok=True)
@@ -159,7 +159,9 @@ class RunRecord:
         row = self._row()
         changes = ", ".join(f"{name} = ${name}" for name in row)
         if self._connection:
-            self._connection.execute(f"UPDATE {TABLE} SET {changes} WHERE run_id = $run_id", row)
+            self._connection.execute(
+                f"UPDATE {RUNS_TABLE} SET {changes} WHERE run_id = $run_id", row
+            )
 
     def _row(self) -> dict[str, Any]:
         ended = None if self._outcome in ("running", "refused") else _now()
@@ -176,7 +178,7 @@ class RunRecord:
     def _write(self, kind: str) -> None:
         about = {"phase": self._phase, "pid": os.getpid(), "host": socket.gethostname()}
         error = {"error": str(self._error) if self._error else None}
-        content: dict[str, Any] = {"format": FORMAT, "run": self._row() | about | error}
+        content: dict[str, Any] = {"format": STATUS_FORMAT, "run": self._row() | about | error}
         if kind == "status":
             content |= {"last_good": self._last_good, "holds": self._holds}
             content["settings"] = self.settings
@@ -213,7 +215,7 @@ def renew_status(warehouse: Warehouse, published: Path) -> None:
     file = warehouse.path.with_name(f"{warehouse.path.name}.status.json")
     with suppress(OSError, ValueError, duckdb.Error):
         content = json.loads(file.read_text())
-        if isinstance(content, dict) and content.get("format") == FORMAT:
+        if isinstance(content, dict) and content.get("format") == STATUS_FORMAT:
             content["holds"] = take_snapshot(warehouse.connection, _now())
             content["settings"]["published"] = str(published)
             _replace(file, content)
@@ -231,15 +233,15 @@ def prepare_runs(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the table, or add the columns that an earlier version did not have."""
     definition = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} ({definition})")
-    present = {name for name, *_ in connection.table(TABLE).description}
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {RUNS_TABLE} ({definition})")
+    present = {name for name, *_ in connection.table(RUNS_TABLE).description}
     for name in COLUMNS.keys() - present:
-        connection.execute(f"ALTER TABLE {TABLE} ADD COLUMN {name} {COLUMNS[name]}")
+        connection.execute(f"ALTER TABLE {RUNS_TABLE} ADD COLUMN {name} {COLUMNS[name]}")
 
 
 def _last_good(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     answer = connection.execute(
-        f"SELECT * FROM {TABLE} WHERE outcome IN ('ok', 'pending') AND command <> 'backfill' "
+        f"SELECT * FROM {RUNS_TABLE} WHERE outcome IN ('ok', 'pending') AND command <> 'backfill' "
         "ORDER BY started_at DESC LIMIT 1"
     )
     row = answer.fetchone()

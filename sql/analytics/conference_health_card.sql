@@ -9,7 +9,7 @@
 --   WHERE h.create_time >= d.as_of - INTERVAL '7' DAY
 --   ORDER BY h.findings DESC
 --   LIMIT 10;
-WITH said AS (
+WITH texts AS (
     SELECT DISTINCT i.conference_sid, 'severity' AS topic, i.tag || ': ' || i.severity AS words
     FROM conference_insights.conference_tag_info AS i
     WHERE i.severity IS NOT NULL
@@ -27,17 +27,17 @@ ends AS (
     SELECT
         s.conference_sid,
         s.topic,
-        count(*) AS said_in_all,
+        count(*) AS text_count,
         min(s.words) AS first_words,
         max(s.words) AS last_words
-    FROM said AS s
+    FROM texts AS s
     GROUP BY s.conference_sid, s.topic
 ),
 many AS (
     SELECT s.conference_sid, s.topic, string_agg(s.words, ', ' ORDER BY s.words NULLS FIRST) AS words
-    FROM said AS s
+    FROM texts AS s
     INNER JOIN ends AS e ON e.conference_sid = s.conference_sid AND e.topic = s.topic
-    WHERE e.said_in_all > 2
+    WHERE e.text_count > 2
     GROUP BY s.conference_sid, s.topic
 ),
 lists AS (
@@ -45,8 +45,8 @@ lists AS (
         e.conference_sid,
         e.topic,
         CASE
-            WHEN e.said_in_all = 1 THEN e.first_words
-            WHEN e.said_in_all = 2 THEN e.first_words || ', ' || e.last_words
+            WHEN e.text_count = 1 THEN e.first_words
+            WHEN e.text_count = 2 THEN e.first_words || ', ' || e.last_words
             ELSE m.words
         END AS words
     FROM ends AS e
