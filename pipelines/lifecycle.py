@@ -6,6 +6,7 @@ from datetime import timedelta
 
 RETENTION = timedelta(days=30)
 """Twilio deletes a summary 30 days after the call (docs: Voice Insights FAQ)."""
-FINAL_STATES = ("timeout", "complete")
-"""Values of `processing_state` that stay as they are, but that a timeout may become complete; any
-other is pending."""
+FINAL_WITHIN = timedelta(hours=24)
+"""Twilio makes a summary final this long after the end of the conference, or not in time."""
+RETENTION_WARNING = timedelta(days=10)
+"""Runs warn this long before Twilio deletes data that none has listed."""

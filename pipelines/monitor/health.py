@@ -11,9 +11,9 @@ from typing import Any, Literal
 import click
 
 from pipelines.exit_codes import BUSY, DISK, REFUSED, STALE, UNAVAILABLE, UNSOUND, USAGE
+from pipelines.lifecycle import RETENTION_WARNING
 from pipelines.logs import say
 from pipelines.times import format_duration, iso_seconds
-from pipelines.twilio_insights.settings import RETENTION_WARNING
 
 WORST_FIRST = (USAGE, DISK, REFUSED, UNSOUND, UNAVAILABLE, BUSY, STALE)
 

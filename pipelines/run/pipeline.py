@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipelines.errors import SettingsError
+from pipelines.lifecycle import FINAL_WITHIN, RETENTION, RETENTION_WARNING
 from pipelines.run.packages import Packages
 from pipelines.run.post_load import run_post_load
 from pipelines.run.recovery import true_cause
@@ -28,7 +29,6 @@ from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.extract.scope import INCREMENTAL, Sids, TimeRange
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.progress import Progress
-from pipelines.twilio_insights.settings import FINAL_WITHIN, RETENTION, RETENTION_WARNING
 from pipelines.warehouse.file import as_warehouse_error, open_warehouse
 from pipelines.warehouse.runs import RunRecord, StillPendingError, require_existing_warehouse
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from pipelines.errors import SettingsError
 from pipelines.times import parse_duration, parse_moment
-
-RETENTION = timedelta(days=30)
-"""Twilio deletes a summary 30 days after the call (docs: Voice Insights FAQ)."""
-FINAL_WITHIN = timedelta(hours=24)
-"""Twilio makes a summary final in so long after the conference's end, or not in time."""
-RETENTION_WARNING = timedelta(days=10)
-"""So long before Twilio deletes what was never listed, people are warned."""
 
 SECTION = ("sources", "twilio_insights")
 TWILIO_NAMES = {

@@ -12,8 +12,13 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-from pipelines.lifecycle import FINAL_STATES, RETENTION
+from pipelines.lifecycle import RETENTION
 
+_SOURCE = Path(__file__).parents[1] / "twilio_insights"
+FINAL_STATES = tuple(
+    tomllib.loads((_SOURCE / "resources.toml").read_text("utf-8"))["conferences"]["final_states"]
+)
+"""Of a conference, as the source defines them; any other is pending."""
 PENDING = f"coalesce(processing_state, '') NOT IN {FINAL_STATES}"
 """The condition for a row of `conference_summaries` that is not final."""
 _WEEKDAY = r"CAST((date_diff('day', DATE '2024-01-01', \1) % 7 + 7) % 7 + 1 AS INTEGER)"
@@ -38,6 +43,7 @@ def expand(text: str, between: str = " ") -> str:
 @cache
 def documented_tags() -> list[str]:
     """The tags that Twilio documents, as `tables.toml` of the source lists them."""
-    tables = Path(__file__).parents[1] / "twilio_insights/tables.toml"
-    columns = tomllib.loads(tables.read_text("utf-8"))["conference_tags"]["columns"]
+    columns = tomllib.loads((_SOURCE / "tables.toml").read_text("utf-8"))["conference_tags"][
+        "columns"
+    ]
     return list(columns["tag"]["values"])

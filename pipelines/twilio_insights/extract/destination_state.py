@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from pipelines.lifecycle import RETENTION
 from pipelines.times import as_utc, naive_utc
 from pipelines.twilio_insights.extract.records import RowVersion
 from pipelines.twilio_insights.resources import Resource
-from pipelines.twilio_insights.settings import RETENTION
 
 Query = Callable[..., list[tuple[Any, ...]]]
 """Runs a statement with its arguments, `%s` in the text, and gives the rows; `{name}` is a table of

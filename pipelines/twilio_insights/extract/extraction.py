@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 from pipelines.errors import SettingsError
+from pipelines.lifecycle import RETENTION
 from pipelines.times import as_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
@@ -24,7 +25,6 @@ from pipelines.twilio_insights.extract.scope import (
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.extract.windows import WindowedLister
 from pipelines.twilio_insights.resources import Resource
-from pipelines.twilio_insights.settings import RETENTION
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables

@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from pipelines.lifecycle import RETENTION
 from pipelines.times import iso_seconds
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.page import Page
@@ -25,7 +26,6 @@ from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.package import BATCH_ROWS
 from pipelines.twilio_insights.extract.volume import HOUR, Window
 from pipelines.twilio_insights.extract.windows import OVERLAP, Listed, WindowedLister
-from pipelines.twilio_insights.settings import RETENTION
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
