@@ -74,7 +74,7 @@ def test_a_wrong_clock_of_this_machine_changes_nothing(
         loaded.account.put(summary(number, HOUR - number * 20 * DAY))
         loaded.run()
         assert_well(loaded, loaded.account.now)
-        assert "this run goes by Twilio's" in caplog.text
+        assert "this run uses Twilio's" in caplog.text
         loaded.account.now += 20 * DAY
 
 

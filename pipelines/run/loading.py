@@ -26,8 +26,8 @@ class Loader:
 
     Args:
         warehouse: that is held.
-        begin: is told each step.
-        announce: is told the ids of the packages that are about to be loaded.
+        begin: called with the name of each step.
+        announce: called with the ids of the packages that are about to be loaded.
     """
 
     def __init__(

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("conference_insights")
 
 PACKAGE_ROWS = 120_000
-"""A long catch-up advances in load packages of about so many summaries, nearly a row group of
-DuckDB's: they are written as they stay."""
+"""Summaries of a load package, about, when a long catch-up advances package by package: nearly a
+row group of DuckDB's, so they are written the way they stay."""
 
 
 class Packages:
@@ -39,7 +39,7 @@ class Packages:
     Args:
         warehouse: that is held.
         client: its progress counts.
-        record: is told each step.
+        record: notes each step.
     """
 
     def __init__(self, warehouse: Warehouse, client: InsightsClient, record: RunRecord) -> None:

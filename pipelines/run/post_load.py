@@ -49,7 +49,7 @@ def run_post_load(
     """Make views and checks, and publish a copy if no check fails; its file.
 
     Checks are made when more than the history of runs has changed since the last copy. `begin` is
-    told each step. Nothing is done in a warehouse that nothing was loaded into.
+    called with the name of each step. Nothing is done in a warehouse that nothing was loaded into.
 
     Raises:
         ViewError: a view does not run.

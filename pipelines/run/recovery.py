@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("conference_insights")
 
 KEPT = 3
-"""So many that were set aside stay, or a fault that lasts would fill the disk."""
+"""Packages set aside that are kept; a lasting fault must not fill the disk."""
 
 
 def recover_package(warehouse: Warehouse, make: Callable[[], Loader]) -> str | None:
@@ -31,34 +31,34 @@ def recover_package(warehouse: Warehouse, make: Callable[[], Loader]) -> str | N
         WarehouseError: the disk or the file cannot be used; the package stays.
     """
     folder = warehouse.working_folder / PIPELINE
-    said: str | None = None
+    outcome: str | None = None
     packages = ("normalize/extracted/*", "load/normalized/*")
     try:
         if any(any(folder.glob(package)) for package in packages):
-            said = make().finish()
+            outcome = make().finish()
         shutil.rmtree(folder, ignore_errors=True)  # what dlt remembers: the warehouse has it
-        return said
+        return outcome
     except Exception as error:  # damage shows in dlt as an error of any kind
         damaged = warehouse.path if "Corrupt database file" in str(error) else None
         if fault := as_warehouse_error(error, damaged):
             raise fault from None
         if isinstance(true_cause(error), WarehouseError):
             raise
-        said = f"set aside: {reason_of(true_cause(error))}"
+        outcome = f"set aside: {reason_of(true_cause(error))}"
         place = warehouse.working_folder / "set_aside" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
         place.parent.mkdir(exist_ok=True)
         folder.rename(place)
         (place / "reason.txt").write_text(f"{error}\n")
         for old in sorted(place.parent.iterdir())[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
-        log.warning("What a stopped run left was %s; it is in %s", said, place)
-        return said
+        log.warning("What a stopped run left was %s; it is in %s", outcome, place)
+        return outcome
 
 
 def reason_of(error: BaseException) -> str:
     """What went wrong in one line; where dlt gives a traceback as the message, its last error."""
-    said = repr(error) if isinstance(error, LookupError) else str(error)
-    last = said.rpartition("Traceback (most recent call last):")[2]
+    text = repr(error) if isinstance(error, LookupError) else str(error)
+    last = text.rpartition("Traceback (most recent call last):")[2]
     return next((line for line in last.splitlines() if re.match(r"\w", line)), repr(error))
 
 

@@ -142,9 +142,9 @@ def _path(text: str, setting: tuple[str, ...]) -> Path:
         ) from None
     # DuckDB would put the file, or its log, somewhere else; and it knows names in UTF-8 alone.
     if found := re.search(r"[?\\\ud800-\udfff]", str(path)):
-        said = ascii(found[0])[1:-1]
+        character = ascii(found[0])[1:-1]
         raise SettingsError(
-            f"{'.'.join(setting)}: a database cannot be in {path}, because of the {said}"
+            f"{'.'.join(setting)}: a database cannot be in {path}, because of the {character}"
         )
     return path
 
@@ -205,7 +205,7 @@ def _is_secret(text: str) -> bool:
     """Whether it looks like a token or key of Twilio's, or holds one that is set: in a wrong place
     it would be shown."""
     for path in (_HOOK, *((*SECTION, name) for name in SECRETS)):
-        with suppress(SettingsError):  # said where it is needed
+        with suppress(SettingsError):  # reported where it is needed
             if (known := find(*path)) and len(known.value) >= 16 and known.value in text:
                 return True
     return bool(_TOKEN.fullmatch(text))
@@ -243,8 +243,8 @@ def content_of(file: Path) -> dict[str, Any]:
     except SettingsError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        said = error.strerror if isinstance(error, OSError) else _place_of(error)
-        raise SettingsError(f"Cannot read {file.absolute()}: {said}") from None
+        reason = error.strerror if isinstance(error, OSError) else _place_of(error)
+        raise SettingsError(f"Cannot read {file.absolute()}: {reason}") from None
 
 
 def _open_at_once(path: str, flags: int) -> int:

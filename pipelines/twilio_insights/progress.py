@@ -52,7 +52,7 @@ class Progress(RowCounts):
     """Summaries that were final in the warehouse and still changed."""
 
     window_from: datetime | None = None
-    """Start of the stretch this run lists, lookback included."""
+    """Start of the range this run lists, lookback included."""
     window_to: datetime | None = None
     """Everything created before was listed completely; the next package starts here."""
     account_sid: str | None = None
@@ -90,7 +90,7 @@ class Progress(RowCounts):
 
     @property
     def share_listed(self) -> float:
-        """How much of the stretch is listed, 0 to 1."""
+        """How much of the range is listed, 0 to 1."""
         start, reached, end = self.window_from, self.window_to, self.horizon
         if start is None or reached is None or end is None or end <= start:
             return 0.0

@@ -1,4 +1,4 @@
-"""What the source can be told, and what it assumes otherwise."""
+"""The settings of the source, and their defaults."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def _regional_url() -> tuple[str, str]:
         return "", ""
     if not (edge := given[EDGE] or EDGES.get(region)):
         raise SettingsError(f"{REGION}: the edge of that region is not known; set {EDGE} too")
-    said = " and ".join(name for name in given if given[name])
-    return f"https://insights.{edge}.{region}.twilio.com", said
+    origin = " and ".join(name for name in given if given[name])
+    return f"https://insights.{edge}.{region}.twilio.com", origin
 
 
 @dataclass

@@ -102,8 +102,8 @@ class InsightsClient:
             InsightsError: refused, as it may be to a restricted key, or no usable answer.
         """
         body, _, status = self._get(SETTINGS_PATH, None)
-        said = body.get("advanced_features") if status == 200 and isinstance(body, dict) else None
-        return said if isinstance(said, bool) else None
+        value = body.get("advanced_features") if status == 200 and isinstance(body, dict) else None
+        return value if isinstance(value, bool) else None
 
     def list_pages(self, resource: Resource, after: datetime, before: datetime) -> Iterator[Page]:
         """Walk the records created between two times, until there is no next page.
@@ -135,7 +135,7 @@ class InsightsClient:
         if status in (400, 404) and isinstance(body, dict):
             return Page([], fetched_at, status=status)
         if status != 200:
-            raise BadAnswerError(f"{sid}: Twilio answered {self._said(status, body)}")
+            raise BadAnswerError(f"{sid}: Twilio answered {self._describe(status, body)}")
         if isinstance(body, Oversized):
             return Page([body], fetched_at)
         if not isinstance(body, dict) or body.get(resource.key) != sid:
@@ -162,26 +162,28 @@ class InsightsClient:
         rows = body.get(resource.envelope) if isinstance(body, dict) else None
         next_url = meta.get("next_page_url", 0) if isinstance(meta, dict) else 0
         if isinstance(body, dict) and body.get("code") == INVALID_PAGE_TOKEN:
-            raise ExpiredTokenError(f"{resource.path} answered {self._said(status, body)}")
+            raise ExpiredTokenError(f"{resource.path} answered {self._describe(status, body)}")
         if resource.parent and status == 404:
             return Page([], fetched_at, status=status)
         if status != 200 or not isinstance(rows, list) or not isinstance(next_url, str | None):
             raise BadAnswerError(
-                f"{resource.path} answered {self._said(status, body)}, not with "
+                f"{resource.path} answered {self._describe(status, body)}, not with "
                 f"`{resource.envelope}` and `meta.next_page_url`; is {self.settings.base_url} the "
                 "Insights API?"
             )
         return Page(rows, fetched_at, next_url or None)
 
-    def _said(self, status: int, body: Any) -> str:
+    def _describe(self, status: int, body: Any) -> str:
         """`401, code 20003: Authenticate` of an error body, classic or RFC 9457, for messages."""
         if not isinstance(body, dict):
             return str(status)
         code, text = (
             body.get("code"),
-            self._http.told(body.get("message") or body.get("title") or ""),
+            self._http.quoted(body.get("message") or body.get("title") or ""),
         )
-        named = f"{status}, code {self._http.told(code)}" if isinstance(code, int) else str(status)
+        named = (
+            f"{status}, code {self._http.quoted(code)}" if isinstance(code, int) else str(status)
+        )
         return f"{named}: {text}" if text else named
 
     def _get(self, url: str, resource: Resource | None) -> tuple[Any, datetime, int]:
@@ -192,11 +194,11 @@ class InsightsClient:
             if _OF_THE_PRODUCT.fullmatch(f"{target.scheme}://{target.netloc.decode()}"):
                 target = target.copy_with(scheme=base.scheme, host=base.host, port=base.port)
         except (httpx.InvalidURL, ValueError) as error:
-            said = self._http.told(error)
-            raise BadAnswerError(f"The API sent a next_page_url that is none: {said}") from None
+            reason = self._http.quoted(error)
+            raise BadAnswerError(f"The API sent an invalid next_page_url: {reason}") from None
         if (target.scheme, target.netloc, target.userinfo) != (base.scheme, base.netloc, b""):
             raise ForeignOriginError(
-                f"The API pointed to {self._http.told(f'{target.scheme}://{host}')}, not to "
+                f"The API pointed to {self._http.quoted(f'{target.scheme}://{host}')}, not to "
                 f"{self.settings.base_url}; nothing was sent there"
             )
         faults: list[str] = []
@@ -233,7 +235,7 @@ class InsightsClient:
         body = decoder.decode(headers, content)
         # The clock is taken from what the API itself says, not from some gateway's error page.
         fetched_at = self._clock.at(None if body is None else _http_date(headers.get("date")))
-        kind = self._http.told(headers.get("content-type", "an unknown type"))
+        kind = self._http.quoted(headers.get("content-type", "an unknown type"))
         if status in (401, 403) and body is None and content:
             raise BadAnswerError(
                 f"{url.host} answered {status} with {kind} that is not JSON: a firewall or proxy "
@@ -241,8 +243,8 @@ class InsightsClient:
             )
         if status in (401, 403):
             raise RefusedError(
-                f"Twilio refused account {self.settings.account_sid} ({self._said(status, body)}). "
-                "Either the credentials are wrong or belong to another region than "
+                f"Twilio refused account {self.settings.account_sid} "
+                f"({self._describe(status, body)}). Either the credentials are wrong or belong to another region than "
                 f"{self.settings.base_url}, or Voice Insights Advanced Features, a paid setting, "
                 "is not active for this account",
                 status,
@@ -252,7 +254,7 @@ class InsightsClient:
             raise UnavailableError(message, "malformed")
         if status in (408, 429) or status >= 500:
             wait = _retry_after(headers.get("retry-after", ""), fetched_at)
-            message = f"Twilio answered {self._said(status, body)}; run again later"
+            message = f"Twilio answered {self._describe(status, body)}; run again later"
             raise UnavailableError(message, str(status), wait)
         if 300 <= status < 400:
             raise ForeignOriginError(f"{url.host} answered with a redirect, which is not followed")

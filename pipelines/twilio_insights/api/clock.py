@@ -15,7 +15,7 @@ FIRST, LAST = datetime(2022, 1, 26, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC
 """There was no API before; a clock that says another time is wrong."""
 MAX_APART = timedelta(days=1)
 MAX_PAUSE = timedelta(days=60)
-"""No run is later than so long after the one before, or its time is doubted."""
+"""A time that is later than this after the run before is doubted."""
 
 
 class Clock:
@@ -59,7 +59,7 @@ class Clock:
         if abs(date - here) > MAX_APART and not self._warned:
             self._warned = True
             whose = "Twilio's" if believed is date else "this machine's"
-            said = iso_seconds(date), iso_seconds(here), whose
-            log.warning("Twilio's clock says %s, this machine's %s: this run goes by %s", *said)
+            times = iso_seconds(date), iso_seconds(here), whose
+            log.warning("Twilio's clock says %s, this machine's %s: this run uses %s", *times)
         self._set = believed, time.monotonic()
         return believed

@@ -1,4 +1,4 @@
-"""How many requests may be under way at once: as many as the API bears."""
+"""Limits how many requests are in flight, by what the API tolerates."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from contextlib import contextmanager
 
 from pipelines.twilio_insights.errors import UnavailableError
 
-FEW = 2
-"""So many at the beginning."""
-_GLANCE = 0.05
-"""Seconds between looks at the clock and at what stops a run."""
+INITIAL_CONCURRENCY = 2
+"""Requests allowed in flight at first."""
+_POLL_SECONDS = 0.05
+"""How often a waiting thread checks the clock and whether the run is stopped."""
 
 
 class ConcurrencyLimiter:
-    """Grows by one for each round of good answers, halves when the API says that it is too much."""
+    """Additive increase, multiplicative decrease: one more request in flight after each round of
+    good answers, half as many when the API throttles."""
 
     def __init__(self, most: int, stop: threading.Event) -> None:
         self._most, self._stop = most, stop
-        self._allowed = float(min(FEW, most))
+        self._allowed = float(min(INITIAL_CONCURRENCY, most))
         self._under_way = 0
         self._not_before = 0.0
         self._closed = False
@@ -28,7 +29,7 @@ class ConcurrencyLimiter:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Wait for a turn and take it; all wait while the API wants no requests.
+        """Be one of the requests in flight, after waiting for a place and while the API throttles.
 
         Raises:
             UnavailableError: it is closed.
@@ -55,24 +56,24 @@ class ConcurrencyLimiter:
             self._changed.notify_all()
 
     def on_throttle(self, hold: float = 0.0) -> None:
-        """Half as many; none at all for the seconds to `hold`."""
+        """Half as many; none at all for `hold` seconds."""
         with self._changed:
             self._allowed = max(1.0, self._allowed / 2)
             self._not_before = max(self._not_before, time.monotonic() + hold)
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
-        """Wait so long, or until the end."""
+        """Wait this long, or until the limiter is closed or the run stopped."""
         awake = time.monotonic() + seconds
         with self._changed:
             self._wait_until(lambda: awake <= time.monotonic())
 
     def close(self) -> None:
-        """Let nobody wait any more."""
+        """Wake whoever waits; no slot is given any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _wait_until(self, due: Callable[[], bool]) -> None:
         while not (due() or self._closed or self._stop.is_set()):
-            self._changed.wait(_GLANCE)
+            self._changed.wait(_POLL_SECONDS)

@@ -33,8 +33,8 @@ T = TypeVar("T")
 MAX_LEARNED = 50
 """Names of unknown fields that are learned; with more, a record is no ordinary one."""
 _LEARNABLE = re.compile("[a-z][a-z0-9_]{0,62}")
-_CACHED, _LONGEST_CACHED = 2048, 1000
-"""So many texts of a kind, none of more bytes than this, are read once for many records."""
+_CACHE_SIZE, _LONGEST_CACHED = 2048, 1000
+"""Texts of a kind that are cached for many records, and the most bytes of such a text."""
 _ORDINARY: dict[ColumnType, Any] = {
     "text": str | None,
     "bigint": Annotated[int, Meta(ge=-LARGEST, le=LARGEST)] | None,
@@ -106,7 +106,7 @@ _list_decoder = msgspec.json.Decoder(list[Raw])
 
 def _cached(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
     """Read equal texts once, unless they are so long that they would take much memory."""
-    cached = lru_cache(_CACHED)(read)
+    cached = lru_cache(_CACHE_SIZE)(read)
     return lambda text: cached(text) if len(text) <= _LONGEST_CACHED else read(text)
 
 

@@ -26,8 +26,8 @@ from pipelines.twilio_insights.settings import LOOPBACK
 
 MAX_BODY_BYTES = 64 << 20
 """Decoded size of an answer; a page of 1,000 summaries is about 1 MB."""
-MAX_WORDS = 200
-"""Characters of what others say that are told."""
+MAX_QUOTED = 200
+"""Characters of a text of others that a message quotes."""
 CONNECT, STALL, IDLE = 10.0, 30.0, 5.0
 """Seconds that a connection may take to be made, stand still, and be kept without use."""
 _FAULTS = (
@@ -106,14 +106,15 @@ class Transport:
             kind = "DecodingError" if isinstance(error, zlib.error) else type(error).__name__
             origin = f"{url.scheme}://{url.netloc.decode()}"
             raise UnavailableError(
-                f"Cannot read {origin} (base_url){self._through}: {kind} {self.told(error)}", kind
+                f"Cannot read {origin} (base_url){self._through}: {kind} {self.quoted(error)}",
+                kind,
             ) from None
 
     def _body(self, chunks: Iterable[bytes], headers: httpx.Headers, host: str) -> bytes:
         coding = headers.get("content-encoding", "identity").strip().lower()
         if coding not in ("identity", "gzip", ""):
             raise BadAnswerError(
-                f"{host} sent an answer encoded as {self.told(coding)}, where only gzip was allowed"
+                f"{host} sent an answer encoded as {self.quoted(coding)}, but only gzip was allowed"
             )
         content, gzip = bytearray(), zlib.decompressobj(zlib.MAX_WBITS | 16)
         for chunk in chunks:
@@ -123,12 +124,12 @@ class Transport:
                 raise BadAnswerError(f"{host} sent more than {MAX_BODY_BYTES} bytes")
         return bytes(content)
 
-    def told(self, words: object) -> str:
+    def quoted(self, words: object) -> str:
         """What the other side says, for messages: not too much of it, and without the secrets that
         it may repeat."""
         secrets = "|".join(map(re.escape, self._secrets))
         text = re.sub(secrets, "***", str(words), flags=re.IGNORECASE)
-        return text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}…"
+        return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
 
 
 def proxy_for(url: httpx.URL) -> httpx.Proxy | None:

@@ -20,7 +20,7 @@ class Acceptor:
         package: that is written.
         stored: what the destination holds.
         progress: counts the records.
-        still_pending: is told the keys of what is not final yet.
+        still_pending: gets the keys of what is not final yet.
     """
 
     def __init__(

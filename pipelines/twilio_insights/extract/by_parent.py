@@ -27,7 +27,7 @@ class ByParent:
         client: its progress is shared by the packages of a run.
         resource: that is read; it has a parent.
         stored: what the destination holds of it.
-        package_rows: end a package after so many records.
+        package_rows: end a package after this many records.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ class Extraction:
         client: its progress is shared by the packages of a run.
         resource: that is read.
         stored: what the destination holds.
-        package_rows: end a package at the first window edge after so many rows, or where listing
+        package_rows: end a package at the first window edge after this many rows, or where listing
             fails after a finished window; read on until it is `complete`. None: everything in one
             package, and a failure raises.
     """
@@ -83,7 +83,7 @@ class Extraction:
             self._lister.close()
 
     def prefetch_more(self) -> None:
-        """List more until the next window is consumed: a package is loaded now."""
+        """Prefetch more until the next window is consumed, because a package is being loaded."""
         if self._lister is not None:
             self._lister.prefetch_more()
 
@@ -218,7 +218,7 @@ def _take_over(former: FormerState, package: LoadPackage) -> dict[str, datetime]
 
 
 def _watermark(stored: DestinationState, account: str) -> datetime | None:
-    """Until when everything was listed; long ago where the package that said it was not finished,
-    so that no first cursor hides what an earlier one had listed."""
+    """Everything created before it was listed. Long ago if the package that wrote it was never
+    completed, so that no first cursor hides what an earlier one had listed."""
     known = stored.watermark(account)
     return known and (known.listed_to if known.is_complete else LONG_AGO)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
 
 BATCH_ROWS = 40_000
-"""Records handed to dlt at once: it takes some 10 ms a table however many they are."""
+"""Records handed to dlt at once: each time costs some 10 ms a table."""
 BATCH_BYTES = 50_000_000
 """The same for those with long texts."""
 
@@ -45,7 +45,7 @@ class LoadPackage:
     Args:
         resource: of the records.
         stored: what the destination holds.
-        progress: is told what is rejected, and what is new to the documentation.
+        progress: counts what is rejected, and lists what is new to the documentation.
         account_sid: that is loaded.
     """
 
@@ -119,7 +119,7 @@ class LoadPackage:
         self._notes[DRIFT, name] = (self._account_sid, name, key)
 
     def flush(self, at_least: int) -> Tables | None:
-        """Hand out the records that were collected, if they are `at_least` so many."""
+        """Hand out the records collected so far, if there are `at_least` this many."""
         if self._batch_rows < at_least and self._batch_bytes < BATCH_BYTES:
             return None
         from pipelines.twilio_insights.extract.drift import find_drift

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("conference_insights")
 
 MAX_CONFIRMATIONS, SAMPLE = 100, 60
-"""Of more final records that read otherwise in a window, so many are asked for by SID: either
-Twilio has changed them all, or the replica that was listed lags behind."""
+"""If more final records of a window differ than MAX_CONFIRMATIONS, only a SAMPLE of them is fetched
+by SID: either Twilio has changed them all, or the replica that was listed lags behind."""
 MAX_CONSECUTIVE_FAILURES = 3
-"""So many records that cannot be fetched, one after the other, mean that the API is down."""
+"""After this many failed fetches in a row the API counts as down."""
 
 
 def refetch(
@@ -49,8 +49,8 @@ def refetch(
     """Ask for all of them again.
 
     Raises:
-        InsightsError: 401, or no good answer so many times in a row: the API is down; or, after all
-            was asked for by SID, a listing that cannot be used.
+        InsightsError: 401, or MAX_CONSECUTIVE_FAILURES: the API is down; or a listing that cannot
+            be used, raised after everything was fetched by SID.
     """
     resource = acceptor.package.resource
     seen, fault = set[str](), None

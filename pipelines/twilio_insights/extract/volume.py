@@ -22,7 +22,7 @@ class Window(NamedTuple):
         return self.end - self.start
 
     def first(self, span: timedelta) -> Window:
-        """Its beginning, about so long, but not less than a second."""
+        """Its first part, about this long, at least one second."""
         seconds = max(MIN_SPAN, span // MIN_SPAN * MIN_SPAN)
         return Window(self.start, min(self.end, self.start + seconds))
 
@@ -36,8 +36,8 @@ class Window(NamedTuple):
 
 
 class VolumeEstimate:
-    """How many summaries were created in an hour: known, or as in the part of it that was listed,
-    or as in that hour of the day before, or as in all hours on the average."""
+    """Estimated records per hour. Falls back from the stored count to the listed part of that
+    hour, to the same hour of the day before, to the overall mean."""
 
     def __init__(self, known: Mapping[datetime, int]) -> None:
         self._rows: dict[datetime, float] = {**known}

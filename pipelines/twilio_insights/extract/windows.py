@@ -28,19 +28,19 @@ log = logging.getLogger("conference_insights")
 OVERLAP = timedelta(seconds=1)
 """Each listing begins this much early: whether the API's bounds are inclusive is not documented."""
 PAGE_FILL = 0.9
-"""Windows are sized to fill so much of one page, which shows all of it at one moment. Of several
-pages one may lack what moved to the page before, when something that was on that disappeared."""
+"""The share of one page that a window is sized to fill: one page shows a single moment. Of several
+pages, one may lack what moved to the page before it when something there disappeared."""
 FIRST_SPAN, MAX_SPAN = HOUR, 2 * DAY
 """Where nothing is known each window is twice as long as the one before."""
 MAX_PAGES = 2_000
-"""Pages of a window that cannot be cut any more, after which the API is taken to be broken."""
+"""A window that cannot be split further and has more pages than this means a broken API."""
 MAX_EXPIRED_TOKENS = 3
-"""A window whose page token expires is listed so often from its first page."""
+"""How often a window is listed from its first page when its page tokens expire."""
 MAX_READINGS = 5
-"""So often at most the pages of a window that cannot be cut are read, until nothing is missing;
-then all that was shown counts, with a warning."""
+"""How often the pages of a window that cannot be split are read until nothing is missing; after
+that everything that was shown counts, with a warning."""
 PREFETCH_ROWS, PREFETCH_ROWS_WHILE_LOADING = 15_000, 60_000
-"""Summaries listed, flattened and not yet consumed, at most; more while a package is loaded, which
+"""Most records listed, flattened and not yet consumed; more while a package is loaded, which
 leaves the interpreter to the threads that list."""
 
 
@@ -58,15 +58,15 @@ class Listed(NamedTuple):
 
 
 class Split(NamedTuple):
-    """A window is to be cut at the edge. If the API lists by time, `seen` is what its first page
-    covers, and how many were created there."""
+    """The window held too many pages: list it again in two parts. If the API lists by time, `seen`
+    is the range that its first page covers, and how many were created in each hour of it."""
 
     edge: datetime
     seen: tuple[Window, Counter[datetime]] | None
 
 
 class Unlisted(NamedTuple):
-    """Nothing of it is listed yet; its first window is to have no more than the span."""
+    """A range that is not listed yet; the next window taken from it is at most `longest`."""
 
     whole: Window
     longest: timedelta
@@ -124,7 +124,7 @@ class WindowedLister:
             yield listed
 
     def prefetch_more(self) -> None:
-        """List more until the next window is consumed: a package is loaded now."""
+        """Prefetch more until the next window is consumed, because a package is being loaded."""
         with self._changed:
             self._prefetch_rows = PREFETCH_ROWS_WHILE_LOADING
             self._changed.notify_all()
