@@ -7,11 +7,15 @@ a view stands in `sql/metrics.toml`.
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+import click
 import duckdb
 import yaml  # type: ignore[import-untyped]
 
@@ -32,9 +36,9 @@ Made from the heads of the files here, `columns.toml` and `tables.toml` of the s
 Views are in the schema `analytics`, in the warehouse and, as tables, in the
 [published copy](connect.md). Days, hours and weeks are in `report_timezone`; times are UTC without
 zone. A column with the same name means the same everywhere. Counts add up over any rows, unless
-something else is said; shares are formulas over sums. `stg_` views are what the others are made of.
-The files of [`analytics`](analytics) and [`checks`](checks) are SQL that other engines understand,
-once [what several of them say](../pipelines/warehouse/definitions.py) is put in.
+noted otherwise; shares are formulas over sums. The other views are made of the `stg_` views. The
+files of [`analytics`](analytics) and [`checks`](checks) are SQL that other engines understand, once
+[what several of them share](../pipelines/warehouse/definitions.py) is put in.
 
 """
 
@@ -156,11 +160,14 @@ def columns_of(connection: duckdb.DuckDBPyConnection) -> Columns:
     return found
 
 
-if __name__ == "__main__":
-    import os
-    import tempfile
-    from pathlib import Path
+@click.command()
+def main() -> None:
+    """Write sql/README.md anew, from a warehouse that is loaded from a simulated account.
 
+    \b
+    Example:
+      python -m tests.reference
+    """
     from pipelines.run.pipeline import run
     from pipelines.simulator.sample_data import busy_account
     from pipelines.simulator.server import InsightsServer
@@ -177,3 +184,7 @@ if __name__ == "__main__":
             PAGE.write_text(page(columns))
             for name, text in datasets(columns).items():
                 (DATASETS / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m tests.reference")

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 def test_it_measures_every_program() -> None:
     command = [sys.executable, "-m", "tests.benchmarks", "--size", "1000", "--rounds", "1"]
     done = subprocess.run(
-        [*command, "--goals", "fresh", "scheduled"],
+        [*command, "--goals", "fresh", "--goals", "scheduled"],
         cwd=ROOT,
         capture_output=True,
         text=True,

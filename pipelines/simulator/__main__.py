@@ -1,4 +1,4 @@
-"""`python -m pipelines.simulator [PORT]`: a busy simulated account, to try a schedule on."""
+"""`python -m pipelines.simulator [PORT]`: a simulated account to try a schedule on."""
 
 from __future__ import annotations
 
@@ -20,14 +20,23 @@ PORT = 8765
 @click.command()
 @click.argument("port", type=int, default=PORT)
 def main(port: int) -> None:
-    """Serve a simulated account on loopback until the process is stopped, and print the settings to
-    load it with. PORT is 8765 by default; the account's clock goes with this machine's."""
-    with suppress(KeyboardInterrupt):
-        _serve(port)
-    sys.exit(130)
+    """Serve a simulated account on loopback, by default on PORT 8765, until Ctrl-C.
+
+    Prints the settings that load it. Its clock is this machine's, and it keeps generating calls.
+
+    \b
+    Example:
+      python -m pipelines.simulator > simulated.env
+    """
+    # A shell that starts it in the background has it ignore this.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        serve(port)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
-def _serve(port: int) -> None:
+def serve(port: int) -> None:
     account, ticking = busy_account(datetime.now(UTC)), threading.Event()
     try:
         server = InsightsServer(account, port)
@@ -46,6 +55,4 @@ def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    # A shell that starts it in the background has it ignore this.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(prog_name="python -m pipelines.simulator")

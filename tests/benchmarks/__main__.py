@@ -1,12 +1,7 @@
-"""`python -m tests.benchmarks`: every goal, measured; prints a table and draws a chart.
-
-Each program is a process of its own, timed from its start to its end, and reads the same API,
-which is another process. `--goals` takes some of them; `--size` divides all numbers.
-"""
+"""`python -m tests.benchmarks`: every goal, measured; prints a table and draws a chart."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -18,6 +13,8 @@ import time
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
+
+import click
 
 from tests.benchmarks.api import Api, Traffic, served
 
@@ -220,20 +217,36 @@ def draw(medians: dict[str, dict[str, float]]) -> None:
     figure.savefig(CHART, metadata={"Date": None})
 
 
-def main() -> None:
-    goals = ["fresh", "latency", "scheduled", "pending", "memory", "growth"]
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--goals", nargs="+", choices=goals, default=goals)
-    parser.add_argument("--rounds", type=int, default=5, help="of which the median counts")
-    parser.add_argument("--size", type=int, default=1, help="divide all numbers by it")
-    given = parser.parse_args()
-    size, rounds = given.size, given.rounds
+GOALS = ("fresh", "latency", "scheduled", "pending", "memory", "growth")
+
+
+@click.command()
+@click.option(
+    "--goals",
+    type=click.Choice(GOALS),
+    multiple=True,
+    default=GOALS,
+    help="Measure only this one; may be repeated.",
+)
+@click.option("--rounds", default=5, show_default=True, help="The median of these counts.")
+@click.option("--size", default=1, show_default=True, help="Divide all numbers by this.")
+def main(goals: tuple[str, ...], rounds: int, size: int) -> None:
+    """Measure every goal, print a table and draw a chart.
+
+    Each program is a process of its own, timed from its start to its end, and reads the same API,
+    which is another process.
+
+    \b
+    Examples:
+      python -m tests.benchmarks
+      python -m tests.benchmarks --goals fresh --goals scheduled --rounds 1 --size 100
+    """
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{date.today():%Y-%m-%d}, {machine}\n")
     row("what", "program", "time (processors)", "times the first (processors)", "besides")
     row(*["---"] * 5)
     medians: dict[str, dict[str, float]] = {}
-    if "fresh" in given.goals:
+    if "fresh" in goals:
         title = f"{200_000 // size:,} summaries, answers at once"
         medians[title] = fresh(
             200_000 // size, 0.0, rounds, "limit", "ours without the copy", "ours"
@@ -242,22 +255,22 @@ def main() -> None:
             100_000 // size, 0.0, 1, "limit", "ours without the copy", "ours", "sdk", "rest_api"
         )
         medians[f"{100_000 // size:,} summaries, answers at once"] = peers
-    if "latency" in given.goals:
+    if "latency" in goals:
         title = f"{100_000 // size:,} summaries, 200 ms an answer"
         medians[title] = fresh(
             100_000 // size, 0.2, rounds, "limit", "ours without the copy", "sdk"
         )
-    if "scheduled" in given.goals:
+    if "scheduled" in goals:
         scheduled(300_000 // size, rounds)
-    if "pending" in given.goals:
+    if "pending" in goals:
         pending()
-    if "memory" in given.goals:
+    if "memory" in goals:
         memory(1_000_000 // size)
-    if "growth" in given.goals:
+    if "growth" in goals:
         growth(100_000 // size, 3_000_000 // size)
     if medians and size == 1:
         draw(medians)
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m tests.benchmarks")

@@ -1,4 +1,4 @@
-"""Simulate many seeds at once: python -m tests.simulation --seeds 100"""
+"""`python -m tests.simulation`: many seeds at once."""
 
 from __future__ import annotations
 
@@ -24,17 +24,23 @@ EXPECTED = {
 }
 
 ENOUGH = 100
-"""Among so many seeds everything strikes."""
+"""In this many seeds every fault strikes."""
 
 
 @click.command()
-@click.option("--seeds", default=100, help="How many.")
-@click.option("--first", default=1, help="The first; a failing one is replayed by --seeds 1.")
-@click.option("--minutes", default=math.inf, help="Begin none after so many.")
-@click.option("--jobs", default=2, help="How many at once.")
-@click.option("--every-moment", is_flag=True, help="Kill one account's runs at each moment.")
+@click.option("--seeds", default=100, show_default=True, help="How many to simulate.")
+@click.option("--first", default=1, show_default=True, help="The first seed.")
+@click.option("--minutes", default=math.inf, help="Start no seed after this time.")
+@click.option("--jobs", default=2, show_default=True, help="How many seeds at a time.")
+@click.option("--every-moment", is_flag=True, help="Kill the runs of one account at each moment.")
 def main(seeds: int, first: int, minutes: float, jobs: int, every_moment: bool) -> None:
-    """Check the invariants over simulated months; fail if one breaks or a fault never struck."""
+    """Check the invariants over simulated months; fail if one breaks or a fault never struck.
+
+    \b
+    Examples:
+      python -m tests.simulation --seeds 20
+      python -m tests.simulation --first 5012 --seeds 1    replays one seed, with its log
+    """
     started, struck, failed = time.monotonic(), Counter[str](), []
     if every_moment:
         struck, broken, log = simulate(first, months.every_moment)
@@ -68,4 +74,4 @@ def main(seeds: int, first: int, minutes: float, jobs: int, every_moment: bool) 
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m tests.simulation")
