@@ -116,12 +116,12 @@ def left_by_a_stopped_run(loaded: Loaded) -> None:
 
 TROUBLES = [
     Trouble(wrong_token, "FAIL  The auth token is refused", "check it, and the region", 77),
-    Trouble(no_credentials, "FAIL  No credentials for account", "Configuration", 2),
+    Trouble(no_credentials, "FAIL  No credentials for account", "settings.md", 2),
     Trouble(feature_off, "FAIL  Voice Insights Advanced Features is off", "Twilio Console", 77),
     Trouble(api_down, "FAIL  Cannot read http://127.0.0.1:9", "check base_url", 69),
     Trouble(clock_wrong, "WARN  This machine's clock is ", "set the clock", 0),
     Trouble(
-        misspelt, "WARN  SOURCES__TWILIO_INSIGHTS__LOKBACK is not a setting", "Configuration", 0
+        misspelt, "WARN  SOURCES__TWILIO_INSIGHTS__LOKBACK is not a setting", "settings.md", 0
     ),
     Trouble(
         misspelt_in_a_file, "WARN  sources.twilio_insights.lokback in .dlt/config.toml is no", "", 0

@@ -1,26 +1,53 @@
-"""Every command, query and setting in the README works as it says."""
+"""Every command, query, setting and pointer in the README and its pages works as it says."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from pipelines import exit_codes
 from pipelines.run import settings
 from pipelines.simulator.sample_data import busy_account
 from pipelines.simulator.server import InsightsServer
-from pipelines.twilio_insights.settings import SECTION
+from pipelines.twilio_insights.settings import TWILIO_NAMES
 from pipelines.twilio_insights.tables import TABLES
 from tests import expected, reference
 from tests.conftest import NOW, ROOT, environment, summary
 
-README = (ROOT / "README.md").read_text()
+PAGES = {
+    name: (ROOT / name).read_text()
+    for name in (
+        "README.md",
+        "pipelines/how_it_works.md",
+        "pipelines/how_to_change_it.md",
+        "pipelines/operations.md",
+        "pipelines/report/README.md",
+        "pipelines/scheduling.md",
+        "pipelines/settings.md",
+        "sql/README.md",
+        "sql/connect.md",
+        "tests/README.md",
+        "tests/benchmarks/README.md",
+    )
+}
+WITH_TESTS_OF_THEIR_OWN = {
+    "pipelines/how_to_change_it.md",
+    "pipelines/scheduling.md",
+    "sql/README.md",
+    "sql/connect.md",
+}
+README = PAGES["README.md"]
+OPERATIONS = PAGES["pipelines/operations.md"]
+SETTINGS = PAGES["pipelines/settings.md"]
 CI = (ROOT / ".ci/run").read_text()
 
 
@@ -28,14 +55,27 @@ def blocks(language: str, page: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
+def all_blocks(language: str) -> list[str]:
+    """Those of the pages that are tested here."""
+    pages = PAGES.keys() - WITH_TESTS_OF_THEIR_OWN
+    return [block for page in sorted(pages) for block in blocks(language, PAGES[page])]
+
+
 REFERENCE = blocks("sql", reference.PAGE.read_text())
+MODULES = sorted(
+    {
+        name
+        for page in PAGES.values()
+        for name in re.findall(r"python -m ((?:pipe|tests)[\w.]+)", page)
+    }
+)
 
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Loaded by the README's own three lines, from a simulated account."""
+    """Loaded by the README's own three lines, of a simulated account; then what pages do to it."""
     folder = tmp_path_factory.mktemp("readme")
-    shell = next(block for block in blocks("sh") if "TWILIO_ACCOUNT_SID" in block)
+    shell = next(block for block in all_blocks("sh") if "TWILIO_ACCOUNT_SID" in block)
     # `status` and `doctor` judge by the real clock.
     start = (datetime.now(UTC) - timedelta(days=12)).replace(hour=14, minute=30, second=0)
     with InsightsServer(busy_account(start, days=2, per_day=300)) as server:
@@ -43,19 +83,19 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shell = shell.replace("AC...", names["TWILIO_ACCOUNT_SID"])
         shell = shell.replace("TOKEN=...", f"TOKEN={names['TWILIO_AUTH_TOKEN']}")
         run_shell(shell, folder, SOURCES__TWILIO_INSIGHTS__BASE_URL=server.url)
-        polling = next(block for block in blocks("sh") if "--until-complete" in block)
+        polling = next(block for block in all_blocks("sh") if "--until-complete" in block)
         server.account.now += timedelta(days=10)
         server.account.put(summary(1, NOW - server.account.now + timedelta(hours=1)))
         run_shell(polling, folder, **names)
-        sweep = next(block for block in blocks("sh") if "backfill" in block)
+        sweep = next(block for block in all_blocks("sh") if "backfill" in block)
         run_shell(sweep, folder, **names)
         for word in ("status", "doctor", "report"):
-            (asked,) = (b for b in blocks("sh") if b.startswith(f"conference-insights {word}"))
+            (asked,) = (b for b in all_blocks("sh") if b.startswith(f"conference-insights {word}"))
             run_shell(asked, folder, **names)
         assert (folder / "report.html").exists()
-        (compact,) = (block for block in blocks("sh") if "compact.duckdb" in block)
+        (compact,) = (block for block in all_blocks("sh") if "compact.duckdb" in block)
         run_shell(compact, folder, **names)
-        backup, restore = (block for block in blocks("sh") if "backup.duckdb" in block)
+        backup, restore = (block for block in all_blocks("sh") if "backup.duckdb" in block)
         run_shell(backup, folder, **names)
         server.account.now += timedelta(days=1)
         run_shell("conference-insights run", folder, **names)
@@ -66,7 +106,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_restore_without_its_backup_changes_nothing(tmp_path: Path) -> None:
-    (restore,) = (block for block in blocks("sh") if "cp backup.duckdb" in block)
+    (restore,) = (block for block in all_blocks("sh") if "cp backup.duckdb" in block)
     (tmp_path / "warehouse.duckdb.dlt").mkdir()
     for name in ("warehouse.duckdb", "warehouse.duckdb.wal"):
         (tmp_path / name).write_text(name)
@@ -77,8 +117,6 @@ def test_a_restore_without_its_backup_changes_nothing(tmp_path: Path) -> None:
 
 
 def run_shell(program: str, folder: Path, **env: str) -> None:
-    import sys
-
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-eu", "-c", program],
@@ -92,16 +130,14 @@ def run_shell(program: str, folder: Path, **env: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("number", range(len(blocks("sql"))))
+@pytest.mark.parametrize("number", range(len(all_blocks("sql"))))
 def test_every_query_runs_and_answers(number: int, warehouse: Path) -> None:
     with duckdb.connect(warehouse, read_only=True) as connection:
-        assert connection.execute(blocks("sql")[number]).fetchall()
+        assert connection.execute(all_blocks("sql")[number]).fetchall()
 
 
 def test_the_python_example_runs(tmp_path: Path) -> None:
-    import sys
-
-    (example,) = blocks("python")
+    (example,) = all_blocks("python")
     with InsightsServer(busy_account(NOW, days=1, per_day=20)) as server:
         done = subprocess.run(
             [sys.executable, "-c", example],
@@ -137,7 +173,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "python -m tests.benchmarks",
         "python -m tests.simulation",
     )
-    assert [block for block in blocks("sh") if not block.startswith(known)] == []
+    assert [block for block in all_blocks("sh") if not block.startswith(known)] == []
 
 
 def test_every_table_and_column_of_ours_is_described() -> None:
@@ -150,26 +186,93 @@ def test_every_table_and_column_of_ours_is_described() -> None:
                 )
 
 
-def test_every_setting_is_in_the_table() -> None:
-    for path in settings.DEFAULTS:
-        if path[:-1] == SECTION:
-            assert path[-1].upper() in README
-        else:
-            assert f"| `{'__'.join(path).upper()}` |" in README
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    for path, default in settings.DEFAULTS.items():
+        rows = [
+            [cell.strip() for cell in row.split("|")[1:-1]]
+            for row in SETTINGS.splitlines()
+            if row.startswith(f"| `{'__'.join(path).upper()}` |")
+        ]
+        if path[-1] in TWILIO_NAMES:
+            assert f"`{TWILIO_NAMES[path[-1]]}`" in SETTINGS
+            assert f"__{path[-1].upper()}`" in SETTINGS
+            continue
+        ((_, kind, shown, _),) = rows
+        has_default = default is not None and path[-1] != "directory"
+        text = str(default).lower() if isinstance(default, bool) else str(default)
+        assert shown == (f"`{text}`" if has_default else "")
+        kinds = {int: "whole number", bool: "`true` or `false`"}
+        assert type(default) not in kinds or kind == kinds[type(default)]
 
 
 def test_every_exit_code_is_explained() -> None:
     codes = re.findall(r"^  (\d+)", exit_codes.EXIT_CODES, re.MULTILINE)
-    table = README.partition("## Exit codes")[2].partition("\n## ")[0]
+    table = OPERATIONS.partition("## Exit codes")[2].partition("\n## ")[0]
     assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == codes
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "sql/README.md", "sql/connect.md", "pipelines/scheduling.md"]
-)
-def test_every_linked_file_exists(page: str) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / page).read_text()):
-        assert ((ROOT / page).parent / target.partition("#")[0]).exists()
+def test_no_page_is_forgotten() -> None:
+    folders = [ROOT, *(ROOT / name for name in ("pipelines", "sql", "tests", ".ci"))]
+    found = {*ROOT.glob("*.md")}.union(*(folder.rglob("*.md") for folder in folders[1:]))
+    assert {str(page.relative_to(ROOT)) for page in found} == PAGES.keys()
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    assert len(README.splitlines()) <= 250
+    assert [page for page in PAGES if page != "README.md" and f"]({page})" not in README] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", PAGES[page]):
+        file, _, place = target.partition("#")
+        path = ((ROOT / page).parent / file).resolve() if file else ROOT / page
+        assert path.exists(), target
+        assert not place or place in anchors(path.read_text()), target
+
+
+def headings(text: str) -> list[str]:
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"^#+ (.+)$", outside, re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """As GitHub makes them of headings, and those that a page sets itself."""
+    made = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings(text)}
+    return made | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+POINTERS = [
+    (str(file.relative_to(ROOT)), page, heading)
+    for folder in ("pipelines", "sql")
+    for suffix in ("py", "toml", "sql")
+    for file in sorted((ROOT / folder).rglob(f"*.{suffix}"))
+    for page, heading in re.findall(r"([\w/]+\.md)\b(?!\()(?:, ([A-Z][\w ]+))?", file.read_text())
+]
+"""Where the program sends people: the file that does, the page, and the heading if there is one."""
+
+
+@pytest.mark.parametrize("pointer", POINTERS, ids=lambda pointer: " ".join(filter(None, pointer)))
+def test_every_pointer_of_the_program_leads_to_a_heading(pointer: tuple[str, str, str]) -> None:
+    _, page, heading = pointer
+    assert page in PAGES or f"pipelines/{page}" in PAGES
+    assert not heading or heading in headings(PAGES[page])
+
+
+def test_the_program_points_to_pages_by_their_path() -> None:
+    """`README` alone, or a page without its file, is no place that a test can look at."""
+    for folder in ("pipelines", "sql"):
+        for suffix in ("py", "toml", "sql"):
+            for file in (ROOT / folder).rglob(f"*.{suffix}"):
+                assert not re.search(r"README(?!\.md)|see the [A-Z]", file.read_text()), file
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_of_a_page_has_help_with_an_example(module: str) -> None:
+    name = module if module == "tests.reference" else f"{module}.__main__"
+    shown = CliRunner().invoke(importlib.import_module(name).main, ["--help"])
+    assert shown.exit_code == 0
+    assert f"  python -m {module}" in shown.output.partition("Example")[2]
 
 
 def test_the_reference_is_that_of_the_views_and_tables(warehouse: Path) -> None:

@@ -30,7 +30,7 @@ from pipelines.simulator.server import InsightsServer
 from tests import expected
 from tests.conftest import ROOT, Loaded, environment, summary
 from tests.machine import Machine, booted, wait_for
-from tests.test_readme import README, blocks
+from tests.test_readme import SETTINGS, blocks
 
 PAGE = (ROOT / "pipelines/scheduling.md").read_text()
 FILES = {
@@ -92,7 +92,7 @@ def test_every_example_is_run_by_a_test_or_marked() -> None:
 def test_the_environment_file_names_known_settings() -> None:
     names = re.findall(r"^(\w+)=", FILES["conference-insights.env"], re.MULTILINE)
     assert len(names) == 4
-    assert all(f"`{name}`" in README for name in names if name != "ALERT_URL")
+    assert all(f"`{name}`" in SETTINGS for name in names if name != "ALERT_URL")
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(#([^)]+)\)", PAGE))

@@ -65,13 +65,13 @@ def test_it_tells_what_the_warehouse_holds(loaded: Loaded) -> None:
     assert lines["Drift"] == f"tag = brand_new (first {sid(7)})"
 
 
-def test_json_is_what_the_readme_describes(loaded: Loaded, command: Command) -> None:
+def test_json_is_what_the_page_describes(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, HOUR))
     loaded.run()
     done = command("status", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    described = (ROOT / "README.md").read_text().partition("status --json` has")[2]
+    described = (ROOT / "pipelines/operations.md").read_text().partition("status --json` has")[2]
     assert [name for name in said if f"`{name}`" not in described.partition("\n## ")[0]] == []
     assert said["watermark"] == "2026-11-20T14:30:00Z"
 

@@ -11,7 +11,7 @@ Settings, as environment variables:
   TWILIO_AUTH_TOKEN                  its auth token, or
   TWILIO_API_KEY, TWILIO_API_SECRET  an API key
   DESTINATION__DUCKDB__CREDENTIALS   the warehouse file; warehouse.duckdb by default
-The README has all of them, and `conference-insights doctor` shows yours.
+All of them are in pipelines/settings.md; `conference-insights doctor` shows yours.
 
 {EXITS}"""
 RUN = f"A DURATION is written like 90s, 15m, 2h or 7d.\n\n{LOADING}"

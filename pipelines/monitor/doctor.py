@@ -17,7 +17,14 @@ from pipelines.errors import SettingsError
 from pipelines.exit_codes import BUSY, DISK, REFUSED, UNAVAILABLE, USAGE
 from pipelines.files import expect_trusted
 from pipelines.logs import say
-from pipelines.monitor.health import HealthIssue, diagnose, foreign_copies, print_issue, worst
+from pipelines.monitor.health import (
+    SEE_PROBLEMS,
+    HealthIssue,
+    diagnose,
+    foreign_copies,
+    print_issue,
+    worst,
+)
 from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
 from pipelines.monitor.status import read_status
 from pipelines.run.settings import exposed_files, publish_settings, source_settings, warehouse_path
@@ -59,7 +66,7 @@ def examine() -> int:
 def _look() -> Iterator[HealthIssue]:
     for name in find_unknown_settings():
         yield HealthIssue(
-            "warn", f"{name} is not a setting of this program", "see the README, Configuration"
+            "warn", f"{name} is not a setting of this program", "see pipelines/settings.md"
         )
     yield from _look_at_versions()
     for file in exposed_files():
@@ -67,14 +74,14 @@ def _look() -> Iterator[HealthIssue]:
     try:
         settings = source_settings()
     except SettingsError as error:
-        yield HealthIssue("fail", str(error), "see the README, Configuration", USAGE)
+        yield HealthIssue("fail", str(error), "see pipelines/settings.md", USAGE)
     else:
         yield from _look_at_api(settings)
     try:
         path = warehouse_path()
         directory = publish_settings(path).directory
     except SettingsError as error:
-        yield HealthIssue("fail", str(error), "see the README, Configuration", USAGE)
+        yield HealthIssue("fail", str(error), "see pipelines/settings.md", USAGE)
         return
     yield from _look_at_disk(path)
     yield from _look_at_warehouse(path, directory)
@@ -184,7 +191,7 @@ def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
     except BusyError as error:
         yield HealthIssue("warn", f"Not checked: {error}", "wait until it is free", BUSY)
     except (WarehouseError, OSError) as error:
-        yield HealthIssue("fail", str(error), "see the README, When something goes wrong", DISK)
+        yield HealthIssue("fail", str(error), SEE_PROBLEMS, DISK)
     set_aside = path.with_name(f"{path.name}.dlt") / "set_aside"
     if set_aside.exists():
         yield HealthIssue(
@@ -208,7 +215,10 @@ def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Hea
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         yield HealthIssue(
-            "fail", f"{path} is damaged: {reason}", "restore a backup, see the README", DISK
+            "fail",
+            f"{path} is damaged: {reason}",
+            "restore a backup, see pipelines/operations.md, Backup and restore",
+            DISK,
         )
         return
     yield HealthIssue(
@@ -220,7 +230,9 @@ def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Hea
     ).fetchall()[0]
     if free > MAX_UNUSED_SHARE * total and free > 100:
         yield HealthIssue(
-            "warn", f"{free / total:.0%} of the file is free space", "see the README, Compact"
+            "warn",
+            f"{free / total:.0%} of the file is free space",
+            "see pipelines/operations.md, Compact",
         )
 
 
@@ -234,7 +246,7 @@ def _look_at_copy(directory: Path, warehouse: Path) -> Iterator[HealthIssue]:
     try:
         expect_trusted(copy.parent)
     except OSError as error:
-        yield HealthIssue("fail", str(error), "see the README, When something goes wrong", DISK)
+        yield HealthIssue("fail", str(error), SEE_PROBLEMS, DISK)
     closed = [folder for folder in copy.resolve().parents if not folder.stat().st_mode & 0o001]
     if closed:
         yield HealthIssue(

@@ -15,6 +15,7 @@ from pipelines.lifecycle import RETENTION_WARNING
 from pipelines.logs import say
 from pipelines.times import format_duration, iso_seconds
 
+SEE_PROBLEMS = "see pipelines/operations.md, When something goes wrong"
 WORST_FIRST = (USAGE, DISK, REFUSED, UNSOUND, UNAVAILABLE, BUSY, STALE)
 
 
@@ -34,7 +35,7 @@ def diagnose(status: dict[str, Any], max_age: timedelta | None = None) -> Iterat
         yield HealthIssue(
             "fail",
             f"{status['warehouse']} is gone",
-            "restore a backup, see the README, Backup and restore",
+            "restore a backup, see pipelines/operations.md, Backup and restore",
             DISK,
         )
     if max_age:
@@ -46,7 +47,7 @@ def diagnose(status: dict[str, Any], max_age: timedelta | None = None) -> Iterat
             check["level"],
             f"{check['sentence']} ({check['check_name']}: {check['violations']:,}, first "
             f"{check['sample']}, since {iso_seconds(check['failing_since'])})",
-            "see analytics.checks, and sql/connect.md on checks",
+            "see analytics.checks, and sql/connect.md, Checks",
             UNSOUND if check["level"] == "fail" else 0,
         )
     yield from _copies(status)
@@ -78,14 +79,14 @@ def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
         yield HealthIssue(
             "warn",
             f"The last run failed (step {run['phase']}), {run['error_class']}: {run['error']}",
-            "see the README, When something goes wrong",
+            SEE_PROBLEMS,
         )
     if refused:
         yield HealthIssue(
             "warn",
             f"The run of {iso_seconds(refused['started_at'])} could not start, "
             f"{refused['error_class']}: {refused['error']}",
-            "see the README, Exit codes",
+            "see pipelines/operations.md, Exit codes",
         )
 
 

@@ -33,7 +33,7 @@ MAX_DRIFT = 10
 
 
 def read_status(path: Path, now: datetime) -> dict[str, Any]:
-    """All that is known of the warehouse at `path` without opening it; the README describes it.
+    """All that is known of the warehouse at `path` without opening it; described in operations.md.
 
     Raises:
         WarehouseError: a status file cannot be read.

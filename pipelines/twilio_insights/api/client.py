@@ -244,8 +244,8 @@ class InsightsClient:
         if status in (401, 403):
             raise RefusedError(
                 f"Twilio refused account {self.settings.account_sid} "
-                f"({self._describe(status, body)}). Either the credentials are wrong or belong to another region than "
-                f"{self.settings.base_url}, or Voice Insights Advanced Features, a paid setting, "
+                f"({self._describe(status, body)}). Either the credentials are wrong or belong to "
+                f"another region than {self.settings.base_url}, or Voice Insights Advanced Features, a paid setting, "
                 "is not active for this account",
                 status,
             )
