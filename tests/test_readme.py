@@ -267,6 +267,24 @@ def test_the_program_points_to_pages_by_their_path() -> None:
                 assert not re.search(r"README(?!\.md)|see the [A-Z]", file.read_text()), file
 
 
+PROGRAM = "".join(file.read_text() for file in sorted((ROOT / "pipelines").rglob("*.py")))
+MESSAGES = re.findall(r'^\|[^|]*\|[^|\n]*?"([^"\n]+)"', OPERATIONS, re.MULTILINE)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_every_message_that_a_page_quotes_is_the_programs(message: str) -> None:
+    parts = re.split(r"[\d…,:()]+|tag =|the first|CF|AC|REPORT_TIMEZON", message)
+    program = re.sub(r'"\s+f?"', "", PROGRAM)
+    assert [part for part in map(str.strip, parts) if part not in program] == []
+
+
+def test_the_lines_of_the_status_are_the_programs() -> None:
+    sample = OPERATIONS.partition("conference-insights status\n```")[2].partition("`status`")[0]
+    titles = re.findall(r"^    (\w[\w ]*?)  +", sample, re.MULTILINE)
+    shown = re.findall(r'yield "([\w ]+)", ', (ROOT / "pipelines/monitor/status.py").read_text())
+    assert [title for title in dict.fromkeys(shown) if title != "Last run"] == titles
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_of_a_page_has_help_with_an_example(module: str) -> None:
     name = module if module == "tests.reference" else f"{module}.__main__"
