@@ -280,9 +280,14 @@ def test_every_message_that_a_page_quotes_is_the_programs(message: str) -> None:
 
 def test_the_lines_of_the_status_are_the_programs() -> None:
     sample = OPERATIONS.partition("conference-insights status\n```")[2].partition("`status`")[0]
-    titles = re.findall(r"^    (\w[\w ]*?)  +", sample, re.MULTILINE)
-    shown = re.findall(r'yield "([\w ]+)", ', (ROOT / "pipelines/monitor/status.py").read_text())
-    assert [title for title in dict.fromkeys(shown) if title != "Last run"] == titles
+    lines = re.findall(r"^    (\w[\w ]*?)  +(.+)", sample, re.MULTILINE)
+    program = (ROOT / "pipelines/monitor/status.py").read_text()
+    shown = re.findall(r'yield "([\w ]+)", ', program)
+    assert [title for title in dict.fromkeys(shown) if title != "Last run"] == [t for t, _ in lines]
+    fixed = (re.split(r"[\d,;:/…]+(?: ?(?:h|min|days|MB)\b)*|\bin\b", text) for _, text in lines)
+    phrases = [part.strip() for parts in fixed for part in parts if " " in part.strip()]
+    assert len(phrases) == 5
+    assert [phrase for phrase in phrases if phrase not in program] == []
 
 
 @pytest.mark.parametrize("module", MODULES)
