@@ -25,7 +25,7 @@ from pipelines.files import replace_file
 from pipelines.warehouse.file import DATASET, BusyError, Warehouse, WarehouseError
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, owner_file
-from pipelines.warehouse.snapshot import take_snapshot
+from pipelines.warehouse.snapshot import read_rows, take_snapshot
 
 log = logging.getLogger("conference_insights")
 
@@ -240,12 +240,12 @@ def prepare_runs(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _last_good(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
-    answer = connection.execute(
+    rows = read_rows(
+        connection,
         f"SELECT * FROM {RUNS_TABLE} WHERE outcome IN ('ok', 'pending') AND command <> 'backfill' "
-        "ORDER BY started_at DESC LIMIT 1"
+        "ORDER BY started_at DESC LIMIT 1",
     )
-    row = answer.fetchone()
-    return dict(zip([name for name, *_ in answer.description], row, strict=True)) if row else None
+    return rows[0] if rows else None
 
 
 def _now() -> datetime:

@@ -12,6 +12,7 @@ from pipelines.lifecycle import RETENTION
 from pipelines.times import naive_utc
 from pipelines.warehouse.definitions import PENDING
 from pipelines.warehouse.file import DATASET
+from pipelines.warehouse.sql import quoted
 
 HOUR = timedelta(hours=1)
 AGES = {
@@ -41,15 +42,14 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     if not {"conference_summaries", "_refetches"}.issubset(names):
         return {}
     counts = " UNION ALL ".join(
-        f"SELECT '{name}' AS name, count(*) AS row_count FROM {DATASET}.\"{name}\""
-        for name in (name.replace("'", "''") for name in names)
+        f'SELECT {quoted(name)} AS name, count(*) FROM {DATASET}."{name}"' for name in names
     )
     created = "coalesce(s.create_time, s.fetched_at)"
     by_age = " ".join(
         f"WHEN {created} > $now - to_hours({age // HOUR}) THEN '{name}'"
         for name, age in AGES.items()
     )
-    unfinished = _rows(
+    unfinished = read_rows(
         connection,
         f"SELECT CASE {by_age} ELSE '{EXPIRED}' END AS age, count(*) AS conferences, "
         "count(r.next_due_at) AS waiting, min(r.next_due_at) AS next_try "
@@ -64,10 +64,7 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
         f"FROM {DATASET}._checks WHERE violations > 0 ORDER BY level, check_name"
     )
     drift = f"SELECT drift FROM {DATASET}._runs WHERE drift IS NOT NULL AND started_at > $since"
-    drifts = [
-        json.loads(row["drift"])
-        for row in _rows(connection, drift, since=naive_utc(now) - DRIFT_SHOWN_FOR)
-    ]
+    drifts = connection.execute(drift, {"since": naive_utc(now) - DRIFT_SHOWN_FOR}).fetchall()
     loaded = f"""
         SELECT account_sid, loaded_to FROM {DATASET}._runs WHERE loaded_to IS NOT NULL
         QUALIFY row_number() OVER (PARTITION BY account_sid ORDER BY started_at DESC) = 1
@@ -77,18 +74,16 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
         ORDER BY started_at DESC LIMIT 1
     """
     return {
-        "watermarks": _rows(connection, loaded),
-        "last_error": next((row["error_class"] for row in _rows(connection, ended)), None),
-        "rows": {
-            row["name"]: row["row_count"] for row in _rows(connection, f"{counts} ORDER BY name")
-        },
+        "watermarks": read_rows(connection, loaded),
+        "last_error": (connection.execute(ended).fetchone() or (None,))[0],
+        "rows": dict(connection.execute(f"{counts} ORDER BY name").fetchall()),
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
-        "checks": _rows(connection, checks) if "_checks" in names else [],
-        "drift": {name: sid for run in drifts for name, sid in run.items()},
+        "checks": read_rows(connection, checks) if "_checks" in names else [],
+        "drift": {name: sid for (run,) in drifts for name, sid in json.loads(run).items()},
     }
 
 
-def _rows(
+def read_rows(
     connection: duckdb.DuckDBPyConnection, sql: str, **arguments: Any
 ) -> list[dict[str, Any]]:
     answer = connection.execute(sql, arguments)
