@@ -5,7 +5,10 @@ from __future__ import annotations
 import atexit
 import fcntl
 import gc
+import io
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +16,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +27,7 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
+from pipelines.cli import command_line
 from pipelines.run.pipeline import Polling, run
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, iso, running_row
 from pipelines.simulator.server import InsightsServer
@@ -139,6 +143,63 @@ def loaded_once(account: Account, folder: Path) -> Iterator[Loaded]:
         yield Loaded(account, server, path)
 
 
+@pytest.fixture(scope="session")
+def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All tables and views, as a run makes them, with nothing in them, not even that run."""
+    with loaded_once(Account(NOW), tmp_path_factory.mktemp("empty")) as loaded:
+        loaded.run()
+        with duckdb.connect(loaded.path) as connection:
+            for table in ("_runs", "_watermarks", "_dlt_loads"):
+                connection.execute(f"DELETE FROM conference_insights.{table}")
+        return loaded.path
+
+
+@pytest.fixture
+def prepared(empty_warehouse: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """The first run of a test need not make tables and views, which is most of it: for tests of
+    something else."""
+    if not is_fresh(request):
+        shutil.copy(empty_warehouse, tmp_path / "warehouse.duckdb")
+
+
+@pytest.fixture
+def tables_only(
+    prepared: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Besides, runs of this process end with their load, without views, checks and a copy, which
+    are half of a run: for tests that look at tables only."""
+    if not is_fresh(request):
+        monkeypatch.setattr("pipelines.run.pipeline.run_post_load", lambda *_, **__: None)
+
+
+def is_fresh(request: pytest.FixtureRequest) -> bool:
+    return request.node.get_closest_marker("fresh") is not None
+
+
+@pytest.fixture(scope="session")
+def well(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A run has left all well, by the real clock, by which `status` and `doctor` judge."""
+    account = Account(datetime.now(UTC))
+    for number in range(1, 4):
+        account.put(summary(number, NOW - account.now + timedelta(hours=number)))
+    with loaded_once(account, tmp_path_factory.mktemp("well")) as loaded:
+        loaded.run()
+    return loaded
+
+
+@pytest.fixture
+def sound(loaded: Loaded, well: Loaded) -> Loaded:
+    """The same in the test's folder, of an account of its own, whose clock is right."""
+    folder, former = loaded.path.parent, well.path.parent
+    shutil.copytree(former, folder, symlinks=True, dirs_exist_ok=True)
+    status = loaded.path.with_name(f"{loaded.path.name}.status.json")
+    status.write_text(status.read_text().replace(str(former), str(folder)))
+    loaded.account.now = datetime.now(UTC)
+    for row in well.account.rows():
+        loaded.account.put(row)
+    return loaded
+
+
 def sid(number: int) -> str:
     return f"CF{number:032x}"
 
@@ -210,7 +271,7 @@ def command_at(now: datetime) -> list[str]:
 
 
 @pytest.fixture
-def command(tmp_path: Path, account: Account) -> Command:
+def process(tmp_path: Path, account: Account) -> Command:
     """Run `conference-insights` as a user would, in a folder of its own; this machine's clock goes
     with the account's."""
 
@@ -226,6 +287,50 @@ def command(tmp_path: Path, account: Account) -> Command:
         )
 
     return call
+
+
+@pytest.fixture
+def command(tmp_path: Path, account: Account) -> Command:
+    """The same in this process, which need not start an interpreter and import everything."""
+
+    def call(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        with _like_a_process(tmp_path, account.now) as (stdout, stderr):
+            os.environ.update({"CONFERENCE_INSIGHTS_LOG": "human"} | env)
+            with pytest.raises(SystemExit) as ended:
+                command_line.main(arguments, "conference-insights")
+        said = stdout.getvalue(), stderr.getvalue()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *said)
+
+    return call
+
+
+@contextmanager
+def _like_a_process(folder: Path, now: datetime) -> Iterator[tuple[io.StringIO, io.StringIO]]:
+    """Leave this process as it was, whatever a command changes in what it takes for its own."""
+    stdout, stderr, environment = io.StringIO(), io.StringIO(), dict(os.environ)
+    root, ours = logging.getLogger(), logging.getLogger("conference_insights")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    signals = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    threshold, mask = gc.get_threshold(), os.umask(0)
+    os.umask(mask)
+    root.handlers.clear()
+    try:
+        with chdir(folder), redirect_stdout(stdout), redirect_stderr(stderr):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(MACHINE_TIME, lambda: now)
+                patch.setattr(gc, "freeze", lambda: None)
+                patch.setattr(gc, "unfreeze", lambda: None)
+                yield stdout, stderr
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+        gc.set_threshold(*threshold)
+        os.umask(mask)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.warehouse.file import open_warehouse
 from tests.conftest import Command, Loaded, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 
 class Hook(ThreadingHTTPServer):
     """Keeps the texts that are posted to it."""
@@ -126,6 +128,7 @@ def test_a_hook_in_trouble_changes_nothing(
 ) -> None:
     loaded.account.put(summary(1, timedelta(hours=1)))
     loaded.account.logins.clear()
+    monkeypatch.setattr("pipelines.monitor.alerts.PATIENCE", 0.1)
     if trouble == "hangs":
         hook.released.clear()
     elif trouble == "refuses":

@@ -13,6 +13,8 @@ from pipelines.run.pipeline import Backfill, run
 from pipelines.twilio_insights.progress import Progress
 from tests.conftest import NOW, Command, Loaded, sid, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -135,6 +137,7 @@ def test_what_cannot_be_read_is_a_usage_error(
     )
 
 
+@pytest.mark.fresh
 def test_an_empty_range_is_refused_before_anything_is_asked(
     loaded: Loaded, command: Command
 ) -> None:

@@ -19,6 +19,8 @@ from pipelines.twilio_insights.api import bounds
 from pipelines.twilio_insights.errors import BadAnswerError
 from tests.conftest import Loaded, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 HOUR = timedelta(hours=1)
 JSON = httpx.Headers({"content-type": "application/json"})
 LARGE = 1500

@@ -12,6 +12,8 @@ from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.errors import RefusedError
 from tests.conftest import NOW, Loaded, summary
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CLOCK = "pipelines.twilio_insights.api.clock.machine_time"
 WATERMARK = "SELECT max(listed_to) FROM conference_insights._watermarks"

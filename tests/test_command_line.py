@@ -22,10 +22,12 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights.settings import TWILIO_NAMES
 from tests.conftest import ROOT, Command, Loaded, sid, summary
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 HOUR = timedelta(hours=1)
 
 
-def test_help_imports_nothing_heavy(command: Command) -> None:
+def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys; from pipelines.cli.command_line import main; "
         "main(['--help'], standalone_mode=False)"
@@ -88,6 +90,7 @@ def test_a_run_with_nothing_new_imports_no_more_than_it_needs(loaded: Loaded) ->
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.fresh
 def test_the_final_line_tells_all(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, HOUR))
     loaded.account.put(summary(2, HOUR, "in_progress"))
@@ -102,6 +105,25 @@ def test_the_final_line_tells_all(loaded: Loaded, command: Command) -> None:
     )
     assert f"Warehouse: {loaded.path} (NEW, created now)" in done.stderr
     assert f"Warehouse: {loaded.path}\n" in command("run").stderr
+
+
+def test_each_command_is_the_same_in_a_process_of_its_own(
+    loaded: Loaded, command: Command, process: Command
+) -> None:
+    """Most tests call it in theirs; `demo` has processes of its own below."""
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    every = "run", "backfill --from 2d", "publish", "report", "status", "status --json", "doctor"
+    assert {"demo", *(line.split()[0] for line in every)} == command_line.main.commands.keys()
+    for line in every:
+        here, there = (call(*line.split()) for call in (command, process))
+        assert here.returncode == there.returncode == 0
+        for said, also in ((here.stdout, there.stdout), (here.stderr, there.stderr)):
+            assert without_numbers(said) == without_numbers(also)
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r"[\w.:+-]*\d[\w.:+-]*", "…", text)
 
 
 def test_no_credentials_is_a_usage_error_that_names_what_to_set(command: Command) -> None:
@@ -183,17 +205,6 @@ def test_until_complete_polls_until_what_was_pending_is_final(
     assert sorted(stored) == [(sid(1), "complete"), (sid(2), "complete")]
 
 
-def test_until_complete_exits_75_at_its_timeout(loaded: Loaded, command: Command) -> None:
-    loaded.account.put(summary(1, HOUR, "in_progress"))
-    done = command("run", "--until-complete", "--every", "1s", "--timeout", "2s")
-    assert done.returncode == 75
-    assert "1 summaries are still pending" in done.stderr
-    assert "1 new" in done.stdout
-    assert loaded.query("SELECT outcome, error_class FROM conference_insights._runs") == [
-        ("pending", None)
-    ]
-
-
 def test_until_complete_does_not_wait_for_what_is_gone(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, 9 * 24 * HOUR, "in_progress"))
     loaded.run()
@@ -202,17 +213,19 @@ def test_until_complete_does_not_wait_for_what_is_gone(loaded: Loaded, command: 
     assert done.returncode == 0, done.stderr
 
 
-def test_the_demo_leaves_a_warehouse_that_is_held(command: Command, tmp_path: Path) -> None:
+@pytest.mark.fresh
+def test_the_demo_leaves_a_warehouse_that_is_held(process: Command, tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     with duckdb.connect(tmp_path / "demo/demo.duckdb") as held:
         held.execute("CREATE TABLE mine AS SELECT 1")
-        done = command("demo")
+        done = process("demo")
         assert done.returncode == 75
         assert "is held by python" in done.stderr
     with duckdb.connect(tmp_path / "demo/demo.duckdb") as held:
         assert held.sql("FROM mine").fetchall() == [(1,)]
 
 
+@pytest.mark.fresh
 def test_a_good_run_says_no_more_than_where_it_loads(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, HOUR))
     done = command("run")
@@ -228,7 +241,8 @@ def test_a_warehouse_in_a_folder_that_is_missing_is_one_message(command: Command
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path) -> None:
+@pytest.mark.fresh
+def test_the_demo_shows_rows_becoming_complete(process: Command, tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/demo.duckdb").write_text("an earlier demo")
     mine = {
@@ -241,7 +255,7 @@ def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path)
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt/config.toml").write_text("[sources.twilio_insights]\npage_size = 'all'\n")
     (tmp_path / ".dlt/secrets.toml").write_text("[sources.twilio_insights]\nauth_token = 5.\n")
-    done = command("demo", **mine)
+    done = process("demo", **mine)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo/published/current/insights.duckdb").exists()
     assert {path.name for path in tmp_path.iterdir()} == {".dlt", "home", "demo"}
@@ -266,6 +280,7 @@ def test_the_demo_shows_rows_becoming_complete(command: Command, tmp_path: Path)
     assert min(shapes) > 10
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-", "| true", ">/dev/full"])
 def test_a_run_is_well_whoever_reads_what_it_says(closed: str, loaded: Loaded) -> None:
     run = f"{sys.executable} -m pipelines run"
@@ -333,7 +348,7 @@ def test_what_ignores_hang_ups_goes_on(ignored: bool) -> None:
     assert done.returncode == (0 if ignored else 129)
 
 
-def test_a_closed_stream_does_not_become_a_file(command: Command, tmp_path: Path) -> None:
+def test_a_closed_stream_does_not_become_a_file(tmp_path: Path) -> None:
     program = (
         "import os; from pipelines import __main__; from pipelines.cli import command_line; "
         "command_line.main = lambda: "

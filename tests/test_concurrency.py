@@ -13,6 +13,8 @@ from pipelines.twilio_insights.api.concurrency import ConcurrencyLimiter
 from pipelines.twilio_insights.errors import UnavailableError
 from tests.conftest import Loaded, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 HOUR = timedelta(hours=1)
 
 

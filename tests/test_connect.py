@@ -20,6 +20,8 @@ from pipelines.simulator.sample_data import busy_account
 from tests.conftest import NOW, ROOT, install_beside, loaded_once
 from tests.test_readme import blocks
 
+pytestmark = pytest.mark.programs
+
 SUPERSET = r"^## Apache Superset$.*?(?=^## |\Z)"
 PAGE = re.sub(SUPERSET, "", (ROOT / "sql/connect.md").read_text(), flags=re.DOTALL | re.MULTILINE)
 CONNECTION, *OTHERS = blocks("python", PAGE)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import Command, Loaded, sid, summary
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 HOUR = timedelta(hours=1)
 COPY = "current/insights.duckdb"
 

@@ -15,20 +15,10 @@ import pytest
 
 from pipelines.monitor import doctor
 from pipelines.simulator.server import SETTINGS_PATH, InsightsHandler
-from tests.conftest import NOW, Command, Loaded, python, summary
+from tests.conftest import Command, Loaded, python
 from tests.test_status import age_last_run
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def sound(loaded: Loaded) -> Loaded:
-    """A warehouse with which all is well, of an account whose clock is right."""
-    loaded.account.now = datetime.now(UTC)
-    for number in range(1, 4):
-        loaded.account.put(summary(number, NOW - loaded.account.now + number * HOUR))
-    loaded.run()
-    return loaded
 
 
 @dataclass
@@ -245,7 +235,10 @@ def test_a_restricted_key_may_list_all_the_same(sound: Loaded, command: Command)
     assert "Twilio accepts the auth token" in done.stdout
 
 
-def test_it_names_who_holds_the_warehouse(sound: Loaded, command: Command) -> None:
+def test_it_names_who_holds_the_warehouse(
+    sound: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.warehouse.file.PATIENCE", 0.1)
     holder = python(
         "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); input(print(1))",
         str(sound.path),

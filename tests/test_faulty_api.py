@@ -22,6 +22,8 @@ from pipelines.twilio_insights.errors import (
 from pipelines.twilio_insights.extract.refetch import SAMPLE
 from tests.conftest import NOW, Loaded, sid, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 

@@ -24,6 +24,8 @@ from pipelines.run.settings import publish_settings, warehouse_path
 from pipelines.warehouse.file import WarehouseError, open_warehouse
 from tests.conftest import ROOT, Command, Loaded, summary
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 HOUR = timedelta(hours=1)
 Refused = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -56,6 +58,7 @@ def refused(tmp_path: Path) -> Refused:
     return call
 
 
+@pytest.mark.fresh
 def test_a_file_system_without_modes_is_used(small: Loaded, refused: Refused) -> None:
     calls = ("chmod", "fchmod", "fchmodat", "fchmodat2")
     done = refused("run", **dict.fromkeys(calls, "EPERM"))
@@ -126,13 +129,13 @@ def test_a_folder_that_is_not_utf_8_gets_a_sentence(
 
 
 def test_an_output_of_another_encoding_is_written_to(
-    small: Loaded, command: Command, tmp_path: Path
+    small: Loaded, process: Command, tmp_path: Path
 ) -> None:
     place = tmp_path / "Ω→"
     place.mkdir()
     settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(place / "w.duckdb")}
     for name in ("run", "publish", "status"):
-        done = command(name, PYTHONIOENCODING="latin-1", **settings)
+        done = process(name, PYTHONIOENCODING="latin-1", **settings)
         assert done.returncode == 0, done.stderr
     assert r"\u03a9\u2192/w.duckdb" in done.stdout
 
@@ -154,6 +157,7 @@ def test_a_path_in_the_home_folder_of_somebody_without_one_gets_a_sentence(
         publish_settings(Path("/w.duckdb"))
 
 
+@pytest.mark.fresh
 def test_a_link_to_nothing_is_followed(small: Loaded, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     small.path.symlink_to("disk/real.duckdb")
@@ -180,6 +184,7 @@ def nowhere(path: Path) -> None:
     path.symlink_to("nowhere/w.duckdb")
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize("make", [fifo, folder, loop, nowhere])
 def test_what_can_be_no_warehouse_is_not_waited_for(
     make: Callable[[Path], None], loaded: Loaded
@@ -222,6 +227,7 @@ exec setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps +dac_read_sea
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can mount and be another"
 )
+@pytest.mark.fresh
 def test_where_only_the_warehouse_can_be_written_that_is_enough(
     small: Loaded, tmp_path: Path
 ) -> None:
@@ -243,6 +249,7 @@ def test_where_only_the_warehouse_can_be_written_that_is_enough(
     assert "1 new" in done.stdout
 
 
+@pytest.mark.fresh
 def test_what_is_set_aside_does_not_pile_up(small: Loaded) -> None:
     def damaged() -> Loader:
         raise ValueError("damaged")
@@ -267,6 +274,7 @@ def test_an_output_that_is_a_pipe_stays_one(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
+@pytest.mark.fresh
 def test_a_folder_of_the_user_that_is_in_the_way_is_named(small: Loaded, tmp_path: Path) -> None:
     theirs = tmp_path / "warehouse.duckdb.new/notes.txt"
     theirs.parent.mkdir()

@@ -12,11 +12,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines.run.post_load import publish_now
 from pipelines.simulator.server import InsightsHandler
 from pipelines.warehouse import one_transaction
 from pipelines.warehouse.file import WarehouseError
 from tests import expected
 from tests.conftest import ROOT, Command, Loaded, kill_when, python, sid, summary
+
+pytestmark = pytest.mark.usefixtures("tables_only")
 
 HOUR = timedelta(hours=1)
 SUMMARIES = "conference_insights.conference_summaries"
@@ -173,6 +176,7 @@ def test_texts_of_megabytes_are_loaded_and_published(loaded: Loaded) -> None:
         text = random.Random(number).randbytes(10_000_000).hex()
         loaded.account.put(summary(number, number * HOUR, friendly_name=text))
     loaded.run()
+    publish_now()
     loaded.assert_exact()
     copy = loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
     with duckdb.connect(copy, read_only=True) as connection:

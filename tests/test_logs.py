@@ -11,7 +11,11 @@ import termios
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tests.conftest import NOW, ROOT, Command, Loaded, command_at, summary
+
+pytestmark = pytest.mark.usefixtures("prepared")
 
 HOUR = timedelta(hours=1)
 
@@ -20,6 +24,7 @@ def as_json(output: str) -> list[Any]:
     return [json.loads(line) for line in output.splitlines()]
 
 
+@pytest.mark.fresh
 def test_programs_read_json_lines(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, HOUR))
     loaded.account.put(summary(2, HOUR, "in_progress", tags=["brand_new"]))
@@ -107,13 +112,12 @@ def test_colors_help_people_and_go_where_they_are_not_wanted(loaded: Loaded) -> 
 
 
 def test_the_progress_tells_pages_rows_pending_and_time_left(
-    loaded: Loaded, command: Command
+    loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pipelines.cli.console.SECONDS_BETWEEN_LINES", 0)
     for number in range(1, 40):
         loaded.account.put(summary(number, number * 18 * HOUR))
-    loaded.server.latency = 0.4
-    slow = {"SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": "1"}
-    said = command("run", **slow).stderr
+    said = command("run", SOURCES__TWILIO_INSIGHTS__PAGE_SIZE="5").stderr
     (line, *_) = (line for line in said.splitlines() if "% listed" in line)
     for word in (" pages, ", " listed, ", " to write, ", " asked for by SID", " left"):
         assert word in line

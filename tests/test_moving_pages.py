@@ -12,6 +12,8 @@ import pytest
 from pipelines.simulator.server import InsightsServer
 from tests.conftest import Loaded, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 

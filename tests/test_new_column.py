@@ -37,7 +37,7 @@ def next_version(tmp_path: Path) -> dict[str, str]:
 
 
 def test_it_appears_with_all_values_that_were_kept_elsewhere(
-    loaded: Loaded, command: Command, next_version: dict[str, str]
+    loaded: Loaded, process: Command, next_version: dict[str, str]
 ) -> None:
     sent: list[dict[str, Any]] = [
         {"voice_bots": 2, "transcript_language": "en"},
@@ -52,7 +52,7 @@ def test_it_appears_with_all_values_that_were_kept_elsewhere(
         loaded.account.put(summary(number, HOUR, tag_info=tag_info, **values))
     loaded.run()
 
-    done = command("run", **next_version)  # with nothing new to load
+    done = process("run", **next_version)  # with nothing new to load
     assert done.returncode == 0, done.stderr
     assert "4 unchanged" in done.stdout + done.stderr
     rows = f"SELECT {VALUES} FROM {DATASET}.conference_summaries ORDER BY conference_sid"
@@ -77,7 +77,7 @@ def test_it_appears_with_all_values_that_were_kept_elsewhere(
 
     for number, values in enumerate(sent):  # what is loaded from now on is the same
         loaded.account.put(summary(number, HOUR, tag_info=tag_info, tags=["silent"], **values))
-    done = command("run", **next_version)
+    done = process("run", **next_version)
     assert done.returncode == 0, done.stderr
     assert loaded.query(rows) == expected
     assert len(loaded.query(details)) == 3 * 4
@@ -86,7 +86,7 @@ def test_it_appears_with_all_values_that_were_kept_elsewhere(
 
 
 def test_it_appears_where_a_kill_interrupted_that(
-    loaded: Loaded, command: Command, next_version: dict[str, str]
+    loaded: Loaded, process: Command, next_version: dict[str, str]
 ) -> None:
     """All of it is one transaction: a column that is there has its values."""
     for number in range(3):
@@ -95,9 +95,9 @@ def test_it_appears_where_a_kill_interrupted_that(
     program = Path(next_version["PYTHONPATH"], "pipelines/run/migrations.py")
     whole = program.read_text()
     program.write_text(whole.replace("connection.execute(moved,", "__import__('os')._exit(9)#"))
-    assert command("run", **next_version).returncode == 9
+    assert process("run", **next_version).returncode == 9
     program.write_text(whole)
-    assert command("run", **next_version).returncode == 0
+    assert process("run", **next_version).returncode == 0
     assert loaded.query(
         f"SELECT conference_sid, voice_bots, extra_fields FROM {DATASET}.conference_summaries "
         "ORDER BY conference_sid"

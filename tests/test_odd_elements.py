@@ -23,6 +23,8 @@ from pipelines.twilio_insights.resources import CONFERENCES, Resource
 from tests.conftest import NOW, Loaded, sid, summary
 from tests.test_pages import FIELDS, HEADERS, ODD, PLAIN, deep
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 TIMES = [
     "0001-01-01T00:00:00+01:00",

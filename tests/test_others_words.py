@@ -35,6 +35,8 @@ from pipelines.warehouse.error_texts import (
 from tests.conftest import NOW, Command, Loaded, python, summary
 from tests.test_client import Behaviour, answer, page, serving, settings
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 HOSTILE = "\x1b[2J\x1b]8;;https://evil.example\x07log in\x1b]8;;\x07\u202egro\u2066\x9b31m\n\u2028"
 HOSTILE += "Error: forged"
 HOUR = timedelta(hours=1)

@@ -335,7 +335,7 @@ def test_a_run_is_the_same_whatever_is_set_for_dlt(
     made: Callable[[Hostile], dict[str, str]],
     loaded: Loaded,
     canary: Canary,
-    command: Command,
+    process: Command,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -345,7 +345,7 @@ def test_a_run_is_the_same_whatever_is_set_for_dlt(
     hostile = Hostile(tmp_path, canary)
     environment = hostile.prepare() | made(hostile)
     before = hostile.files()
-    done = command("run", **environment)
+    done = process("run", **environment)
     assert done.returncode == 0, done.stderr
     loaded.assert_exact()
     schemas = loaded.query("SELECT schema_name FROM duckdb_schemas() WHERE NOT internal")

@@ -12,6 +12,8 @@ from tests.conftest import Loaded, summary
 from tests.screen import Screen
 from tests.test_logs import on_a_terminal, start_on_a_terminal
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 HOUR = timedelta(hours=1)
 
 
@@ -63,7 +65,7 @@ def test_a_bar_that_can_be_read_and_leaves_no_trace(
 
     setting, warehouse, *more, last_line = filter(None, screen.text)
     assert setting == "REPORT_TIMEZON is not a setting of this program, so it has no effect"
-    assert warehouse == f"Warehouse: {loaded.path} (NEW, created now)"
+    assert warehouse == f"Warehouse: {loaded.path}"
     assert re.fullmatch(r"run [0-9a-f]{16} \| .* s", last_line)
     assert not re.search("[━╸╺%]", "".join(screen.lines))
     assert all(line.startswith("WARN: ") for line in more)

@@ -12,6 +12,8 @@ import pytest
 
 from tests.conftest import Command, Loaded, summary
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 HOUR = timedelta(hours=1)
 
 

@@ -571,6 +571,7 @@ def test_a_page_is_replaced_as_a_whole(
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["report.html"]
 
 
+@pytest.mark.programs
 def test_the_wheel_has_all_that_a_report_needs(
     lively: Loaded, installed: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,8 @@ from pipelines.twilio_insights.extract import windows
 from pipelines.twilio_insights.extract.package import LoadPackage
 from tests.conftest import NOW, Command, Loaded, sid, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -220,6 +222,7 @@ def test_the_watermark_rests_on_the_listing_and_not_on_the_rows(loaded: Loaded) 
     assert loaded.run().window_from == NOW - 2 * DAY
 
 
+@pytest.mark.fresh
 def test_an_account_without_conferences_has_all_tables_and_views(loaded: Loaded) -> None:
     done = loaded.run()
     loaded.assert_exact()

@@ -19,6 +19,8 @@ from pipelines.twilio_insights import TwilioInsightsConfiguration
 from pipelines.twilio_insights.settings import SECTION
 from tests.conftest import Command, Loaded, environment, summary
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 CANARY = "canary-7f3b-in-the-coal-mine"
 
 
@@ -36,14 +38,14 @@ def answers(kind: str) -> Callable[[InsightsHandler], tuple[int, bytes]]:
 
 @pytest.mark.parametrize("kind", ["200", "401", "503", "not JSON", "ok"])
 def test_a_token_is_in_no_file_and_no_output(
-    loaded: Loaded, command: Command, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, process: Command, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded.account.put(summary(1, timedelta(hours=1), "in_progress"))
     loaded.account.logins = {(ACCOUNT_SID, CANARY)}
     settings = {"SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET": "1s", "RUNTIME__LOG_LEVEL": "DEBUG"}
     if kind != "ok":
         monkeypatch.setattr(InsightsHandler, "answer", answers(kind))
-    done = command("run", TWILIO_AUTH_TOKEN=CANARY, PYTHONDEVMODE="1", **settings)
+    done = process("run", TWILIO_AUTH_TOKEN=CANARY, PYTHONDEVMODE="1", **settings)
     assert done.returncode == {"401": 77, "ok": 0}.get(kind, 69)
     encoded = base64.b64encode(f"{ACCOUNT_SID}:{CANARY}".encode())
     texts = {"output": (done.stdout + done.stderr).encode()}

@@ -22,7 +22,9 @@ from pipelines.times import format_duration
 from pipelines.twilio_insights.errors import RefusedError
 from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.file import open_warehouse, working_folder
-from tests.conftest import NOW, ROOT, Command, Loaded, kill_when, sid, summary
+from tests.conftest import ROOT, Command, Loaded, kill_when, sid, summary
+
+pytestmark = pytest.mark.usefixtures("prepared")
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -195,15 +197,6 @@ def test_a_copy_that_is_gone_is_missed(loaded: Loaded) -> None:
     assert trouble(loaded) == ["There is no published copy"]
 
 
-@pytest.fixture
-def today(loaded: Loaded) -> Loaded:
-    """Loaded by the real clock, by which `status` judges."""
-    loaded.account.now = datetime.now(UTC).replace(microsecond=0)
-    loaded.account.put(summary(1, NOW - loaded.account.now + HOUR))
-    loaded.run()
-    return loaded
-
-
 def no_copy(loaded: Loaded) -> None:
     loaded.path.with_name("warehouse.published").joinpath("current").unlink()
 
@@ -243,20 +236,19 @@ def failed(loaded: Loaded) -> None:
     ],
     ids=lambda value: "+".join(m.__name__ for m in value) if isinstance(value, list) else "",
 )
-@pytest.mark.parametrize("as_json", [False, True])
 def test_a_monitor_gets_the_code_of_the_worst_failure(
     makes: list[Callable[[Loaded], None]],
     code: int,
     said: str,
-    as_json: bool,
-    today: Loaded,
+    sound: Loaded,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for make in makes:
-        make(today)
-    assert show_status(as_json, None) == code
-    if not as_json:
-        assert said in capsys.readouterr().out
+        make(sound)
+    assert show_status(True, None) == code
+    json.loads(capsys.readouterr().out)
+    assert show_status(False, None) == code
+    assert said in capsys.readouterr().out
 
 
 def test_a_warehouse_that_is_gone_is_missed(loaded: Loaded, command: Command) -> None:
@@ -336,6 +328,7 @@ def test_durations_are_spoken(seconds: int, text: str) -> None:
     assert format_duration(timedelta(seconds=seconds)) == text
 
 
+@pytest.mark.fresh
 def test_checks_that_were_not_made_are_not_called_well(loaded: Loaded) -> None:
     stop = threading.Event()
     loaded.account.put(summary(1, HOUR))

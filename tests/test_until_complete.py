@@ -18,6 +18,8 @@ from tests.conftest import NOW, Command, Loaded, sid, summary
 from tests.test_alerts import Hook, hook
 from tests.test_status import told, trouble
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 __all__ = ["hook"]
 HOUR = timedelta(hours=1)
 POLLING = Polling(timedelta(seconds=0.05), timedelta(seconds=60))

@@ -25,6 +25,8 @@ from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.sql import sql_folder
 from tests.conftest import ROOT, Command, Loaded, python, sid, summary
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 HOUR = timedelta(hours=1)
 SUMMARIES = "conference_insights.conference_summaries"
 
@@ -47,8 +49,12 @@ def held_by_another_program(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_file_held_by_another_program_is_named_and_exits_75(
-    server: InsightsServer, held_by_another_program: subprocess.Popen[str], command: Command
+    server: InsightsServer,
+    held_by_another_program: subprocess.Popen[str],
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("pipelines.warehouse.file.PATIENCE", 0.1)
     done = command("run")
     assert done.returncode == 75
     assert f"(process {held_by_another_program.pid})" in done.stderr
@@ -151,6 +157,8 @@ def test_a_second_run_is_refused_and_told_who_holds_it(loaded: Loaded, command: 
     assert command("run").returncode == 0
 
 
+@pytest.mark.programs
+@pytest.mark.fresh
 def test_engines_from_the_storage_version_on_read_the_warehouse(
     loaded: Loaded, old_engine: Callable[[str], Path]
 ) -> None:
@@ -214,6 +222,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.fresh
 def test_the_working_folder_is_private_and_beside_the_warehouse(
     loaded: Loaded, tmp_path: Path
 ) -> None:
@@ -242,6 +251,7 @@ def test_a_truncated_warehouse_exits_74_and_is_left_alone(
     assert loaded.path.read_bytes() == damaged
 
 
+@pytest.mark.fresh
 def test_a_first_run_that_is_stopped_or_refused_says_why(loaded: Loaded, command: Command) -> None:
     stop = threading.Event()
     stop.set()

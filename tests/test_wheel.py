@@ -13,6 +13,8 @@ import pytest
 from tests import expected
 from tests.conftest import ROOT, Loaded, summary
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
