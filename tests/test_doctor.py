@@ -110,9 +110,7 @@ TROUBLES = [
     Trouble(feature_off, "FAIL  Voice Insights Advanced Features is off", "Twilio Console", 77),
     Trouble(api_down, "FAIL  Cannot read http://127.0.0.1:9", "check base_url", 69),
     Trouble(clock_wrong, "WARN  This machine's clock is ", "set the clock", 0),
-    Trouble(
-        misspelt, "WARN  SOURCES__TWILIO_INSIGHTS__LOKBACK is not a setting", "settings.md", 0
-    ),
+    Trouble(misspelt, "WARN  SOURCES__TWILIO_INSIGHTS__LOKBACK is not a setting", "settings.md", 0),
     Trouble(
         misspelt_in_a_file, "WARN  sources.twilio_insights.lokback in .dlt/config.toml is no", "", 0
     ),

@@ -65,7 +65,8 @@ def test_the_official_samples_load_field_by_field(loaded: Loaded) -> None:
 
 
 def test_all_properties_of_the_samples_have_a_place() -> None:
-    places = {field.name for field in (*CONFERENCES.columns, *CONFERENCES.children)}
+    places = {column.name for column in CONFERENCES.columns}
+    places |= {field.name for field in CONFERENCES.children}
     assert all(row.keys() <= places and len(row) == 23 for row in official_rows())
 
 

@@ -245,8 +245,8 @@ class InsightsClient:
             raise RefusedError(
                 f"Twilio refused account {self.settings.account_sid} "
                 f"({self._describe(status, body)}). Either the credentials are wrong or belong to "
-                f"another region than {self.settings.base_url}, or Voice Insights Advanced Features, a paid setting, "
-                "is not active for this account",
+                f"another region than {self.settings.base_url}, or Voice Insights Advanced "
+                "Features, a paid setting, is not active for this account",
                 status,
             )
         if status == 200 and body is None:
