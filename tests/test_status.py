@@ -335,4 +335,4 @@ def test_checks_that_were_not_made_are_not_called_well(loaded: Loaded) -> None:
     loaded.run(stop=stop, on_change=lambda _: stop.set())
     assert dict(status_lines(told(loaded)))["Checks"] == "not run yet"
     loaded.run()
-    assert dict(status_lines(told(loaded)))["Checks"] == "well"
+    assert dict(status_lines(told(loaded)))["Checks"] == "passed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -48,7 +48,9 @@ class Packages:
         self._progress.account_sid = client.settings.account_sid
         record.phase("finish")
         migrate_tables(warehouse.connection)
-        self._progress.left_package = recover_package(warehouse, self._make_loader)
+        self._progress.left_package = recover_package(
+            warehouse, lambda: self._make_loader(self._note_loading)
+        )
         self.stored = DestinationState(warehouse.query, CONFERENCES)
         self.extraction = Extraction(client, CONFERENCES, self.stored, PACKAGE_ROWS)
         self._by_parent = [
@@ -89,17 +91,20 @@ class Packages:
 
     @cached_property
     def _loader(self) -> Loader:
-        return self._make_loader()
+        return self._make_loader(self._prefetch_while_loading)
 
-    def _make_loader(self) -> Loader:
+    def _make_loader(self, announce: Callable[[Sequence[str]], None]) -> Loader:
         from pipelines.run.loading import Loader  # brings dlt, which takes half a second
 
-        return Loader(self.warehouse, self._record.phase, self._announce)
+        return Loader(self.warehouse, self._record.phase, announce)
 
-    def _announce(self, load_ids: Sequence[str]) -> None:
+    def _prefetch_while_loading(self, load_ids: Sequence[str]) -> None:
+        self._note_loading(load_ids)
+        self.extraction.prefetch_more()
+
+    def _note_loading(self, load_ids: Sequence[str]) -> None:
         self._progress.load_ids += load_ids
         self._record.phase("load")
-        self.extraction.prefetch_more()
 
     def _loaded_to(self) -> datetime | None:
         """Until when everything of the account was listed, as the warehouse has it."""
