@@ -329,7 +329,7 @@ def test_durations_are_spoken(seconds: int, text: str) -> None:
 
 
 @pytest.mark.fresh
-def test_checks_that_were_not_made_are_not_called_well(loaded: Loaded) -> None:
+def test_checks_that_were_not_made_have_not_passed(loaded: Loaded) -> None:
     stop = threading.Event()
     loaded.account.put(summary(1, HOUR))
     loaded.run(stop=stop, on_change=lambda _: stop.set())
