@@ -424,7 +424,7 @@ def test_a_single_conference_of_which_little_is_known(loaded: Loaded) -> None:
     page = report(loaded)
     assert page.cards["Conferences"] == "1"
     assert page.cards["Half are shorter than"] == "10\xa0min"
-    assert "1 conference without a creation time" in page.text
+    assert "In no period, without a creation time: 1 conference." in page.text
     assert "Without a name" in page.section("worst").text
 
 

@@ -98,9 +98,9 @@ class _Page(Sections):
         elif not self._figures.can_compare:
             yield f"The data begins on {days(known, known)}: too late for a comparison."
         if pending := self._now["pending"]:
-            yield f"{pluralize(pending, 'conference')} not final yet, so figures may still change."
+            yield f"Not final yet: {pluralize(pending, 'conference')}. Figures may still change."
         if missing := state["without_creation_time"]:
-            yield f"{pluralize(missing, 'conference')} without a creation time are in no period."
+            yield f"In no period, without a creation time: {pluralize(missing, 'conference')}."
 
     def _cards(self) -> Markup:
         cards, table, by_day = [], [], self._figures["days"]
