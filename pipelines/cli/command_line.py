@@ -118,13 +118,7 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
     "--from", "since", callback=_moment, help="A date, a time or an age: 2026-11-01, 29d."
 )
 @click.option("--to", "until", callback=_moment, default="0d", help="The same; now by default.")
-@click.option(
-    "--conference",
-    "conferences",
-    multiple=True,
-    metavar="CF...",
-    help="Only this one; may be repeated.",
-)
+@click.option("--conference", "conferences", multiple=True, metavar="CF...", help="Only this one.")
 def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> None:
     """Load summaries again that scheduled runs no longer list, and write what differs.
 
@@ -175,9 +169,7 @@ def publish() -> None:
     help="The HTML file; an existing one is replaced.",
 )
 @click.option("--from", "since", help="First day, a date or an age: 2026-11-01, 29d.")
-@click.option(
-    "--to", "until", help="The day after the last; by default the day of the newest data."
-)
+@click.option("--to", "until", help="Day after the last; by default the day of the newest data.")
 def report(output: Path, since: str | None, until: str | None) -> None:
     """Write one HTML file of charts and figures from the published copy.
 

@@ -194,11 +194,7 @@ def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
         yield HealthIssue("fail", str(error), SEE_PROBLEMS, DISK)
     set_aside = path.with_name(f"{path.name}.dlt") / "set_aside"
     if set_aside.exists():
-        yield HealthIssue(
-            "warn",
-            f"{set_aside} holds leftovers of stopped runs",
-            "delete it if you do not need them",
-        )
+        yield HealthIssue("warn", f"{set_aside} holds leftovers of stopped runs", "delete it")
 
 
 def _read_tables(connection: duckdb.DuckDBPyConnection) -> int:

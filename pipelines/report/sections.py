@@ -22,17 +22,13 @@ from pipelines.report.formatting import (
 from pipelines.report.layout import Layout, conferences, facts_list, name_of
 from pipelines.report.markup import Content, Markup, element
 
-MAX_DAYS_BY_HOUR, MAX_BARS = 2, 8
+MAX_HOURLY_DAYS, MAX_BARS = 2, 8
 """Longest period that is drawn by the hour; most bars of a chart."""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STATES = {"pending": "pending", "without_end": "timed out", "expired": "expired"}
 VOLUME_KEY = {"now": "this period", "pending": "of which pending", "before": "period before"}
 WEEK_KEY = {"h1": "few", "h3": "some", "h5": "the most"}
-CARD_LISTS = {
-    "severities": "Severity",
-    "reasons": "Reason",
-    "duplicate_identities": "Duplicate identities",
-}
+LISTS = {"severities": "Severity", "reasons": "Reason", "duplicate_identities": "Joined twice"}
 ISSUES = ("call_quality", "participant_behavior", "region_configuration")
 WORST_COLUMNS = (
     *("conference_sid", "create_time", "findings", *(f"{issue}_issue_count" for issue in ISSUES)),
@@ -50,7 +46,7 @@ class Sections(Layout):
 
     def _volume(self) -> Markup:
         unit = (
-            "hour" if self._period.length <= MAX_DAYS_BY_HOUR and self._figures["hours"] else "day"
+            "hour" if self._period.length <= MAX_HOURLY_DAYS and self._figures["hours"] else "day"
         )
         clock = "%H:%M" if self._period.length == 1 else "%a %H:%M"
         rows = self._figures[f"{unit}s"]
@@ -207,7 +203,7 @@ class Sections(Layout):
             "End": humanize(row["end_reason"], NONE),
             "State": f"{humanize(row['status'], NONE)}, {row['completeness']}",
         }
-        more = ((name, row.get(column)) for column, name in CARD_LISTS.items())
+        more = ((name, row.get(column)) for column, name in LISTS.items())
         tags = (row["tags"] or "").split(", ")
         return element(
             "li",

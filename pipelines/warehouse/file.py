@@ -19,14 +19,7 @@ import duckdb
 
 from pipelines.exit_codes import BUSY, DISK
 from pipelines.files import expect_trusted, made_beside, where_supported
-from pipelines.warehouse.error_texts import (
-    DAMAGE,
-    DISK_FAULT,
-    LOCK_HOLDER,
-    LOG_FAULT,
-    NO_THREAD,
-    OUT_OF_MEMORY,
-)
+from pipelines.warehouse import error_texts
 from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rewrite
 
 log = logging.getLogger("conference_insights")
@@ -64,15 +57,15 @@ def as_warehouse_error(error: BaseException, path: Path | None = None) -> Wareho
     It goes by the text, which is all that dlt keeps.
     """
     for line in () if isinstance(error, WarehouseError) else str(error).splitlines():
-        if DISK_FAULT.search(line):
+        if error_texts.DISK_FAULT.search(line):
             return WarehouseError(f"The disk of {path or 'the warehouse'} cannot be used: {line}")
-        if path and DAMAGE.search(line):
+        if path and error_texts.DAMAGE.search(line):
             return WarehouseError(f"{path} is damaged, restore a backup: {line}")
-        if OUT_OF_MEMORY.search(line):
+        if error_texts.OUT_OF_MEMORY.search(line):
             return WarehouseError(
                 f"There is not enough memory for such long texts; give the process more: {line}"
             )
-        if NO_THREAD.search(line):
+        if error_texts.NO_THREAD.search(line):
             return WarehouseError(
                 f"The machine allows no more threads ({line}): raise the limit of the user or the "
                 "container (ulimit -u, pids.max), or stop something"
@@ -94,7 +87,7 @@ def with_memory(
         connection.execute(f"SET memory_limit = '{enough or usual}'")
         do()
     except Exception as error:  # dlt raises DuckDB's as its own
-        if not OUT_OF_MEMORY.search(str(error)):
+        if not error_texts.OUT_OF_MEMORY.search(str(error)):
             raise
         connection.execute("RESET memory_limit")
         do()
@@ -267,7 +260,7 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         except OSError as error:
             raise WarehouseError(f"Cannot create {path}: {error.strerror}") from None
         except duckdb.Error as error:
-            held = LOCK_HOLDER.search(str(error))
+            held = error_texts.LOCK_HOLDER.search(str(error))
             if held is None:
                 raise WarehouseError(_why_not(path, str(error))) from None
             if time.monotonic() > deadline:
@@ -281,7 +274,7 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
 
 def _why_not(path: Path, error: str) -> str:
     wal = path.with_name(f"{path.name}.wal")
-    if wal.exists() and LOG_FAULT.search(error):
+    if wal.exists() and error_texts.LOG_FAULT.search(error):
         return (
             f"{path} and its log {wal.name} do not belong together, as after a copy of both that "
             "was made at different moments, or the log is damaged. Restore a backup, or move "
