@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pipelines.warehouse.error_texts import CORRUPT_FILE
 from pipelines.warehouse.file import PIPELINE, Warehouse, WarehouseError, as_warehouse_error
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def recover_package(warehouse: Warehouse, make: Callable[[], Loader]) -> str | N
         shutil.rmtree(folder, ignore_errors=True)  # what dlt remembers: the warehouse has it
         return outcome
     except Exception as error:  # damage shows in dlt as an error of any kind
-        damaged = warehouse.path if "Corrupt database file" in str(error) else None
+        damaged = warehouse.path if CORRUPT_FILE in str(error) else None
         if fault := as_warehouse_error(error, damaged):
             raise fault from None
         if isinstance(true_cause(error), WarehouseError):

@@ -132,7 +132,7 @@ class Settings:
                 if name == "created_after":
                     parse_moment(self.created_after or "0d", datetime.now(UTC))
                 elif not parse_duration(getattr(self, name)):
-                    return f"{section}.{name}: must be more than nothing"
+                    return f"{section}.{name}: must be greater than zero"
             except ValueError as error:
                 return f"{section}.{name}: {error}"
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -14,7 +14,7 @@ from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedExcept
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.base_configuration import NotResolved
 from dlt.common.typing import TSecretStrValue
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 from dlt.extract import DltResource
 
@@ -24,7 +24,7 @@ from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction, FormerState
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, from_twilio
-from pipelines.twilio_insights.tables import TABLES, Table
+from pipelines.twilio_insights.tables import REFETCHES, TABLES, Table
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
@@ -156,6 +156,7 @@ def _read(settings: Settings) -> Iterator[Tables]:
     """List and re-fetch for a pipeline that knows nothing but dlt."""
     with InsightsClient(settings) as client, dlt.current.pipeline().sql_client() as sql:
         query = _query(sql)
+        _take_over_refetches(sql)
         if (loaded := loaded_packages(query)) is None:
             # All tables exist from the first load on, however little there is to load.
             from pipelines.twilio_insights.extract.flatten import to_arrow
@@ -167,6 +168,19 @@ def _read(settings: Settings) -> Iterator[Tables]:
             batches = extraction.package(former=cast(FormerState, state))
             yield from _remembered(batches, loaded)
         state.clear()  # an earlier version kept there what the tables have now
+
+
+def _take_over_refetches(sql: SqlClientBase[Any]) -> None:
+    """Versions before there were several resources had a conference in each row of `_refetches`."""
+    table = sql.make_qualified_table_name(REFETCHES.name)
+    with suppress(DatabaseException):  # it is of this version, or there is none
+        sql.execute_sql(f"SELECT conference_sid FROM {table} WHERE 1 = 0")
+        with suppress(DatabaseException):  # a killed run has added it
+            sql.execute_sql(f"ALTER TABLE {table} ADD COLUMN resource VARCHAR")
+        sql.execute_sql(f"UPDATE {table} SET resource = '{CONFERENCES.name}'")
+        sql.execute_sql(f"ALTER TABLE {table} RENAME COLUMN conference_sid TO key")
+    known = dlt.current.source_schema().tables.get(REFETCHES.name, {})
+    known.get("columns", {}).pop("conference_sid", None)
 
 
 def _remembered(batches: Batches, continues: str | None) -> Iterator[Tables]:
