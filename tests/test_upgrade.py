@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dlt.common.schema import Schema
 
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.twilio_insights import TwilioInsightsConfiguration, twilio_insights
 from pipelines.warehouse.runs import COLUMNS
 from pipelines.warehouse.views import read_views
 from tests.conftest import ROOT, Command, Loaded, sid, summary
@@ -118,6 +121,49 @@ def table_of(columns: list[tuple[str, str, bool]], rows: list[list[Any]]) -> pa.
     ]
     arrays = [pa.array(*column) for column in zip(values, schema.types, strict=True)]
     return pa.table(arrays, schema=schema)
+
+
+@pytest.fixture
+def one_resource(loaded: Loaded) -> Loaded:
+    """What the version left that knew conferences alone: of four, the second answers 404."""
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute((ROOT / "tests/old_warehouses/one_resource.sql").read_text())
+    loaded.account.put(summary(1, 60 * HOUR, tags=["low_mos"]))
+    loaded.account.put(summary(3, 5 * HOUR, "in_progress"))
+    loaded.account.put(summary(4, 2 * HOUR, tags=["brand_new"]))
+    return loaded
+
+
+REFETCHES = f"SELECT resource, key, attempts, last_status, outcome FROM {DATASET}._refetches"
+
+
+def test_refetches_of_one_resource_are_those_of_conferences(one_resource: Loaded) -> None:
+    one_resource.run()
+    assert one_resource.query(REFETCHES) == [("conferences", sid(2), 1, 404, "gone")]
+    one_resource.account.now += HOUR
+    one_resource.run()
+    assert one_resource.query(REFETCHES) == [("conferences", sid(2), 2, 404, "gone")]
+    one_resource.account.put(summary(2, 70 * HOUR))
+    one_resource.account.now += 2 * HOUR
+    one_resource.run()
+    assert one_resource.query(REFETCHES) == [("conferences", sid(2), 0, 200, None)]
+    one_resource.assert_exact()
+
+
+def test_the_source_alone_takes_them_over_too(one_resource: Loaded) -> None:
+    config = TwilioInsightsConfiguration(
+        account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, base_url=one_resource.server.url
+    )
+    pipeline = dlt.pipeline(
+        "alone",
+        destination=dlt.destinations.duckdb(str(one_resource.path)),
+        dataset_name=DATASET,
+        pipelines_dir=str(one_resource.path.with_name("alone")),
+    )
+    one_resource.account.now += HOUR
+    for _ in range(2):
+        pipeline.run(twilio_insights(config))
+        assert one_resource.query(REFETCHES) == [("conferences", sid(2), 2, 404, "gone")]
 
 
 @pytest.fixture(params=["with its working folder", "without it", "with only the root merged"])
