@@ -94,16 +94,19 @@ def test_it_loads_and_follows_what_is_not_final(
     }
     loaded.run()  # by the version before
 
-    def run() -> str:
+    def run() -> dict[str, int]:
         api.asked.clear()
         done = command("run", **next_version)
         assert done.returncode == 0, done.stderr
+        counts = dict(json.loads(loaded.query(COUNTS)[0][0]))["notes"]
+        told = f"notes: {counts['rows_new']} new, {counts['rows_updated']} updated"
+        assert told in done.stdout
         assert short(loaded.query(LABELS)) == expected["labels"]
         assert short(loaded.query(NOTES)) == expected["notes"]
-        return str(loaded.query(COUNTS)[0][0])
+        return dict(counts)
 
     expected = EXPECTED["first run"]
-    assert json.loads(run())["notes"]["rows_new"] == 2
+    assert run()["rows_new"] == 2
     assert sorted(api.asked) == [1, 3]
 
     loaded.account.put(summary(2, 5 * HOUR))
@@ -113,7 +116,7 @@ def test_it_loads_and_follows_what_is_not_final(
     ]
     api.notes[2] = [note(3, 2, ["odd"], text=7)]
     expected = EXPECTED["second run"]
-    assert json.loads(run())["notes"] | {"rows_listed": 0} == {
+    assert run() | {"rows_listed": 0} == {
         "rows_listed": 0,
         "rows_refetched": 0,
         "rows_new": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,13 +17,14 @@ from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from pipelines.lifecycle import RETENTION
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, iso
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights import TwilioInsightsConfiguration, twilio_insights
 from pipelines.twilio_insights.codec import digest
 from pipelines.twilio_insights.extract.flatten import flatten
-from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.twilio_insights.settings import SECTION
+from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
+from pipelines.twilio_insights.settings import SECTION, Settings
 from pipelines.twilio_insights.tables import TABLES
 from tests import expected
 from tests.conftest import NOW, ROOT, Loaded, sid, summary
@@ -62,6 +64,31 @@ def test_the_official_samples_load_field_by_field(loaded: Loaded) -> None:
             )
         else:
             assert (json.loads(value) if name == "links" else value) == listed[0].get(name)
+
+
+def test_the_contents_page_is_what_the_code_does() -> None:
+    """The tables in the docstring of the source, against the resources that it yields."""
+    rows = [re.split(" {2,}", line.strip()) for line in str(twilio_insights.__doc__).splitlines()]
+    start = rows.index(["resource", "cursor", "lookback", "final", "re-fetched"])
+    assert rows[start + 1 : rows.index([""], start)] == [
+        [
+            one.name,
+            one.created,
+            Settings.lookback,
+            ", ".join(one.final_states),
+            f"until final, for {RETENTION.days} days",
+        ]
+        for one in RESOURCES.values()
+    ]
+    start = rows.index(["table", "key", "written"])
+    config = TwilioInsightsConfiguration(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN)
+    found = []
+    for name, resource in twilio_insights(config).selected_resources.items():
+        hints: Any = resource.compute_table_schema()
+        key = [column for column, hint in hints["columns"].items() if hint.get("primary_key")]
+        whole = ", whole record" * ("x-merge-destination-scope" in hints)
+        found.append([name, ", ".join(key), hints["write_disposition"] + whole])
+    assert rows[start + 1 : rows.index([""], start)] == found
 
 
 def test_all_properties_of_the_samples_have_a_place() -> None:

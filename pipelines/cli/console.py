@@ -146,6 +146,10 @@ def final_line(progress: Progress, outcome: str = "ok") -> str:
         f"{progress.rows_new:,} new",
         f"{progress.rows_updated:,} updated",
         f"{progress.rows_unchanged:,} unchanged",
+        *(
+            f"{name}: {rows.rows_new:,} new, {rows.rows_updated:,} updated"
+            for name, rows in progress.others.items()
+        ),
     ]
     if progress.rows_rejected:
         parts.append(f"{progress.rows_rejected:,} rejected, see _rejected_rows")

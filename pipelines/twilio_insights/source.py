@@ -92,7 +92,7 @@ def twilio_insights(
     settings: TwilioInsightsConfiguration = None,  # type: ignore[assignment]  # dlt fills it in
 ) -> Iterator[DltResource]:
     """Summaries created since the account's watermark, and those still pending, in four tables,
-    with four more that tell how far and how well they are loaded.
+    with five more that tell how far and how well they are loaded.
 
     resource     cursor       lookback  final              re-fetched
     conferences  create_time  48h       timeout, complete  until final, for 30 days
@@ -108,6 +108,7 @@ def twilio_insights(
     _rejected_rows              row_digest                        merge
     _watermarks                 resource, account_sid, filters    merge
     _drift                      account_sid, name                 merge
+    _listings                   resource, parent_key              merge
 
     Args:
         settings: resolved from the section `sources.twilio_insights` when not given.
