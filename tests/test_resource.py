@@ -76,7 +76,7 @@ def next_version(tmp_path: Path) -> dict[str, str]:
 
 def test_it_loads_and_follows_what_is_not_final(
     loaded: Loaded,
-    command: Command,
+    process: Command,
     next_version: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -96,7 +96,7 @@ def test_it_loads_and_follows_what_is_not_final(
 
     def run() -> dict[str, int]:
         api.asked.clear()
-        done = command("run", **next_version)
+        done = process("run", **next_version)
         assert done.returncode == 0, done.stderr
         counts = dict(json.loads(loaded.query(COUNTS)[0][0]))["notes"]
         told = f"notes: {counts['rows_new']} new, {counts['rows_updated']} updated"
@@ -139,7 +139,7 @@ def test_it_loads_and_follows_what_is_not_final(
 
 def test_listings_that_fail_stop_nothing_else(
     loaded: Loaded,
-    command: Command,
+    process: Command,
     next_version: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -148,7 +148,7 @@ def test_listings_that_fail_stop_nothing_else(
         loaded.account.put(summary(number, (number + 5) * HOUR))
         api.notes[number] = [note(number, number, ["a"])]
     api.notes[1] = [{"not": "a note"}, note(1, 1, [])]
-    done = command("run", **next_version)
+    done = process("run", **next_version)
     assert done.returncode == 0, done.stderr
     assert loaded.query(f"SELECT count(*) FROM {DATASET}.conference_notes") == [(3,)]
     assert loaded.query(f"SELECT reason FROM {DATASET}._rejected_rows") == [("no note_sid",)]
