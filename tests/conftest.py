@@ -246,12 +246,12 @@ def kill_when(
         # What runs the tests may ignore hang-ups, as nohup does, and children would too.
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition() and started.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.002)
     started.send_signal(number)
-    said = started.communicate(timeout=60)[1]
+    said = started.communicate(timeout=300)[1]
     return started.returncode, said
 
 

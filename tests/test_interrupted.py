@@ -45,7 +45,7 @@ def test_a_full_disk_exits_74_and_loses_nothing(loaded: Loaded, kib: int) -> Non
         loaded.account.put(summary(number, number * HOUR / 50, friendly_name=text))
     before = loaded.path.stat().st_size // 1024
     full = python(PAGE_FILL, str((before + kib) * 1024), PYTHONPATH=str(ROOT))
-    _, said = full.communicate(timeout=60)
+    _, said = full.communicate(timeout=300)
     assert full.returncode == 74, said
     assert "Traceback" not in said
     assert "File too large" in said

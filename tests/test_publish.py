@@ -246,11 +246,11 @@ def test_every_engine_reads_it_while_a_run_writes(
                 assert running.poll() is None
                 time.sleep(0.01)
             reader = python(program, str(copy_of(lively)), json.dumps(LOCKED), **place)
-            said, wrong = reader.communicate(timeout=60)
+            said, wrong = reader.communicate(timeout=300)
             assert running.poll() is None, "the run was still on"
         finally:
             lively.server.latency = 0
-            running.communicate(timeout=60)
+            running.communicate(timeout=300)
     expected = f"{version or duckdb.__version__} {len(PUBLISHED)} [({conferences},)]\n"
     assert said == expected, wrong
     assert running.returncode == 0
