@@ -79,17 +79,17 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Changed:
 
 
 def test_every_block_of_a_recipe_is_followed() -> None:
-    assert RECIPES.keys() == {"A column", "A view", "A check"}
+    assert RECIPES.keys() == {"A column", "A view", "A check", "A tag"}
     followed = [*find(CREATE + BLOCK, PAGE), *find(ADD + BLOCK, PAGE), *blocks("sh", PAGE)]
     assert len(followed) == len(re.findall(r"^```\w+$", PAGE, re.MULTILINE))
 
 
 def test_the_next_run_has_it(changed: Changed, loaded: Loaded, command: Command) -> None:
-    """In a warehouse of the version before: the column with what was kept elsewhere, the view in
-    the copy too, and the check with what it finds."""
+    """In a warehouse of the version before: the column with what was kept elsewhere, the tag as a
+    column of its own, the view in the copy too, and the check with what it finds."""
     ended_before = {"end_time": iso(NOW - 2 * HOUR), "start_time": iso(NOW - HOUR)}
     loaded.account.put(summary(1, 3 * HOUR, whisper_enabled=True, unique_participants=7))
-    loaded.account.put(summary(2, 3 * HOUR, **ended_before))
+    loaded.account.put(summary(2, 3 * HOUR, tags=["low_volume", "other"], **ended_before))
     loaded.run()
     done = command("run", PYTHONPATH=str(changed.project))
     assert done.returncode == 0, done.stderr
@@ -98,6 +98,8 @@ def test_the_next_run_has_it(changed: Changed, loaded: Loaded, command: Command)
         "SELECT whisper_enabled, extra_fields FROM conference_insights.conference_summaries "
         "ORDER BY conference_sid"
     ) == [(True, None), (None, None)]
+    tags = "SELECT has_low_volume, tags FROM analytics.conferences ORDER BY conference_sid"
+    assert loaded.query(tags) == [(False, "high_jitter"), (True, "low_volume, other")]
     check = "SELECT level, violations FROM analytics.checks WHERE check_name = 'ends_after_start'"
     assert loaded.query(check) == [("warn", 1)]
     copy = loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
@@ -110,6 +112,7 @@ def test_the_page_of_tables_has_it(changed: Changed) -> None:
     page = (changed.project / "sql/README.md").read_text()
     assert "| `whisper_enabled` | boolean | Whether a supervisor could whisper. |" in page
     assert "### participants_by_region" in page
+    assert "| `has_low_volume` | boolean | Whether it has the tag low_volume. |" in page
     assert "| `ends_after_start` | warn | A conference ended before it started. |" in page
 
 
