@@ -23,6 +23,7 @@ PAGE = PAGES["pipelines/how_to_change_it.md"]
 RECIPES = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 CREATE = r"^Create `([^`]+)`:\n"
 ADD = r"`([^`]+)`, before\s`([^`]+)`, add[^:]*:\n"
+APPEND = r"`([^`]+)`, at the end, add[^:]*:\n"
 BLOCK = r"\n```\w+\n(.*?)^```"
 PARTS = ("pipelines", "sql", "tests", ".ci", ".dlt", "README.md", "LICENSE", "pyproject.toml")
 
@@ -58,6 +59,9 @@ def follow(recipe: str, project: Path) -> None:
         lines = (project / name).read_text().splitlines(keepends=True)
         (number,) = (n for n, line in enumerate(lines) if line.lstrip().startswith(place))
         (project / name).write_text("".join([*lines[:number], text, *lines[number:]]))
+    for name, text in find(APPEND + BLOCK, recipe):
+        with (project / name).open("a") as opened:
+            opened.write(f"\n{text}")
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +83,20 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Changed:
 
 
 def test_every_block_of_a_recipe_is_followed() -> None:
-    assert RECIPES.keys() == {"A column", "A view", "A check", "A tag"}
-    followed = [*find(CREATE + BLOCK, PAGE), *find(ADD + BLOCK, PAGE), *blocks("sh", PAGE)]
+    assert RECIPES.keys() == {"A column", "A view", "A check", "A tag", "A resource"}
+    files = (found for how in (CREATE, ADD, APPEND) for found in find(how + BLOCK, PAGE))
+    followed = [*files, *blocks("sh", PAGE)]
     assert len(followed) == len(re.findall(r"^```\w+$", PAGE, re.MULTILINE))
 
 
-def test_the_next_run_has_it(changed: Changed, loaded: Loaded, command: Command) -> None:
+def test_the_next_run_has_it(changed: Changed, loaded: Loaded, process: Command) -> None:
     """In a warehouse of the version before: the column with what was kept elsewhere, the tag as a
     column of its own, the view in the copy too, and the check with what it finds."""
     ended_before = {"end_time": iso(NOW - 2 * HOUR), "start_time": iso(NOW - HOUR)}
     loaded.account.put(summary(1, 3 * HOUR, whisper_enabled=True, unique_participants=7))
     loaded.account.put(summary(2, 3 * HOUR, tags=["low_volume", "other"], **ended_before))
     loaded.run()
-    done = command("run", PYTHONPATH=str(changed.project))
+    done = process("run", PYTHONPATH=str(changed.project))
     assert done.returncode == 0, done.stderr
     assert "2 unchanged" in done.stdout
     assert loaded.query(
@@ -113,6 +118,7 @@ def test_the_page_of_tables_has_it(changed: Changed) -> None:
     assert "| `whisper_enabled` | boolean | Whether a supervisor could whisper. |" in page
     assert "### participants_by_region" in page
     assert "| `has_low_volume` | boolean | Whether it has the tag low_volume. |" in page
+    assert "### conference_note_labels" in page
     assert "| `ends_after_start` | warn | A conference ended before it started. |" in page
 
 

@@ -1,4 +1,5 @@
-"""Another resource, listed by the records of its parent, loads from one entry."""
+"""Another resource, listed by the records of its parent, loads from one entry: the notes of
+`pipelines/how_to_change_it.md`."""
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ import pytest
 
 from pipelines.simulator.server import InsightsHandler
 from tests.conftest import ROOT, Command, Loaded, sid, summary
+from tests.test_how_to_change_it import RECIPES, follow
 
 HOUR = timedelta(hours=1)
-ENTRY = ROOT / "tests/toy_resource"
-EXPECTED = json.loads((ENTRY / "expected.json").read_text())
+EXPECTED = json.loads((ROOT / "tests/expected_notes.json").read_text())
 DATASET = "conference_insights"
 NOTES = (
     "SELECT note_sid, conference_sid, processing_state, text, extra_fields "
@@ -65,12 +66,10 @@ def short(rows: list[Any]) -> list[list[Any]]:
 
 @pytest.fixture
 def next_version(tmp_path: Path) -> dict[str, str]:
-    """The program with the entry; the environment to run it."""
+    """The program after the recipe was followed; the environment to run it."""
     for folder in ("pipelines", "sql"):
         shutil.copytree(ROOT / folder, tmp_path / "next" / folder)
-    for file in ("resources.toml", "tables.toml"):
-        with (tmp_path / "next/pipelines/twilio_insights" / file).open("a") as opened:
-            opened.write((ENTRY / file).read_text())
+    follow(RECIPES["A resource"], tmp_path / "next")
     return {"PYTHONPATH": str(tmp_path / "next")}
 
 
