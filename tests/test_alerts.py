@@ -128,7 +128,7 @@ def test_a_hook_in_trouble_changes_nothing(
 ) -> None:
     loaded.account.put(summary(1, timedelta(hours=1)))
     loaded.account.logins.clear()
-    monkeypatch.setattr("pipelines.monitor.alerts.PATIENCE", 0.1)
+    monkeypatch.setattr("pipelines.monitor.alerts.TIMEOUT", 0.1)
     if trouble == "hangs":
         hook.released.clear()
     elif trouble == "refuses":

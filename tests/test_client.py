@@ -350,7 +350,7 @@ def test_a_fetch_gives_the_row_or_none(account: Account) -> None:
 def test_a_fetch_answered_with_another_conference_is_refused(account: Account) -> None:
     with (
         serving(account, answer(200, json.dumps(summary(4, DAY)).encode())) as server,
-        pytest.raises(BadAnswerError, match="not that conference"),
+        pytest.raises(BadAnswerError, match="another record"),
     ):
         connect(settings(server)).fetch(CONFERENCES, sid(3))
 

@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 SUMMARIES = "conference_insights.conference_summaries"
 
 
-PAGE_FILL = """
+FULL = """
     import resource, sys
     from pipelines.cli.command_line import main
     limit = int(sys.argv[1])
@@ -44,7 +44,7 @@ def test_a_full_disk_exits_74_and_loses_nothing(loaded: Loaded, kib: int) -> Non
         text = random.Random(number).randbytes(2000).hex()
         loaded.account.put(summary(number, number * HOUR / 50, friendly_name=text))
     before = loaded.path.stat().st_size // 1024
-    full = python(PAGE_FILL, str((before + kib) * 1024), PYTHONPATH=str(ROOT))
+    full = python(FULL, str((before + kib) * 1024), PYTHONPATH=str(ROOT))
     _, said = full.communicate(timeout=300)
     assert full.returncode == 74, said
     assert "Traceback" not in said

@@ -104,11 +104,11 @@ def test_it_appears_where_a_kill_interrupted_that(
     ) == [(sid(number), number, None) for number in range(3)]
 
 
-def test_a_tag_is_one_word(loaded: Loaded, command: Command, tmp_path: Path) -> None:
+def test_a_tag_is_one_word(loaded: Loaded, process: Command, tmp_path: Path) -> None:
     file = copied(tmp_path / "next")
     file.write_text(file.read_text().replace('    "low_mos",', '    "low_mos",\n    "echo",'))
     loaded.account.put(summary(1, HOUR, tags=["low_mos", "new", "echo"]))
-    done = command("run", PYTHONPATH=str(tmp_path / "next"))
+    done = process("run", PYTHONPATH=str(tmp_path / "next"))
     assert done.returncode == 0, done.stderr
     assert "tag = new" in done.stdout
     assert "tag = echo" not in done.stdout

@@ -54,7 +54,7 @@ def test_a_file_held_by_another_program_is_named_and_exits_75(
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipelines.warehouse.file.PATIENCE", 0.1)
+    monkeypatch.setattr("pipelines.warehouse.file.LOCK_TIMEOUT", 0.1)
     done = command("run")
     assert done.returncode == 75
     assert f"(process {held_by_another_program.pid})" in done.stderr

@@ -93,8 +93,8 @@ def _times(traffic: Traffic) -> Iterator[int]:
     weights = [_BUSY[(start // 3600 + hour) % 24] for hour in hours]
     total, before = sum(weights), 0
     made = 0
-    for hour, buffered_rows in zip(hours, weights, strict=True):
-        before += buffered_rows
+    for hour, weight in zip(hours, weights, strict=True):
+        before += weight
         count = traffic.old * before // total - made
         yield from (start + hour * 3600 + 3600 * n // count for n in range(count))
         made += count

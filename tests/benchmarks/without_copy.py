@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pipelines.run import pipeline as conference_insights
+from pipelines.run import pipeline
 
 
 def nothing(*_: Any, **__: Any) -> None:
@@ -15,6 +15,6 @@ def nothing(*_: Any, **__: Any) -> None:
 if __name__ == "__main__":
     from pipelines.__main__ import main
 
-    vars(conference_insights)["run_post_load"] = nothing
+    vars(pipeline)["run_post_load"] = nothing
     sys.argv[1:] = ["run"]
     main()
