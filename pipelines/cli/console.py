@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import partial
 from types import SimpleNamespace
 
 import click
@@ -25,7 +24,7 @@ from pipelines.warehouse.runs import COLUMNS, StillPendingError
 
 log = logging.getLogger("conference_insights")
 
-SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_LINES, SECONDS_BETWEEN_FRAMES = 5.0, 0.1
 
 
 def run_with_progress(
@@ -82,25 +81,35 @@ def _progress_shown() -> Iterator[Callable[[Progress], None]]:
     console, counts = Console(stderr=True), Text()
     bar = Bar(BarColumn(None), TaskProgressColumn(), TimeRemainingColumn(), expand=True)
     task = bar.add_task("", total=1.0)
+    live = Live(Group(bar, counts), console=console, auto_refresh=False, transient=True)
+    # rich may lose count of its lines where one thread writes while another refreshes.
+    lock, due = threading.Lock(), 0.0
 
     def on_change(progress: Progress) -> None:
-        bar.update(task, completed=progress.share_listed)
-        counts.plain = _counts(progress)
+        nonlocal due
+        with lock, suppress(OSError):  # a terminal that went away is no trouble of the run
+            bar.update(task, completed=progress.share_listed)
+            counts.plain = _counts(progress)
+            if (now := time.monotonic()) >= due:
+                due = now + SECONDS_BETWEEN_FRAMES
+                live.refresh()
+
+    def write(text: str) -> None:
+        with lock:
+            console.out(text, end="", highlight=False)
 
     stderr, handlers = sys.stderr, logging.getLogger().handlers
     ours = [h for h in handlers if isinstance(h, logging.StreamHandler) and h.stream is stderr]
-    above = SimpleNamespace(write=partial(console.out, end="", highlight=False), flush=lambda: None)
-    live = Live(Group(bar, counts), console=console, transient=True)
-    with suppress(OSError):  # a terminal that went away is no trouble of the run
-        live.start()
+    with lock, suppress(OSError):
+        live.start(refresh=True)
     for handler in ours:  # lines that rich does not know of would be written into the bar
-        handler.setStream(above)
+        handler.setStream(SimpleNamespace(write=write, flush=lambda: None))
     try:
         yield on_change
     finally:
         for handler in ours:
             handler.setStream(stderr)
-        with suppress(OSError):
+        with lock, suppress(OSError):
             live.stop()
 
 
