@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 import duckdb
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.twilio_insights.tables import TABLES

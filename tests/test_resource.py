@@ -151,3 +151,21 @@ def test_listings_that_fail_stop_nothing_else(
     assert done.returncode == 0, done.stderr
     assert loaded.query(f"SELECT count(*) FROM {DATASET}.conference_notes") == [(3,)]
     assert loaded.query(f"SELECT reason FROM {DATASET}._rejected_rows") == [("no note_sid",)]
+
+
+def test_a_run_asks_each_once_however_many_packages_it_loads(
+    loaded: Loaded,
+    process: Command,
+    next_version: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packages = Path(next_version["PYTHONPATH"], "pipelines/run/packages.py")
+    packages.write_text(packages.read_text().replace("PACKAGE_ROWS = 120_000", "PACKAGE_ROWS = 1"))
+    api = Notes(monkeypatch)
+    for number in range(3):
+        loaded.account.put(summary(number, (number + 5) * HOUR))
+        api.notes[number] = [note(number, number, [], processing_state="in_progress")]
+    done = process("run", **next_version)
+    assert done.returncode == 0, done.stderr
+    assert sorted(api.asked) == [0, 1, 2]
+    assert loaded.query(f"SELECT count(*) FROM {DATASET}.conference_notes") == [(3,)]

@@ -22,7 +22,7 @@ from typing import Any
 import click
 import duckdb
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from pipelines.cli.command_line import main
 from pipelines.simulator.account import Account

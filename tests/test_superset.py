@@ -25,7 +25,7 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from pipelines.simulator.sample_data import busy_account
 from tests.conftest import NOW, ROOT, Loaded, environment, loaded_once, summary

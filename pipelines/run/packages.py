@@ -54,9 +54,9 @@ class Packages:
         self.stored = DestinationState(warehouse.query, CONFERENCES)
         self.extraction = Extraction(client, CONFERENCES, self.stored, PACKAGE_ROWS)
         self._by_parent = [
-            ByParent(client, resource, DestinationState(warehouse.query, resource), PACKAGE_ROWS)
-            for resource in RESOURCES.values()
-            if resource.parent
+            ByParent(client, one, parent, DestinationState(warehouse.query, one), PACKAGE_ROWS)
+            for one in RESOURCES.values()
+            if (parent := one.parent)
         ]
         self._progress.loaded_to = self._loaded_to()
         account = self._progress.account_sid or ""
@@ -66,6 +66,8 @@ class Packages:
 
     def close(self) -> None:
         self.extraction.close()
+        for reader in self._by_parent:
+            reader.close()
 
     def load(self, scope: Scope) -> None:
         """Read the next package and load it as a whole."""

@@ -41,7 +41,7 @@ class Resource:
     final_states: tuple[str, ...]
     table: Table
     children: tuple[ChildField, ...]
-    parent: str | None = None
+    parent: Resource | None = None
     ended: str | None = None
 
     def rank(self, state: Any) -> int:
@@ -81,7 +81,11 @@ class Resource:
 
 
 def _resource(
-    name: str, table: str, children: dict[str, Any] | None = None, **entry: Any
+    name: str,
+    table: str,
+    children: dict[str, Any] | None = None,
+    parent: str | None = None,
+    **entry: Any,
 ) -> Resource:
     fields = tuple(
         ChildField(field, _TABLES[child["table"]], child["kind"])
@@ -89,9 +93,12 @@ def _resource(
     )
     for kind in ("pending_states", "final_states"):
         entry[kind] = tuple(entry[kind])
-    return Resource(name, table=_TABLES[table], children=fields, **entry)
+    of = RESOURCES[parent] if parent else None
+    return Resource(name, table=_TABLES[table], children=fields, parent=of, **entry)
 
 
 _DEFINITIONS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-RESOURCES = {name: _resource(name, **entry) for name, entry in _DEFINITIONS.items()}
+RESOURCES: dict[str, Resource] = {}
+for _name, _entry in _DEFINITIONS.items():  # parents stand before their children
+    RESOURCES[_name] = _resource(_name, **_entry)
 CONFERENCES = RESOURCES["conferences"]

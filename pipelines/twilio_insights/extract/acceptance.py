@@ -89,6 +89,7 @@ class Acceptor:
 
     def accept_listing(self, pages: Sequence[RecordPage], at: datetime) -> int:
         """Take over what belongs to a record of the parent resource; how many are not final."""
+        # Nothing is looked up by a window of creation times: all is by key.
         self.accept_as_listed(self.accept_window(pages, at, at))
         keys = {key for page in pages for key, found in page.versions.items() if not found.is_final}
         return len(keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.extract.refetch import MAX_CONSECUTIVE_FAILURES
-from pipelines.twilio_insights.resources import RESOURCES, Resource
+from pipelines.twilio_insights.resources import Resource
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
@@ -25,7 +25,8 @@ class ByParent:
 
     Args:
         client: its progress is shared by the packages of a run.
-        resource: that is read; it has a parent.
+        resource: that is read.
+        parent: the one whose records it is listed by.
         stored: what the destination holds of it.
         package_rows: end a package after this many records.
     """
@@ -34,12 +35,14 @@ class ByParent:
         self,
         client: InsightsClient,
         resource: Resource,
+        parent: Resource,
         stored: DestinationState,
         package_rows: int,
     ) -> None:
         self._client, self._resource, self._stored = client, resource, stored
-        self._package_rows, self._failures = package_rows, 0
-        self._unreadable = set[str]()
+        self._parent, self._package_rows, self._failures = parent, package_rows, 0
+        self._listings = self._list_all()
+        """Goes on from one package to the next, so that each parent is asked for once a run."""
         self.complete = False
         """The last package ended with all that was to be read."""
         self.fault: InsightsError | None = None
@@ -47,16 +50,12 @@ class ByParent:
 
     def package(self) -> Iterator[Tables]:
         """Yield what the next load package writes, nothing if there is nothing to write."""
-        client, resource, parent = self._client, self._resource, self._resource.parent or ""
-        progress, now = client.progress, client.now()
-        account = client.settings.account_sid or ""
+        client, resource, progress = self._client, self._resource, self._client.progress
+        account, now = client.settings.account_sid or "", client.now()
         package = LoadPackage(resource, self._stored, progress, account)
         acceptor = Acceptor(package, self._stored, progress, set())
-        due = self._stored.parents_to_list(now, RESOURCES[parent])
-        due = [asked for asked in due if asked.key not in self._unreadable]
-        pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="children")
         try:
-            for asked, found in zip(due, pool.map(self._list, due), strict=True):
+            for asked, found in self._listings:
                 if isinstance(found, Exception):
                     self._count_failure(asked, found)
                     continue
@@ -73,10 +72,21 @@ class ByParent:
                 self.complete = True
         except InsightsError as error:
             self.fault = error
-        finally:
-            pool.shutdown(cancel_futures=True)
         if batch := package.finish():
             yield batch
+
+    def close(self) -> None:
+        """No request is made any more."""
+        self._listings.close()
+
+    def _list_all(self) -> Generator[tuple[ParentListing, list[Page] | Exception], None, None]:
+        due = self._stored.parents_to_list(self._client.now(), self._parent)
+        workers = self._client.settings.max_concurrency
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="children")
+        try:
+            yield from zip(due, pool.map(self._list, due), strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _list(self, asked: ParentListing) -> list[Page] | Exception:
         try:
@@ -94,5 +104,4 @@ class ByParent:
         is_ours = not isinstance(error, InsightsError)
         if is_ours or isinstance(error, RefusedError) or self._failures == MAX_CONSECUTIVE_FAILURES:
             raise error
-        self._unreadable.add(asked.key)
         self._client.progress.unreadable.append(asked.key)

@@ -1,4 +1,4 @@
-"""One load package: list on from the watermark, then ask again for what is still pending."""
+"""What a run reads: on from the watermark, then again what is still pending."""
 
 from __future__ import annotations
 

@@ -29,8 +29,6 @@ BATCH_ROWS = 40_000
 """Records handed to dlt at once: each time costs some 10 ms a table."""
 BATCH_BYTES = 50_000_000
 """The same for those with long texts."""
-
-
 MAX_BACKOFF_HOURS = 24
 
 

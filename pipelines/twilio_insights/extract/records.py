@@ -53,7 +53,7 @@ class RecordPage:
 
     def __init__(self, resource: Resource, page: Page, all_new: bool = False) -> None:
         self._resource = resource
-        key, state, created = (resource.key, resource.state, resource.created)
+        key, state, created = resource.key, resource.state, resource.created
         shown, created_of = attrgetter(key, state), attrgetter(created)
         self.fetched_at = page.fetched_at
         self.versions: dict[str, RowVersion] = {}
@@ -111,22 +111,18 @@ class RecordPage:
         rows is none of its records any longer, but rejected."""
         from pipelines.twilio_insights.extract.flatten import select_rows
 
-        if self._tables is not None:
-            return (
-                select_rows(self._tables, self._resource.key, sids)
-                if len(sids) < len(self.versions)
-                else self._tables
-            )
-        return self._flatten([*sids])
+        if self._tables is None:
+            return self._flatten([*sids])
+        if len(sids) == len(self.versions):
+            return self._tables
+        return select_rows(self._tables, self._resource.key, sids)
 
     def _flatten(self, sids: list[str]) -> Tables:
         """Whatever keeps one from becoming rows keeps no other: it is rejected."""
         from pipelines.twilio_insights.extract.flatten import concat, flatten
 
-        rows, digests = (
-            [self._rows[sid] for sid in sids],
-            [self.versions[sid].digest for sid in sids],
-        )
+        rows = [self._rows[sid] for sid in sids]
+        digests = [self.versions[sid].digest for sid in sids]
         try:
             return flatten(self._resource, rows, digests, self.fetched_at)
         except MemoryError:
@@ -147,10 +143,8 @@ def _why_rejected(resource: Resource, row: Any) -> str | None:
     if not isinstance(row, dict):
         return f"not an object but {type(row).__name__}"
     key = row.get(resource.key)
+    if key is None:
+        return f"no {resource.key}"
     if not isinstance(key, str) or not resource.pattern.fullmatch(key):
-        return (
-            f"no {resource.key}"
-            if key is None
-            else f"{resource.key} is not {resource.sid} and 32 hex digits"
-        )
+        return f"{resource.key} is not {resource.sid} and 32 hex digits"
     return None

@@ -91,7 +91,7 @@ class WindowedLister:
         known: Mapping[datetime, int],
     ) -> None:
         self._client, self._resource = client, resource
-        self._traffic = VolumeEstimate(known)
+        self._volume = VolumeEstimate(known)
         self._consumed = whole.start
         self.end = self._until = whole.end
         self._page_size = client.settings.page_size
@@ -154,7 +154,7 @@ class WindowedLister:
             seen = None
         with self._changed:
             if seen is not None:
-                self._traffic.add(*seen)
+                self._volume.add(*seen)
             if isinstance(outcome, Split):
                 parts = Window(window.start, outcome.edge), Window(outcome.edge, window.end)
                 unlisted = (Unlisted(part, MAX_SPAN) for part in parts)
@@ -180,7 +180,7 @@ class WindowedLister:
             if self._closed:
                 return None
             whole, longest = self._unlisted.pop(0)
-            window = self._traffic.first(whole.first(longest), self._rows)
+            window = self._volume.first(whole.first(longest), self._rows)
             if window.end < whole.end:
                 rest = Unlisted(Window(window.end, whole.end), min(2 * longest, MAX_SPAN))
                 self._unlisted.insert(0, rest)
@@ -216,7 +216,7 @@ class WindowedLister:
         return Listed(window, earlier)
 
     def _walk(self, window: Window) -> list[RecordPage] | Split:
-        all_new = not self._traffic.is_known(window)
+        all_new = not self._volume.is_known(window)
         pages: list[RecordPage] = []
         for page in self._client.list_pages(self._resource, window.start - OVERLAP, window.end):
             # Where pages are not filled, who knows how many the parts would have?
