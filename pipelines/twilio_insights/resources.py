@@ -41,6 +41,7 @@ class Resource:
     final_states: tuple[str, ...]
     table: Table
     children: tuple[ChildField, ...]
+    filters: tuple[str, ...] = ()
     parent: Resource | None = None
     ended: str | None = None
 
@@ -91,8 +92,8 @@ def _resource(
         ChildField(field, _TABLES[child["table"]], child["kind"])
         for field, child in (children or {}).items()
     )
-    for kind in ("pending_states", "final_states"):
-        entry[kind] = tuple(entry[kind])
+    for kind in ("pending_states", "final_states", "filters"):
+        entry[kind] = tuple(entry.get(kind, ()))
     of = RESOURCES[parent] if parent else None
     return Resource(name, table=_TABLES[table], children=fields, parent=of, **entry)
 
