@@ -20,10 +20,12 @@ from pipelines.simulator.account import iso
 from pipelines.times import parse_duration, parse_moment
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import BadAnswerError, UnavailableError
-from pipelines.twilio_insights.extract import windows
+from pipelines.twilio_insights.extract import lister as listing
+from pipelines.twilio_insights.extract.lister import OVERLAP, WindowedLister
 from pipelines.twilio_insights.extract.records import RecordPage
+from pipelines.twilio_insights.extract.refetch import raise_unless_listed
 from pipelines.twilio_insights.extract.volume import DAY, HOUR, VolumeEstimate, Window
-from pipelines.twilio_insights.extract.windows import OVERLAP, Listed, WindowedLister
+from pipelines.twilio_insights.extract.windows import AccountRange, Listed
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES, Resource
 from tests.conftest import sid, summary
@@ -41,6 +43,10 @@ class Api:
         self.progress, self.stop = Progress(), threading.Event()
         self.seconds = sorted(seconds)
         self.listed: list[tuple[datetime, datetime]] = []
+        self.accounts: list[str] = []
+        """Whose each was."""
+        self.broken: dict[str, threading.Event] = {}
+        """Accounts that fail, once something has happened."""
         self.fail_from: datetime | None = None
         self.pages: list[int] = []
         """Taken of each listing."""
@@ -51,9 +57,15 @@ class Api:
         """So many disappear, each when a page is asked for after the one that showed it."""
         self._lock = threading.Lock()
 
-    def list_pages(self, _: Resource, after: datetime, before: datetime) -> Iterator[Page]:
+    def list_pages(
+        self, _: Resource, after: datetime, before: datetime, account: str, *__: object
+    ) -> Iterator[Page]:
         with self._lock:
             self.listed.append((after, before))
+            self.accounts.append(account)
+        if account in self.broken:
+            self.broken[account].wait()
+            raise UnavailableError("down", "503")
         if self.fail_from is not None and before > self.fail_from:
             raise UnavailableError("down", "503")
         size, at = self.page_limit or self.settings.page_size, len(self.pages)
@@ -85,8 +97,16 @@ def by_nothing(rows: list[float]) -> list[float]:
 def listed(
     api: Any, start: datetime, end: datetime, known: dict[datetime, int] | None = None
 ) -> Iterator[Listed]:
-    with closing(WindowedLister(api, CONFERENCES, Window(start, end), known or {})) as listing:
-        yield from listing
+    with closing(lister(api, start, end, known)) as one:
+        for _, outcome in one:
+            yield raise_unless_listed(outcome)
+
+
+def lister(
+    api: Any, start: datetime, end: datetime, known: dict[datetime, int] | None = None
+) -> WindowedLister:
+    whole = AccountRange("AC", Window(start, end), known or {}, api.settings.page_size)
+    return WindowedLister(api, CONFERENCES, [whole])
 
 
 @settings(max_examples=150, deadline=None)
@@ -116,7 +136,7 @@ def test_every_second_is_listed_and_windows_follow_each_other(
     api.order, api.page_limit, api.vanishing = order, page_limit, vanishing
     end = START + stretch * SECOND
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "PREFETCH_ROWS", ahead)
+        patch.setattr(listing, "PREFETCH_ROWS", ahead)
         found = list(listed(api, START, end, {START + h * HOUR: n for h, n in known.items()}))
     edges = [START, *(one.window.end for one in found)]
     assert [one.window.start for one in found] == edges[:-1]
@@ -140,8 +160,49 @@ def test_a_fault_is_raised_after_the_windows_before_it() -> None:
     assert found[-1] <= api.fail_from
 
 
+def test_accounts_take_turns_and_one_that_fails_keeps_no_other_waiting() -> None:
+    """Five never answer before all others have ended; another has as much as all of them."""
+    api: Any = Api(list(range(0, 24 * 3600, 20)), 100, 2)
+    others_ended = threading.Event()
+    api.broken = {f"broken {number}": others_ended for number in range(5)}
+    quiet = Window(START - DAY, START - HOUR)
+    ranges = [AccountRange(name, quiet, {}, 100, at_once=True) for name in api.broken]
+    ranges += [AccountRange("large", Window(START, START + DAY), {}, 100, at_once=True)]
+    ranges += [AccountRange(f"idle {n}", quiet, {}, 100, at_once=True) for n in range(40)]
+    ended: list[str] = []
+    failed: list[str] = []
+    with closing(WindowedLister(api, CONFERENCES, ranges)) as one:
+        for turn, outcome in one:
+            if isinstance(outcome, Exception):
+                failed.append(turn.account)
+            elif turn.is_complete:
+                ended.append(turn.account)
+            if len(ended) == 41:
+                others_ended.set()
+        assert one.is_done
+    assert sorted(failed) == sorted(api.broken)
+    assert ended[-1] == "large", "it has many windows, and the others do not wait for them"
+    assert max(api.accounts.count(f"idle {n}") for n in range(40)) == 1
+
+
+def test_a_dropped_range_leaves_nothing_behind() -> None:
+    api: Any = Api(list(range(0, 24 * 3600, 60)), 100, 2)
+    ranges = [AccountRange(name, Window(START, START + DAY), {}, 100) for name in "ab"]
+    seen = set[str]()
+    with closing(WindowedLister(api, CONFERENCES, ranges)) as one:
+        for turn, outcome in one:
+            listed = raise_unless_listed(outcome)
+            if turn.account == "a":
+                one.drop(turn)
+                one.drop(turn)
+            else:
+                seen.update(*(page.versions for page in listed.pages))
+        assert one._buffered_rows == 0
+    assert len(seen) == 24 * 60
+
+
 def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "MAX_PAGES", 20)
+    monkeypatch.setattr(listing, "MAX_PAGES", 20)
     api: Any = Api([], page_size=1, concurrency=1)
     api.list_pages = lambda *_: itertools.repeat(Page([], START, "more"))
     with pytest.raises(BadAnswerError, match="still more"):
@@ -149,25 +210,23 @@ def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_it_lists_ahead_but_not_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "PREFETCH_ROWS", 30)
-    monkeypatch.setattr(windows, "PREFETCH_ROWS_WHILE_LOADING", 90)
+    monkeypatch.setattr(listing, "PREFETCH_ROWS", 30)
+    monkeypatch.setattr(listing, "PREFETCH_ROWS_WHILE_LOADING", 90)
     api: Any = Api(list(range(0, 30 * 24 * 3600, 600)), 10, 3)
-    with closing(
-        WindowedLister(api, CONFERENCES, Window(START, START + timedelta(days=30)), {})
-    ) as listing:
+    with closing(lister(api, START, START + timedelta(days=30))) as one:
 
         def ahead(at_least: int) -> int:
             deadline = time.monotonic() + 10
-            while listing._buffered_rows < at_least and time.monotonic() < deadline:
+            while one._buffered_rows < at_least and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(0.1)
-            return listing._buffered_rows
+            return one._buffered_rows
 
-        first = next(iter(listing))
+        first = raise_unless_listed(next(iter(one))[1])
         assert 30 <= ahead(30) <= 30 + 3 * 10
-        listing.prefetch_more()
+        one.prefetch_more()
         assert 90 <= ahead(90) <= 90 + 3 * 10
-        second = next(iter(listing))
+        second = raise_unless_listed(next(iter(one))[1])
         assert first.window.end == second.window.start
     assert not [t for t in threading.enumerate() if t.name.startswith("window")]
 
@@ -209,7 +268,7 @@ def test_what_disappears_for_ever_holds_up_nothing(caplog: pytest.LogCaptureFixt
     api: Any = Api([60 + n / 1000 for n in range(900)], 50, 1)
     api.vanishing = 900
     (found,) = listed(api, START + 60 * SECOND, START + 61 * SECOND)
-    assert len(api.pages) == windows.MAX_READINGS
+    assert len(api.pages) == listing.MAX_READINGS
     assert found.pages
     assert "had disappeared" in caplog.text
 

@@ -81,6 +81,7 @@ def _prepare(
                 _move_values(connection, table, columns)
         if are_refetches_former:
             connection.execute(f"UPDATE {_REFETCHES} SET resource = ?", [CONFERENCES.name])
+        connection.execute(f"UPDATE {DATASET}._watermarks SET region = '' WHERE region IS NULL")
         if "_dlt_loads" in present and "_watermarks" not in present:
             _take_over_state(connection)
             _delete_orphans(connection)
@@ -141,7 +142,7 @@ def _take_over_state(connection: duckdb.DuckDBPyConnection) -> None:
     watermarks: dict[str, str] = state.get("watermarks", {})
     for account, listed_to in watermarks.items():
         connection.execute(
-            f"INSERT INTO {DATASET}._watermarks VALUES (?, ?, '', ?, ?)",
+            f"INSERT INTO {DATASET}._watermarks VALUES (?, ?, '', '', ?, ?)",
             [CONFERENCES.name, account, naive_utc(datetime.fromisoformat(listed_to)), load_id],
         )
     for name, sid in state.get("drift", {}).items():

@@ -14,6 +14,7 @@ from pipelines.run.migrations import migrate_tables
 from pipelines.run.recovery import recover_package
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError
+from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.by_parent import ByParent
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("conference_insights")
 
+MAX_NAMED = 10
+"""Accounts that could not be read have a line each in the log, up to so many."""
 PACKAGE_ROWS = 120_000
 """Summaries of a load package, about, when a long catch-up advances package by package: nearly a
 row group of DuckDB's, so they are written the way they stay."""
@@ -52,22 +55,42 @@ class Packages:
             warehouse, lambda: self._make_loader(self._note_loading)
         )
         self.stored = DestinationState(warehouse.query, CONFERENCES)
-        self.extraction = Extraction(client, CONFERENCES, self.stored, PACKAGE_ROWS)
+        self.accounts = Accounts(client, warehouse.query, CONFERENCES)
+        self.extraction = Extraction(client, CONFERENCES, self.stored, self.accounts, PACKAGE_ROWS)
         self._by_parent = [
             ByParent(client, one, parent, DestinationState(warehouse.query, one), PACKAGE_ROWS)
             for one in RESOURCES.values()
             if (parent := one.parent)
         ]
-        self._progress.loaded_to = self._loaded_to()
-        account = self._progress.account_sid or ""
-        if not self._progress.loaded_to and (others := self.stored.other_accounts(account)):
-            had = ", ".join(sorted(others))
-            log.warning("%s is a new account in this warehouse, which has %s", account, had)
+        self._progress.filters = client.settings.filters_text or None
+        self._progress.loaded_to = self.accounts.loaded_to
 
     def close(self) -> None:
         self.extraction.close()
         for reader in self._by_parent:
             reader.close()
+
+    def find_accounts(self) -> datetime:
+        """Find out which accounts are to be loaded; the API's time.
+
+        Raises:
+            InsightsError: the API does not tell what time it is.
+        """
+        accounts = self.accounts
+        now = accounts.read()
+        self._progress.accounts = len(accounts.followed)
+        if accounts.is_new and accounts.others:
+            had = ", ".join(sorted(accounts.others))
+            log.warning("%s is a new account in this warehouse, which has %s", accounts.own, had)
+        return now
+
+    def note_failures(self) -> None:
+        """Name the accounts that could not be read."""
+        self._progress.accounts_failed = self.accounts.failed
+        if self.accounts.has_several:
+            self._progress.failures = self.accounts.describe_failures()
+            for line in self._progress.failures[:MAX_NAMED]:
+                log.warning("Not loaded: %s", line)
 
     def load(self, scope: Scope) -> None:
         """Read the next package and load it as a whole."""
@@ -89,7 +112,7 @@ class Packages:
                 self.stored.forget()
             else:
                 gc.collect()  # dlt's sources are cycles that hold the rows of their package
-        self._progress.loaded_to = self._loaded_to()
+        self._progress.loaded_to = self.accounts.loaded_to
 
     @cached_property
     def _loader(self) -> Loader:
@@ -107,8 +130,3 @@ class Packages:
     def _note_loading(self, load_ids: Sequence[str]) -> None:
         self._progress.load_ids += load_ids
         self._record.phase("load")
-
-    def _loaded_to(self) -> datetime | None:
-        """Until when everything of the account was listed, as the warehouse has it."""
-        known = self.stored.watermark(self.client.settings.account_sid or "")
-        return known and known.listed_to

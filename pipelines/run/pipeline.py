@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.errors import SettingsError
 from pipelines.lifecycle import FINAL_WITHIN, RETENTION, RETENTION_WARNING
-from pipelines.run.packages import Packages
+from pipelines.run.packages import MAX_NAMED, Packages
 from pipelines.run.post_load import run_post_load
 from pipelines.run.recovery import true_cause
 from pipelines.run.settings import (
@@ -138,7 +138,7 @@ def _load(
     if progress.left_package:
         # Also if the API cannot be reached now.
         run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
-    now = _check_retention_gap(client)
+    now = _check_retention_gap(packages)
     progress.pending_before = packages.stored.count_pending(now)
     scope = backfill.scope(now) if backfill else INCREMENTAL
     while not (extraction.complete or extraction.fault or stop.is_set()):
@@ -146,6 +146,7 @@ def _load(
     late: Exception | None = None
     if polling is not None:
         late = _poll(packages, polling)
+    packages.note_failures()
     fault = extraction.fault
     if scope == INCREMENTAL and not (fault or stop.is_set()):
         fault = packages.load_by_parent()
@@ -158,29 +159,34 @@ def _load(
         raise error
 
 
-def _check_retention_gap(client: InsightsClient) -> datetime:
+def _check_retention_gap(packages: Packages) -> datetime:
     """The API's time; warns of what Twilio has deleted, or will soon, before it was ever listed."""
-    progress, now, is_sure = client.progress, datetime.now(UTC), False
+    progress, now, is_sure = packages.client.progress, datetime.now(UTC), False
     try:
-        now, is_sure = client.now(), True
+        now, is_sure = packages.find_accounts(), True
         return now
     finally:
-        until, oldest = progress.loaded_to, now - RETENTION
-        if until is not None and until < FIRST:
-            pass  # a wrong clock set it
-        elif until is not None and until < oldest and is_sure:
-            progress.gap_from, progress.gap_to = until, oldest
-            log.warning(
-                "LOST: what was created from %s to %s was never listed, and Twilio keeps 30 days",
-                iso_seconds(until),
-                iso_seconds(oldest),
-            )
-        elif until is not None and until < oldest + RETENTION_WARNING:
-            log.warning(
-                "Nothing created since %s is listed yet; Twilio begins to delete it on %s",
-                iso_seconds(until),
-                iso_seconds(until + RETENTION),
-            )
+        accounts, oldest, lines = packages.accounts, now - RETENTION, list[str]()
+        for account, until in accounts.watermarks.items():
+            of = f" by {account}" if accounts.has_several else ""
+            if until < FIRST:
+                continue  # a wrong clock set it
+            if until < oldest and is_sure:
+                progress.gap_from = min(until, progress.gap_from or until)
+                progress.gap_to = oldest
+                lines.append(
+                    f"LOST: what was created{of} from {iso_seconds(until)} to "
+                    f"{iso_seconds(oldest)} was never listed, and Twilio keeps 30 days"
+                )
+            elif until < oldest + RETENTION_WARNING:
+                lines.append(
+                    f"Nothing created{of} since {iso_seconds(until)} is listed yet; Twilio begins "
+                    f"to delete it on {iso_seconds(until + RETENTION)}"
+                )
+        for line in lines[:MAX_NAMED]:
+            log.warning(line)
+        if (more := len(lines) - MAX_NAMED) > 0:
+            log.warning("The same for %d more accounts, see the table accounts", more)
 
 
 def _poll(packages: Packages, polling: Polling) -> StillPendingError | None:

@@ -52,12 +52,24 @@ class Progress(RowCounts):
     """Summaries that were final in the warehouse and still changed."""
 
     window_from: datetime | None = None
-    """Start of the range this run lists, lookback included."""
+    """Start of the range this run lists, lookback included; the earliest of all accounts."""
     window_to: datetime | None = None
-    """Everything created before was listed completely; the next package starts here."""
+    """Everything created before was listed completely, of all accounts that could be listed."""
+    share_listed: float = 0.0
+    """How much of what this run lists is listed, 0 to 1."""
     account_sid: str | None = None
+    """The account of the credentials."""
+    accounts: int | None = None
+    """How many accounts are to be loaded."""
+    accounts_failed: dict[str, str] = field(default_factory=dict)
+    """Those that could not be read, with the class of the error."""
+    failures: list[str] = field(default_factory=list)
+    """The same for people: the name, since when, why, and the next step."""
+    filters: str | None = None
+    """The filters of the listing, as JSON text; None for none."""
     loaded_to: datetime | None = None
-    """The account's watermark as the destination has it: all that was created before is loaded."""
+    """The watermark as the destination has it: all that was created before is loaded, of all
+    accounts but those that are refused."""
     horizon: datetime | None = None
     gap_from: datetime | None = None
     gap_to: datetime | None = None
@@ -87,11 +99,3 @@ class Progress(RowCounts):
     def resources(self) -> dict[str, dict[str, int]]:
         """The counts of other resources than conferences, by name."""
         return {name: asdict(counts) for name, counts in self.others.items()}
-
-    @property
-    def share_listed(self) -> float:
-        """How much of the range is listed, 0 to 1."""
-        start, reached, end = self.window_from, self.window_to, self.horizon
-        if start is None or reached is None or end is None or end <= start:
-            return 0.0
-        return (reached - start) / (end - start)

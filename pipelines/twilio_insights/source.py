@@ -20,11 +20,12 @@ from dlt.extract import DltResource
 
 from pipelines.errors import SettingsError
 from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, loaded_packages
 from pipelines.twilio_insights.extract.extraction import Extraction, FormerState
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, from_twilio
-from pipelines.twilio_insights.tables import REFETCHES, TABLES, Table
+from pipelines.twilio_insights.tables import REFETCHES, TABLES, WATERMARKS, Table
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
@@ -91,8 +92,8 @@ def _in_own_section(field: Field[Any]) -> Any:
 def twilio_insights(
     settings: TwilioInsightsConfiguration = None,  # type: ignore[assignment]  # dlt fills it in
 ) -> Iterator[DltResource]:
-    """Summaries created since the account's watermark, and those still pending, in four tables,
-    with five more that tell how far and how well they are loaded.
+    """Summaries created since the watermark of each account, and those still pending, in four
+    tables, with six more that tell how far and how well they are loaded, of which accounts.
 
     resource     cursor       lookback  final              re-fetched
     conferences  create_time  48h       timeout, complete  until final, for 30 days
@@ -104,9 +105,10 @@ def twilio_insights(
     conference_tags             conference_sid, tag               merge, whole record
     conference_tag_info         conference_sid, tag, item_index   merge, whole record
     conference_detected_issues  conference_sid, issue             merge, whole record
+    accounts                    account_sid                       merge
     _refetches                  resource, key                     merge
     _rejected_rows              row_digest                        merge
-    _watermarks                 resource, account_sid, filters    merge
+    _watermarks                 resource, account_sid, filters, region  merge
     _drift                      account_sid, name                 merge
     _listings                   resource, parent_key              merge
 
@@ -157,22 +159,30 @@ def _read(settings: Settings) -> Iterator[Tables]:
     """List and re-fetch for a pipeline that knows nothing but dlt."""
     with InsightsClient(settings) as client, dlt.current.pipeline().sql_client() as sql:
         query = _query(sql)
-        _take_over_refetches(sql)
+        _migrate_tables(sql)
         if (loaded := loaded_packages(query)) is None:
             # All tables exist from the first load on, however little there is to load.
             from pipelines.twilio_insights.extract.flatten import to_arrow
 
             yield {t.name: to_arrow(t, [[] for _ in t.columns[1:]]) for t in TABLES}
         state = dlt.current.source_state()
-        stored = DestinationState(query, CONFERENCES)
-        with closing(Extraction(client, CONFERENCES, stored)) as extraction:
+        stored, accounts = (
+            DestinationState(query, CONFERENCES),
+            Accounts(client, query, CONFERENCES),
+        )
+        accounts.read()
+        with closing(Extraction(client, CONFERENCES, stored, accounts)) as extraction:
             batches = extraction.package(former=cast(FormerState, state))
             yield from _remembered(batches, loaded)
         state.clear()  # an earlier version kept there what the tables have now
 
 
-def _take_over_refetches(sql: SqlClientBase[Any]) -> None:
-    """Versions before there were several resources had a conference in each row of `_refetches`."""
+def _migrate_tables(sql: SqlClientBase[Any]) -> None:
+    """Versions before there were several resources had a conference in each row of `_refetches`;
+    those before there were several regions, none in `_watermarks`."""
+    watermarks = sql.make_qualified_table_name(WATERMARKS.name)
+    with suppress(DatabaseException):  # it is of this version, or there is none
+        sql.execute_sql(f"ALTER TABLE {watermarks} ADD COLUMN region VARCHAR DEFAULT ''")
     table = sql.make_qualified_table_name(REFETCHES.name)
     with suppress(DatabaseException):  # it is of this version, or there is none
         sql.execute_sql(f"SELECT conference_sid FROM {table} WHERE 1 = 0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
@@ -11,6 +11,10 @@ from pipelines.twilio_insights.extract.package import LoadPackage, backoff
 from pipelines.twilio_insights.extract.records import RecordPage, RowVersion
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import FINAL
+
+
+EDGE = timedelta(seconds=2)
+"""What was created this long before the end of a window may be in the next one too."""
 
 
 class Acceptor:
@@ -35,14 +39,15 @@ class Acceptor:
         """Of what was doubtful in the last window: whether a fetch by SID showed the same."""
         self._stored, self._progress, self._still_pending = stored, progress, still_pending
         self._resource, self._counts = package.resource, progress.counts(package.resource)
-        self._previous: set[str] = set()
+        self._previous: dict[str, set[str]] = {}
+        """By account: what the last window had that the next one may have too."""
         self._doubtful: dict[str, RecordPage] = {}
         self._unresolved = stored.unresolved()
 
     def accept_window(
-        self, pages: Sequence[RecordPage], start: datetime, end: datetime
+        self, pages: Sequence[RecordPage], start: datetime, end: datetime, account: str
     ) -> list[Pending]:
-        """Take over what is to be written of the records created from start to end.
+        """Take over what is to be written of an account's records created from start to end.
 
         Pages shift and windows overlap, so a key may come more than once: the most final version of
         a window counts, and none that the window before or this package had already.
@@ -56,12 +61,12 @@ class Acceptor:
                 if page.versions[key].rank > chosen[key].versions[key].rank:
                     chosen[key] = page
             chosen = dict.fromkeys(page.versions, page) | chosen
-        fresh = chosen.keys() - self._previous - self.package.written
-        self._previous = set(chosen)
+        fresh = chosen.keys() - self._previous.get(account, ()) - self.package.written
+        self._previous[account] = {key for page in pages for key in page.created_since(end - EDGE)}
         self._counts.rows_listed += len(fresh)
-        stored = self._stored.versions(fresh, start, end)
+        stored = self._stored.versions(fresh, start, end, account)
         doubtful = [
-            Pending(key, version)
+            Pending(key, version, chosen[key].created_at(key), account=account)
             for key in fresh & stored.keys()
             if (version := stored[key]).is_final and version.yields_to(chosen[key].versions[key])
         ]
@@ -90,7 +95,7 @@ class Acceptor:
     def accept_listing(self, pages: Sequence[RecordPage], at: datetime) -> int:
         """Take over what belongs to a record of the parent resource; how many are not final."""
         # Nothing is looked up by a window of creation times: all is by key.
-        self.accept_as_listed(self.accept_window(pages, at, at))
+        self.accept_as_listed(self.accept_window(pages, at, at, ""))
         keys = {key for page in pages for key, found in page.versions.items() if not found.is_final}
         return len(keys)
 
@@ -102,8 +107,8 @@ class Acceptor:
             self._progress.not_found.append(key)
         elif not page.rows:
             outcome = "unconfirmed" if asked.version and asked.version.is_final else "gone"
-            attempts, due = asked.attempts + 1, now + backoff(asked.attempts)
-            self.package.note_refetch(key, attempts, page.status, now, due, outcome)
+            due = None if asked.is_elsewhere else now + backoff(asked.attempts)
+            self.package.note_refetch(key, asked.attempts + 1, page.status, now, due, outcome)
         elif key in self._unresolved:
             self.package.note_refetch(key, 0, 200, now, None, None)
         found = RecordPage(self._resource, page)

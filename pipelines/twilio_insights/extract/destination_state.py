@@ -23,6 +23,10 @@ class Pending(NamedTuple):
     version: RowVersion | None = None
     created: datetime | None = None
     attempts: int = 0
+    account: str = ""
+    """Whose it is; blank: not known."""
+    is_elsewhere: bool = False
+    """Whether another region may have it, where it answers 404 here."""
 
 
 class ParentListing(NamedTuple):
@@ -31,13 +35,6 @@ class ParentListing(NamedTuple):
     key: str
     digest: int
     attempts: int
-
-
-class Watermark(NamedTuple):
-    """`is_complete`: the package that set it was completed."""
-
-    listed_to: datetime
-    is_complete: bool
 
 
 class DestinationState:
@@ -66,32 +63,6 @@ class DestinationState:
         self._written: set[int] = set()
         """Of what this run wrote into an empty destination: the hashes of the keys."""
 
-    def watermark(self, account_sid: str) -> Watermark | None:
-        """Until when everything of the account was listed; None if it never was."""
-        rows = self._query(
-            "SELECT listed_to, _dlt_load_id IN (SELECT load_id FROM {_dlt_loads}) "
-            f"FROM {{_watermarks}} WHERE {_WATERMARK}",
-            self._resource.name,
-            account_sid,
-        )
-        return Watermark(as_utc(rows[0][0]), bool(rows[0][1])) if rows else None
-
-    def move_watermark(self, account_sid: str, listed_to: datetime) -> bool:
-        """Move the account's watermark where nothing else is to be written; whether there is one
-        to move."""
-        if (known := self.watermark(account_sid)) is None or not known.is_complete:
-            return False
-        moved = f"UPDATE {{_watermarks}} SET listed_to = %s WHERE {_WATERMARK}"
-        self._query(moved, naive_utc(listed_to), self._resource.name, account_sid)
-        return True
-
-    def other_accounts(self, account_sid: str) -> set[str]:
-        """Those that were listed with credentials of their own."""
-        rows = self._query(
-            "SELECT DISTINCT account_sid FROM {_watermarks} WHERE account_sid <> %s", account_sid
-        )
-        return {account for (account,) in rows}
-
     def named_drift(self, account_sid: str) -> set[str]:
         """What is not documented and was named already."""
         rows = self._query("SELECT name FROM {_drift} WHERE account_sid = %s", account_sid)
@@ -108,47 +79,46 @@ class DestinationState:
         self._written.clear()
 
     def versions(
-        self, keys: Collection[str], start: datetime, end: datetime
+        self, keys: Collection[str], start: datetime, end: datetime, account: str
     ) -> dict[str, RowVersion]:
-        """By key; most were created from start to end, and are found at once."""
+        """By key; most are of the account and were created from start to end: found at once."""
         if self._was_empty:
             keys = [key for key in keys if hash(key) in self._written]  # some by accident
-            if not keys:
-                return {}
+        if not keys:
+            return {}
         created = f"s.{self._resource.created}"
-        between = f"{created} >= %s AND {created} <= %s"
-        found = self._versions(between, naive_utc(start), naive_utc(end))
+        between = f"{created} >= %s AND {created} <= %s AND s.account_sid = %s"
+        found = self._versions(between, naive_utc(start), naive_utc(end), account)
         missing = [key for key in keys if key not in found]
         return found | (self._versions(self._is_one_of, missing) if missing else {})
 
-    def count_by_hour(self, start: datetime, end: datetime) -> dict[datetime, int]:
-        """Records by the hour of their creation."""
+    def count_by_hour(self, start: datetime, end: datetime) -> dict[str, dict[datetime, int]]:
+        """Records of each account by the hour of their creation."""
         created = self._resource.created
         rows = self._query(
-            f"SELECT date_trunc('hour', {created}), count(*) FROM {self._records} "
-            f"WHERE {created} >= %s AND {created} < %s GROUP BY 1",
+            f"SELECT account_sid, date_trunc('hour', {created}), count(*) FROM {self._records} "
+            f"WHERE {created} >= %s AND {created} < %s GROUP BY 1, 2",
             naive_utc(start),
             naive_utc(end),
         )
-        return {as_utc(hour): count for hour, count in rows}
+        counts: dict[str, dict[datetime, int]] = {}
+        for account, hour, count in rows:
+            counts.setdefault(account, {})[as_utc(hour)] = count
+        return counts
 
-    def pending(self, now: datetime, other_accounts: Collection[str]) -> list[Pending]:
-        """Not final, younger than the API's retention, and not waiting after a 404.
-
-        Rows of `other_accounts`, which are loaded with credentials of their own, are left out.
-        """
+    def pending(self, now: datetime) -> list[Pending]:
+        """Not final, younger than the API's retention, and not waiting after a 404."""
         # What an unfinished package wrote may lack its child rows, however final it is.
         condition = (
             f"({self._is_pending} OR s._dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}}) "
             "OR r.outcome = 'unconfirmed') "
             f"AND {self._created} >= %s AND (r.next_due_at IS NULL OR r.next_due_at <= %s)"
         )
-        found = self._pending(condition, naive_utc(now - RETENTION), naive_utc(now))
-        return [asked for account, asked in found if account not in other_accounts]
+        return self._pending(condition, naive_utc(now - RETENTION), naive_utc(now))
 
     def known(self, keys: Collection[str]) -> list[Pending]:
         """These, with what is known of them."""
-        known = [asked for _, asked in self._pending(self._is_one_of, list(keys))]
+        known = self._pending(self._is_one_of, list(keys))
         return known + [Pending(key) for key in {*keys} - {asked.key for asked in known}]
 
     def awaited(self, keys: Collection[str], ended_after: datetime) -> tuple[set[str], int]:
@@ -218,8 +188,7 @@ class DestinationState:
         """A list as one argument: a mark for each takes ten times as long."""
         return f"s.{self._resource.key} IN (SELECT unnest(%s))"
 
-    def _pending(self, condition: str, *arguments: Any) -> list[tuple[str, Pending]]:
-        """With the account of each."""
+    def _pending(self, condition: str, *arguments: Any) -> list[Pending]:
         rows = self._query(
             f"SELECT {self._version}, s.{self._resource.created}, coalesce(r.attempts, 0), "
             f"s.account_sid FROM {self._records} AS s LEFT JOIN {self._refetched} "
@@ -228,7 +197,7 @@ class DestinationState:
         )
         versions = self._read(rows)
         return [
-            (account, Pending(key, versions[key], created and as_utc(created), attempts))
+            Pending(key, versions[key], created and as_utc(created), attempts, account or "")
             for key, *_, created, attempts, account in rows
         ]
 
@@ -250,6 +219,3 @@ def loaded_packages(query: Query) -> str | None:
     the highest id. Ids come from this machine's clock, so the last may not be highest."""
     rows = query("SELECT count(DISTINCT load_id), max(load_id) FROM {_dlt_loads}")
     return f"{rows[0][0]} to {rows[0][1]}" if rows and rows[0][0] else None
-
-
-_WATERMARK = "resource = %s AND account_sid = %s AND filters = ''"

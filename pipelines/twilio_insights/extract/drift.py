@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pyarrow.compute as pc
 
@@ -15,7 +15,7 @@ MAX_NAMED = 500
 
 
 def find_drift(
-    resource: Resource, batch: Tables, account_sid: str, named: set[str]
+    resource: Resource, batch: Tables, accounts: Collection[str], named: set[str]
 ) -> dict[str, str]:
     """Add to `named` what is new in the batch; give what was added, with the first SID.
 
@@ -23,7 +23,7 @@ def find_drift(
     `extra_fields = voice_bots` for a field that is unknown, or whose value does not fit its type.
     """
     new: dict[str, str] = {}
-    for kind, value, sid in _undocumented(resource, batch, account_sid):
+    for kind, value, sid in _undocumented(resource, batch, accounts):
         if (name := f"{kind} = {value[:80]}") not in named and len(named) < MAX_NAMED:
             named.add(name)
             new[name] = sid
@@ -31,13 +31,13 @@ def find_drift(
 
 
 def _undocumented(
-    resource: Resource, batch: Tables, account_sid: str
+    resource: Resource, batch: Tables, accounts: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
     """Kind, value and first SID."""
     key, rest = resource.key, resource.rest
     for table in resource.tables:
         for column in table.columns if table.name in batch else ():
-            known = {account_sid} if column.name == "account_sid" else set(column.values)
+            known = set(accounts) if column.name == "account_sid" else set(column.values)
             if not known:
                 continue
             received = batch[table.name][column.name]

@@ -1,20 +1,22 @@
-"""What a run reads: on from the watermark, then again what is still pending."""
+"""What a run reads: on from the watermarks, then again what is still pending."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Generator, Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 from pipelines.errors import SettingsError
 from pipelines.lifecycle import RETENTION
 from pipelines.times import as_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
-from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
+from pipelines.twilio_insights.errors import BadAnswerError, InsightsError, UnavailableError
 from pipelines.twilio_insights.extract.acceptance import Acceptor
+from pipelines.twilio_insights.extract.accounts import MAX_SKEW, Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
+from pipelines.twilio_insights.extract.lister import WindowedLister
 from pipelines.twilio_insights.extract.package import LoadPackage
-from pipelines.twilio_insights.extract.refetch import accept_window, refetch
+from pipelines.twilio_insights.extract.refetch import accept_window, raise_unless_listed, refetch
 from pipelines.twilio_insights.extract.scope import (
     INCREMENTAL,
     Incremental,
@@ -23,7 +25,7 @@ from pipelines.twilio_insights.extract.scope import (
     TimeRange,
 )
 from pipelines.twilio_insights.extract.volume import Window
-from pipelines.twilio_insights.extract.windows import WindowedLister
+from pipelines.twilio_insights.extract.windows import AccountRange
 from pipelines.twilio_insights.resources import Resource
 
 if TYPE_CHECKING:
@@ -31,9 +33,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 250_000_000
 """A load package with more, for long texts, ends too."""
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-MAX_SKEW = timedelta(hours=1)
-"""A watermark further ahead of the API's clock than this was set by a wrong one."""
+MAX_CONSECUTIVE_ACCOUNTS = 5
+"""After so many accounts in a row that gave no answer the API counts as down."""
 
 
 class FormerState(TypedDict, total=False):
@@ -52,9 +53,10 @@ class Extraction:
         client: its progress is shared by the packages of a run.
         resource: that is read.
         stored: what the destination holds.
-        package_rows: end a package at the first window edge after this many rows, or where listing
-            fails after a finished window; read on until it is `complete`. None: everything in one
-            package, and a failure raises.
+        accounts: that are loaded.
+        package_rows: end a package at the first window edge after this many rows, or where all has
+            been listed or has failed; read on until it is `complete`. None: everything in one
+            package, and a failure raises if it leaves nothing to load.
     """
 
     def __init__(
@@ -62,13 +64,16 @@ class Extraction:
         client: InsightsClient,
         resource: Resource,
         stored: DestinationState,
+        accounts: Accounts,
         package_rows: int | None = None,
     ) -> None:
         self._client, self._resource, self._stored = client, resource, stored
-        self._package_rows = package_rows
-        self._account = client.settings.account_sid or ""
+        self._accounts, self._package_rows = accounts, package_rows
         self._lister: WindowedLister | None = None
-        self._listed_to: datetime | None = None
+        self._ranges: list[AccountRange] = []
+        self._reached: dict[str, datetime] = {}
+        """By account: everything created before was listed and taken over."""
+        self._in_a_row = 0
         self.complete = False
         """The last package ended with all that was to be read."""
         self.fault: InsightsError | None = None
@@ -93,132 +98,154 @@ class Extraction:
         may_be_empty: bool = False,
         former: FormerState | None = None,
     ) -> Iterator[Tables]:
-        """Yield what the next load package writes: the watermark goes with the rows that it stands
+        """Yield what the next load package writes: the watermarks go with the rows that they stand
         for.
 
         Args:
             scope: what is to be read; the same as long as that is not complete.
-            may_be_empty: where there is nothing to write but the watermark it is moved at once, and
-                nothing is yielded.
+            may_be_empty: where there is nothing to write but watermarks and accounts it is done at
+                once, and nothing is yielded.
             former: the state that an earlier version left in dlt's pipeline.
 
         Raises:
             SettingsError: the first cursor is in the future.
             InsightsError: the API could not be read.
         """
-        client, stored = self._client, self._stored
-        package = LoadPackage(self._resource, stored, client.progress, self._account)
+        client, stored, accounts = self._client, self._stored, self._accounts
+        package = LoadPackage(
+            self._resource, stored, client.progress, accounts.own, accounts.followed
+        )
         acceptor = Acceptor(package, stored, client.progress, self.still_pending)
-        before = _take_over(former or {}, package)
-        known = _watermark(stored, self._account) or before.get(self._account)
-        client.progress.loaded_to = client.progress.loaded_to or known
-        listed = True
+        self._take_over(former or {}, package)
+        is_listed = True
         if not isinstance(scope, Sids):
-            lister = self._lister = self._lister or self._begin(scope, known)
-            try:
-                yield from self._list(lister, acceptor)
-            except InsightsError as error:
-                self.fault = error
-            listed = self._listed_to == lister.end
-        try:
-            is_listable = listed or isinstance(self.fault, BadAnswerError)
-            if not isinstance(scope, TimeRange) and is_listable:
-                now = client.now()
-                others = stored.other_accounts(self._account) | (before.keys() - {self._account})
-                due = self._due(package, scope, others, now)
-                yield from refetch(client, stored, acceptor, due, now)
-        except InsightsError as error:
-            self.fault = self.fault or error
-        if self.fault is not None and self._package_rows is None:
+            lister = self._lister = self._lister or self._begin(scope)
+            is_listed = yield from self._list(lister, acceptor)
+        if is_listed and not isinstance(scope, TimeRange) and not self._is_down:
+            due = self._due(package, scope, client.now())
+            yield from refetch(client, stored, acceptor, accounts, due)
+        self.complete = is_listed and not client.stop.is_set()
+        self.fault = accounts.decisive_failure if self.complete else None
+        is_loadable = self._package_rows or (accounts.has_several and self._reached)
+        if self.fault is not None and not is_loadable:
             raise self.fault
-        self.complete = listed and not client.stop.is_set()
-        if scope == INCREMENTAL and self._listed_to is not None:
-            self._move_watermark(package, known, self._listed_to, may_be_empty)
+        self._note_position()
+        reached = self._reached if scope == INCREMENTAL else {}
+        accounts.write(package, reached, may_be_empty)
         if batch := package.finish():
             yield batch
         stored.remember(package.written)
 
-    def _begin(self, scope: Incremental | TimeRange, known: datetime | None) -> WindowedLister:
-        """List from before the watermark, or from the first cursor, until now."""
-        settings, progress, now = self._client.settings, self._client.progress, self._client.now()
-        oldest = now - RETENTION
+    @property
+    def _is_down(self) -> bool:
+        return self._in_a_row >= MAX_CONSECUTIVE_ACCOUNTS
+
+    def _begin(self, scope: Incremental | TimeRange) -> WindowedLister:
+        """List of each account from before its watermark, or from the first cursor, until now."""
+        client, now = self._client, self._client.now()
+        windows = {
+            account: scope.window
+            if isinstance(scope, TimeRange)
+            else self._window(self._accounts.watermark(account), now)
+            for account in self._accounts.due(now)
+        }
+        start = min(window.start for window in windows.values())
+        end = max(window.end for window in windows.values())
+        counts = self._stored.count_by_hour(start, end)
+        is_one = len(windows) == 1
+        self._ranges = [
+            AccountRange(
+                account, window, counts.get(account, {}), client.settings.page_size, not is_one
+            )
+            for account, window in windows.items()
+        ]
+        client.progress.window_from = client.progress.window_to = start
+        client.progress.horizon = end
+        return WindowedLister(client, self._resource, self._ranges, client.settings.filters)
+
+    def _window(self, known: datetime | None, now: datetime) -> Window:
+        settings, oldest = self._client.settings, now - RETENTION
         if known is not None and known > now + MAX_SKEW:
             known = None  # a wrong clock set it; what it hides must be listed
-        if isinstance(scope, TimeRange):
-            window = scope.window
-        elif known is not None:
+        if known is not None:
             start = min(known, now) - parse_duration(settings.lookback)
-            window = Window(max(start, oldest), now)
-        else:
-            first = parse_moment(settings.created_after, now) if settings.created_after else oldest
-            if first > now:
-                raise SettingsError(
-                    f"sources.twilio_insights.created_after: {settings.created_after} is in the "
-                    "future"
-                )
-            window = Window(max(first, oldest), now)
-        progress.window_from = progress.window_to = self._listed_to = window.start
-        progress.horizon = window.end
-        return WindowedLister(
-            self._client, self._resource, window, self._stored.count_by_hour(*window)
-        )
+            return Window(max(start, oldest), now)
+        first = parse_moment(settings.created_after, now) if settings.created_after else oldest
+        if first > now:
+            raise SettingsError(
+                f"sources.twilio_insights.created_after: {settings.created_after} is in the future"
+            )
+        return Window(max(first, oldest), now)
 
-    def _list(self, lister: WindowedLister, acceptor: Acceptor) -> Iterator[Tables]:
-        """Take over window by window up to the horizon, or until the package is full."""
-        progress, limit, package = self._client.progress, self._package_rows, acceptor.package
-        for listed in lister:
-            if not (yield from accept_window(self._client, acceptor, listed)):
-                return  # the next run lists this window again
-            progress.window_to = self._listed_to = listed.window.end
-            progress.on_change(progress)
+    def _list(self, lister: WindowedLister, acceptor: Acceptor) -> Generator[Tables, None, bool]:
+        """Take over window by window, until the package is full; whether all is listed, or cannot
+        be."""
+        client, limit, package = self._client, self._package_rows, acceptor.package
+        whole = sum((one.whole.span for one in self._ranges), timedelta())
+        for turn, outcome in lister:
+            try:
+                listed = raise_unless_listed(outcome)
+                if not (yield from accept_window(client, acceptor, turn.account, listed)):
+                    return False  # the next run lists this window again
+            except InsightsError as error:
+                if client.stop.is_set():
+                    return False
+                lister.drop(turn)
+                self._accounts.note_failure(turn.account, error, client.now())
+                self._in_a_row += isinstance(error, UnavailableError)
+                if self._is_down:
+                    return True
+            else:
+                self._in_a_row = 0
+                self._reached[turn.account] = listed.window.end
+                client.progress.share_listed += listed.window.span / whole
+                if turn.is_complete:
+                    self._accounts.note_success(turn.account)
+            client.progress.on_change(client.progress)
             is_full = limit and (len(package.written) >= limit or package.bytes >= MAX_BYTES)
-            if is_full or self._client.stop.is_set():
-                return
+            if is_full or client.stop.is_set():
+                return lister.is_done
+        return True
 
-    def _due(
-        self,
-        package: LoadPackage,
-        scope: Incremental | Sids,
-        other_accounts: Collection[str],
-        now: datetime,
-    ) -> list[Pending]:
-        """What to ask for again: everything pending that this run has not just seen."""
+    def _note_position(self) -> None:
+        """Until when all is listed of the accounts that could be."""
+        failed = self._accounts.failures.keys()
+        listed = [self._reached.get(a.account, a.whole.start) for a in self._ranges]
+        good = [
+            at for one, at in zip(self._ranges, listed, strict=True) if one.account not in failed
+        ]
+        if listed:
+            self._client.progress.window_to = min(good or listed)
+
+    def _due(self, package: LoadPackage, scope: Incremental | Sids, now: datetime) -> list[Pending]:
+        """What to ask for again: everything pending that this run has not just seen, of accounts
+        that answer."""
+        accounts, followed = self._accounts, self._accounts.followed
+        others = accounts.others
+        unreadable = {a for a, e in accounts.failures.items() if not isinstance(e, BadAnswerError)}
         if isinstance(scope, Sids):
-            return self._stored.known(scope.sids)
-        for sid, attempts, asked_at in self._stored.expired(now):
-            package.note_refetch(sid, attempts, 404, asked_at, None, "expired")
-        seen = self.still_pending | package.written
-        due = self._stored.pending(now, other_accounts)
-        return [asked for asked in due if asked.key not in seen]
+            due = self._stored.known(scope.sids)
+        else:
+            for sid, attempts, asked_at in self._stored.expired(now):
+                package.note_refetch(sid, attempts, 404, asked_at, None, "expired")
+            seen = self.still_pending | package.written
+            due = [asked for asked in self._stored.pending(now) if asked.key not in seen]
+            due = [asked for asked in due if asked.account not in others]
+        due = [
+            asked._replace(
+                account=asked.account if asked.account in followed else accounts.own,
+                is_elsewhere=accounts.is_elsewhere(asked.account),
+            )
+            for asked in due
+        ]
+        return [asked for asked in due if asked.account not in unreadable]
 
-    def _move_watermark(
-        self, package: LoadPackage, known: datetime | None, reached: datetime, may_be_empty: bool
-    ) -> None:
-        """It never moves back, unless a wrong clock had set it."""
-        if known is not None and known <= self._client.now() + MAX_SKEW:
-            reached = max(known, reached)
-        is_moved = (
-            may_be_empty
-            and package.is_empty
-            and self._stored.move_watermark(self._account, reached)
-        )
-        if not is_moved:
-            package.note_watermark(self._account, reached)
-
-
-def _take_over(former: FormerState, package: LoadPackage) -> dict[str, datetime]:
-    """Have the package write what an earlier version kept elsewhere; the watermarks by account."""
-    kept = former.get("watermarks", {})
-    watermarks = {account: as_utc(datetime.fromisoformat(at)) for account, at in kept.items()}
-    for account, listed_to in watermarks.items():
-        package.note_watermark(account, listed_to)
-    for name, sid in former.get("drift", {}).items():
-        package.note_drift(name, sid)
-    return watermarks
-
-
-def _watermark(stored: DestinationState, account: str) -> datetime | None:
-    """Everything created before it was listed. Long ago if the package that wrote it was never
-    completed, so that no first cursor hides what an earlier one had listed."""
-    known = stored.watermark(account)
-    return known and (known.listed_to if known.is_complete else LONG_AGO)
+    def _take_over(self, former: FormerState, package: LoadPackage) -> None:
+        """Have the package write what an earlier version kept elsewhere."""
+        kept = former.get("watermarks", {})
+        watermarks = {account: as_utc(datetime.fromisoformat(at)) for account, at in kept.items()}
+        for account, listed_to in watermarks.items():
+            package.note_watermark(account, listed_to)
+        self._accounts.take_over(watermarks)
+        for name, sid in former.get("drift", {}).items():
+            package.note_drift(name, sid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from pipelines.twilio_insights.extract.records import Rejected
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import Resource
 from pipelines.twilio_insights.tables import (
+    ACCOUNTS,
     BOOKKEEPING,
     DRIFT,
     LISTINGS,
@@ -44,18 +45,25 @@ class LoadPackage:
         resource: of the records.
         stored: what the destination holds.
         progress: counts what is rejected, and lists what is new to the documentation.
-        account_sid: that is loaded.
+        own: the account of the credentials.
+        accounts: that are loaded.
     """
 
     def __init__(
-        self, resource: Resource, stored: DestinationState, progress: Progress, account_sid: str
+        self,
+        resource: Resource,
+        stored: DestinationState,
+        progress: Progress,
+        own: str,
+        accounts: Collection[str] = (),
     ) -> None:
         self.resource = resource
         self.written: set[str] = set()
         """The keys of the records that it writes."""
         self.bytes = 0
         """Of what was handed out."""
-        self._account_sid, self._stored, self._progress = account_sid, stored, progress
+        self._own, self._accounts = own, {own, *accounts}
+        self._stored, self._progress = stored, progress
         self._rejected = stored.rejected_digests()
         self._named: set[str] | None = None
         self._batch: list[Tables] = []
@@ -98,10 +106,16 @@ class LoadPackage:
         row = self.resource.name, key, attempts, status, *moments, outcome
         self._notes[REFETCHES, key] = row
 
-    def note_watermark(self, account_sid: str, listed_to: datetime) -> None:
+    def note_watermark(
+        self, account_sid: str, listed_to: datetime, filters: str = "", region: str = ""
+    ) -> None:
         """Note until when everything of an account is listed."""
-        key = self.resource.name, account_sid, ""
+        key = self.resource.name, account_sid, filters, region
         self._notes[WATERMARKS, key] = (*key, naive_utc(listed_to))
+
+    def note_account(self, row: tuple[Any, ...]) -> None:
+        """Note what is known of an account, as a row of its table."""
+        self._notes[ACCOUNTS, row[0]] = row
 
     def note_listing(
         self, asked: ParentListing, status: int, at: datetime, unfinished: int
@@ -114,7 +128,7 @@ class LoadPackage:
 
     def note_drift(self, name: str, key: str) -> None:
         """Note what the documentation does not know, and the first record that has it."""
-        self._notes[DRIFT, name] = (self._account_sid, name, key)
+        self._notes[DRIFT, name] = (self._own, name, key)
 
     def flush(self, at_least: int) -> Tables | None:
         """Hand out the records collected so far, if there are `at_least` this many."""
@@ -127,8 +141,8 @@ class LoadPackage:
         self.bytes += self._batch_bytes
         self._batch, self._batch_rows, self._batch_bytes = [], 0, 0
         if self._named is None:
-            self._named = self._stored.named_drift(self._account_sid)
-        found = find_drift(self.resource, batch, self._account_sid, self._named)
+            self._named = self._stored.named_drift(self._own)
+        found = find_drift(self.resource, batch, self._accounts, self._named)
         for name, key in found.items():
             self._progress.drift[name] = key
             self.note_drift(name, key)

@@ -70,10 +70,10 @@ class RecordPage:
             version = RowVersion(digest(row), resource.rank(status))
             if sid not in self.versions or version.rank > self.versions[sid].rank:
                 self.versions[sid], self._rows[sid] = version, row
-        self._created = [
-            str(row.get(created) if isinstance(row, dict) else created_of(row))
-            for row in self._rows.values()
-        ]
+        self._created = {
+            sid: str(row.get(created) if isinstance(row, dict) else created_of(row))
+            for sid, row in self._rows.items()
+        }
         self._tables: Tables | None = None
         if all_new and self._rows:
             self._tables, self._rows = self.tables(self.versions), {}
@@ -92,16 +92,27 @@ class RecordPage:
         """When those of a window were created, as the page has them."""
         first, last = map(iso_seconds, window)
         found = []
-        for text in self._created:
+        for text in self._created.values():
             if first <= text <= last:
                 with suppress(ValueError, OverflowError):
                     found.append(as_utc(datetime.fromisoformat(text)))
         return found
 
+    def created_at(self, key: str) -> datetime | None:
+        """When a record was created, if that can be read."""
+        with suppress(KeyError, ValueError, OverflowError):
+            return as_utc(datetime.fromisoformat(self._created[key]))
+        return None
+
+    def created_since(self, moment: datetime) -> list[str]:
+        """The keys of those that were created then or later."""
+        first = iso_seconds(moment)
+        return [key for key, text in self._created.items() if text >= first]
+
     def by_hour(self) -> Counter[datetime]:
         """How many of its records were created in which hour."""
         hours: Counter[datetime] = Counter()
-        for text, rows in Counter(text[:13] for text in self._created).items():
+        for text, rows in Counter(text[:13] for text in self._created.values()).items():
             with suppress(ValueError):
                 hours[datetime.fromisoformat(f"{text}:00:00+00:00")] += rows
         return hours

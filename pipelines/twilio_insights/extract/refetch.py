@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
@@ -22,10 +22,13 @@ from pipelines.twilio_insights.errors import (
     as_insights_error,
 )
 from pipelines.twilio_insights.extract.acceptance import Acceptor
+from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.package import BATCH_ROWS
+from pipelines.twilio_insights.extract.lister import OVERLAP, WindowedLister
 from pipelines.twilio_insights.extract.volume import HOUR, Window
-from pipelines.twilio_insights.extract.windows import OVERLAP, Listed, WindowedLister
+from pipelines.twilio_insights.extract.windows import AccountRange, Listed
+from pipelines.twilio_insights.resources import Resource
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
@@ -43,39 +46,56 @@ def refetch(
     client: InsightsClient,
     stored: DestinationState,
     acceptor: Acceptor,
+    accounts: Accounts,
     due: list[Pending],
-    now: datetime,
 ) -> Iterator[Tables]:
-    """Ask for all of them again.
-
-    Raises:
-        InsightsError: 401, or MAX_CONSECUTIVE_FAILURES: the API is down; or a listing that cannot
-            be used, raised after everything was fetched by SID.
-    """
-    resource = acceptor.package.resource
-    seen, fault = set[str](), None
-    hours = stored.count_by_hour(now - RETENTION, now) if len(due) > 1 else {}
+    """Ask for all of them again. What cannot be had of an account is noted as its failure."""
+    resource, now, page_size = acceptor.package.resource, client.now(), client.settings.page_size
     # What is final here is unconfirmed, and no listing confirms it: it may lag behind.
     unconfirmed = [asked for asked in due if asked.version is not None and asked.version.is_final]
     pending = [asked for asked in due if asked.version is None or not asked.version.is_final]
-    for window in windows_to_list(pending, hours, client.settings.page_size):
-        try:
-            with closing(WindowedLister(client, resource, window, hours)) as listing:
-                for listed in listing:
-                    yield from accept_window(client, acceptor, listed)
-                    if client.stop.is_set():
-                        return
-                    seen.update(*(page.versions for page in listed.pages))
-        except BadAnswerError as error:
-            fault = fault or error
+    hours = stored.count_by_hour(now - RETENTION, now) if len(due) > 1 else {}
+    if client.settings.filters:
+        hours = {}  # a listing has more than what is due, and less
+    of_account = defaultdict[str, list[Pending]](list)
+    for asked in pending:
+        of_account[asked.account].append(asked)
+    ranges = [
+        AccountRange(account, window, hours[account], page_size)
+        for account, its in of_account.items()
+        if account in hours
+        for window in windows_to_list(its, hours[account], page_size)
+    ]
+    seen, faults = set[str](), dict[str, InsightsError]()
+    with closing(WindowedLister(client, resource, ranges)) as lister:
+        for turn, outcome in lister:
+            try:
+                listed = raise_unless_listed(outcome)
+                yield from accept_window(client, acceptor, turn.account, listed)
+            except InsightsError as error:
+                faults.setdefault(turn.account, error)
+                continue
+            if client.stop.is_set():
+                return
+            seen.update(*(page.versions for page in listed.pages))
+    # What cannot be listed may still be had by SID, unless the API does not answer at all.
+    lost = {a for a, error in faults.items() if not isinstance(error, BadAnswerError)}
     pending = [asked for asked in pending if asked.key not in seen]
     unconfirmed = [asked for asked in unconfirmed if asked.key not in acceptor.package.written]
-    try:
-        yield from fetch(client, acceptor, pending + unconfirmed)
-    except InsightsError as error:
-        raise (fault or error) from error.__cause__
-    if fault:
-        raise fault
+    rest = [asked for asked in pending + unconfirmed if asked.account not in lost]
+    others = [account for account in accounts.followed if account != accounts.own]
+    faults |= yield from fetch(client, acceptor, rest, others=others)
+    if client.stop.is_set():
+        return  # nothing is wrong with them
+    for account, fault in faults.items():
+        accounts.note_failure(account, fault, now)
+
+
+def raise_unless_listed(outcome: Listed | Exception) -> Listed:
+    """Raises the exception."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def windows_to_list(
@@ -111,7 +131,7 @@ def windows_to_list(
 
 
 def accept_window(
-    client: InsightsClient, acceptor: Acceptor, listed: Listed
+    client: InsightsClient, acceptor: Acceptor, account: str, listed: Listed
 ) -> Generator[Tables, None, bool]:
     """Take over a window; False if the run was stopped before all that is doubtful was asked for.
 
@@ -119,9 +139,9 @@ def accept_window(
         InsightsError: 401, in answer to a fetch by SID.
     """
     window, pages = listed
-    doubtful = acceptor.accept_window(pages, window.start - OVERLAP, window.end)
+    doubtful = acceptor.accept_window(pages, window.start - OVERLAP, window.end, account)
     sample = doubtful if len(doubtful) <= MAX_CONFIRMATIONS else random.sample(doubtful, SAMPLE)
-    yield from fetch(client, acceptor, sample, len(sample) + 1)
+    yield from _confirm(client, acceptor, sample)
     rest = [asked for asked in doubtful if asked not in sample]
     if rest and not client.stop.is_set():
         yield from _decide(client, acceptor, rest, window)
@@ -132,6 +152,18 @@ def accept_window(
     if batch := acceptor.package.flush(at_least=BATCH_ROWS):
         yield batch
     return True
+
+
+def _confirm(
+    client: InsightsClient, acceptor: Acceptor, doubtful: list[Pending]
+) -> Iterator[Tables]:
+    """Ask for what is doubtful by SID, however many of them cannot be had.
+
+    Raises:
+        InsightsError: refused.
+    """
+    for error in (yield from fetch(client, acceptor, doubtful, len(doubtful) + 1)).values():
+        raise error
 
 
 def _decide(
@@ -153,7 +185,7 @@ def _decide(
             [*asked].count(False),
             len(asked),
         )
-        yield from fetch(client, acceptor, rest, len(rest) + 1)
+        yield from _confirm(client, acceptor, rest)
 
 
 def fetch(
@@ -161,34 +193,72 @@ def fetch(
     acceptor: Acceptor,
     due: list[Pending],
     give_up: int = MAX_CONSECUTIVE_FAILURES,
-) -> Iterator[Tables]:
-    """Ask for each by SID. One that cannot be had is named and left for the next run."""
-    progress, in_a_row = client.progress, 0
+    others: Collection[str] = (),
+) -> Generator[Tables, None, dict[str, InsightsError]]:
+    """Ask for each by SID. One that cannot be had is named and left for the next run.
+
+    Args:
+        client: asks.
+        acceptor: takes over the answers.
+        due: what is asked for.
+        give_up: after so many failures in a row an account is not asked any more.
+        others: accounts that may have what is unknown to that of the credentials.
+
+    Returns:
+        Why accounts were given up.
+    """
+    progress, in_a_row = client.progress, Counter[str]()
+    given_up: dict[str, InsightsError] = {}
     random.shuffle(due)  # so that some that always fail do not stand before the others for ever
 
     def one(asked: Pending) -> Page | Exception:
+        if error := given_up.get(asked.account):
+            return error
         try:
-            return client.fetch(acceptor.package.resource, asked.key)
+            return _ask(client, acceptor.package.resource, asked, others)
         except Exception as error:
             return as_insights_error(error, asked.key)
 
     pool = ThreadPoolExecutor(client.settings.max_concurrency, thread_name_prefix="refetch")
     try:
         for asked, answer in zip(due, pool.map(one, due), strict=True):
-            if isinstance(answer, Exception):
-                in_a_row += 1
-                refused = isinstance(answer, RefusedError) and answer.status == 401
-                ours = not isinstance(answer, InsightsError)
-                if asked.version is None or refused or ours or in_a_row == give_up:
-                    raise answer
-                acceptor.note_unreadable(asked, client.now())
+            if asked.account in given_up:
                 continue
-            in_a_row = 0
+            if isinstance(answer, Exception):
+                in_a_row[asked.account] += 1
+                if not isinstance(answer, InsightsError):
+                    raise answer
+                refused = isinstance(answer, RefusedError) and answer.status == 401
+                if asked.version is None or refused or in_a_row[asked.account] == give_up:
+                    given_up[asked.account] = answer
+                else:
+                    acceptor.note_unreadable(asked, client.now())
+                continue
+            in_a_row[asked.account] = 0
             acceptor.accept_fetched(asked, answer)
             progress.on_change(progress)
             if batch := acceptor.package.flush(at_least=BATCH_ROWS):
                 yield batch
             if client.stop.is_set():
-                return
+                break
     finally:
         pool.shutdown(cancel_futures=True)
+    return given_up
+
+
+def _ask(
+    client: InsightsClient, resource: Resource, asked: Pending, others: Collection[str]
+) -> Page:
+    """By SID; whether that serves what belongs to another account is not documented, so there it is
+    listed by its SID."""
+    now, own = client.now(), client.settings.account_sid
+    if asked.account not in ("", own):
+        created = asked.created
+        start, end = (created, created) if created else (now - RETENTION, now)
+        return client.find(resource, asked.key, asked.account, start - OVERLAP, end + 2 * OVERLAP)
+    page = client.fetch(resource, asked.key)
+    for account in others if not page.rows and asked.version is None else ():
+        found = client.find(resource, asked.key, account, now - RETENTION, now)
+        if found.rows:
+            return found
+    return page
