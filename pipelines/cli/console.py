@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import sys
 import threading
@@ -149,6 +150,8 @@ def final_line(progress: Progress, outcome: str = "ok") -> str:
         f"{progress.command} {progress.run_id}",
         *([outcome.upper()] if outcome != "ok" else ()),
         window,
+        *([f"{progress.accounts:,} accounts"] if (progress.accounts or 0) > 1 else ()),
+        *([f"filtered by {', '.join(json.loads(progress.filters))}"] if progress.filters else ()),
         f"{progress.pages:,} pages",
         f"{progress.requests:,} requests",
         f"{progress.retries.total():,} retries" + (f" ({kinds})" if kinds else ""),
@@ -172,6 +175,8 @@ def final_line(progress: Progress, outcome: str = "ok") -> str:
     if progress.drift:
         named = [f"{name} (first {sid})" for name, sid in progress.drift.items()]
         parts.append(f"{len(named)} not in the documentation: {', '.join(named[:3])}")
+    if progress.failures:
+        parts.append(f"{len(progress.failures):,} not loaded: {'; '.join(progress.failures[:3])}")
     if progress.pending_before is not None and progress.pending_after is not None:
         parts.append(f"pending {progress.pending_before:,} -> {progress.pending_after:,}")
     return " | ".join([*parts, f"{progress.seconds:.1f} s"])

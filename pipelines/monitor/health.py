@@ -16,6 +16,8 @@ from pipelines.logs import say
 from pipelines.times import format_duration, iso_seconds
 
 SEE_PROBLEMS = "see pipelines/operations.md, When something goes wrong"
+MAX_NAMED = 10
+"""Accounts that are named one by one."""
 WORST_FIRST = (USAGE, DISK, REFUSED, UNSOUND, UNAVAILABLE, BUSY, STALE)
 
 
@@ -42,6 +44,7 @@ def diagnose(status: dict[str, Any], max_age: timedelta | None = None) -> Iterat
         yield from _staleness(status, max_age)
     yield from _runs(status)
     yield from _retention(status)
+    yield from _accounts(status["accounts"])
     for check in status["checks"]:
         yield HealthIssue(
             check["level"],
@@ -105,6 +108,34 @@ def _retention(status: dict[str, Any]) -> Iterator[HealthIssue]:
             f"Unlisted data starts to expire in {format_duration(deleted - now)}",
             "run `conference-insights run`",
         )
+
+
+def _accounts(accounts: dict[str, Any]) -> Iterator[HealthIssue]:
+    """Of several: those that could not be read; and those that nobody asks any more."""
+    failures = accounts.get("failures", ()) if accounts.get("followed", 0) > 1 else ()
+    for account in failures[:MAX_NAMED]:
+        yield HealthIssue(
+            "warn",
+            f"{account_name(account)} is not loaded since {iso_seconds(account['failing_since'])}, "
+            f"{account['error_class']}: {account['last_error']}",
+            "run `conference-insights doctor`, which asks it again",
+        )
+    if (more := accounts.get("failing", 0) - MAX_NAMED) > 0 and failures:
+        yield HealthIssue(
+            "warn", f"{more:,} more accounts are not loaded", "see analytics.accounts"
+        )
+    for account in accounts.get("left", ()):
+        yield HealthIssue(
+            "warn",
+            f"{account_name(account)} is no longer followed since "
+            f"{iso_seconds(account['left_at'])}: {account['pending']:,} conferences stay pending",
+            "add it to SOURCES__TWILIO_INSIGHTS__ACCOUNTS if they are to be completed",
+        )
+
+
+def account_name(account: dict[str, Any]) -> str:
+    name, sid = account["friendly_name"], account["account_sid"]
+    return f"{name} ({sid})" if name else f"Account {sid}"
 
 
 def _copies(status: dict[str, Any]) -> Iterator[HealthIssue]:

@@ -57,6 +57,8 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
         "lookback": settings.get("lookback"),
         "unlisted_deleted_from": watermark and watermark + RETENTION,
         "rows": holds.get("rows", {}),
+        "accounts": holds.get("accounts", {}),
+        "filters": json.loads((good or {}).get("filters") or "{}"),
         "pending": [row for row in unfinished if row["age"] != EXPIRED],
         "expired": sum(row["conferences"] for row in unfinished if row["age"] == EXPIRED),
         "drift": holds.get("drift", {}),
@@ -89,6 +91,12 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         deleted = status["unlisted_deleted_from"]
         expiry = f"in {format_duration(deleted - now)}" if deleted > now else "now"
         yield "Retention", f"unlisted data starts to expire {expiry}, {deleted:%d %b}"
+    accounts = status["accounts"]
+    if accounts.get("followed", 0) > 1:
+        failing = f", {accounts['failing']:,} of them not loaded" if accounts["failing"] else ""
+        yield "Accounts", f"{accounts['followed']:,}{failing}"
+    if filters := shown_filters(status["filters"]):
+        yield "Filtered", f"only conferences with {filters} are listed"
     if rows := status["rows"]:
         shown = (f"{rows[name]:,} {name}" for name in rows if not name.startswith("_"))
         yield "Rows", ", ".join(shown)
@@ -104,6 +112,15 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if published:
         age = _ago(published["made_at"], now)
         yield "Published", f"{published['file']}, {age}; all copies: {sizes['published']}"
+
+
+def shown_filters(filters: dict[str, str]) -> str:
+    """`mixer_region = ie1`; of a friendly name, which is personal, only how long it is."""
+    hidden = {name: f"({len(value)} characters)" for name, value in filters.items()}
+    return ", ".join(
+        f"{name} = {hidden[name] if name == 'friendly_name' else value}"
+        for name, value in filters.items()
+    )
 
 
 def show_status(as_json: bool, max_age: timedelta | None) -> int:

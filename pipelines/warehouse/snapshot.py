@@ -24,6 +24,10 @@ AGES = {
 }
 """Twilio makes a summary final within 24 hours of the conference's end, if ever."""
 EXPIRED = "expired"
+REFUSED = "RefusedError"
+"""The error class of an account that Twilio refuses."""
+MAX_FAILURES = 100
+"""Accounts whose errors are kept in the status."""
 DRIFT_SHOWN_FOR = timedelta(days=7)
 
 
@@ -65,21 +69,60 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     )
     drift = f"SELECT drift FROM {DATASET}._runs WHERE drift IS NOT NULL AND started_at > $since"
     drifts = connection.execute(drift, {"since": naive_utc(now) - DRIFT_SHOWN_FOR}).fetchall()
-    loaded = f"""
+    last_listed = f"""
         SELECT account_sid, loaded_to FROM {DATASET}._runs WHERE loaded_to IS NOT NULL
         QUALIFY row_number() OVER (PARTITION BY account_sid ORDER BY started_at DESC) = 1
     """
+    has_accounts = "accounts" in names
+    watermarks = read_rows(connection, _LISTED) if has_accounts else []
     ended = f"""
         SELECT error_class FROM {DATASET}._runs WHERE outcome IN ('ok', 'pending', 'failed')
         ORDER BY started_at DESC LIMIT 1
     """
     return {
-        "watermarks": read_rows(connection, loaded),
+        "watermarks": watermarks or read_rows(connection, last_listed),
+        "accounts": _accounts(connection, now) if has_accounts else {},
         "last_error": (connection.execute(ended).fetchone() or (None,))[0],
         "rows": dict(connection.execute(f"{counts} ORDER BY name").fetchall()),
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
         "checks": read_rows(connection, checks) if "_checks" in names else [],
         "drift": {name: sid for (run,) in drifts for name, sid in json.loads(run).items()},
+    }
+
+
+_LISTED = f"""
+    SELECT account_sid, listed_to AS loaded_to FROM {DATASET}.accounts
+    WHERE listed_to IS NOT NULL AND left_at IS NULL
+    AND error_class IS DISTINCT FROM '{REFUSED}'
+"""
+
+
+def _accounts(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, Any]:
+    """How many are `followed`, and how many of these are `failing`; the `failures`, and the
+    accounts that `left` a day ago with conferences that nobody asks for any more."""
+    ((followed, failing),) = connection.execute(
+        f"SELECT count(*), count(last_error) FROM {DATASET}.accounts WHERE left_at IS NULL"
+    ).fetchall()
+    failures = (
+        "SELECT account_sid, friendly_name, error_class, failing_since, asked_at, last_error "
+        f"FROM {DATASET}.accounts WHERE left_at IS NULL AND last_error IS NOT NULL "
+        f"ORDER BY failing_since, account_sid LIMIT {MAX_FAILURES}"
+    )
+    left = (
+        "SELECT a.account_sid, a.friendly_name, a.left_at, count(*) AS pending "
+        f"FROM {DATASET}.accounts AS a JOIN {DATASET}.conference_summaries AS s "
+        "ON s.account_sid = a.account_sid WHERE a.left_at < $yesterday AND "
+        f"{PENDING} AND coalesce(s.create_time, s.fetched_at) >= $oldest GROUP BY ALL "
+        "ORDER BY ALL"
+    )
+    moment = naive_utc(now)
+    return {
+        "followed": followed,
+        "failing": failing,
+        "failures": read_rows(connection, failures),
+        "left": read_rows(
+            connection, left, yesterday=moment - timedelta(days=1), oldest=moment - RETENTION
+        ),
     }
 
 
