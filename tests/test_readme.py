@@ -33,6 +33,7 @@ PAGES = {
         "pipelines/report/README.md",
         "pipelines/scheduling.md",
         "pipelines/settings.md",
+        "pipelines/several_accounts.md",
         "sql/README.md",
         "sql/connect.md",
         "tests/README.md",
@@ -42,6 +43,7 @@ PAGES = {
 WITH_TESTS_OF_THEIR_OWN = {
     "pipelines/how_to_change_it.md",
     "pipelines/scheduling.md",
+    "pipelines/several_accounts.md",
     "sql/README.md",
     "sql/connect.md",
 }

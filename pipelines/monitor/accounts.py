@@ -26,7 +26,7 @@ def look_at_accounts(
         try:
             found = client.accounts()
         except InsightsError as error:
-            next_step = "see pipelines/settings.md, Several accounts"
+            next_step = "see pipelines/several_accounts.md"
             yield HealthIssue("fail", str(error), next_step, error.exit_code)
             return
         yield HealthIssue("ok", f"Twilio lists {len(found):,} active accounts")
@@ -42,7 +42,7 @@ def look_at_accounts(
             yield HealthIssue(
                 "warn" if is_warning else "fail",
                 f"{names.get(sid, sid)}: {error}",
-                "see pipelines/settings.md, Several accounts",
+                "see pipelines/several_accounts.md",
                 0 if is_warning else error.exit_code,
             )
         else:

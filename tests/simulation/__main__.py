@@ -20,6 +20,7 @@ EXPECTED = {
     *PASSING,
     *LASTING,
     *EVENTS,
+    *(f"{kind}: one account" for kind in ("refused", "down")),
     *(f"kill: {moment}" for moment in [*KILLS, "listing", "fetching", "any time"]),
 }
 

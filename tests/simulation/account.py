@@ -1,4 +1,4 @@
-"""The model: conferences, what the API shows of each from when on, and what that must become."""
+"""The model: conferences of some accounts, what the API shows of each from when on, and what that must become."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ RETENTION = 30 * DAY
 REACH = 46 * HOUR
 """What appears or is corrected so long after the creation is within the default lookback."""
 
-ACCOUNT_SID = "AC" + "5" * 32
+ACCOUNTS = tuple("AC" + digit * 32 for digit in "567")
+ACCOUNT_SID = ACCOUNTS[0]
+"""That of the credentials; the others are its subaccounts."""
 TEXTS = [
     "account_sid",
     "friendly_name",
@@ -58,6 +60,7 @@ class Version:
 @dataclass
 class Conference:
     sid: str
+    account: str
     created: int
     versions: list[Version]
     gone: int | None
@@ -78,14 +81,19 @@ class Conference:
 
 
 class Account:
-    """All conferences, by creation time, and the API's clock."""
+    """All conferences, by creation time, of one or more accounts, and the API's clock."""
 
-    def __init__(self, dice: random.Random, start: int, span: int, count: int) -> None:
-        self.now = start
+    def __init__(
+        self, dice: random.Random, start: int, span: int, count: int, accounts: int
+    ) -> None:
+        self.now, self.sids = start, ACCOUNTS[:accounts]
         created = [start - 32 * DAY + dice.randrange(32 * DAY + span) for _ in range(count)]
         created += 30 * dice.sample(created, 3)  # so many in a second are more than a page has
         created.sort()
-        self.conferences = [_conference(dice, moment) for moment in created]
+        shares = [6, 2, 1][:accounts]
+        self.conferences = [
+            _conference(dice, moment, dice.choices(self.sids, shares)[0]) for moment in created
+        ]
         self.by_sid = {c.sid: c for c in self.conferences}
         self._created = created
 
@@ -98,7 +106,7 @@ def iso(moment: int) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _conference(dice: random.Random, created: int) -> Conference:
+def _conference(dice: random.Random, created: int, account: str) -> Conference:
     sid, fate = f"CF{dice.getrandbits(128):032x}", dice.random()
     ended = created + 5 + int(dice.lognormvariate(6.5, 1.2))
     done = ended + dice.randrange(2 * MINUTE, 40 * MINUTE)
@@ -110,7 +118,7 @@ def _conference(dice: random.Random, created: int) -> Conference:
     elif fate < 0.10:  # slow to become final
         done = ended + dice.randrange(DAY, 6 * DAY)
     done = max(done, appears)
-    running = _row(dice, sid, created)
+    running = _row(dice, sid, created) | {"account_sid": account}
     running["processing_state"] = dice.choice(["in_progress"] * 8 + [None, "partial"])
     final = running | _outcome(dice, created, ended)
     rows = [(appears, running)]
@@ -127,7 +135,7 @@ def _conference(dice: random.Random, created: int) -> Conference:
             corrected = final | _outcome(dice, created, ended)
             rows.append((dice.randrange(done + MINUTE, created + REACH), corrected))
     gone = appears + dice.randrange(HOUR, 20 * DAY) if dice.random() < 0.02 else None
-    return Conference(sid, created, [_version(sid, *entry) for entry in rows], gone)
+    return Conference(sid, account, created, [_version(sid, *entry) for entry in rows], gone)
 
 
 def _row(dice: random.Random, sid: str, created: int) -> dict[str, Any]:
@@ -135,7 +143,6 @@ def _row(dice: random.Random, sid: str, created: int) -> dict[str, Any]:
     base = f"https://insights.twilio.com/v1/Conferences/{sid}"
     return row | {
         "conference_sid": sid,
-        "account_sid": ACCOUNT_SID,
         "friendly_name": dice.choice(["Stand-up", "", "Ünïcode ☎ \U0001f600", "x'; DROP--", None]),
         "create_time": iso(created),
         "status": "in_progress",

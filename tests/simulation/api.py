@@ -1,4 +1,4 @@
-"""The API of the simulated account over real HTTP, with every fault it can be told to have."""
+"""The API of the simulated accounts over real HTTP, with every fault it can be told to have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from tests.simulation.account import ACCOUNT_SID, DAY, Account, Conference, Version
 
 TOKEN = "canary-0d1e2f-auth-token"
-LIST = "/v1/Conferences"
+LIST, ACCOUNTS_PATH = "/v1/Conferences", "/2010-04-01/Accounts.json"
 
 PASSING = [
     "429",
@@ -69,6 +69,8 @@ class Plan:
         self.fetching = False
         """Whether only fetches by SID count for that."""
         self.process: int | None = None
+        self.of_account: tuple[str, str] | None = None
+        """An account, and what is wrong with it alone: `refused` or `down`."""
 
 
 class Api(ThreadingHTTPServer):
@@ -96,6 +98,7 @@ class Api(ThreadingHTTPServer):
     def begin(self, plan: Plan) -> None:
         """Start a run: what was logged of the last one is forgotten."""
         self.plan, self.count, self.fetches = plan, 0, 0
+        self.met_of_account = False
         self.met: list[tuple[str, bool]] = []
         """Faults met by the run, and whether in a listing."""
         self.stale: set[str] = set()
@@ -104,17 +107,16 @@ class Api(ThreadingHTTPServer):
     def handle_error(self, *_: Any) -> None:
         """A peer that was killed is no news."""
 
-    def next_fault(self, path: str) -> tuple[str | None, int]:
+    def next_fault(self, path: str, listing: bool) -> tuple[str | None, int]:
         with self._lock:
             number, self.count = self.count, self.count + 1
             self.account.now += self.seconds_a_request
-            listing = path == LIST
             plan, fault = self.plan, self.plan.passing.get(number)
             if plan.lasting and number >= plan.lasting[0]:
                 fault = plan.lasting[1]
             if (
                 fault in ("expired-token", "token-always-expired", "loop", "foreign", "vanish")
-                and not listing
+                and not (listing and path == LIST)
             ):
                 fault = None
             self.fetches += not listing
@@ -144,7 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> bool:
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query))
-        fault, number = self.server.next_fault(url.path)
+        # One that lists a single conference takes the place of a fetch by SID.
+        listing = url.path == ACCOUNTS_PATH or (url.path == LIST and "ConferenceSid" not in query)
+        fault, number = self.server.next_fault(url.path, listing)
         login = "Basic " + b64encode(f"{ACCOUNT_SID}:{TOKEN}".encode()).decode()
         if self.headers["Authorization"] != login:
             return self._send(401, b'{"code": 20003}')
@@ -152,8 +156,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.bad_requests.append(self.path)
         spoil = getattr(self, "_" + (fault or "").replace("-", "_"), None)
         if fault and spoil and spoil(query):
-            self.server.strike(fault, url.path == LIST)
+            self.server.strike(fault, listing)
             return True
+        if (kind := self._fault_of_account(url.path, query)) is not None:
+            self.server.met_of_account |= listing
+            return self._refused(query) if kind == "refused" else self._down(query)
         lag = 0
         if fault == "stale":
             lag = 1 + number % DAY
@@ -161,18 +168,31 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "far-date":
             date += 400 * DAY
         if fault in ("far-date", "no-date"):
-            self.server.strike(fault, url.path == LIST)
+            self.server.strike(fault, listing)
         status, body = self._answer(url.path, query, lag)
         return self._send(status, body, date=None if fault == "no-date" else date)
 
+    def _fault_of_account(self, path: str, query: dict[str, str]) -> str | None:
+        account, kind = self.server.plan.of_account or ("", "")
+        asked = query.get("Subaccount", ACCOUNT_SID)
+        if path == ACCOUNTS_PATH or asked != account:
+            return None
+        self.server.struck[f"{kind}: one account"] += 1
+        return kind
+
     def _answer(self, path: str, query: dict[str, str], lag: int) -> tuple[int, bytes]:
         api, account = self.server, self.server.account
+        if path == ACCOUNTS_PATH:
+            return 200, self._accounts(int(query.get("Page", 0)))
         if path != LIST:
             known = account.by_sid.get(path.rpartition("/")[2])
+            if known and known.account != ACCOUNT_SID:
+                known = None
             version = known and self._see(known, lag)
             return (200, version.body) if version else (404, b'{"code": 20404, "status": 404}')
         after, before = _seconds(query["CreatedAfter"]), _seconds(query["CreatedBefore"])
-        shown = [self._see(conference, lag) for conference in self._ordered(after, before)]
+        found = self._ordered(after, before, query)
+        shown = [self._see(conference, lag) for conference in found]
         if api.offset_tokens:
             shown = [version for version in shown if version]
         start, size = int(query.get("PageToken", 0)), min(int(query["PageSize"]), api.largest_page)
@@ -185,8 +205,22 @@ class _Handler(BaseHTTPRequestHandler):
         meta = json.dumps({"next_page_url": url}).encode()
         return 200, b'{"meta":%s,"conferences":[%s]}' % (meta, rows)
 
-    def _ordered(self, after: int, before: int) -> list[Conference]:
-        found = self.server.account.created_between(after, before, self.server.inclusive)
+    def _accounts(self, page: int) -> bytes:
+        sids = self.server.account.sids
+        more = f"{ACCOUNTS_PATH}?Status=active&Page={page + 1}" if len(sids) > page + 1 else None
+        account = {"sid": sids[page], "friendly_name": f"Account {page}", "status": "active"}
+        body = {"accounts": [account | {"auth_token": TOKEN}], "next_page_uri": more}
+        return json.dumps(body).encode()
+
+    def _ordered(self, after: int, before: int, query: dict[str, str]) -> list[Conference]:
+        account, sid = query.get("Subaccount", ACCOUNT_SID), query.get("ConferenceSid")
+        found = [
+            conference
+            for conference in self.server.account.created_between(
+                after, before, self.server.inclusive
+            )
+            if conference.account == account and sid in (None, conference.sid)
+        ]
         if self.server.by_sid:
             return sorted(found, key=lambda conference: conference.sid)
         return found[::-1] if self.server.newest_first else found
@@ -282,7 +316,7 @@ class _Handler(BaseHTTPRequestHandler):
         """What stood first on the page before is deleted before this page is shown."""
         now, bounds = self.server.account.now, (query["CreatedAfter"], query["CreatedBefore"])
         if int(query.get("PageToken", 0)):
-            passed = [c for c in self._ordered(*map(_seconds, bounds)) if c.at(now)]
+            passed = [c for c in self._ordered(*map(_seconds, bounds), query) if c.at(now)]
             passed[0].gone = now
             self.server.strike("vanish", True)
         return False

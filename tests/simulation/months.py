@@ -1,8 +1,9 @@
-"""Some months of one account's runs, from one seed, and what must hold after each."""
+"""Some months of runs over one account or several, from one seed, and what must hold after each."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import shutil
 import signal
@@ -20,6 +21,7 @@ from tests.in_memory import folder_in_memory
 from tests.simulation import warehouse
 from tests.simulation.account import (
     ACCOUNT_SID,
+    ACCOUNTS,
     DAY,
     HOUR,
     MINUTE,
@@ -78,7 +80,9 @@ class Months:
         self.steps = [self.dice.choice(steps) + self.dice.randrange(300) for _ in range(RUNS)]
         if self.dice.random() < 0.15:
             self.steps[self.dice.randrange(3, RUNS)] = 34 * DAY
-        self.account = Account(self.dice, start, sum(self.steps), CONFERENCES)
+        self.has_several = self.dice.random() < 0.5
+        accounts = len(ACCOUNTS) if self.has_several else 1
+        self.account = Account(self.dice, start, sum(self.steps), CONFERENCES, accounts)
         self.evil = socket.create_server(("127.0.0.1", 0))
         self.api = Api(self.account, self.dice, self.evil.getsockname()[1])
         self.path = self.folder / "warehouse.duckdb"
@@ -88,8 +92,8 @@ class Months:
         self.uncertain: set[str] = set()
         """Stale copies of these were shown, maybe when a correction could be seen for the last
         time: which final copy is stored is left open until the newest was."""
-        self.listed_at: dict[int, int] = {}
-        """When the run began that set a watermark."""
+        self.listed_at: dict[tuple[str, int], int] = {}
+        """When the run began that set the watermark of an account."""
         self.killed_at: int | None = None
         """When the run began that may have left a package."""
         self.package_lost = False
@@ -105,6 +109,7 @@ class Months:
             "SOURCES__TWILIO_INSIGHTS__PAGE_SIZE": str(self.dice.choice([20, 100, 1000])),
             "SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": str(self.dice.choice([1, 2, 4])),
             "SOURCES__TWILIO_INSIGHTS__REQUEST_DEADLINE": "1s",
+            "SOURCES__TWILIO_INSIGHTS__ACCOUNTS": "all" if self.has_several else "own",
             "HOME": str(self.folder),
         }
 
@@ -135,6 +140,8 @@ class Months:
         self.struck["backfill"] += 1
         self.run(["run"], Plan())
         last = self.stored.runs[-1]
+        if last["accounts_failed"]:
+            raise BrokenError(f"not asked again: {last['accounts_failed']}")
         if last["rows_new"] or last["rows_updated"]:
             raise BrokenError(f"with nothing new, a run wrote {last}")
         self.evil.setblocking(False)
@@ -200,6 +207,8 @@ class Months:
                 plan.passing[dice.randrange(15)] = kind
         if dice.random() < 0.2:
             plan.lasting = dice.randrange(15), dice.choice(list(LASTING))
+        elif self.has_several and dice.random() < 0.3:
+            plan.of_account = dice.choice(ACCOUNTS), dice.choice(["refused", "down"])
         elif dice.random() < 0.06:
             plan.signal = dice.randrange(15), signal.SIGTERM
         return plan
@@ -274,7 +283,7 @@ class Months:
 
     def read(self) -> warehouse.Stored:
         if not self.path.exists():
-            return warehouse.Stored({}, [], set(), None, [])
+            return warehouse.Stored({}, [], set(), {}, [])
         return warehouse.read(self.path)
 
     def check(self, now: int, codes: list[int], plan: Plan) -> None:
@@ -297,11 +306,11 @@ class Months:
         if (stale := warehouse.stale_copies(self.path, self.opened)) and code == 0:
             raise BrokenError(f"the published copy is stale: {stale}")
         skewed = bool(met & {"far-date", "no-date"})
-        if stored.watermark:
+        for account, watermark in stored.watermarks.items():
             # On a slow machine it is seconds ahead of the model's clock, which stands in a run.
-            listed_at = self.listed_at.setdefault(stored.watermark, self.killed_at or now)
-            if stored.watermark <= self.account.now:
-                self.check_watermark(listed_at)
+            listed_at = self.listed_at.setdefault((account, watermark), self.killed_at or now)
+            if watermark <= self.account.now:
+                self.check_watermark(account, watermark, listed_at)
         self.killed_at = (self.killed_at or now) if code == -signal.SIGKILL else None
         if code == 0 and not skewed:
             self.check_complete(now)
@@ -316,6 +325,10 @@ class Months:
             expected = LASTING[kind] if listing else LASTING[kind] | {0}
             if kind == "token-always-expired":
                 expected = expected | {0}  # it has to last for three listings of a window
+            if kind == "refused" and self.has_several:
+                expected = expected | {0}  # those that are refused do not stop the others
+        if self.api.met_of_account and plan.of_account:
+            expected = {0} if plan.of_account[1] == "refused" else {69}
         if plan.signal:
             expected = expected | {128 + plan.signal[1], -plan.signal[1]}
         if code != -signal.SIGKILL and code not in expected:
@@ -355,20 +368,25 @@ class Months:
             if now.rank < earlier.rank or earlier.rank >= 2:
                 raise BrokenError(f"{sid}: {earlier.state} was replaced by an older {now.state}")
 
-    def check_watermark(self, listed_at: int) -> None:
+    def check_watermark(self, account: str, watermark: int, listed_at: int) -> None:
         """All that was created before it, and was to be seen when it was listed, is stored."""
-        assert self.stored.watermark is not None
         for conference in self.account.conferences:
-            if conference.created >= self.stored.watermark:
+            if conference.created >= watermark:
                 break
+            if conference.account != account:
+                continue
             shown = self.shown(conference, listed_at)
             if shown and not conference.late and conference.sid not in self.stored.summaries:
                 raise BrokenError(f"{conference.sid}: created before the watermark, but not stored")
 
     def check_complete(self, now: int) -> None:
         """Everything that was to be seen when the run began is stored as it was then, or newer."""
-        backfill = self.stored.runs[-1]["command"] == "backfill"
+        last = self.stored.runs[-1]
+        backfill = last["command"] == "backfill"
+        failed = json.loads(last["accounts_failed"] or "{}")
         for conference in self.account.conferences:
+            if conference.account in failed:
+                continue
             sid, shown = conference.sid, self.shown(conference, now)
             if shown is None or (conference.late and not backfill):
                 continue

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from tests.simulation.account import ACCOUNT_SID, NUMBERS, TEXTS, TIMES, Contents, canonical
+from tests.simulation.account import NUMBERS, TEXTS, TIMES, Contents, canonical
 
 _ROOT = [*TEXTS, *NUMBERS, "recording_enabled", *TIMES, "links", "extra_fields"]
 _CHILDREN = {
@@ -24,12 +24,13 @@ _CHILDREN = {
 
 @dataclass
 class Stored:
-    """The four tables by SID, the watermark (seconds since 1970) and the rows of `_runs`."""
+    """The four tables by SID, the watermarks by account (seconds since 1970) and the rows of
+    `_runs`."""
 
     summaries: dict[str, Contents]
     doubled: list[str]
     orphans: set[str]
-    watermark: int | None
+    watermarks: dict[str, int]
     runs: list[dict[str, Any]]
 
 
@@ -39,7 +40,7 @@ def read(path: Path) -> Stored:
         tables = {name for (name,) in listed}
         if "conference_summaries" not in tables:
             runs = _rows(connection, "_runs", "ORDER BY started_at") if "_runs" in tables else []
-            return Stored({}, [], set(), None, runs)
+            return Stored({}, [], set(), {}, runs)
         listed = _select(connection, "conference_summaries", ["conference_sid", *_ROOT])
         children: list[dict[str, list[Any]]] = []
         doubled = [sid for sid, n in Counter(sid for sid, *_ in listed).items() if n > 1]
@@ -59,7 +60,7 @@ def read(path: Path) -> Stored:
             summaries,
             doubled,
             {sid for of_sid in children for sid in of_sid} - summaries.keys(),
-            _watermark(connection),
+            _watermarks(connection),
             _rows(connection, "_runs", "ORDER BY started_at"),
         )
 
@@ -115,10 +116,9 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str, rest: str) -> list[
     return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
-def _watermark(connection: duckdb.DuckDBPyConnection) -> int | None:
-    (listed_to,) = connection.execute(
-        "SELECT max(epoch(listed_to))::BIGINT FROM conference_insights._watermarks "
-        "WHERE account_sid = ?",
-        [ACCOUNT_SID],
-    ).fetchall()[0]
-    return listed_to if listed_to is None else int(listed_to)
+def _watermarks(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    listed = connection.execute(
+        "SELECT account_sid, max(epoch(listed_to))::BIGINT FROM conference_insights._watermarks "
+        "GROUP BY account_sid"
+    )
+    return dict(listed.fetchall())

@@ -1,0 +1,393 @@
+"""One run over several accounts: each with its own watermark, pending conferences and failures."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from pipelines.run.pipeline import Backfill, run
+from pipelines.simulator.account import ACCOUNT_SID, Account, Row, running_row
+from pipelines.twilio_insights.errors import RefusedError, UnavailableError
+from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.settings import Settings
+from tests import expected
+from tests.conftest import NOW, Command, Loaded, sid, summary
+
+pytestmark = pytest.mark.usefixtures("tables_only")
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SUPPORT, SALES, LAB = (f"AC{digit * 32}" for digit in "123")
+ACCOUNTS = "SOURCES__TWILIO_INSIGHTS__ACCOUNTS"
+FILTERS = "SOURCES__TWILIO_INSIGHTS__FILTERS__"
+ROWS = "SELECT account_sid, friendly_name, error_class FROM conference_insights.accounts ORDER BY 1"
+WATERMARKS = "SELECT account_sid, listed_to FROM conference_insights._watermarks ORDER BY ALL"
+RUNS = "SELECT accounts, accounts_failed FROM conference_insights._runs ORDER BY started_at DESC"
+
+
+@pytest.fixture
+def tree(account: Account, loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> Loaded:
+    """Three accounts with some conferences each, all of which are to be loaded."""
+    monkeypatch.setenv(ACCOUNTS, "all")
+    account.add_subaccount(SUPPORT, "Support")
+    account.add_subaccount(SALES, "Sales")
+    account.add_subaccount(LAB, "Lab", status="suspended")
+    for number, one in enumerate(account.tree()):
+        for conference in range(3):
+            one.put(summary(100 * number + conference, (1 + conference) * 5 * HOUR))
+    return loaded
+
+
+def sub(loaded: Loaded, account: str) -> Account:
+    return loaded.account.subaccounts[account]
+
+
+def rows(loaded: Loaded, *left_out: str) -> list[Row]:
+    accounts = (one for one in loaded.account.tree() if one.sid not in (LAB, *left_out))
+    return [row for one in accounts for row in one.rows()]
+
+
+def is_exact(loaded: Loaded, *left_out: str) -> bool:
+    return expected.of_warehouse(loaded.path) == expected.of_api(rows(loaded, *left_out))
+
+
+def listings(loaded: Loaded) -> list[dict[str, str]]:
+    """The queries of the listings of conferences."""
+    urls = map(urlsplit, loaded.server.requests)
+    return [dict(parse_qsl(url.query)) for url in urls if url.path == "/v1/Conferences"]
+
+
+def asked(loaded: Loaded) -> list[str]:
+    """The accounts that were listed."""
+    return [query.get("Subaccount", ACCOUNT_SID) for query in listings(loaded)]
+
+
+def last_run(loaded: Loaded) -> tuple[int, dict[str, str]]:
+    accounts, failed = loaded.query(RUNS)[0]
+    return accounts, json.loads(failed or "{}")
+
+
+def test_all_active_accounts_are_loaded(tree: Loaded) -> None:
+    done = tree.run()
+    assert is_exact(tree)
+    assert (done.accounts, done.rows_new) == (3, 9)
+    assert tree.query(ROWS) == [
+        (SUPPORT, "Support", None),
+        (SALES, "Sales", None),
+        (ACCOUNT_SID, "Head office", None),
+    ]
+    at = NOW.replace(tzinfo=None)
+    assert tree.query(WATERMARKS) == [(SUPPORT, at), (SALES, at), (ACCOUNT_SID, at)]
+    assert "auth" not in str(tree.query("FROM conference_insights.accounts"))
+
+
+def test_a_run_with_nothing_new_takes_a_request_an_account_and_writes_no_package(
+    tree: Loaded,
+) -> None:
+    tree.run()
+    packages = tree.query("SELECT count(*) FROM conference_insights._dlt_loads")
+    tree.account.now += HOUR
+    done = tree.run()
+    assert sorted(asked(tree)[-3:]) == [SUPPORT, SALES, ACCOUNT_SID]
+    assert done.requests == 5, "the accounts, the time, and each of three"
+    assert tree.query("SELECT count(*) FROM conference_insights._dlt_loads") == packages
+    listed_to = "SELECT DISTINCT listed_to FROM conference_insights.accounts"
+    assert tree.query(listed_to) == [((NOW + HOUR).replace(tzinfo=None),)]
+
+
+@pytest.mark.parametrize("accounts", [f"{SUPPORT},{SALES}", f"{SALES}, {SUPPORT} {SALES}"])
+def test_a_list_is_just_these(
+    tree: Loaded, accounts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ACCOUNTS, accounts)
+    tree.run()
+    assert is_exact(tree, ACCOUNT_SID)
+
+
+def test_failures_stop_no_other_account(tree: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET", "1s")
+    sub(tree, SUPPORT).advanced_features = False
+    sub(tree, SALES).failure = 503, 20503, "Service unavailable"
+    with pytest.raises(UnavailableError, match="20503"):
+        tree.run()
+    assert is_exact(tree, SUPPORT, SALES)
+    failed = {SUPPORT: "RefusedError", SALES: "UnavailableError"}
+    assert last_run(tree) == (3, failed)
+    assert tree.query(ROWS)[:2] == [
+        (SUPPORT, "Support", "RefusedError"),
+        (SALES, "Sales", "UnavailableError"),
+    ]
+    sub(tree, SALES).failure = None
+    tree.account.now += HOUR
+    done = tree.run()
+    assert SUPPORT not in asked(tree), "a refused one is asked once a day"
+    assert is_exact(tree, SUPPORT)
+    (line,) = done.failures
+    assert line.startswith(f"Support ({SUPPORT}), RefusedError since {NOW:%Y-%m-%d %H:%M} UTC: ")
+    sub(tree, SUPPORT).advanced_features = True
+    tree.account.now += DAY
+    tree.run()
+    assert is_exact(tree)
+    assert last_run(tree) == (3, {})
+    assert {error for *_, error in tree.query(ROWS)} == {None}
+
+
+def test_an_account_that_is_named_and_refused_is_an_error_of_each_run(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ACCOUNTS, f"{SUPPORT},{LAB}")
+    for _ in range(2):
+        with pytest.raises(RefusedError, match=LAB):
+            tree.run()
+        assert is_exact(tree, ACCOUNT_SID, SALES)
+        tree.account.now += HOUR
+    assert LAB not in asked(tree)
+
+
+def test_where_all_are_refused_the_run_is(tree: Loaded) -> None:
+    for one in tree.account.tree():
+        one.advanced_features = False
+    for _ in range(2):
+        with pytest.raises(RefusedError):
+            tree.run()
+        assert {SUPPORT, SALES, ACCOUNT_SID} <= {*asked(tree)}, "there is nothing else to ask"
+        tree.account.now += HOUR
+
+
+def test_a_parent_without_the_feature_may_have_subaccounts_with_it(tree: Loaded) -> None:
+    tree.account.advanced_features = False
+    done = tree.run()
+    assert is_exact(tree, ACCOUNT_SID)
+    assert done.accounts_failed == {ACCOUNT_SID: "RefusedError"}
+
+
+def test_if_twilio_does_not_list_the_accounts_those_that_are_known_are_loaded(
+    tree: Loaded,
+) -> None:
+    tree.run()
+    tree.account.restricted_logins = set(tree.account.logins)
+    sub(tree, SALES).put(summary(5, HOUR))
+    with pytest.raises(RefusedError, match="SOURCES__TWILIO_INSIGHTS__ACCOUNTS"):
+        tree.run()
+    assert is_exact(tree)
+    assert not tree.query("FROM conference_insights.accounts WHERE left_at IS NOT NULL")
+
+
+def test_what_is_pending_in_a_subaccount_is_asked_for_by_a_listing(tree: Loaded) -> None:
+    old = 5 * DAY
+    sub(tree, SALES).put(summary(7, old, "in_progress"))
+    tree.run()
+    sub(tree, SALES).put(summary(7, old))
+    tree.account.now += HOUR
+    tree.run()
+    assert is_exact(tree)
+    (query,) = [query for query in listings(tree) if "ConferenceSid" in query]
+    assert query["ConferenceSid"] == sid(7)
+    assert query["Subaccount"] == SALES
+    span = datetime.fromisoformat(query["CreatedBefore"]) - datetime.fromisoformat(
+        query["CreatedAfter"]
+    )
+    assert span <= timedelta(seconds=5)
+
+
+def test_a_pending_one_that_is_not_there_backs_off(tree: Loaded) -> None:
+    sub(tree, SALES).put(summary(7, 5 * DAY, "in_progress"))
+    tree.run()
+    sub(tree, SALES).forget(sid(7))
+    tree.run()
+    refetches = "SELECT key, attempts, outcome FROM conference_insights._refetches"
+    assert tree.query(refetches) == [(sid(7), 1, "gone")]
+    tree.run()
+    assert not [query for query in listings(tree) if "ConferenceSid" in query]
+
+
+def test_pending_ones_of_an_account_that_fails_wait(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET", "1s")
+    for number, account in enumerate((SUPPORT, SALES)):
+        sub(tree, account).put(summary(70 + number, 5 * DAY, "in_progress"))
+    tree.run()
+    for number, account in enumerate((SUPPORT, SALES)):
+        sub(tree, account).put(summary(70 + number, 5 * DAY))
+    sub(tree, SUPPORT).failure = 503, 20503, "Service unavailable"
+    tree.account.now += HOUR
+    with pytest.raises(UnavailableError):
+        tree.run()
+    assert not is_exact(tree)
+    sub(tree, SUPPORT).failure = None
+    tree.run()
+    assert is_exact(tree)
+    assert not tree.query("FROM conference_insights._refetches")
+
+
+def test_a_conference_is_found_in_whatever_account_has_it(tree: Loaded) -> None:
+    tree.run()
+    sub(tree, SALES).put(summary(8, 10 * DAY))
+    missing = sid(9)
+    done = run(Progress("backfill"), backfill=Backfill(conferences=(sid(8), missing)))
+    assert is_exact(tree)
+    assert done.not_found == [missing]
+
+
+def test_a_backfill_reads_all_accounts_and_moves_no_watermark(tree: Loaded) -> None:
+    tree.run()
+    watermarks = tree.query(WATERMARKS)
+    tree.account.now += HOUR
+    for one in tree.account.tree():
+        one.put(summary(int(one.sid[2], 16) * 10 + 50, 10 * DAY))
+    run(Progress("backfill"), backfill=Backfill("20d"))
+    assert is_exact(tree)
+    assert tree.query(WATERMARKS) == watermarks
+
+
+def test_a_new_account_is_loaded_from_the_first_day_that_twilio_has(tree: Loaded) -> None:
+    tree.run()
+    late = tree.account.add_subaccount("AC" + "4" * 32, "Training")
+    late.put(summary(400, 29 * DAY))
+    tree.account.now += HOUR
+    assert tree.run().rows_new == 1
+    assert is_exact(tree)
+
+
+def test_an_account_that_left_keeps_its_rows_and_is_not_asked(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    sub(tree, SALES).put(summary(7, HOUR, "in_progress"))
+    tree.run()
+    sub(tree, SALES).status = "suspended"
+    tree.account.now += HOUR
+    tree.run()
+    assert SALES not in asked(tree)
+    left = "SELECT account_sid, left_at FROM conference_insights.accounts WHERE left_at IS NOT NULL"
+    assert tree.query(left) == [(SALES, (NOW + HOUR).replace(tzinfo=None))]
+    assert "no longer followed" not in command("status").stdout
+    tree.account.now += 2 * DAY
+    tree.run()
+    assert f"Sales ({SALES}) is no longer followed" in command("status").stdout
+    assert len(tree.query("FROM conference_insights.conference_summaries")) == 10
+    sub(tree, SALES).status = "active"
+    sub(tree, SALES).put(summary(7, HOUR))
+    tree.run()
+    assert is_exact(tree)
+    assert not tree.query(left)
+
+
+def test_credentials_of_several_accounts_fill_one_warehouse(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ACCOUNTS)
+    for one in (tree.account, sub(tree, SALES), tree.account, sub(tree, SALES)):
+        monkeypatch.setenv("TWILIO_ACCOUNT_SID", one.sid)
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", one.auth_token)
+        one.put(summary(int(tree.account.now.timestamp()) % 7919, NOW - tree.account.now + HOUR))
+        tree.run()
+        assert {*asked(tree)} == {ACCOUNT_SID}, "each logs in as itself"
+        tree.account.now += HOUR
+    assert is_exact(tree, SUPPORT)
+    followed = "SELECT account_sid, followed_by, left_at FROM conference_insights.accounts"
+    assert sorted(tree.query(followed)) == [(SALES, SALES, None), (ACCOUNT_SID, ACCOUNT_SID, None)]
+
+
+def test_a_filter_has_a_watermark_of_its_own_and_hides_nothing_for_ever(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regions = ["us1", "ie1", "ie1", "de1"]
+    for number, region in enumerate(regions):
+        loaded.account.put(summary(number, (number + 1) * 3 * DAY, mixer_region=region))
+    monkeypatch.setenv(f"{FILTERS}MIXER_REGION", "ie1")
+    done = loaded.run()
+    assert done.rows_new == 2
+    assert done.filters == '{"mixer_region":"ie1"}'
+    loaded.account.now += HOUR
+    monkeypatch.delenv(f"{FILTERS}MIXER_REGION")
+    assert loaded.run().rows_new == 2
+    loaded.assert_exact()
+    kept = "SELECT filters, region FROM conference_insights._watermarks ORDER BY 1"
+    assert loaded.query(kept) == [("", ""), ('{"mixer_region":"ie1"}', "")]
+
+
+def test_what_is_pending_is_followed_whatever_the_filter(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Conferences that become final no longer match `status = in_progress`."""
+    monkeypatch.setenv(f"{FILTERS}STATUS", "in_progress")
+    for number in range(30):
+        loaded.account.put(running_row(sid(number), NOW - 3 * DAY - number * HOUR / 60))
+    assert loaded.run().rows_new == 30
+    loaded.account.put(summary(99, 3 * DAY))
+    for number in range(30):
+        loaded.account.put(summary(number, 3 * DAY + number * HOUR / 60))
+    loaded.account.now += HOUR
+    assert loaded.run().rows_updated == 30
+    stored = loaded.query("SELECT count(*) FROM conference_insights.conference_summaries")
+    assert stored == [(30,)], "what the filter leaves out is not loaded with them"
+
+
+def test_a_backfill_has_filters_of_its_own(loaded: Loaded) -> None:
+    for number, region in enumerate(["us1", "ie1", "de1"]):
+        loaded.account.put(summary(number, (number + 1) * DAY, mixer_region=region))
+    scope = Backfill("20d", filters={"mixer_region": "ie1"})
+    assert run(Progress("backfill"), backfill=scope).rows_new == 1
+
+
+def test_regions_of_one_account_have_watermarks_of_their_own(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has conferences that the other does not know."""
+    elsewhere = Account(NOW)
+    here = loaded.account
+    here.put(summary(1, 10 * DAY))
+    here.put(summary(2, 9 * DAY, "in_progress"))
+    elsewhere.put(summary(3, 11 * DAY))
+    elsewhere.put(summary(4, 8 * DAY, "in_progress"))
+
+    def run_in(region: str, account: Account) -> Progress:
+        account.now = NOW + hours * HOUR
+        loaded.server.account = account
+        monkeypatch.setattr(Settings, "region", region)
+        return loaded.run()
+
+    for hours in range(3):
+        run_in("", here)
+        run_in("ie1", elsewhere)
+    here.put(summary(2, 9 * DAY))
+    elsewhere.put(summary(4, 8 * DAY))
+    for hours in range(3, 5):
+        run_in("", here)
+        run_in("ie1", elsewhere)
+    stored = expected.of_warehouse(loaded.path)
+    assert stored == expected.of_api(here.rows() + elsewhere.rows())
+
+
+def test_the_source_alone_loads_all_accounts(tree: Loaded, tmp_path: Any) -> None:
+    import dlt
+    import duckdb
+
+    from pipelines.twilio_insights import twilio_insights
+
+    sub(tree, SUPPORT).advanced_features = False
+    alone = tmp_path / "alone.duckdb"
+    pipeline = dlt.pipeline("alone", destination=dlt.destinations.duckdb(str(alone)))
+    for _ in range(2):
+        pipeline.run(twilio_insights())
+        sub(tree, SALES).put(summary(500, HOUR))
+    with duckdb.connect(alone, read_only=True) as connection:
+        found = connection.execute(
+            f"SELECT account_sid, count(*) FROM {pipeline.dataset_name}.conference_summaries "
+            "GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        known = connection.execute(
+            f"SELECT account_sid, error_class FROM {pipeline.dataset_name}.accounts ORDER BY 1"
+        ).fetchall()
+    assert found == [(SALES, 4), (ACCOUNT_SID, 3)]
+    assert known == [(SUPPORT, "RefusedError"), (SALES, None), (ACCOUNT_SID, None)]
+
+
+def test_times_are_those_of_the_api(tree: Loaded) -> None:
+    tree.run()
+    seen = "SELECT DISTINCT first_seen_at FROM conference_insights.accounts"
+    assert tree.query(seen) == [(NOW.astimezone(UTC).replace(tzinfo=None),)]
