@@ -5,22 +5,25 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from twilio.base.exceptions import TwilioRestException
+from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, FORBIDDEN, Account
+from pipelines.simulator.sample_data import busy_tree, subaccount_sid
 from pipelines.simulator.server import InsightsServer
 from tests.conftest import NOW, ROOT, Command, sid, summary
 
@@ -35,7 +38,7 @@ class ToSimulator(TwilioHttpClient):
         self._url = url
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        target = url.replace("https://insights.twilio.com", self._url)
+        target = re.sub(r"https://(insights|api)\.twilio\.com", self._url, url)
         return super().request(method, target, *args, **kwargs)
 
 
@@ -45,6 +48,9 @@ def account() -> Account:
     for number in range(60):
         account.put(summary(number, number * HOUR, friendly_name=f"room {number % 2}"))
     account.put(summary(100, HOUR, "in_progress"))
+    support = account.add_subaccount(subaccount_sid(1), "Customer support")
+    for number in range(200, 203):
+        support.put(summary(number, HOUR, mixer_region="ie1" if number == 200 else "us1"))
     return account
 
 
@@ -56,8 +62,11 @@ def server(account: Account) -> Iterator[InsightsServer]:
 
 @pytest.fixture
 def sdk(server: InsightsServer) -> Any:
-    client = Client(ACCOUNT_SID, AUTH_TOKEN, http_client=ToSimulator(server.url))
-    return client.insights.v1.conferences
+    return client(server).insights.v1.conferences
+
+
+def client(server: InsightsServer, login: str = ACCOUNT_SID, password: str = AUTH_TOKEN) -> Any:
+    return Client(login, password, http_client=ToSimulator(server.url))
 
 
 def listed(found: Any) -> set[str]:
@@ -96,6 +105,8 @@ class TestTwilioSdk:
             ({"end_reason": "last_participant_left"}, 0),
             ({"mixer_region": "us1"}, 0),
             ({"subaccount": ACCOUNT_SID}, 26),
+            ({"subaccount": subaccount_sid(1)}, 3),
+            ({"subaccount": subaccount_sid(1), "mixer_region": "ie1"}, 1),
         ],
         ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
     )
@@ -114,15 +125,74 @@ class TestTwilioSdk:
         assert (caught.value.status, caught.value.code) == (404, 20404)
 
     def test_is_refused_with_a_wrong_token(self, server: InsightsServer) -> None:
-        client = Client(ACCOUNT_SID, "wrong", http_client=ToSimulator(server.url))
         with pytest.raises(TwilioRestException) as caught:
-            client.insights.v1.conferences(sid(1)).fetch()
+            client(server, password="wrong").insights.v1.conferences(sid(1)).fetch()
         assert (caught.value.status, caught.value.code) == (401, 20003)
 
 
-def get(server: InsightsServer, path: str) -> tuple[int, Any, Any]:
-    login = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
-    request = urllib.request.Request(server.url + path, headers={"Authorization": f"Basic {login}"})
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+class TestTwilioSdkInATree:
+    def test_lists_the_active_accounts_page_by_page(
+        self, account: Account, server: InsightsServer
+    ) -> None:
+        for number in range(2, 122):
+            status = {7: "suspended", 8: "closed"}.get(number, "active")
+            account.add_subaccount(subaccount_sid(number), f"Branch {number}", status)
+        found = client(server).api.v2010.accounts.list(status="active")
+        active = [a for a in account.tree() if a.status == "active"]
+        assert {(a.sid, a.friendly_name) for a in found} == {
+            (a.sid, a.friendly_name) for a in active
+        }
+        assert {a.owner_account_sid for a in found} == {ACCOUNT_SID}
+        assert {a.auth_token for a in found} == {a.auth_token for a in active}
+        assert {a.date_created for a in found} == {NOW}
+        assert (len(found), len(server.requests)) == (120, 3)
+        (named,) = client(server).api.v2010.accounts.list(friendly_name="Branch 8", page_size=1)
+        assert (named.sid, named.status) == (subaccount_sid(8), "closed")
+
+    def test_lists_what_each_account_has(self, server: InsightsServer) -> None:
+        server.account = busy_tree(NOW, days=2, per_day=120)
+        service = server.account.subaccounts[subaccount_sid(2)]
+        service.advanced_features = True
+        window = {"created_after": "2026-11-01T00:00:00Z", "page_size": 1000}
+        counts = []
+        for account in server.account.tree():
+            found = client(server).insights.v1.conferences.list(subaccount=account.sid, **window)
+            assert listed(found) == {row["conference_sid"] for row in account.rows()}
+            assert {c.account_sid for c in found} == {account.sid}
+            counts.append(len(found))
+        own = client(server).insights.v1.conferences.list(**window)
+        assert len(own) == counts[0] > 2 * counts[1] > 4 * counts[2] > 0
+
+    def test_of_a_subaccount_sees_only_itself(
+        self, account: Account, server: InsightsServer
+    ) -> None:
+        own, other = account.subaccounts[subaccount_sid(1)], account.add_subaccount("AC" + "2" * 32)
+        sub = client(server, own.sid, own.auth_token)
+        assert [a.sid for a in sub.api.v2010.accounts.list()] == [own.sid]
+        conferences = sub.insights.v1.conferences
+        assert len(conferences.list(page_size=2)) == len(conferences.list(subaccount=own.sid)) == 3
+        assert conferences(sid(200)).fetch().account_sid == own.sid
+        for forbidden in (ACCOUNT_SID, other.sid):
+            with pytest.raises(TwilioException, match="Unable to fetch page"):
+                conferences.list(subaccount=forbidden)
+        with pytest.raises(TwilioRestException, match="404"):
+            conferences(sid(1)).fetch()
+
+    def test_of_a_parent_fetches_from_a_subaccount_if_so_chosen(
+        self, sdk: Any, server: InsightsServer
+    ) -> None:
+        with pytest.raises(TwilioRestException, match="404"):
+            sdk(sid(200)).fetch()
+        server.fetches_of_subaccounts = True
+        assert sdk(sid(200)).fetch().account_sid == subaccount_sid(1)
+
+
+def get(
+    server: InsightsServer, path: str, login: tuple[str, str] = (ACCOUNT_SID, AUTH_TOKEN)
+) -> tuple[int, Any, Any]:
+    basic = base64.b64encode(":".join(login).encode()).decode()
+    request = urllib.request.Request(server.url + path, headers={"Authorization": f"Basic {basic}"})
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
             return response.status, json.load(response), response.headers
@@ -151,6 +221,82 @@ def test_the_date_is_the_accounts(server: InsightsServer) -> None:
     assert get(server, "/v1/Conferences")[2]["Date"] == "Fri, 20 Nov 2026 14:30:00 GMT"
 
 
+def test_a_refused_subaccount_says_why_and_the_others_answer(
+    account: Account, server: InsightsServer
+) -> None:
+    off, forbidden, down, suspended, closed = (
+        account.add_subaccount(subaccount_sid(number), status=status)
+        for number, status in enumerate(["active"] * 3 + ["suspended", "closed"], 2)
+    )
+    off.advanced_features = False
+    forbidden.failure = FORBIDDEN
+    down.failure = (503, 20503, "Service unavailable")
+    answers = {
+        sub: get(server, f"/v1/Conferences?Subaccount={sub}")[:2]
+        for sub in [*account.subaccounts, subaccount_sid(99), "ACx"]
+    }
+    assert [(status, body.get("code")) for status, body in answers.values()] == [
+        (200, None),
+        (401, 17007),
+        (403, 17000),
+        (503, 20503),
+        (403, 20005),
+        (403, 20005),
+        (403, 17000),
+        (403, 17000),
+    ]
+    assert get(server, "/v1/Conferences")[0] == 200
+    settings = get(server, f"/v1/Voice/Settings?SubaccountSid={off.sid}")[1]
+    assert (settings["account_sid"], settings["advanced_features"]) == (off.sid, False)
+    assert get(server, "/v1/Voice/Settings")[1]["advanced_features"] is True
+    assert get(server, f"/v1/Voice/Settings?SubaccountSid={closed.sid}")[0] == 403
+    own = (suspended.sid, suspended.auth_token)
+    assert get(server, "/v1/Conferences", own)[1]["code"] == 20003
+
+
+def test_a_restricted_login_may_not_list_accounts(account: Account, server: InsightsServer) -> None:
+    key = ("SK" + "1" * 32, "secret")
+    account.logins.add(key)
+    account.restricted_logins.add(key)
+    assert get(server, "/2010-04-01/Accounts.json", key)[1]["code"] == 20003
+    server.restricted = FORBIDDEN
+    assert get(server, "/2010-04-01/Accounts.json", key)[0] == 403
+    assert get(server, f"/v1/Conferences?Subaccount={subaccount_sid(1)}", key)[0] == 200
+    assert get(server, "/2010-04-01/Accounts.json")[0] == 200
+
+
+def test_the_list_of_accounts_is_paged_as_in_2010(account: Account, server: InsightsServer) -> None:
+    account.add_subaccount(subaccount_sid(2), "Field service")
+    first = get(server, "/2010-04-01/Accounts.json?Status=active&PageSize=2")[1]
+    path = "/2010-04-01/Accounts.json?Status=active&PageSize=2&Page="
+    assert first["next_page_uri"] == f"{path}1&PageToken=PA{subaccount_sid(1)}"
+    assert [a["sid"] for a in first["accounts"]] == [subaccount_sid(2), subaccount_sid(1)]
+    last = get(server, first["next_page_uri"])[1]
+    (parent,) = last.pop("accounts")
+    assert (parent["sid"], parent["type"]) == (ACCOUNT_SID, "Full")
+    assert last == {
+        "first_page_uri": f"{path}0",
+        "next_page_uri": None,
+        "previous_page_uri": f"{path}0",
+        "uri": first["next_page_uri"],
+        "page": 1,
+        "page_size": 2,
+        "start": 2,
+        "end": 2,
+    }
+    assert get(server, "/2010-04-01/Accounts.json?PageToken=PAx")[1]["code"] == 21481
+
+
+def test_a_subaccount_has_the_clock_of_the_tree_and_rows_of_its_own(account: Account) -> None:
+    support = account.subaccounts[subaccount_sid(1)]
+    support.now += HOUR
+    assert account.now == support.now == NOW + HOUR
+    assert {row["account_sid"] for row in support.rows()} == {support.sid}
+    support.put(summary(7, HOUR, account_sid="AC" + "9" * 32))
+    support.put(summary(8, HOUR, account_sid=None))
+    assert {row["account_sid"] for row in support.rows()} == {support.sid, "AC" + "9" * 32, None}
+
+
 def test_summaries_change_as_the_clock_moves(account: Account) -> None:
     account.put(summary(7, HOUR, friendly_name="later"), since=NOW + HOUR)
     assert [v.row["friendly_name"] for v in [account.get(sid(7))] if v and v.row] == ["room 1"]
@@ -163,15 +309,19 @@ def test_it_serves_an_account_to_try_a_schedule_on(
 ) -> None:
     monkeypatch.setenv("TWILIO_API_KEY", "SK1")  # the user's own
     monkeypatch.setenv("TWILIO_API_SECRET", "mine")
-    serve = [sys.executable, "-m", "pipelines.simulator", "0"]
+    serve = [sys.executable, "-m", "pipelines.simulator", "0", "--subaccounts", "3"]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=env) as server:
+    with ExitStack() as stack:
+        server = stack.enter_context(
+            subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=env)
+        )
+        stack.callback(server.kill)
         assert server.stdout is not None
-        printed = [server.stdout.readline().strip().partition("=") for _ in range(6)]
+        printed = [server.stdout.readline().strip().partition("=") for _ in range(7)]
         settings = {name: value for name, _, value in printed}
         taken = settings["SOURCES__TWILIO_INSIGHTS__BASE_URL"].rpartition(":")[2]
         again = subprocess.run(
-            [*serve[:-1], taken], env=env, capture_output=True, text=True, check=False
+            [*serve[:3], taken], env=env, capture_output=True, text=True, check=False
         )
         said = f"Port {taken} cannot be used, choose another: "
         assert (again.returncode, again.stderr.startswith(said)) == (1, True)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import click
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
-from pipelines.simulator.sample_data import busy_account
+from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
 
 PORT = 8765
@@ -18,25 +18,34 @@ PORT = 8765
 
 @click.command()
 @click.argument("port", type=int, default=PORT)
-def main(port: int) -> None:
+@click.option(
+    "--subaccounts",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Add this many subaccounts that have no conferences.",
+)
+def main(port: int, subaccounts: int) -> None:
     """Serve a simulated account on loopback, by default on PORT 8765, until Ctrl-C.
 
-    Prints the settings that load it. Its clock is this machine's, and it keeps generating calls.
+    It has two subaccounts, one of them without Voice Insights Advanced Features. Prints the
+    settings that load them all. Their clock is this machine's, and they keep generating calls.
 
     \b
-    Example:
+    Examples:
       python -m pipelines.simulator > simulated.env
+      python -m pipelines.simulator --subaccounts 1000 > simulated.env
     """
     # A shell that starts it in the background has it ignore this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        serve(port)
+        serve(port, subaccounts)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def serve(port: int) -> None:
-    account, ticking = busy_account(datetime.now(UTC)), threading.Event()
+def serve(port: int, subaccounts: int) -> None:
+    account, ticking = busy_tree(datetime.now(UTC), idle=subaccounts), threading.Event()
     try:
         server = InsightsServer(account, port)
     except (OSError, OverflowError) as error:
@@ -46,6 +55,7 @@ def serve(port: int) -> None:
             f"TWILIO_ACCOUNT_SID={ACCOUNT_SID}\nTWILIO_AUTH_TOKEN={AUTH_TOKEN}\n"
             "TWILIO_API_KEY=\nTWILIO_API_SECRET=\n"  # the user's own would go before the token
             f"SOURCES__TWILIO_INSIGHTS__BASE_URL={server.url}\n"
+            "SOURCES__TWILIO_INSIGHTS__ACCOUNTS=all\n"
             "DESTINATION__DUCKDB__CREDENTIALS=simulated.duckdb\n"
         )
         sys.stdout.flush()

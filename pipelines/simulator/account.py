@@ -1,10 +1,12 @@
-"""A simulated account: conferences whose summaries change as its own clock moves."""
+"""A simulated account: conferences whose summaries change as its own clock moves, and subaccounts
+that have their own conferences and its clock."""
 
 from __future__ import annotations
 
 import re
 import threading
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ Row = dict[str, Any]
 
 ACCOUNT_SID = "AC" + "d" * 32
 AUTH_TOKEN = "simulated-auth-token"
+FORBIDDEN = (403, 17000, "Forbidden to access data")
 BASE_URL = "https://insights.twilio.com/v1/Conferences"
 
 _PROPERTIES = dict.fromkeys(
@@ -41,18 +44,74 @@ class Account:
     Bodies are rendered when they are put, so that serving a page only joins them.
     """
 
-    def __init__(self, now: datetime) -> None:
-        self.now = now.astimezone(UTC).replace(microsecond=0)
-        self.logins = {(ACCOUNT_SID, AUTH_TOKEN)}
+    def __init__(
+        self,
+        now: datetime,
+        sid: str = ACCOUNT_SID,
+        friendly_name: str = "Head office",
+        status: str = "active",
+    ) -> None:
+        self.sid, self.friendly_name, self.status = sid, friendly_name, status
+        self.auth_token = AUTH_TOKEN if sid == ACCOUNT_SID else f"canary-auth-token-of-{sid}"
+        self.logins = {(sid, self.auth_token)}
+        self.restricted_logins: set[tuple[str, str]] = set()
+        """Those of `logins` that may not list accounts, as standard and restricted keys."""
         self.advanced_features = True
+        self.failure: tuple[int, int, str] | None = None
+        """Status, Twilio's code and message that every request for its conferences gets."""
         self.retention: timedelta | None = None
         """A summary is deleted this long after its creation."""
+        self.parent: Account | None = None
+        self.subaccounts: dict[str, Account] = {}
+        self.created = self._now = now.astimezone(UTC).replace(microsecond=0)
         self._versions: dict[str, list[SummaryVersion]] = {}
         self._by_time: list[tuple[datetime, str]] = []
         self._lock = threading.Lock()
 
+    @property
+    def now(self) -> datetime:
+        """The time that the whole tree has."""
+        return self.parent.now if self.parent else self._now
+
+    @now.setter
+    def now(self, moment: datetime) -> None:
+        if self.parent:
+            self.parent.now = moment
+        self._now = moment
+
+    def add_subaccount(self, sid: str, friendly_name: str = "", status: str = "active") -> Account:
+        """Open a subaccount, which has no conferences yet."""
+        return self.adopt(Account(self.now, sid, friendly_name, status))
+
+    def adopt(self, account: Account) -> Account:
+        """Make an account one of the subaccounts."""
+        account.parent = self
+        self.subaccounts[account.sid] = account
+        return account
+
+    def tree(self) -> Iterator[Account]:
+        """The account itself and all its subaccounts."""
+        yield self
+        yield from tuple(self.subaccounts.values())  # which a test may be adding to
+
+    def reach(self, sid: str) -> Account | None:
+        """The account of that SID, if it is this one or a subaccount of it."""
+        return self if sid == self.sid else self.subaccounts.get(sid)
+
+    def refusal(self) -> tuple[int, int, str] | None:
+        """Status, Twilio's code and message where its conferences cannot be had."""
+        if self.status != "active":
+            return 403, 20005, "Account not active"
+        off = 401, 17007, "Advanced Features not enabled"
+        return self.failure or (None if self.advanced_features else off)
+
     def put(self, row: Row, since: datetime | None = None) -> None:
-        """Make the summary read `row` from `since` (default: now) on."""
+        """Make the summary read `row` from `since` (default: now) on.
+
+        A row of `running_row` becomes this account's; any other `account_sid` stays.
+        """
+        if row.get("account_sid") == ACCOUNT_SID != self.sid:
+            row = row | {"account_sid": self.sid}
         sid, created = row["conference_sid"], datetime.fromisoformat(row["create_time"])
         with self._lock:
             if sid not in self._versions:

@@ -23,13 +23,36 @@ def busy_account(now: datetime, days: int = 7, per_day: int = 600, seed: int = 7
 
     Most calls are made by day, so it is busiest when `now` is about noon, UTC.
     """
-    account, dice = Account(now), random.Random(seed)
+    account = Account(now)
+    _fill(account, days, per_day, seed)
+    return account
+
+
+def busy_tree(now: datetime, days: int = 7, per_day: int = 600, idle: int = 0) -> Account:
+    """A busy account with two subaccounts, which have a third and a tenth of its conferences and of
+    which the second is refused, and with `idle` subaccounts, which have none."""
+    parent = busy_account(now, days, per_day)
+    support = parent.add_subaccount(subaccount_sid(1), "Customer support")
+    service = parent.add_subaccount(subaccount_sid(2), "Field service")
+    _fill(support, days, per_day // 3, seed=8)
+    _fill(service, days, per_day // 10, seed=9)
+    service.advanced_features = False
+    for number in range(1, idle + 1):
+        parent.add_subaccount(subaccount_sid(2 + number), f"Branch {number}")
+    return parent
+
+
+def subaccount_sid(number: int) -> str:
+    return f"AC{number:032x}"
+
+
+def _fill(account: Account, days: int, per_day: int, seed: int) -> None:
+    dice = random.Random(seed)
     today = account.now.replace(hour=0, minute=0, second=0)
     for _ in range((days + 2) * per_day):
         day = timedelta(days=dice.randint(-days, 1))
         hour = timedelta(hours=dice.choices(range(24), _CALLS_BY_HOUR)[0])
         _put_conference(account, dice, today + day + hour + timedelta(seconds=dice.randrange(3600)))
-    return account
 
 
 def _put_conference(account: Account, dice: random.Random, created: datetime) -> None:

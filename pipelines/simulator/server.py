@@ -1,9 +1,10 @@
 """The Insights API over real HTTP on loopback.
 
-Follows the OpenAPI description: list with all filters and paging, fetch by SID, Basic
-authentication, Twilio's error bodies, the last 24 hours when no bound is given, and a `Date`
-header from the account's clock. What Twilio leaves open can be chosen: the order of a listing,
-whether its bounds are inclusive, and whether pages move when a summary disappears.
+Follows the OpenAPI description: list with all filters and paging, of subaccounts too, fetch by
+SID, the list of accounts, Basic authentication, Twilio's error bodies, the last 24 hours when no
+bound is given, and a `Date` header from the account's clock. What Twilio leaves open can be chosen:
+the order of a listing, whether its bounds are inclusive, whether pages move when a summary
+disappears, and whether a parent may fetch a subaccount's conference by its SID.
 """
 
 from __future__ import annotations
@@ -11,27 +12,26 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
 
-from pipelines.simulator.account import ACCOUNT_SID, Account, Row
-
-T = TypeVar("T")
+from pipelines.simulator.account import FORBIDDEN, Account, Row
+from pipelines.simulator.accounts import ACCOUNTS_PATH, accounts_page
+from pipelines.simulator.parameters import page_size, parameter
 
 LIST_PATH, SETTINGS_PATH = "/v1/Conferences", "/v1/Voice/Settings"
+_ACCOUNT_PARAMETERS = {LIST_PATH: "Subaccount", SETTINGS_PATH: "SubaccountSid"}
 _FILTERS = {
     "ConferenceSid": "conference_sid",
     "FriendlyName": "friendly_name",
     "Status": "status",
     "MixerRegion": "mixer_region",
     "EndReason": "end_reason",
-    "Subaccount": "account_sid",
     "Tags": "tags",
     "DetectedIssues": "detected_issues",
 }
@@ -52,27 +52,42 @@ class InsightsHandler(BaseHTTPRequestHandler):
     def answer(self) -> tuple[int, bytes]:
         """Status and body."""
         url = urlsplit(self.path)
-        parent, _, sid = url.path.rpartition("/")
-        if not self._authorized():
+        query, login = dict(parse_qsl(url.query)), self._login()
+        own = next((a for a in self.server.account.tree() if login in a.logins), None)
+        if own is None or own.status != "active":
             return _error(401, 20003, "Authenticate")
-        features = self.server.account.advanced_features
-        if url.path == SETTINGS_PATH:
+        try:
+            if url.path == ACCOUNTS_PATH:
+                if login in own.restricted_logins:
+                    return _error(*self.server.restricted)
+                return 200, accounts_page(own, query)
+            account = own.reach(query.get(_ACCOUNT_PARAMETERS.get(url.path, ""), own.sid))
+            if account is None:
+                return _error(*FORBIDDEN)
+            return self._of_account(account, url.path, query)
+        except ValueError as error:
+            return _error(400, 21481 if "PageToken" in str(error) else 17400, str(error))
+
+    def _of_account(self, account: Account, path: str, query: dict[str, str]) -> tuple[int, bytes]:
+        if path == SETTINGS_PATH and account.status == "active":
             settings = {
-                "account_sid": ACCOUNT_SID,
-                "advanced_features": features,
+                "account_sid": account.sid,
+                "advanced_features": account.advanced_features,
                 "voice_trace": False,
             }
             return 200, orjson.dumps(settings | {"url": self.server.url + SETTINGS_PATH})
-        if not features:
-            return _error(401, 17007, "Advanced Features not enabled")
-        if url.path == LIST_PATH:
-            try:
-                return 200, self.server.list_page(dict(parse_qsl(url.query)))
-            except ValueError as error:
-                return _error(400, 21481 if "PageToken" in str(error) else 17400, str(error))
-        version = self.server.account.get(sid) if parent == LIST_PATH else None
+        parent, _, sid = path.rpartition("/")
+        if parent == LIST_PATH and self.server.fetches_of_subaccounts:
+            account = next((a for a in account.tree() if a.get(sid)), account)
+        if refusal := account.refusal():
+            return _error(*refusal)
+        if path == LIST_PATH:
+            if account is not self.server.account:
+                query |= {"Subaccount": account.sid}
+            return 200, self.server.list_page(query)
+        version = account.get(sid) if parent == LIST_PATH else None
         if version is None:
-            return _error(404, 20404, f"The requested resource {url.path} was not found")
+            return _error(404, 20404, f"The requested resource {path} was not found")
         return 200, version.body
 
     def respond(self, status: int, body: bytes, content_type: str = "application/json") -> None:
@@ -90,14 +105,15 @@ class InsightsHandler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Log nothing."""
 
-    def _authorized(self) -> bool:
+    def _login(self) -> tuple[str, str] | None:
         scheme, _, credentials = self.headers.get("Authorization", "").partition(" ")
         login, _, password = base64.b64decode(credentials).decode().partition(":")
-        return scheme == "Basic" and (login, password) in self.server.account.logins
+        return (login, password) if scheme == "Basic" else None
 
 
 class InsightsServer(ThreadingHTTPServer):
-    """Serves one account on 127.0.0.1 while the `with` block lasts; port 0 takes a free one."""
+    """Serves an account and its subaccounts on 127.0.0.1 while the `with` block lasts; port 0 takes
+    a free one."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -105,7 +121,10 @@ class InsightsServer(ThreadingHTTPServer):
     newest_first = True
     inclusive = True
     pages_move = False
+    fetches_of_subaccounts = False
     latency = 0.0
+    restricted = (401, 20003, "Authenticate")
+    """What a login that may not list accounts gets: status, Twilio's code, message."""
 
     def __init__(
         self, account: Account, port: int = 0, handler: type[InsightsHandler] = InsightsHandler
@@ -126,25 +145,26 @@ class InsightsServer(ThreadingHTTPServer):
 
     def list_page(self, query: dict[str, str]) -> bytes:
         """The envelope of one page; raises ValueError naming a parameter that is wrong."""
-        size, number = _read(query, "PageSize", int, 50), _read(query, "Page", int, 0)
-        start = _read(query, "PageToken", lambda token: int(token.removeprefix("PT")), 0)
-        if not 1 <= size <= 1000:
-            raise ValueError("Invalid query parameter: PageSize")
+        size, number = page_size(query), parameter(query, "Page", int, 0)
+        start = parameter(query, "PageToken", lambda token: int(token.removeprefix("PT")), 0)
+        account = self.account.reach(query.get("Subaccount", self.account.sid))
+        if account is None:
+            raise ValueError("Invalid query parameter: Subaccount")
         oldest, newest = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
         if not query.keys() & {"CreatedAfter", "CreatedBefore"}:
-            oldest = self.account.now - timedelta(hours=24)
-        after = _read(query, "CreatedAfter", datetime.fromisoformat, oldest)
-        before = _read(query, "CreatedBefore", datetime.fromisoformat, newest)
-        sids = self.account.created_between(after, before, self.inclusive)
+            oldest = account.now - timedelta(hours=24)
+        after = parameter(query, "CreatedAfter", datetime.fromisoformat, oldest)
+        before = parameter(query, "CreatedBefore", datetime.fromisoformat, newest)
+        sids = account.created_between(after, before, self.inclusive)
         if self.newest_first:
             sids.reverse()
         if self.pages_move:
-            sids = [sid for sid in sids if self.account.get(sid)]
+            sids = [sid for sid in sids if account.get(sid)]
         filters = {name: value for name, value in query.items() if name in _FILTERS}
         bodies: list[bytes] = []
         next_position = None
         for position in range(start, len(sids)):
-            version = self.account.get(sids[position])
+            version = account.get(sids[position])
             if version is None or version.row is None or not _fits(version.row, filters):
                 continue
             if len(bodies) == size:
@@ -166,13 +186,6 @@ class InsightsServer(ThreadingHTTPServer):
             "key": "conferences",
         }
         return b'{"meta":%s,"conferences":[%s]}' % (orjson.dumps(meta), b",".join(bodies))
-
-
-def _read(query: dict[str, str], name: str, parse: Callable[[str], T], default: T) -> T:
-    try:
-        return parse(query[name]) if name in query else default
-    except ValueError:
-        raise ValueError(f"Invalid query parameter: {name}") from None
 
 
 def _fits(row: Row, filters: dict[str, str]) -> bool:
