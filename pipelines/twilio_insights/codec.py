@@ -8,13 +8,15 @@ from contextlib import suppress
 from hashlib import blake2b
 from math import isfinite
 from string import digits
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import orjson
-from msgspec import Raw
 
 from pipelines.twilio_insights.errors import BadAnswerError
+
+if TYPE_CHECKING:
+    import httpx
+    from msgspec import Raw
 
 _SURROGATES = re.compile(
     r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F]..)"
