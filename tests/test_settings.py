@@ -31,7 +31,9 @@ from pipelines.run.settings import (
 )
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights import TwilioInsightsConfiguration
-from pipelines.twilio_insights.settings import SECTION, TWILIO_NAMES
+from pipelines.twilio_insights.filters import FILTERS
+from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.twilio_insights.settings import SECTION, TWILIO_NAMES, Settings
 from tests.conftest import ROOT, Command, Loaded, summary
 
 NOBODY, SOMEBODY = 65534, 65533
@@ -197,6 +199,220 @@ def test_the_example_of_settings_hides_no_region(monkeypatch: pytest.MonkeyPatch
     assert find(*SECTION, "base_url") == Found(URL("dublin.ie1"), "TWILIO_REGION")
 
 
+READERS = [
+    source_settings,
+    lambda: resolve_configuration(TwilioInsightsConfiguration(), sections=SECTION),
+]
+
+
+@pytest.mark.parametrize(
+    ("region", "edge", "host", "found"),
+    [
+        ("ie1", "dublin", "api.dublin.ie1.twilio.com", "ie1"),
+        ("IE1", "", "api.dublin.ie1.twilio.com", "ie1"),
+        ("", "dublin", "api.dublin.us1.twilio.com", ""),
+        ("", "", "api.twilio.com", ""),
+    ],
+)
+@pytest.mark.parametrize("read", READERS)
+def test_accounts_are_listed_in_the_region_of_the_conferences(
+    read: Callable[[], Settings],
+    region: str,
+    edge: str,
+    host: str,
+    found: str,
+    credentials: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TWILIO_REGION", region)
+    monkeypatch.setenv("TWILIO_EDGE", edge)
+    settings = read()
+    assert settings.accounts_page_url == f"https://{host}/2010-04-01/Accounts.json"
+    assert settings.region == found
+
+
+LISTED = "/2010-04-01/Accounts.json"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "accounts_url", "listed_at", "region"),
+    [
+        ("https://insights.ie1.twilio.com/", None, f"https://api.ie1.twilio.com{LISTED}", "ie1"),
+        ("https://Insights.Twilio.com:443", None, f"https://api.twilio.com:443{LISTED}", ""),
+        ("http://127.0.0.1:8080", None, f"http://127.0.0.1:8080{LISTED}", ""),
+        ("https://elsewhere.example/", None, f"https://elsewhere.example{LISTED}", ""),
+        *(
+            (f"https://{host}", None, f"https://{host}{LISTED}", "")
+            for host in (
+                "insights.twilio.com.elsewhere.example",
+                "insights.dublin.ie1.twilio.example",
+                "insights.a.b.c.twilio.com",
+                "not-insights.twilio.com",
+                "insights-twilio.com",
+                "insights.elsewhere.example",
+            )
+        ),
+        ("https://elsewhere.example", "https://a.example", f"https://a.example{LISTED}", ""),
+        ("https://insights.twilio.com", "https://a.example/", f"https://a.example{LISTED}", ""),
+        ("https://insights.twilio.com", "https://a.example/b/c", "https://a.example/b/c", ""),
+        ("https://a.example", "http://localhost:8080", f"http://localhost:8080{LISTED}", ""),
+    ],
+)
+def test_accounts_are_listed_at_no_host_that_was_not_set(
+    base_url: str, accounts_url: str | None, listed_at: str, region: str
+) -> None:
+    settings = Settings(ACCOUNT_SID, "token", base_url=base_url, accounts_url=accounts_url)
+    settings.check()
+    assert settings.accounts_page_url == listed_at
+    assert settings.region == region
+
+
+A, B = "AC" + "a" * 32, "AC" + "b" * 32
+
+
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        ('"own"', ()),
+        ('"all"', ()),
+        (f'"{A}"', (A,)),
+        (f'["{B}", "{A}"]', (B, A)),
+        (f'"{B},{A}"', (B, A)),
+        (f'" {B}  {A} ,"', (B, A)),
+        (f'["{B}", "{ACCOUNT_SID}", "{B}"]', (B, ACCOUNT_SID)),
+    ],
+)
+@pytest.mark.parametrize("medium", ["environment", "config.toml", "secrets.toml"])
+@pytest.mark.parametrize("read", READERS)
+def test_accounts_are_own_all_or_a_list(
+    read: Callable[[], Settings],
+    medium: str,
+    text: str,
+    listed: tuple[str, ...],
+    credentials: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if medium == "environment":
+        if text.startswith("["):
+            text = text.translate(str.maketrans("", "", '[]"'))
+        monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__ACCOUNTS", text.strip('"'))
+    else:
+        write(Path(".dlt") / medium, f"{OWN}.accounts = {text}\n")
+    settings = read()
+    settings.check()
+    assert settings.listed_accounts == listed
+    assert settings.accounts in ("own", "all") or listed
+    said = {record.getMessage() for record in caplog.records}
+    twice = f"{OWN}.accounts: {B} is in the list more than once"
+    assert said == ({twice} if text.count(B) > 1 else set())
+    shown = next(setting for setting in shown_settings() if setting.name == f"{OWN}.accounts")
+    assert shown.value == settings.accounts
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_filter_is_read_by_its_full_name(
+    read: Callable[[], Settings], credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__FILTERS__MIXER_REGION", " ie1\n")
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__FILTERS__END_REASON", " ")
+    for name in ("SOURCES__FILTERS__STATUS", "FILTERS__STATUS", "STATUS"):
+        monkeypatch.setenv(name, "of another program")
+    write(SECRETS, f"{OWN}.filters.friendly_name = 'Zürich'\nfilters.status = 'x'\n")
+    write(
+        CONFIG,
+        f"[{OWN}.filters]\nmixer_region = 'us1'\ntags = 'low_mos'\nstatus = ''\n"
+        "friendly_name = 'support'\n",
+    )
+    settings = read()
+    assert settings.filters == {
+        "mixer_region": "ie1",
+        "tags": "low_mos",
+        "friendly_name": "Zürich",
+    }
+    assert settings.filters_text == (
+        '{"friendly_name":"Zürich","mixer_region":"ie1","tags":"low_mos"}'
+    )
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_there_is_no_filter_by_default(read: Callable[[], Settings], credentials: None) -> None:
+    settings = read()
+    assert (settings.filters, settings.filters_text) == ({}, "")
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_an_unknown_filter_is_found_in_each_file(
+    read: Callable[[], Settings], credentials: None
+) -> None:
+    write(SECRETS, f"{OWN}.filters.status = 'completed'\n")
+    write(CONFIG, f"{OWN}.filters.stat = 'completed'\n")
+    with pytest.raises(SettingsError, match=r"filters\.stat: no such filter; did you mean status"):
+        read().check()
+
+
+@pytest.mark.parametrize("value", ['["completed"]', "true", "{ is = 5 }"])
+@pytest.mark.parametrize("name", ["filters.status", "created_after", "accounts_url"])
+@pytest.mark.parametrize("read", READERS)
+def test_text_is_no_list_nor_table(
+    read: Callable[[], Settings], name: str, value: str, credentials: None
+) -> None:
+    write(CONFIG, f"{OWN}.{name} = {value}\n")
+    with pytest.raises(Exception, match=f"{OWN}.{name}.*: write text"):
+        read().check()
+
+
+DOCUMENTED = [
+    ("status", "completed"),
+    ("mixer_region", "ie1"),
+    ("tags", "low_mos"),
+    ("detected_issues", "call_quality"),
+    ("end_reason", "last_participant_left"),
+    ("friendly_name", "WT" + "0" * 32),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), DOCUMENTED)
+def test_a_value_that_twilio_does_not_document_is_warned_of(
+    name: str, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(ACCOUNT_SID, "token", filters={name: value})
+    settings.check()
+    assert caplog.messages == []
+    settings.filters[name] = CANARY
+    settings.check()
+    if name == "friendly_name":
+        assert caplog.messages == []
+    else:
+        (said,) = caplog.messages
+        assert said.startswith(f"{OWN}.filters.{name}: Twilio documents no such value")
+        assert value in said.partition("Documented: ")[2].split(", ")
+        assert CANARY not in said
+
+
+def test_every_filter_but_the_name_has_documented_values() -> None:
+    assert {name for name, _ in DOCUMENTED} == {*CONFERENCES.filters}
+
+
+def test_doctor_shows_filters_without_names_of_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__FILTERS__FRIENDLY_NAME", "Ada")
+    write(CONFIG, f"{OWN}.filters.status = 'completed'\n{OWN}.accounts_url = 'https://a.b/c'\n")
+    shown = {setting.name: setting[1:] for setting in shown_settings()}
+    assert shown[f"{OWN}.filters.friendly_name"] == (
+        "(3 characters)",
+        "SOURCES__TWILIO_INSIGHTS__FILTERS__FRIENDLY_NAME",
+    )
+    assert shown[f"{OWN}.filters.status"] == ("completed", str(CONFIG))
+    assert shown[f"{OWN}.accounts_url"] == ("https://a.b/c", str(CONFIG))
+    assert list(find_unknown_settings()) == []
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
+
+
 FINE: list[tuple[str, str, Any]] = [
     ("page_size", "7", 7),
     ("page_size", '" 7 "', 7),
@@ -233,6 +449,24 @@ WRONG: list[tuple[str, str, str]] = [
     (f"{OWN}.account_sid", "[]", "account_sid"),
     (f"{OWN}.base_url", "true", "base_url"),
     (f"{OWN}.base_url", "http://10.0.0.1", "base_url"),
+    (f"{OWN}.accounts", "some", "write own, all, or account SIDs with commas"),
+    (f"{OWN}.accounts", f"own, {ACCOUNT_SID}", "number 1 is not AC and 32 hex digits"),
+    (f"{OWN}.accounts", f'["{ACCOUNT_SID}", "AC1"]', "number [12] is not AC and 32 hex digits"),
+    (f"{OWN}.accounts", "[]", "none in the list|not AC"),
+    (f"{OWN}.accounts", " , ", "none in the list"),
+    (f"{OWN}.accounts", "[5]", "write text|not AC"),
+    (f"{OWN}.accounts", "true", "write text|not AC"),
+    (f"{OWN}.accounts_url", "true", "write https://host|write text"),
+    (f"{OWN}.accounts_url", "http://10.0.0.1", "plain http is for loopback only"),
+    (f"{OWN}.accounts_url", "https://api.twilio.com/?Status=closed", "write https://host"),
+    (f"{OWN}.accounts_url", "https://me@api.twilio.com", "write https://host"),
+    (f"{OWN}.accounts_url", "https://[", "not a URL"),
+    (f"{OWN}.filters.statsu", "completed", "did you mean status[?] There are: friendly_name, "),
+    (f"{OWN}.filters.subaccount", "5", "no such filter; There are: friendly_name, "),
+    (f"{OWN}.filters.status.is", "5", "write text|no such filter"),
+    (f"{OWN}.filters.status", "a\nb", "write text, in one line"),
+    (f"{OWN}.filters", "status", "set each filter by its name"),
+    (f"{OWN}.filters", '{"status": "completed"}', "set each filter by its name"),
     ("publish.personal_data", "maybe", "write true or false"),
     ("publish.personal_data", "0", "write true or false"),
     ("publish.directory", "~nobody-of-that-name/x", "write the whole path"),
@@ -266,7 +500,8 @@ def test_a_wrong_value_gets_a_sentence(
         write(Path(".dlt") / medium, f"{name} = {value}\n")
     with pytest.raises(SettingsError, match=said) as caught:
         read_all()
-    assert name in str(caught.value).lower().replace("__", "."), caught.value
+    named = str(caught.value).lower().replace("__", ".")
+    assert name.removesuffix(".is") in named, caught.value
 
 
 def read_all() -> None:
@@ -317,8 +552,10 @@ def test_a_token_in_the_wrong_place_is_not_shown(
 ) -> None:
     monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", CANARY)
-    is_path = path[-1] in ("credentials", "directory")
-    for token in TOKENS if not is_path or around == "{}" else [CANARY]:
+    # Anything can be part of a path or of what is searched for, and all of a name.
+    is_free = path[-1] in ("credentials", "directory") or path[:-1] == FILTERS
+    unclear = is_free and (around != "{}" or path[-1] == "friendly_name")
+    for token in [CANARY] if unclear else TOKENS:
         monkeypatch.setenv("__".join(path).upper(), around.format(token))
         with pytest.raises(SettingsError) as caught:
             read_all()
@@ -583,6 +820,7 @@ def test_doctor_shows_just_what_a_run_uses(
         f"{OWN}.base_url": (settings.base_url, "SOURCES__TWILIO_INSIGHTS__BASE_URL"),
         f"{OWN}.lookback": (settings.lookback, str(CONFIG)),
         f"{OWN}.page_size": (str(settings.page_size), str(CONFIG)),
+        f"{OWN}.accounts": ("own", "default"),
         f"{OWN}.max_concurrency": (str(settings.max_concurrency), "default"),
         f"{OWN}.request_deadline": (settings.request_deadline, "default"),
         f"{OWN}.retry_budget": (settings.retry_budget, "default"),
@@ -608,5 +846,6 @@ def test_names_that_are_none_are_told_from_what_others_set(
     ours = ["PUBLISH__DIRECTOR", "REPORT_TIMEZON", "SOURCES__TWILIO_INSIGHTS__LOKBACK"]
     for name in (*ours, "LOAD__WORKERS", "SOURCES__BASE_URL", "RUNTIME__LOG_LEVEL", "BASE_URL"):
         monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__FILTERS__STATSU", "is an error")
     write(CONFIG, f"{OWN}.lokback = '1h'\nsources.other.lokback = '1h'\nlokback = '1h'\n")
     assert list(find_unknown_settings()) == [*ours, f"{OWN}.lokback in {CONFIG}"]

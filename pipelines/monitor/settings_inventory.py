@@ -18,7 +18,11 @@ from pipelines.run.settings import (
     content_of,
     find,
 )
+from pipelines.twilio_insights.filters import FILTERS
+from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import EDGE, REGION, SECTION, TWILIO_NAMES
+
+PERSONAL = {column.name for column in CONFERENCES.columns if column.personal}
 
 
 class Shown(NamedTuple):
@@ -44,11 +48,15 @@ def shown_settings() -> Iterator[Shown]:
 
 
 def _masked(name: str, text: str) -> str:
-    """Hide a secret, and anything that may be a secret in the wrong place."""
+    """Hide a secret, personal data, and anything that may be a secret in the wrong place."""
     sid = "(AC|SK)[0-9a-fA-F]{32}"
     paths = {"credentials": "[^@]*", "directory": "[^@]*"}
-    plain = paths | {"base_url": r"https?://[\w.:\[\]-]+/?", "account_sid": sid, "api_key_sid": sid}
-    if name in HIDDEN or not re.fullmatch(plain.get(name, "(?!.*[0-9A-Za-z]{32})[^@]*"), text):
+    host = r"https?://[\w.:\[\]-]+"
+    plain = paths | {"base_url": f"{host}/?", "account_sid": sid, "api_key_sid": sid}
+    plain |= {"accounts": r"own|all|(AC[0-9a-fA-F]{32}[,\s]*)+"}
+    plain |= {"accounts_url": rf"(?!.*[0-9A-Za-z]{{32}}){host}(/[\w./-]*)?"}
+    pattern = plain.get(name, "(?!.*[0-9A-Za-z]{32})[^@]*")
+    if name in (*HIDDEN, *PERSONAL) or not re.fullmatch(pattern, text):
         return f"({len(text)} characters)"
     return text
 
@@ -60,6 +68,8 @@ def find_unknown_settings() -> Iterator[str]:
     known.add("DESTINATION__DUCKDB__CREDENTIALS__DATABASE")
     ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__")
     for name in sorted(os.environ.keys() - known):
+        if name.startswith("__".join(FILTERS).upper()):
+            continue  # an unknown filter is an error
         if name.startswith(ours) or get_close_matches(name, known, 1, cutoff=0.93):
             yield name
     for file in (SECRETS_FILE, CONFIG_FILE):
@@ -70,5 +80,5 @@ def find_unknown_settings() -> Iterator[str]:
             (("publish",), content.get("publish")),
         ):
             for name in names.keys() if isinstance(names, dict) else ():
-                if (*section, name) not in DEFAULTS:
+                if (*section, name) not in {*DEFAULTS, FILTERS}:
                     yield f"{'.'.join((*section, name))} in {file}"

@@ -15,6 +15,7 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import date, time
@@ -24,12 +25,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.errors import SettingsError
-from pipelines.twilio_insights.settings import (
-    SECRETS,
-    SECTION,
-    Settings,
-    from_twilio,
-)
+from pipelines.twilio_insights.filters import FILTERS, filter_names
+from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
 from pipelines.warehouse.published import folder_of
 
 log = logging.getLogger("conference_insights")
@@ -41,7 +39,8 @@ _TIMEZONE = ("report_timezone",)
 _DIRECTORY, _PERSONAL = ("publish", "directory"), ("publish", "personal_data")
 _HOOK = ("runtime", "slack_incoming_hook")
 DEFAULTS: dict[tuple[str, ...], Any] = {
-    **{(*SECTION, field.name): field.default for field in fields(Settings)},
+    **{(*SECTION, one.name): one.default for one in fields(Settings) if one.name != FILTERS[-1]},
+    **{(*FILTERS, name): None for name in CONFERENCES.filters},
     _WAREHOUSE: DEFAULT_WAREHOUSE,
     _TIMEZONE: "UTC",
     _DIRECTORY: "<warehouse>.published, beside it",
@@ -82,12 +81,23 @@ def source_settings() -> Settings:
     Raises:
         SettingsError: one is missing or wrong, or a file is not to be trusted.
     """
-    found = {field.name: find(*SECTION, field.name) for field in fields(Settings)}
-    settings = Settings(**{name: f.value for name, f in found.items() if f is not None})
+    paths = [path for path in DEFAULTS if path[:-1] == SECTION]
+    settings = Settings(**_found(paths), filters=_found((*FILTERS, name) for name in _filters()))
     settings.check()
     for file in exposed_files():
         log.warning("Others can read %s; run: chmod 600 %s", file, file)
     return settings
+
+
+def _found(paths: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+    """By their last names, those that are set."""
+    return {path[-1]: found.value for path in paths if (found := find(*path))}
+
+
+def _filters() -> list[str]:
+    """Names of filters, known or not."""
+    files = [(_in_file(file, FILTERS), file) for file in (SECRETS_FILE, CONFIG_FILE)]
+    return sorted(set[str]().union(*(filter_names(*file) for file in files)))
 
 
 def warehouse_path() -> Path:
@@ -167,11 +177,9 @@ def find(*path: str) -> Found | None:
         if text := os.environ.get(variable, "").strip():
             return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
     for file, name in product((SECRETS_FILE, CONFIG_FILE), names):
-        value: Any = content_of(file)
-        for part in name:
-            value = value.get(part) if isinstance(value, dict) else None
+        value = _in_file(file, name)
         value = value.strip() if isinstance(value, str) else value
-        if value in (None, "") or isinstance(value, dict):
+        if value in (None, "") or (isinstance(value, dict) and path == _WAREHOUSE):
             continue
         if file == CONFIG_FILE and path[-1] in HIDDEN:
             raise SettingsError(f"{'.'.join(path)} is a secret: move it to {SECRETS_FILE}")
@@ -182,12 +190,20 @@ def find(*path: str) -> Found | None:
     return None
 
 
+def _in_file(file: Path, path: tuple[str, ...]) -> Any:
+    value: Any = content_of(file)
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
 def _typed(name: str, value: Any, origin: str) -> Any:
     kind = _KINDS.get(name, str)
     if isinstance(value, str) and ("\0" in value or not _is_encodable(value)):
         raise SettingsError(f"{origin}: write text that is UTF-8, without zero characters")
+    value = as_text(value) if name == "accounts" else value
     is_one = name in (*HIDDEN, "account_sid", "api_key_sid")
-    if isinstance(value, str) and not is_one and _is_secret(value):
+    if isinstance(value, str) and not is_one and _is_secret(value, name):
         raise SettingsError(f"{origin}: that looks like a token or a key; write what belongs there")
     if type(value) is kind:
         return value
@@ -201,14 +217,15 @@ def _typed(name: str, value: Any, origin: str) -> Any:
     raise SettingsError(f"{origin}: write {wanted}")  # the value may be a secret
 
 
-def _is_secret(text: str) -> bool:
+def _is_secret(text: str, name: str) -> bool:
     """Whether it looks like a token or key of Twilio's, or holds one that is set: in a wrong place
     it would be shown."""
     for path in (_HOOK, *((*SECTION, name) for name in SECRETS)):
         with suppress(SettingsError):  # reported where it is needed
             if (known := find(*path)) and len(known.value) >= 16 and known.value in text:
                 return True
-    return bool(_TOKEN.fullmatch(text))
+    # A list may have one SID, and Twilio Flex names conferences by the SIDs of tasks.
+    return name not in ("accounts", "friendly_name") and bool(_TOKEN.fullmatch(text))
 
 
 def _is_encodable(text: str) -> bool:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipelines.errors import SettingsError
 from pipelines.times import parse_duration, parse_moment
+from pipelines.twilio_insights.codec import to_json
+from pipelines.twilio_insights.filters import filter_problem, filter_warning
+
+log = logging.getLogger("conference_insights")
 
 SECTION = ("sources", "twilio_insights")
 TWILIO_NAMES = {
@@ -34,6 +41,10 @@ EDGES = {
 """Twilio's regions, and the edge of each where nobody names one."""
 SECRETS = ("auth_token", "api_key_secret")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_SID = re.compile("AC[0-9a-fA-F]{32}")
+_TWILIO = re.compile(r"insights(\.[a-z0-9-]+)??(\.[a-z0-9-]+)?\.twilio\.com(:\d+)?")
+"""Edge and region may be between the name of the product and the domain."""
+_ACCOUNTS_PATH = "/2010-04-01/Accounts.json"
 _ELSEWHERE = "; or {} under [sources.twilio_insights] in .dlt/secrets.toml"
 
 
@@ -64,6 +75,12 @@ def _regional_url() -> tuple[str, str]:
     return f"https://insights.{edge}.{region}.twilio.com", origin
 
 
+def as_text(accounts: Any) -> Any:
+    """A list of SIDs as the text that it could have been; an empty one is not a blank setting."""
+    is_list = isinstance(accounts, list) and all(isinstance(one, str) for one in accounts)
+    return ",".join(accounts) or "," if is_list else accounts
+
+
 @dataclass
 class Settings:
     """Credentials and knobs of the source, section `sources.twilio_insights`."""
@@ -84,16 +101,28 @@ class Settings:
     """Wall-clock limit of one request, body included."""
     retry_budget: str = "10m"
     """How long one run may wait for retries in all before it gives up."""
+    accounts: str = "own"
+    """`own`, that of the credentials; `all`, it and its active subaccounts; or SIDs."""
+    accounts_url: str | None = None
+    """Where `all` of them are listed; on the host of Twilio's API that belongs to `base_url`."""
+    filters: dict[str, str] = field(default_factory=dict)
+    """What is listed, by name and value of the API's filters."""
 
     def check(self) -> None:
-        """Raises SettingsError: one is missing or wrong."""
+        """Warn of what may be a mistake.
+
+        Raises:
+            SettingsError: one is missing or wrong.
+        """
         if problem := self._missing() or self._garbled() or self._wrong():
             raise SettingsError(problem)
+        for warning in self._warnings():
+            log.warning("sources.twilio_insights.%s", warning)
 
     def _missing(self) -> str | None:
         if not self.account_sid:
             return "No account: set TWILIO_ACCOUNT_SID" + _ELSEWHERE.format("account_sid")
-        if not re.fullmatch("AC[0-9a-fA-F]{32}", self.account_sid):  # a secret, by mistake?
+        if not _SID.fullmatch(self.account_sid):  # a secret, by mistake?
             return "sources.twilio_insights.account_sid: not AC and 32 hex digits"
         if bool(self.api_key_sid) != bool(self.api_key_secret):
             return "Half an API key: set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither"
@@ -115,14 +144,9 @@ class Settings:
 
     def _wrong(self) -> str | None:
         section = "sources.twilio_insights"
-        try:
-            url = urlsplit(self.base_url)
-            plain = url.scheme == "http" and self.is_loopback
-            beyond = url.port == 0 or "@" in url.netloc or url.path.strip("/") or url.query
-        except ValueError:  # its text may hold a password
-            return f"{section}.base_url: not a URL; write https://host"
-        if not url.hostname or beyond or not (url.scheme == "https" or plain):
-            return f"{section}.base_url: write https://host; plain http is for loopback only"
+        problem = self._wrong_url("base_url") or self._wrong_url("accounts_url")
+        if problem := problem or self._wrong_accounts():
+            return f"{section}.{problem}"
         if not 1 <= self.page_size <= 1000:
             return f"{section}.page_size: {self.page_size} is not between 1 and 1000"
         if self.max_concurrency < 1:
@@ -135,14 +159,80 @@ class Settings:
                     return f"{section}.{name}: must be greater than zero"
             except ValueError as error:
                 return f"{section}.{name}: {error}"
+        for name, value in self.filters.items():
+            if problem := filter_problem(name, value):
+                return f"{section}.filters.{name}: {problem}"
         return None
+
+    def _wrong_url(self, name: str) -> str | None:
+        if (text := getattr(self, name)) is None:
+            return None
+        try:
+            url = urlsplit(text)
+            plain = url.scheme == "http" and url.hostname in LOOPBACK
+            beyond = url.port == 0 or "@" in url.netloc or url.query or url.fragment
+            beyond = beyond or (url.path.strip("/") and name == "base_url")
+        except ValueError:  # its text may hold a password
+            return f"{name}: not a URL; write https://host"
+        if not url.hostname or beyond or not (url.scheme == "https" or plain):
+            return f"{name}: write https://host; plain http is for loopback only"
+        return None
+
+    def _wrong_accounts(self) -> str | None:
+        how = "write own, all, or account SIDs with commas between them"
+        if self.accounts in ("own", "all"):
+            return None
+        for position, sid in enumerate(given := self._given_accounts(), 1):
+            if not _SID.fullmatch(sid):  # a secret, by mistake?
+                which = f"number {position} is" if len(given) > 1 else "that is"
+                return f"accounts: {which} not AC and 32 hex digits; {how}"
+        return None if given else f"accounts: there is none in the list; {how}"
+
+    def _warnings(self) -> Iterator[str]:
+        given = self._given_accounts()
+        for sid in self.listed_accounts:
+            if given.count(sid) > 1:
+                yield f"accounts: {sid} is in the list more than once"
+        for name, value in self.filters.items():
+            if warning := filter_warning(name, value):
+                yield f"filters.{name}: {warning}"
+
+    def _given_accounts(self) -> list[str]:
+        return re.findall(r"[^,\s]+", self.accounts)
+
+    @property
+    def listed_accounts(self) -> tuple[str, ...]:
+        """The SIDs of the list, each once; none for own and all."""
+        given = () if self.accounts in ("own", "all") else self._given_accounts()
+        return (*dict.fromkeys(given),)
+
+    @property
+    def filters_text(self) -> str:
+        """The filters as JSON, the same for the same ones; blank for none."""
+        return to_json(self.filters) if self.filters else ""
+
+    @property
+    def accounts_page_url(self) -> str:
+        """Where the accounts are listed.
+
+        The credentials go to no host that was not configured: for a `base_url` elsewhere than at
+        Twilio, its own origin.
+        """
+        url = urlsplit(self.accounts_url or self.base_url)
+        if not self.accounts_url and _TWILIO.fullmatch(host := url.netloc.lower()):
+            url = url._replace(netloc=host.replace("insights", "api", 1))
+        path = url.path if url.path.strip("/") else _ACCOUNTS_PATH
+        return url._replace(path=path).geturl()
+
+    @property
+    def region(self) -> str:
+        """The region of Twilio's that `base_url` leads to; blank for us1, and elsewhere."""
+        found = _TWILIO.fullmatch(urlsplit(self.base_url).netloc.lower())
+        region = found[2].removeprefix(".") if found and found[2] else ""
+        return "" if region == "us1" else region
 
     @property
     def basic_auth(self) -> tuple[str, str]:
         """User name and password: the API key when there is one, else SID and auth token."""
         key = self.api_key_sid or self.account_sid or ""
         return key, (self.api_key_secret if self.api_key_sid else self.auth_token) or ""
-
-    @property
-    def is_loopback(self) -> bool:
-        return urlsplit(self.base_url).hostname in LOOPBACK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import Field, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import dlt
@@ -23,8 +23,9 @@ from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, loaded_packages
 from pipelines.twilio_insights.extract.extraction import Extraction, FormerState
+from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
-from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, from_twilio
+from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
 from pipelines.twilio_insights.tables import REFETCHES, TABLES, WATERMARKS, Table
 
 if TYPE_CHECKING:
@@ -64,22 +65,36 @@ class TwilioInsightsConfiguration(Settings, BaseConfiguration):
 
     def on_resolved(self) -> None:
         for field in fields(Settings):
-            value = _in_own_section(field)
+            if (path := (*SECTION, field.name)) == FILTERS:
+                self.filters = _filters()
+                continue
+            value = _in_own_section(path, str if field.default is None else type(field.default))
             if value in (None, ""):
                 value, _ = from_twilio(field.name)
             setattr(self, field.name, field.default if value == "" else value)
 
 
-def _in_own_section(field: Field[Any]) -> Any:
-    path, kind = (
-        ".".join((*SECTION, field.name)),
-        str if field.default is None else type(field.default),
-    )
-    if field.name in SECRETS:
+def _filters() -> dict[str, str]:
+    names = set[str]()
+    for provider in dlt.config.config_providers:
+        table, _ = provider.get_value(FILTERS[-1], dict, None, *FILTERS[:-1])
+        names |= filter_names(table, provider.name)
+    found = {name: _in_own_section((*FILTERS, name), str) for name in sorted(names)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _in_own_section(names: tuple[str, ...], kind: type) -> Any:
+    path = ".".join(names)
+    if names[-1] in SECRETS:
         secret: Any = dlt.secrets.get(path)
         return None if secret is None else str(secret).strip()
+    value: Any = dlt.config.get(path)
+    if names[-1] == "accounts":
+        value = as_text(value)
     try:
-        value: Any = dlt.config.get(path, kind)
+        if isinstance(value, bool | list | dict):  # dlt would write JSON
+            raise ConfigValueCannotBeCoercedException(path, type(value), kind)
+        value = value if type(value) is kind else dlt.config.get(path, kind)
     except ConfigValueCannotBeCoercedException:
         wanted = "a whole number" if kind is int else "text"
         raise SettingsError(f"{path}: write {wanted}") from None
