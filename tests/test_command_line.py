@@ -18,7 +18,9 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli import command_line, demo
+from pipelines.run.pipeline import Backfill
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import TWILIO_NAMES
 from tests.conftest import ROOT, Command, Loaded, sid, summary
 
@@ -173,6 +175,45 @@ def test_a_wrong_duration_is_a_usage_error(command: Command) -> None:
     done = command("run", "--every", "often")
     assert done.returncode == 2
     assert "90s, 15m, 2h or 7d" in done.stderr
+
+
+@pytest.fixture
+def backfilled(monkeypatch: pytest.MonkeyPatch) -> list[Backfill]:
+    """What the command hands on."""
+    found: list[Backfill] = []
+    monkeypatch.setattr(
+        "pipelines.cli.console.run_with_progress",
+        lambda *_, backfill: found.append(backfill),
+    )
+    return found
+
+
+@pytest.mark.parametrize("name", CONFERENCES.filters)
+def test_backfill_has_an_option_for_each_filter(
+    name: str, backfilled: list[Backfill], command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    option = f"--{name.replace('_', '-')}"
+    done = command("backfill", "--from", "7d", option, " elsewhere ")
+    assert done.returncode == 0, done.stderr
+    assert backfilled == [Backfill("7d", filters={name: "elsewhere"})]
+    assert (f"{option}: Twilio documents no such value" in done.stderr) == (name != "friendly_name")
+    assert "elsewhere" not in done.stderr
+    for wrong in ("", " ", "a\nb", "\udcff"):
+        done = command("backfill", "--from", "7d", option, wrong)
+        assert done.returncode == 2
+        assert "write text, in one line" in done.stderr
+    done = command("backfill", "--conference", sid(1), option, "ie1")
+    assert done.returncode == 2
+    assert "Filters go with --from" in done.stderr
+    assert len(backfilled) == 1
+
+
+def test_backfill_takes_several_filters(backfilled: list[Backfill], command: Command) -> None:
+    done = command("backfill", "--from", "7d", "--mixer-region", " ie1", "--tags", "low_mos")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert backfilled == [Backfill("7d", filters={"mixer_region": "ie1", "tags": "low_mos"})]
+    assert command("backfill", "--from", "7d").returncode == 0
+    assert backfilled[1].filters == {}
 
 
 def test_until_complete_polls_until_what_was_pending_is_final(

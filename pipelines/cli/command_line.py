@@ -19,6 +19,7 @@ import click
 from click.core import ParameterSource
 
 from pipelines.cli import epilogs
+from pipelines.cli.filter_options import Filtered
 from pipelines.cli.shutdown import exit_on_error
 from pipelines.exit_codes import EXIT_CODES
 from pipelines.logs import LOG_VARIABLE, say, start_logging
@@ -113,25 +114,34 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
         run_with_progress("run", stop, Polling(every, timeout) if until_complete else None)
 
 
-@main.command(epilog=epilogs.LOADING, short_help="Load a range, or single conferences, again.")
+@main.command(
+    cls=Filtered, epilog=epilogs.LOADING, short_help="Load a range, or single conferences, again."
+)
 @click.option(
     "--from", "since", callback=_moment, help="A date, a time or an age: 2026-11-01, 29d."
 )
 @click.option("--to", "until", callback=_moment, default="0d", help="The same; now by default.")
 @click.option("--conference", "conferences", multiple=True, metavar="CF...", help="Only this one.")
-def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> None:
+def backfill(
+    since: str | None, until: str, conferences: tuple[str, ...], **filters: str | None
+) -> None:
     """Load summaries again that scheduled runs no longer list, and write what differs.
 
     The watermark does not move. Twilio keeps 30 days. If a backfill is interrupted, run it again.
+    Filters go with --from, and replace configured ones of the same name.
 
     \b
     Examples:
       conference-insights backfill --from 29d
       conference-insights backfill --from 2026-11-01 --to 2026-11-08
+      conference-insights backfill --from 7d --mixer-region ie1
       conference-insights backfill --conference CF0123456789abcdef0123456789abcdef
     """
     if bool(since) == bool(conferences):
         raise click.UsageError("Give either --from or --conference.")
+    given = {name: value for name, value in filters.items() if value is not None}
+    if given and conferences:
+        raise click.UsageError("Filters go with --from, not with --conference.")
     for sid in conferences:
         if not re.fullmatch("CF[0-9a-fA-F]{32}", sid):
             raise click.BadParameter(
@@ -141,7 +151,8 @@ def backfill(since: str | None, until: str, conferences: tuple[str, ...]) -> Non
         from pipelines.cli.console import run_with_progress
         from pipelines.run.pipeline import Backfill
 
-        run_with_progress("backfill", stop, backfill=Backfill(since or "30d", until, conferences))
+        scope = Backfill(since or "30d", until, conferences, given)
+        run_with_progress("backfill", stop, backfill=scope)
 
 
 @main.command(epilog=epilogs.MORE, short_help="Rebuild the copy for BI tools.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,11 +45,15 @@ class Polling:
 
 @dataclass(frozen=True)
 class Backfill:
-    """What to read again: a range, given as dates, times or ages, or single conferences."""
+    """What to read again: a range, given as dates, times or ages, or single conferences.
+
+    `filters` are for the range, instead of configured ones of the same names.
+    """
 
     since: str = "30d"
     until: str = "0d"
     conferences: tuple[str, ...] = ()
+    filters: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what is empty at any time, before the API is asked what time it is.
