@@ -17,12 +17,13 @@ import sqlglot
 from sqlglot import exp
 
 from pipelines.run.post_load import DESCRIPTIONS
-from pipelines.simulator.account import Account, running_row
+from pipelines.simulator.account import ACCOUNT_SID, Account, running_row
 from pipelines.warehouse.report_hours import write_report_hours
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import ViewError, apply_views, read_columns, read_views
 from tests.conftest import NOW, Loaded, loaded_once, sid, summary
 
+ACCOUNTS = "conference_insights.accounts"
 FOLDER = Path(__file__).parent / "analytics"
 EXPECTED = sorted(FOLDER.glob("expected/*.csv"))
 VIEWS = {view.name: view for view in read_views()}
@@ -42,7 +43,16 @@ def known(
     """The given conferences in a warehouse that tests only read."""
     with loaded_once(Account(NOW), tmp_path_factory.mktemp("known")) as loaded:
         load(loaded, given)
+        put_accounts(loaded, *json.loads((FOLDER / "accounts.json").read_text()))
         yield loaded
+
+
+@pytest.fixture
+def copied(known: Loaded, tmp_path: Path) -> Loaded:
+    """The same in the test's own warehouse."""
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(known.path.read_bytes())
+    return Loaded(known.account, known.server, path)
 
 
 def load(loaded: Loaded, given: list[dict[str, Any]]) -> None:
@@ -52,6 +62,19 @@ def load(loaded: Loaded, given: list[dict[str, Any]]) -> None:
         values = {name: value for name, value in row.items() if name != "number"}
         loaded.account.put(running_row(sid(number), created) | values)
     loaded.run()
+
+
+def put_accounts(loaded: Loaded, *rows: dict[str, Any]) -> None:
+    """Let `accounts` have these rows alone, each with what must not be NULL."""
+    always = {"first_seen_at": "2026-11-01", "followed_by": ACCOUNT_SID, "_dlt_load_id": "1"}
+    with duckdb.connect(loaded.path) as connection:
+        connection.execute(f"DELETE FROM {ACCOUNTS}")
+        for row in rows:
+            values = always | row
+            marks = ", ".join(f"${name}" for name in values)
+            connection.execute(
+                f"INSERT INTO {ACCOUNTS} ({', '.join(values)}) VALUES ({marks})", values
+            )
 
 
 def shown(value: Any) -> str:
@@ -92,9 +115,9 @@ def test_views_of_one_conference_and_of_none(loaded: Loaded) -> None:
     for name in VIEWS.keys() - {"unstarted_and_timeouts"}:
         assert loaded.query(f"FROM analytics.{name}"), name
     with duckdb.connect(loaded.path) as connection:
-        connection.execute("DELETE FROM conference_insights.conference_summaries")
-        for child in ("conference_tags", "conference_tag_info", "conference_detected_issues"):
-            connection.execute(f"DELETE FROM conference_insights.{child}")
+        children = ("conference_tags", "conference_tag_info", "conference_detected_issues")
+        for table in ("accounts", "conference_summaries", *children):
+            connection.execute(f"DELETE FROM conference_insights.{table}")
     always = {"stg_as_of", "data_as_of", "load_history", "checks"}
     assert {name for name in VIEWS if loaded.query(f"FROM analytics.{name}")} == always
 
@@ -124,6 +147,110 @@ def test_accounts_are_told_apart(loaded: Loaded, given: list[dict[str, Any]]) ->
         "SELECT conferences FROM analytics.conference_volume "
         "WHERE created_hour = '2026-11-19 10:00' ORDER BY account_sid <> 'AC2'"
     ) == [(1,), (1,)]
+
+
+HERE = {"account_sid": ACCOUNT_SID, "listed_to": "2026-11-20 14:00"}
+OTHER = {"account_sid": "AC2", "listed_to": "2026-11-10"}
+
+
+@pytest.mark.parametrize(
+    ("accounts", "as_of"),
+    [
+        pytest.param([], "2026-11-20 14:30", id="none, as an earlier version left it"),
+        pytest.param([HERE], "2026-11-20 14:00", id="one"),
+        pytest.param([HERE | {"listed_to": None}], "2026-11-20 14:30", id="one from before"),
+        pytest.param([OTHER], "2026-11-10", id="another beside one from before"),
+        pytest.param([HERE, OTHER], "2026-11-10", id="the one behind counts"),
+        pytest.param([HERE, OTHER | {"left_at": "2026-11-11"}], "2026-11-20 14:00", id="it left"),
+        pytest.param(
+            [HERE, OTHER | {"error_class": "RefusedError"}], "2026-11-20 14:00", id="refused"
+        ),
+        pytest.param(
+            [HERE, OTHER | {"error_class": "UnavailableError"}], "2026-11-10", id="unavailable"
+        ),
+        pytest.param([HERE, OTHER | {"listed_to": None}], "2026-11-20 14:00", id="never listed"),
+        pytest.param(
+            [HERE, OTHER | {"listed_to": "2026-10-20"}], "2026-11-20 14:00", id="30 days behind"
+        ),
+    ],
+)
+def test_all_is_loaded_as_far_as_the_account_that_is_furthest_behind(
+    accounts: list[dict[str, Any]], as_of: str, copied: Loaded
+) -> None:
+    put_accounts(copied, *accounts)
+    with duckdb.connect(copied.path) as connection:
+        connection.execute("UPDATE conference_insights._runs SET accounts = NULL")
+    expected = [(datetime.fromisoformat(as_of),)]
+    assert copied.query("SELECT as_of FROM analytics.data_as_of") == expected
+
+
+def test_no_conference_is_lost_to_an_account(copied: Loaded) -> None:
+    """Of one that has no row, one that has no name, two of one name, one that left, and none."""
+    owners = ["'AC1'", "'AC2'", "'AC3'", "'AC4'", "NULL", "NULL"]
+    with duckdb.connect(copied.path) as connection:
+        for number, owner in enumerate(owners, 1):
+            connection.execute(
+                "UPDATE conference_insights.conference_summaries SET processing_state = NULL, "
+                f"account_sid = {owner} WHERE conference_sid = ?",
+                [sid(number)],
+            )
+    left = datetime(2026, 11, 19, 14, 29)
+    put_accounts(
+        copied,
+        HERE | {"friendly_name": "Sales", "listed_to": "2026-11-20 14:30"},
+        {"account_sid": "AC2", "friendly_name": ""},
+        {"account_sid": "AC3", "friendly_name": "Sales", "left_at": left},
+        {"account_sid": "AC4", "friendly_name": "Idle", "left_at": left + timedelta(hours=1)},
+    )
+    names: list[tuple[Any, ...]] = [
+        ("AC1", "AC1", 1),
+        ("AC2", "AC2", 1),
+        ("AC3", "Sales", 1),
+        ("AC4", "Idle", 1),
+    ]
+    names += [(ACCOUNT_SID, "Sales", 1), (None, None, 2)]
+    views = set(VIEWS) - {"stg_as_of", "data_as_of", "checks", "load_history"}
+    for name in views:
+        columns = [
+            c for (c,) in copied.query(f"SELECT column_name FROM (DESCRIBE analytics.{name})")
+        ]
+        assert {"account_sid", "account_name"} <= set(columns), name
+        found = copied.query(f"SELECT DISTINCT account_sid, account_name FROM analytics.{name}")
+        assert {row[:2] for row in names} >= set(found), name
+        if "conferences" in columns and name not in ("conference_kpis", "conference_issue_trends"):
+            count = "SELECT account_sid, account_name, sum(conferences)::BIGINT AS n"
+            rows = copied.query(f"{count} FROM analytics.{name} GROUP BY ALL HAVING n > 0")
+            assert Counter(rows) == Counter(names), name
+    assert copied.query(
+        "SELECT account_sid, pending, pending_not_followed, is_followed FROM analytics.accounts "
+        "ORDER BY account_sid NULLS LAST"
+    ) == [
+        ("AC1", 1, 0, False),
+        ("AC2", 1, 0, True),
+        ("AC3", 0, 1, False),
+        ("AC4", 1, 0, False),
+        (ACCOUNT_SID, 0, 0, True),
+        (None, 2, 0, False),
+    ]
+
+
+def test_filters_are_those_of_the_last_run_that_loaded(copied: Loaded) -> None:
+    def say(outcome: str, filters: str | None, hours: int, command: str = "run") -> list[Any]:
+        with duckdb.connect(copied.path) as connection:
+            connection.execute(
+                "INSERT INTO conference_insights._runs BY NAME SELECT ? AS run_id, ? AS command, "
+                "? AS outcome, ?::TIMESTAMP AS started_at, ? AS filters",
+                [str(hours), command, outcome, datetime(2100, 1, 1, hours), filters],
+            )
+        return copied.query("SELECT filters FROM analytics.data_as_of")
+
+    some, others = '{"mixer_region": "ie1"}', '{"status": "completed"}'
+    assert say("failed", some, 1) == [(None,)]
+    assert say("ok", some, 2) == [(some,)]
+    assert say("ok", others, 3, "backfill") == [(some,)]
+    assert say("killed", None, 4) == [(some,)]
+    assert say("running", others, 5) == [(others,)]
+    assert say("pending", None, 6) == [(None,)]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,16 @@
 -- How much does each account use, and how often are there problems?
 -- Grain: one row per account.
 -- Promise: every conference in the warehouse counts once.
--- NULL: `account_sid` where Twilio gave none; first and last without any creation time.
+-- NULL: SID and name where Twilio gave none; first and last without any creation time.
 -- Caveats: over the whole warehouse; for a period group conference_kpis_daily by account.
 -- Ask: Which accounts have the largest share of conferences with a problem?
---   SELECT account_sid, conferences,
+--   SELECT account_name, conferences,
 --       round(100.0 - 100.0 * final_without_problem / nullif(final, 0), 1) AS percent_with_problem
 --   FROM analytics.by_account
 --   ORDER BY percent_with_problem DESC;
 SELECT
     d.account_sid,
+    d.account_name,
     min(d.created_date) AS first_date,
     max(d.created_date) AS last_date,
     CAST(sum(d.conferences) AS BIGINT) AS conferences,
@@ -23,4 +24,4 @@ SELECT
     CAST(sum(d.total_participants) AS BIGINT) AS total_participants,
     CAST(sum(d.final_without_problem) AS BIGINT) AS final_without_problem
 FROM analytics.conference_kpis_daily AS d
-GROUP BY d.account_sid
+GROUP BY d.account_sid, d.account_name

@@ -14,6 +14,7 @@
 --   ORDER BY created_date;
 SELECT
     c.account_sid,
+    c.account_name,
     c.created_date,
     CAST(count(*) AS BIGINT) AS conferences,
     CAST(sum(CASE WHEN c.completeness = 'final' AND NOT c.is_timeout THEN 1 ELSE 0 END) AS BIGINT)
@@ -23,4 +24,4 @@ SELECT
     CAST(sum(CASE WHEN c.completeness = 'pending' THEN 1 ELSE 0 END) AS BIGINT) AS pending,
     CAST(sum(CASE WHEN c.completeness = 'expired' THEN 1 ELSE 0 END) AS BIGINT) AS expired
 FROM analytics.conferences AS c
-GROUP BY c.account_sid, c.created_date
+GROUP BY c.account_sid, c.account_name, c.created_date

@@ -14,6 +14,7 @@
 --   LIMIT 10;
 SELECT
     c.account_sid,
+    c.account_name,
     c.created_date,
     CAST(count(*) AS BIGINT) AS conferences,
     CAST(count(c.max_concurrent_participants) AS BIGINT) AS conferences_with_peak,
@@ -26,4 +27,4 @@ SELECT
         ) AS BIGINT
     ) AS above_80_percent
 FROM analytics.conferences AS c
-GROUP BY c.account_sid, c.created_date
+GROUP BY c.account_sid, c.account_name, c.created_date

@@ -12,6 +12,7 @@
 SELECT
     i.conference_sid,
     c.account_sid,
+    c.account_name,
     CAST(c.created_hour AS DATE) AS created_date,
     c.created_hour,
     c.completeness,

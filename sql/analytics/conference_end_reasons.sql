@@ -16,6 +16,7 @@
 WITH counted AS (
     SELECT
         c.account_sid,
+        c.account_name,
         c.created_date,
         c.end_reason,
         c.status,
@@ -24,11 +25,12 @@ WITH counted AS (
         count(c.duration_seconds) AS conferences_with_duration,
         sum(c.duration_seconds) AS total_seconds
     FROM analytics.conferences AS c
-    GROUP BY c.account_sid, c.created_date, c.end_reason, c.status, c.completeness
+    GROUP BY c.account_sid, c.account_name, c.created_date, c.end_reason, c.status, c.completeness
 ),
 parts AS (
     SELECT
         n.account_sid,
+        n.account_name,
         n.created_date,
         n.end_reason,
         n.status,
@@ -41,6 +43,7 @@ parts AS (
     UNION ALL
     SELECT
         n.account_sid,
+        n.account_name,
         n.created_date + CAST(7 AS INTEGER) AS created_date,
         n.end_reason,
         n.status,
@@ -55,6 +58,7 @@ parts AS (
 )
 SELECT
     p.account_sid,
+    p.account_name,
     p.created_date,
     p.end_reason,
     p.status,
@@ -64,4 +68,4 @@ SELECT
     CAST(coalesce(sum(p.total_seconds), 0) AS BIGINT) AS total_seconds,
     CAST(sum(p.conferences_week_before) AS BIGINT) AS conferences_week_before
 FROM parts AS p
-GROUP BY p.account_sid, p.created_date, p.end_reason, p.status, p.completeness
+GROUP BY p.account_sid, p.account_name, p.created_date, p.end_reason, p.status, p.completeness

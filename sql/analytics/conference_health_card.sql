@@ -64,6 +64,7 @@ details AS (
 SELECT
     c.conference_sid,
     c.account_sid,
+    c.account_name,
     c.friendly_name,
     c.create_time,
     c.start_time,

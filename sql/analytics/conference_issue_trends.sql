@@ -35,6 +35,7 @@
 WITH counted AS (
     SELECT
         t.account_sid,
+        t.account_name,
         t.created_date,
         'tag' AS kind,
         t.tag AS name,
@@ -42,10 +43,11 @@ WITH counted AS (
         count(*) AS conferences,
         CAST(NULL AS BIGINT) AS total_issues
     FROM analytics.conference_tags AS t
-    GROUP BY t.account_sid, t.created_date, t.tag, t.completeness
+    GROUP BY t.account_sid, t.account_name, t.created_date, t.tag, t.completeness
     UNION ALL
     SELECT
         i.account_sid,
+        i.account_name,
         i.created_date,
         'detected_issue' AS kind,
         i.issue AS name,
@@ -54,11 +56,12 @@ WITH counted AS (
         CAST(sum(i.issue_count) AS BIGINT) AS total_issues
     FROM analytics.conference_detected_issues AS i
     WHERE i.issue_count > 0
-    GROUP BY i.account_sid, i.created_date, i.issue, i.completeness
+    GROUP BY i.account_sid, i.account_name, i.created_date, i.issue, i.completeness
 ),
 parts AS (
     SELECT
         n.account_sid,
+        n.account_name,
         n.created_date,
         n.kind,
         n.name,
@@ -70,6 +73,7 @@ parts AS (
     UNION ALL
     SELECT
         n.account_sid,
+        n.account_name,
         n.created_date + CAST(7 AS INTEGER) AS created_date,
         n.kind,
         n.name,
@@ -83,6 +87,7 @@ parts AS (
 )
 SELECT
     p.account_sid,
+    p.account_name,
     p.created_date,
     p.kind,
     p.name,
@@ -91,4 +96,4 @@ SELECT
     CAST(sum(p.total_issues) AS BIGINT) AS total_issues,
     CAST(sum(p.conferences_week_before) AS BIGINT) AS conferences_week_before
 FROM parts AS p
-GROUP BY p.account_sid, p.created_date, p.kind, p.name, p.completeness
+GROUP BY p.account_sid, p.account_name, p.created_date, p.kind, p.name, p.completeness

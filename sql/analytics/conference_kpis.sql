@@ -44,12 +44,13 @@ daily AS (
     FROM analytics.conference_kpis_daily AS k
 ),
 accounts AS (
-    SELECT DISTINCT d.account_sid
+    SELECT DISTINCT d.account_sid, d.account_name
     FROM daily AS d
 ),
 sums AS (
     SELECT
         a.account_sid,
+        a.account_name,
         p.period_days,
         p.periods_ago,
         p.period_from,
@@ -75,10 +76,12 @@ sums AS (
         ON d.account_sid IS NOT DISTINCT FROM a.account_sid
         AND d.created_date >= p.period_from
         AND d.created_date < p.period_to
-    GROUP BY a.account_sid, p.period_days, p.periods_ago, p.period_from, p.period_to
+    GROUP BY
+        a.account_sid, a.account_name, p.period_days, p.periods_ago, p.period_from, p.period_to
 )
 SELECT
     this_one.account_sid,
+    this_one.account_name,
     this_one.period_days,
     this_one.period_from,
     this_one.period_to,

@@ -15,6 +15,7 @@
 --   ORDER BY created_date;
 SELECT
     c.account_sid,
+    c.account_name,
     c.created_date,
     CAST(count(*) AS BIGINT) AS conferences,
     CAST(sum(CASE WHEN c.completeness = 'final' THEN 1 ELSE 0 END) AS BIGINT) AS final,
@@ -42,4 +43,4 @@ SELECT
         AS BIGINT
     ) AS final_without_behavior_problem
 FROM analytics.conferences AS c
-GROUP BY c.account_sid, c.created_date
+GROUP BY c.account_sid, c.account_name, c.created_date

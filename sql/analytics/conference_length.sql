@@ -16,6 +16,7 @@
 WITH ranked AS (
     SELECT
         c.account_sid,
+        c.account_name,
         c.created_date,
         c.duration_seconds,
         row_number() OVER (
@@ -27,6 +28,7 @@ WITH ranked AS (
 )
 SELECT
     r.account_sid,
+    r.account_name,
     r.created_date,
     CAST(count(*) AS BIGINT) AS conferences_with_duration,
     CAST(sum(r.duration_seconds) AS BIGINT) AS total_seconds,
@@ -40,4 +42,4 @@ SELECT
     ) AS p90_seconds,
     CAST(max(r.duration_seconds) AS BIGINT) AS max_seconds
 FROM ranked AS r
-GROUP BY r.account_sid, r.created_date
+GROUP BY r.account_sid, r.account_name, r.created_date

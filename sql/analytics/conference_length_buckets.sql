@@ -12,10 +12,11 @@
 --   ORDER BY length_bucket;
 SELECT
     c.account_sid,
+    c.account_name,
     c.created_date,
     c.length_bucket,
     c.completeness,
     CAST(count(*) AS BIGINT) AS conferences,
     CAST(sum(c.duration_seconds) AS BIGINT) AS total_seconds
 FROM analytics.conferences AS c
-GROUP BY c.account_sid, c.created_date, c.length_bucket, c.completeness
+GROUP BY c.account_sid, c.account_name, c.created_date, c.length_bucket, c.completeness

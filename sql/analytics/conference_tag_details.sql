@@ -29,6 +29,7 @@ WITH named AS (
 SELECT
     n.conference_sid,
     c.account_sid,
+    c.account_name,
     CAST(c.created_hour AS DATE) AS created_date,
     c.completeness,
     n.tag,

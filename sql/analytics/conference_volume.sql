@@ -22,6 +22,7 @@
 WITH counted AS (
     SELECT
         c.account_sid,
+        c.account_name,
         c.created_hour,
         CAST(count(*) AS BIGINT) AS conferences,
         sum(CASE WHEN c.completeness = 'final' THEN 1 ELSE 0 END) AS final,
@@ -30,7 +31,7 @@ WITH counted AS (
         sum(c.duration_seconds) AS total_seconds,
         sum(c.unique_participants) AS total_participants
     FROM analytics.conferences AS c
-    GROUP BY c.account_sid, c.created_hour
+    GROUP BY c.account_sid, c.account_name, c.created_hour
 ),
 local_hours AS (
     SELECT h.local_hour
@@ -41,13 +42,14 @@ local_hours AS (
     WHERE h.local_hour_after IS NOT NULL
 ),
 firsts AS (
-    SELECT n.account_sid, min(n.created_hour) AS first_hour
+    SELECT n.account_sid, n.account_name, min(n.created_hour) AS first_hour
     FROM counted AS n
-    GROUP BY n.account_sid
+    GROUP BY n.account_sid, n.account_name
 ),
 parts AS (
     SELECT
         n.account_sid,
+        n.account_name,
         n.created_hour,
         n.conferences,
         n.final,
@@ -60,6 +62,7 @@ parts AS (
     UNION ALL
     SELECT
         f.account_sid,
+        f.account_name,
         h.local_hour AS created_hour,
         0 AS conferences,
         0 AS final,
@@ -79,6 +82,7 @@ parts AS (
     -- A week after them the clocks skip their hour: they are in the next one.
     SELECT
         b.account_sid,
+        b.account_name,
         b.created_hour + INTERVAL '7' DAY + INTERVAL '1' HOUR AS created_hour,
         0 AS conferences,
         0 AS final,
@@ -97,6 +101,7 @@ parts AS (
 hours AS (
     SELECT
         p.account_sid,
+        p.account_name,
         p.created_hour,
         CAST(p.created_hour AS DATE) AS created_date,
         CAST(sum(p.conferences) AS BIGINT) AS conferences,
@@ -107,10 +112,11 @@ hours AS (
         CAST(coalesce(sum(p.total_participants), 0) AS BIGINT) AS total_participants,
         CAST(sum(p.conferences_week_before) AS BIGINT) AS conferences_week_before
     FROM parts AS p
-    GROUP BY p.account_sid, p.created_hour
+    GROUP BY p.account_sid, p.account_name, p.created_hour
 )
 SELECT
     h.account_sid,
+    h.account_name,
     h.created_hour,
     h.created_date,
     h.created_date - CAST(weekday_of(h.created_date) - 1 AS INTEGER) AS created_week,

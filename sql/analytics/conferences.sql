@@ -87,6 +87,7 @@ judged AS (
 SELECT
     j.conference_sid,
     j.account_sid,
+    j.account_name,
     j.friendly_name,
     j.create_time,
     j.start_time,

@@ -1,14 +1,17 @@
--- Until when is everything loaded, and in which time zone are days and hours?
+-- Until when is everything loaded, of what, and in which time zone are days and hours?
 -- Grain: one row.
--- Promise: every conference created before `as_of` that Twilio showed is here.
--- NULL: `last_good_run_at` before the first run has ended; the others before one has loaded.
--- Caveats: in a published copy `last_good_run_at` is the run before the one that published it.
+-- Promise: every conference created before `as_of` that Twilio showed is here, of the accounts that
+--   are followed and not refused, as far as the filters allow.
+-- NULL: `filters` where there are none, `last_good_run_at` before the first run has ended; the
+--   others before one has loaded.
+-- Caveats: accounts has how far each is loaded. In a published copy `last_good_run_at` is the run before the one that published it.
 -- Ask: How old is the data?
 --   SELECT as_of, report_timezone, last_good_run_at FROM analytics.data_as_of;
 SELECT
     a.as_of,
     a.as_of_local_hour,
     z.report_timezone,
-    a.last_good_run_at
+    a.last_good_run_at,
+    a.filters
 FROM analytics.stg_as_of AS a
 CROSS JOIN conference_insights._report AS z

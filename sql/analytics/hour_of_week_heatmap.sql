@@ -14,6 +14,7 @@
 --   LIMIT 10;
 SELECT
     v.account_sid,
+    v.account_name,
     v.weekday,
     v.hour_of_day,
     CAST(count(*) AS BIGINT) AS hours_observed,
@@ -21,4 +22,4 @@ SELECT
     CAST(sum(v.total_seconds) AS BIGINT) AS total_seconds
 FROM analytics.conference_volume AS v
 WHERE v.created_hour IS NOT NULL
-GROUP BY v.account_sid, v.weekday, v.hour_of_day
+GROUP BY v.account_sid, v.account_name, v.weekday, v.hour_of_day

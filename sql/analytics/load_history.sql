@@ -1,7 +1,8 @@
 -- What did each run do?
 -- Grain: one row per run that has ended.
 -- Promise: every run that opened the warehouse, including those that failed or were killed.
--- NULL: `ended_at` and `seconds` of a killed run; counts that a run did not reach.
+-- NULL: `ended_at` and `seconds` of a killed run; counts that a run did not reach; `filters` and
+--   `accounts_failed` where there were none.
 -- Caveats: the run that publishes a copy is in the next copy.
 -- Ask: How did the runs of each day go?
 --   SELECT CAST(started_at AS DATE) AS run_date, outcome, count(*) AS runs,
@@ -20,6 +21,10 @@ SELECT
     r.window_from,
     r.window_to,
     r.account_sid,
+    coalesce(nullif(n.friendly_name, ''), r.account_sid) AS account_name,
+    r.filters,
+    r.accounts,
+    r.accounts_failed,
     r.loaded_to,
     r.pages,
     r.requests,
@@ -35,4 +40,5 @@ SELECT
     r.gap_from,
     r.gap_to
 FROM conference_insights._runs AS r
+LEFT JOIN conference_insights.accounts AS n ON n.account_sid = r.account_sid
 WHERE r.outcome <> 'running'

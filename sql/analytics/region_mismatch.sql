@@ -17,6 +17,7 @@
 --   ORDER BY conferences DESC;
 SELECT
     c.account_sid,
+    c.account_name,
     c.created_date,
     c.mixer_region_requested,
     c.mixer_region,
@@ -26,4 +27,5 @@ SELECT
     CAST(sum(c.duration_seconds) AS BIGINT) AS total_seconds
 FROM analytics.conferences AS c
 GROUP BY
-    c.account_sid, c.created_date, c.mixer_region_requested, c.mixer_region, c.is_region_mismatch
+    c.account_sid, c.account_name, c.created_date, c.mixer_region_requested, c.mixer_region,
+    c.is_region_mismatch

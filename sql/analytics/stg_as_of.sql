@@ -1,30 +1,51 @@
 -- Until when is everything loaded?
 -- Grain: one row.
 -- Promise: everything created before `as_of` that Twilio showed is loaded, whatever became of the
---   last runs; of several accounts, the one furthest behind counts. An account that was last
---   loaded 30 days before another one no longer counts.
--- NULL: all but `last_good_run_at` before a scheduled run has loaded something.
+--   last runs. Of several accounts the one furthest behind counts, unless it is no longer followed,
+--   is refused by Twilio, was never listed, or was last listed 30 days before another one.
+-- NULL: `filters` where there are none; all others but `last_good_run_at` before a scheduled run has
+--   loaded something.
 -- Caveats: the other views look at the full hour, `as_of_hour`, so that they change once an hour
---   when nothing new is loaded.
-WITH runs AS (
+--   when nothing new is loaded. Runs of versions before `accounts` count for the accounts that are
+--   not in there.
+WITH former AS (
     SELECT
+        r.account_sid,
         r.loaded_to,
         row_number() OVER (
             PARTITION BY r.account_sid ORDER BY r.started_at DESC NULLS LAST
         ) AS runs_ago
     FROM conference_insights._runs AS r
-    WHERE r.loaded_to IS NOT NULL
+    WHERE r.loaded_to IS NOT NULL AND r.accounts IS NULL
+),
+reached AS (
+    SELECT coalesce(a.listed_to, f.loaded_to) AS listed_to
+    FROM conference_insights.accounts AS a
+    FULL JOIN former AS f ON f.account_sid = a.account_sid
+    WHERE coalesce(f.runs_ago, 1) = 1
+        AND a.left_at IS NULL
+        AND coalesce(a.error_class, '') <> 'RefusedError'
 ),
 latest AS (
-    SELECT max(n.loaded_to) AS loaded_to
-    FROM runs AS n
-    WHERE n.runs_ago = 1
+    SELECT max(n.listed_to) AS listed_to
+    FROM reached AS n
 ),
 known AS (
-    SELECT min(n.loaded_to) AS as_of
-    FROM runs AS n
+    SELECT min(n.listed_to) AS as_of
+    FROM reached AS n
     CROSS JOIN latest AS l
-    WHERE n.runs_ago = 1 AND n.loaded_to >= l.loaded_to - INTERVAL 'retention_days' DAY
+    WHERE n.listed_to >= l.listed_to - INTERVAL 'retention_days' DAY
+),
+scheduled AS (
+    SELECT
+        r.filters,
+        row_number() OVER (ORDER BY r.started_at DESC NULLS LAST) AS runs_ago
+    FROM conference_insights._runs AS r
+    WHERE r.outcome IN ('ok', 'pending', 'running') AND r.command <> 'backfill'
+),
+filtered AS (
+    SELECT max(CASE WHEN s.runs_ago = 1 THEN s.filters END) AS filters
+    FROM scheduled AS s
 ),
 good AS (
     SELECT max(r.ended_at) AS last_good_run_at
@@ -36,8 +57,10 @@ SELECT
     date_trunc('hour', k.as_of) AS as_of_hour,
     coalesce(h.local_hour, date_trunc('hour', k.as_of)) AS as_of_local_hour,
     CAST(coalesce(h.local_hour, k.as_of) AS DATE) AS as_of_date,
-    g.last_good_run_at
+    g.last_good_run_at,
+    f.filters
 FROM known AS k
 CROSS JOIN good AS g
+CROSS JOIN filtered AS f
 LEFT JOIN conference_insights._report_hours AS h
     ON h.utc_hour = date_trunc('hour', k.as_of)

@@ -1,11 +1,12 @@
--- Each summary, with its hour in the report's time zone and how complete it is.
+-- Each summary, with its account's name, its hour in the report's time zone, and how complete it is.
 -- Grain: one row per conference.
 -- Promise: every conference in the warehouse, once.
--- NULL: `created_hour` and `created_date` where Twilio gave no creation time.
+-- NULL: `created_hour` where Twilio gave no creation time; SID and name where it gave no account.
 -- Caveats: hours before 2020 or beyond next year are taken as UTC.
 SELECT
     s.conference_sid,
     s.account_sid,
+    coalesce(nullif(n.friendly_name, ''), s.account_sid) AS account_name,
     s.friendly_name,
     s.create_time,
     s.start_time,
@@ -35,5 +36,6 @@ SELECT
     s.fetched_at
 FROM conference_insights.conference_summaries AS s
 CROSS JOIN analytics.stg_as_of AS a
+LEFT JOIN conference_insights.accounts AS n ON n.account_sid = s.account_sid
 LEFT JOIN conference_insights._report_hours AS h
     ON h.utc_hour = date_trunc('hour', s.create_time)

@@ -12,6 +12,7 @@
 SELECT
     h.conference_sid,
     h.account_sid,
+    h.account_name,
     h.friendly_name,
     h.create_time,
     h.created_date,
