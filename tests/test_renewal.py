@@ -12,14 +12,15 @@ import duckdb
 import pytest
 
 from pipelines.run.post_load import DESCRIPTIONS
-from pipelines.simulator.account import Account
+from pipelines.simulator.account import ACCOUNT_SID, Account
 from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.checks import run_checks
-from pipelines.warehouse.publish import PublishedCopies
+from pipelines.warehouse.publish import CannotRenewError, PublishedCopies
 from pipelines.warehouse.views import apply_views, read_views
 from tests.conftest import NOW, loaded_once
 
 RAW = "conference_insights."
+ACCOUNTS = f"{RAW}accounts"
 SUMMARIES = f"{RAW}conference_summaries"
 CHILDREN = [f"{RAW}conference_{kind}" for kind in ("tags", "tag_info", "detected_issues")]
 PUBLISHED = [view.name for view in read_views() if not view.is_staging]
@@ -43,19 +44,39 @@ def connection(loaded_file: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyCon
 
 
 def renew(
-    connection: duckdb.DuckDBPyConnection, folder: Path, zone: str, personal: frozenset[str]
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    zone: str,
+    personal: frozenset[str],
+    is_renamed: bool = False,
 ) -> None:
     """Renew the last copy, or build the first, and compare it with the views."""
     digest = apply_views(connection, DESCRIPTIONS, zone)
     copies = PublishedCopies(connection, folder, personal, digest, folder.with_name("seal.txt"))
     findings = run_checks(connection, NOW, copies.changed.of if copies.changed else None)
     assert [finding for finding in findings if finding.check.level == "fail"] == []
-    with duckdb.connect(copies.publish(), read_only=True) as copy:
+    try:
+        file = copies.publish()
+    except CannotRenewError:
+        assert is_renamed
+        file = copies.publish(rebuild=True)
+    with duckdb.connect(file, read_only=True) as copy:
         for name in PUBLISHED:
             found = copy.execute(f"FROM analytics.{name}")
             columns = ", ".join(name for name, *_ in found.description)
             expected = connection.execute(f"SELECT {columns} FROM analytics.{name}")
             assert Counter(found.fetchall()) == Counter(expected.fetchall()), name
+
+
+def put_account(
+    connection: duckdb.DuckDBPyConnection, sid: str, name: str | None, **values: Any
+) -> None:
+    connection.execute(f"DELETE FROM {ACCOUNTS} WHERE account_sid = ?", [sid])
+    now = NOW.replace(tzinfo=None)
+    always = {"first_seen_at": now, "listed_to": now, "followed_by": sid, "_dlt_load_id": "1"}
+    row = always | {"account_sid": sid, "friendly_name": name} | values
+    names, marks = ", ".join(row), ", ".join(f"${name}" for name in row)
+    connection.execute(f"INSERT INTO {ACCOUNTS} ({names}) VALUES ({marks})", row)
 
 
 def load_something(connection: duckdb.DuckDBPyConnection, random: Random, package: int) -> None:
@@ -73,12 +94,14 @@ def load_something(connection: duckdb.DuckDBPyConnection, random: Random, packag
     execute(f"INSERT INTO {loads} SELECT * REPLACE ('{load_id}' AS load_id) FROM {loads} LIMIT 1")
     hours = random.choice([0, 0, 0, 1, 5, 40, 24 * 31])
     execute(f"UPDATE {RAW}_runs SET loaded_to = loaded_to + to_hours({hours})")
+    execute(f"UPDATE {ACCOUNTS} SET listed_to = listed_to + to_hours({hours})")
     sids = execute(f"SELECT conference_sid FROM {SUMMARIES} ORDER BY ALL")
     for number, (old,) in enumerate(random.sample(sids, random.randint(0, 12))):
         new = f"CF{package:016x}{number:016x}" if maybe(0.3) else old
         keys = {"_dlt_load_id": f"'{load_id}'", "conference_sid": f"'{new}'"}
         others = {
             "create_time": [f"create_time + to_minutes({random.randint(-9999, 9999)})", "NULL"],
+            "account_sid": ["account_sid", "'AC2'", "'AC3'", "NULL"],
             "duration_seconds": [str(random.randint(0, 9999)), "NULL"],
             "processing_state": ["'in_progress'", "'complete'", "'timeout'", "NULL"],
         }
@@ -111,7 +134,28 @@ def test_a_renewed_copy_is_what_the_views_say(
     zone: str, personal: frozenset[str], connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     random = Random(zone)
+    put_account(connection, "AC2", "Sales")
     renew(connection, tmp_path / "copies", zone, personal)
     for package in range(6):
         load_something(connection, random, package)
         renew(connection, tmp_path / "copies", zone, personal)
+
+
+def test_a_name_is_renewed_in_rows_that_did_not_change(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    def publish(is_renamed: bool = False) -> None:
+        renew(connection, tmp_path / "copies", "UTC", PERSONAL, is_renamed)
+
+    publish()
+    steps: list[tuple[str, str | None, bool]] = [
+        (ACCOUNT_SID, "Sales", True),
+        (ACCOUNT_SID, "Support", True),
+        ("AC2", "One without conferences", False),
+        (ACCOUNT_SID, None, True),
+    ]
+    for sid, name, is_renamed in steps:
+        put_account(connection, sid, name)
+        publish(is_renamed)
+    put_account(connection, ACCOUNT_SID, None, last_error="Refused.", error_class="RefusedError")
+    publish()

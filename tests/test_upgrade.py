@@ -64,6 +64,13 @@ def test_every_command_takes_it(old: Loaded, command: Command) -> None:
     assert old.path.with_name("warehouse.published").joinpath("current/insights.duckdb").exists()
 
 
+def test_it_is_published_before_any_run_of_this_version(old: Loaded, command: Command) -> None:
+    done = command("publish")
+    assert done.returncode == 0, done.stderr
+    accounts = "SELECT account_name, is_followed, conferences FROM analytics.accounts"
+    assert old.query(accounts) == [(ACCOUNT_SID, False, 4)]
+
+
 def test_a_column_that_came_later_is_added(old: Loaded) -> None:
     forget_column(old.path, "conference_summaries", "recording_enabled")
     old.run()

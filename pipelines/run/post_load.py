@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.run.migrations import migrate_tables
 from pipelines.run.settings import PublishSettings, publish_settings, warehouse_path
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
@@ -133,6 +134,7 @@ def publish_now() -> Path:
         raise nothing
     with open_warehouse(path) as warehouse:
         prepare_runs(warehouse.connection)
+        migrate_tables(warehouse.connection)  # an earlier version may have loaded it
         try:
             published = run_post_load(warehouse, settings, datetime.now(UTC), rebuild=True)
         finally:

@@ -17,7 +17,7 @@ from pipelines.warehouse.file import ANALYTICS, DATASET
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
 
-OF_RUNS = ("checks", "data_as_of", "freshness", "load_history")
+OF_RUNS = ("accounts", "checks", "data_as_of", "freshness", "load_history")
 """Views of the runs, which change even if a run wrote nothing."""
 BY_DAY = (
     "completeness_by_day",
@@ -66,7 +66,9 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
 
 def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> bool:
     """Bring the tables of an earlier copy up to date, only those of the runs if nothing `changed`.
-    Return whether they have as many rows as the warehouse."""
+    Return whether they then have the same rows as the warehouse, as far as can be told."""
+    if _are_renamed(connection):
+        return False
     connection.execute("BEGIN")  # every transaction waits for the disk
     try:
         days = _days(connection) if changed else ""
@@ -155,6 +157,16 @@ def _days(connection: duckdb.DuckDBPyConnection) -> str:
     ).fetchall()
     days = "".join(f", DATE '{day}'" for (day,) in found if day)
     return f"WHERE created_date IN (NULL{days}) OR created_date IS NULL"
+
+
+def _are_renamed(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether an account has another name now, which is in rows that did not change."""
+    renamed = (
+        f"FROM {COPY}.{ANALYTICS}.accounts AS c LEFT JOIN {ANALYTICS}.stg_accounts AS n "
+        "ON n.account_sid = c.account_sid "
+        "WHERE c.account_name <> coalesce(n.account_name, c.account_sid) LIMIT 1"
+    )
+    return connection.execute(renamed).fetchone() is not None
 
 
 def _is_whole(connection: duckdb.DuckDBPyConnection) -> bool:

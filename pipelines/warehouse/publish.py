@@ -30,7 +30,8 @@ MEMORY = "240MB"
 
 
 class CannotRenewError(Exception):
-    """The incremental copy does not match the warehouse, or the last one is damaged: rebuild it."""
+    """The last copy is damaged, or the warehouse differs in more than what was loaded since, as in
+    the name of an account: rebuild it."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ WITH sids AS (
 joined AS (
     SELECT
         s.account_sid,
-        coalesce(nullif(a.friendly_name, ''), s.account_sid) AS account_name,
+        coalesce(n.account_name, s.account_sid) AS account_name,
         a.status,
         CASE WHEN a.account_sid IS NOT NULL AND a.left_at IS NULL THEN TRUE ELSE FALSE END
             AS is_followed,
@@ -49,6 +49,7 @@ joined AS (
     FROM sids AS s
     CROSS JOIN analytics.stg_as_of AS d
     LEFT JOIN conference_insights.accounts AS a ON a.account_sid = s.account_sid
+    LEFT JOIN analytics.stg_accounts AS n ON n.account_sid = s.account_sid
     LEFT JOIN analytics.freshness AS f ON f.account_sid IS NOT DISTINCT FROM s.account_sid
 )
 SELECT

@@ -21,7 +21,7 @@ SELECT
     r.window_from,
     r.window_to,
     r.account_sid,
-    coalesce(nullif(n.friendly_name, ''), r.account_sid) AS account_name,
+    coalesce(n.account_name, r.account_sid) AS account_name,
     r.filters,
     r.accounts,
     r.accounts_failed,
@@ -40,5 +40,5 @@ SELECT
     r.gap_from,
     r.gap_to
 FROM conference_insights._runs AS r
-LEFT JOIN conference_insights.accounts AS n ON n.account_sid = r.account_sid
+LEFT JOIN analytics.stg_accounts AS n ON n.account_sid = r.account_sid
 WHERE r.outcome <> 'running'

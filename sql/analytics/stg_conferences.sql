@@ -6,7 +6,7 @@
 SELECT
     s.conference_sid,
     s.account_sid,
-    coalesce(nullif(n.friendly_name, ''), s.account_sid) AS account_name,
+    coalesce(n.account_name, s.account_sid) AS account_name,
     s.friendly_name,
     s.create_time,
     s.start_time,
@@ -36,6 +36,6 @@ SELECT
     s.fetched_at
 FROM conference_insights.conference_summaries AS s
 CROSS JOIN analytics.stg_as_of AS a
-LEFT JOIN conference_insights.accounts AS n ON n.account_sid = s.account_sid
+LEFT JOIN analytics.stg_accounts AS n ON n.account_sid = s.account_sid
 LEFT JOIN conference_insights._report_hours AS h
     ON h.utc_hour = date_trunc('hour', s.create_time)
