@@ -122,7 +122,7 @@ def test_the_dashboard_has_every_chart_and_filters_those_with_the_column() -> No
     assert sorted(shown.values()) == sorted(charts)
     filters = {f["name"]: f for f in dashboard["metadata"]["native_filter_configuration"]}
     assert {target["datasetUuid"] for target in filters["Account"]["targets"]} <= set(datasets)
-    for name, column in {"Days": "created_date", "Account": "account_sid"}.items():
+    for name, column in {"Days": "created_date", "Account": "account_name"}.items():
         assert filters[name]["scope"]["excluded"] == [
             number
             for number, uuid in shown.items()
@@ -402,10 +402,12 @@ EXPECTED = {
             prior_final_without_behavior_problem / nullif(prior_final, 0)
         FROM analytics.conference_kpis
     """,
-    "data_as_of": "SELECT as_of, report_timezone, last_good_run_at FROM analytics.data_as_of",
+    "data_as_of": """
+        SELECT as_of, report_timezone, last_good_run_at, filters FROM analytics.data_as_of
+    """,
     "freshness": """
-        SELECT account_sid, conferences, last_created_at, pending, oldest_pending_created_at,
-            expired
+        SELECT account_name, account_sid, conferences, last_created_at, pending,
+            oldest_pending_created_at, expired
         FROM analytics.freshness
     """,
     "checks": """

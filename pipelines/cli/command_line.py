@@ -181,7 +181,8 @@ def publish() -> None:
 )
 @click.option("--from", "since", help="First day, a date or an age: 2026-11-01, 29d.")
 @click.option("--to", "until", help="Day after the last; by default the day of the newest data.")
-def report(output: Path, since: str | None, until: str | None) -> None:
+@click.option("--account", metavar="NAME|AC...", help="Only this account; by default all.")
+def report(output: Path, since: str | None, until: str | None, account: str | None) -> None:
     """Write one HTML file of charts and figures from the published copy.
 
     By default it compares the last 7 full days with the 7 before. Days are in report_timezone;
@@ -192,10 +193,11 @@ def report(output: Path, since: str | None, until: str | None) -> None:
     Examples:
       conference-insights report
       conference-insights report --output november.html --from 2026-11-01 --to 2026-12-01
+      conference-insights report --account "Support" --output support.html
     """
     with exit_on_error():
         from pipelines.errors import SettingsError
-        from pipelines.report import PeriodError, write_report
+        from pipelines.report import AccountError, PeriodError, write_report
         from pipelines.run.settings import publish_settings, warehouse_path
         from pipelines.warehouse.published import FILE, adopt_former, expect_own
 
@@ -205,8 +207,9 @@ def report(output: Path, since: str | None, until: str | None) -> None:
             adopt_former(copies, warehouse)
         expect_own(copies, warehouse)
         try:
-            say(str(write_report(copies / "current" / FILE, output, since, until)))
-        except PeriodError as error:
+            copy = copies / "current" / FILE
+            say(str(write_report(copy, output, since, until, account)))
+        except (PeriodError, AccountError) as error:
             raise SettingsError(str(error)) from None
 
 

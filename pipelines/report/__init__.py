@@ -1,7 +1,7 @@
 """The report: one HTML file of charts and figures, made from the published copy.
 
-Nothing here knows Twilio or the warehouse: `figures` queries the copy, `charts` draws, `layout`,
-`sections` and `page` make the page, `markup` escapes.
+Nothing here knows Twilio or the warehouse: `figures` queries the copy, all of it or what `accounts`
+finds of one, `charts` draws, `layout`, `sections` and `page` make the page, `markup` escapes.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.files import replace_file
+from pipelines.report.accounts import AccountError
 from pipelines.report.figures import CopyError, PeriodError, read_figures
 from pipelines.report.page import write_page
 
-__all__ = ["CopyError", "PeriodError", "write_report"]
+__all__ = ["AccountError", "CopyError", "PeriodError", "write_report"]
 
 
 def write_report(
-    copy: Path, output: Path, since: str | None = None, until: str | None = None
+    copy: Path,
+    output: Path,
+    since: str | None = None,
+    until: str | None = None,
+    account: str | None = None,
 ) -> Path:
     """Write the report of a period to a file, which is there as a whole or not at all.
 
@@ -26,6 +31,7 @@ def write_report(
         since: first day, a date or an age such as `29d`; by default 7 days before the end.
         until: the day after the last; by default the day that the data goes to, so that all days
             of the report are over.
+        account: SID or name of the only account to be in it; by default all are.
 
     Returns:
         The file's absolute path.
@@ -33,9 +39,10 @@ def write_report(
     Raises:
         CopyError: there is no copy, or it cannot be read.
         PeriodError: there is no such period.
+        AccountError: there is no such account, or there are several.
         OSError: the file cannot be written.
     """
-    document = write_page(read_figures(copy, since, until))
+    document = write_page(read_figures(copy, since, until, account))
     output = output.absolute()
     try:
         replace_file(output, document)

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from pipelines.report.accounts import find_account, of_account
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.sql import sql_files
 
@@ -75,21 +76,28 @@ class Figures:
         return self.results[name].rows
 
 
-def read_figures(copy: Path, since: str | None, until: str | None) -> Figures:
+def read_figures(
+    copy: Path, since: str | None, until: str | None, account: str | None = None
+) -> Figures:
     """Read one copy; a run that publishes another meanwhile does not change it.
 
     Raises:
         CopyError: there is no copy, or it cannot be read.
         PeriodError: `since` or `until` is not a day, or there is no period between them.
+        AccountError: `account` is neither the SID nor the name of one account.
     """
     if not copy.exists():
         raise CopyError(f"Nothing is published at {copy} yet: run `conference-insights run`")
     try:
         with open_copy(copy) as connection:
             texts = {path.stem: text for path, text in sql_files("report")}
-            state = _query(connection, texts.pop("state"), {}).rows[0]
+            bounds: dict[str, Any] = {}
+            if account is not None:
+                bounds["account"] = find_account(connection, account)
+                texts = {name: of_account(connection, text) for name, text in texts.items()}
+            state = _query(connection, texts.pop("state"), bounds).rows[0]
             period = read_period(since, until, state["today"] or datetime.now(UTC).date())
-            bounds = {"from": period.start, "to": period.end, "prior": period.prior.start}
+            bounds |= {"from": period.start, "to": period.end, "prior": period.prior.start}
             results: dict[str, QueryResult] = {}
             figures = Figures(period, state, results)
             for name, text in texts.items():
@@ -103,7 +111,7 @@ def read_figures(copy: Path, since: str | None, until: str | None) -> Figures:
 def _query(
     connection: duckdb.DuckDBPyConnection,
     text: str,
-    bounds: Mapping[str, date],
+    bounds: Mapping[str, Any],
     can_compare: bool = True,
 ) -> QueryResult:
     used = {name: bound for name, bound in bounds.items() if f"${name}" in text}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -73,9 +74,10 @@ class _Page(Sections):
         if now["final"]:
             good = percent(now["percent_without_quality_problem"])
             headline += f". Of those that are final, {good} had no quality problem"
-        prior, account = self._period.prior, state["account"]
-        several = state["accounts"] > 1 and pluralize(state["accounts"], "account")
-        whose = f" of {several or truncate(account, 60)}" if account else ""
+        prior, account, sid = self._period.prior, state["account"], state["account_sid"]
+        whose = f" of {pluralize(state['accounts'], 'account')}" if state["accounts"] > 1 else ""
+        if account:
+            whose = f" of {truncate(account, 60)}" + f" ({sid})" * (account != sid)
         as_of = f"Data as of {self._say('data_as_of', state)} ({state['time_zone']})."
         compared = f" Before: {days(prior.start, prior.last)}." if self._figures.can_compare else ""
         return element(
@@ -90,6 +92,11 @@ class _Page(Sections):
     def _notes(self) -> Iterator[str]:
         """What a reader must know before the figures."""
         state, known = self._state, self._state["known_from"]
+        if filters := state["filters"]:
+            fits = ", ".join(f"{name} = {value}" for name, value in json.loads(filters).items())
+            yield f"Filtered: {fits}"
+        if failing := [row["account"] for row in self._figures["failing_accounts"]]:
+            yield f"Not up to date, since they could not be read: {', '.join(failing)}."
         if known is None:
             yield "No conference is loaded yet."
         elif self._period.end > state["today"]:

@@ -25,6 +25,7 @@ from pipelines.report.markup import Content, Markup, element
 MAX_HOURLY_DAYS, MAX_BARS = 2, 8
 """Longest period that is drawn by the hour; most bars of a chart."""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+NO_REASON = "not ended, or never started"
 STATES = {"pending": "pending", "without_end": "timed out", "expired": "expired"}
 VOLUME_KEY = {"now": "this period", "pending": "of which pending", "before": "period before"}
 WEEK_KEY = {"h1": "few", "h3": "some", "h5": "the most"}
@@ -103,7 +104,7 @@ class Sections(Layout):
         unit = "percent" if rows and "percent" in rows[0] else "conferences"
         items = [
             Item(
-                humanize(first, "not ended, or never started"),
+                first or "unknown" if slug == "accounts" else humanize(first, NO_REASON),
                 (("now", row[unit] or 0),),
                 self._say(unit, row),
                 row[f"{unit}_before"],
@@ -203,6 +204,8 @@ class Sections(Layout):
             "End": humanize(row["end_reason"], NONE),
             "State": f"{humanize(row['status'], NONE)}, {row['completeness']}",
         }
+        if self._state["accounts"] > 1:
+            facts["Account"] = row["account_name"] or NONE
         more = ((name, row.get(column)) for column, name in LISTS.items())
         tags = (row["tags"] or "").split(", ")
         return element(
@@ -242,8 +245,11 @@ class Sections(Layout):
         for check in (check for check in checks if check["violations"]):
             level = element("strong", f"{check['level']}, {count(check['violations'])}: ")
             found.append(element("li", level, check["sentence"]))
-        facts = {heading(name): self._say(name, state) for name in state if name != "today"}
         lead = f"{len(found) or 'None'} of {pluralize(len(checks), 'check')} found problems."
+        for row in self._figures["failing_accounts"]:
+            name = name_of(row["account"]), f" since {self._say('failing_since', row)}: "
+            found.append(element("li", element("strong", *name), row["last_error"]))
+        facts = {heading(name): self._say(name, state) for name in state if name != "today"}
         picture = facts_list(facts), element("ul", *found, class_="checks") if found else None
         table = self._table("checks", checks)
         return self._section("freshness", "Freshness", lead, lambda *_: picture, table)

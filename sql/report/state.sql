@@ -1,7 +1,8 @@
 -- How fresh and sound is the data?
 -- Grain: one row.
 -- Promise: ages are counted from `today`, the day of `data_as_of` in the report's time zone.
--- NULL: `account`, the first of all, where Twilio gave none; `data_as_of` if nothing was listed yet; `known_from` without any conference.
+-- NULL: `account` of several, or where Twilio gave none; `filters` without any; `data_as_of` if
+--   nothing was listed yet; `known_from` without any conference.
 -- Caveats: `known_from` is the first day with a conference, or the first that was listed from its
 --   start; the run that publishes a copy is in the next one.
 WITH runs AS (
@@ -22,11 +23,13 @@ created AS (
 awaited AS (
     SELECT
         max(f.last_created_at) AS newest_conference,
-        coalesce(sum(f.pending), 0) AS pending_in_all,
+        coalesce(sum(f.pending + f.pending_not_followed), 0) AS pending_in_all,
         min(f.oldest_pending_created_at) AS oldest_pending,
-        min(f.account_sid) AS account,
+        CASE WHEN count(*) = 1 THEN min(f.account_name) END AS account,
+        CASE WHEN count(*) = 1 THEN min(f.account_sid) END AS account_sid,
         count(*) AS accounts
-    FROM analytics.freshness AS f
+    FROM analytics.accounts AS f
+    WHERE f.is_followed OR f.conferences > 0
 ),
 listed AS (
     SELECT
@@ -38,7 +41,9 @@ listed AS (
 )
 SELECT
     w.account,
+    w.account_sid,
     w.accounts,
+    l.filters,
     l.as_of AS data_as_of,
     l.report_timezone AS time_zone,
     CAST(l.as_of_local_hour AS DATE) AS today,

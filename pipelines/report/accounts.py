@@ -1,0 +1,59 @@
+"""Restricts the report to one account, by its name or SID."""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+
+import duckdb
+
+NAMES_SHOWN = 10
+"""Most names of accounts in an error."""
+
+
+class AccountError(ValueError):
+    """The requested account is not in the copy, or several are called so."""
+
+
+def find_account(connection: duckdb.DuckDBPyConnection, wanted: str) -> str:
+    """The SID of the account that has this SID or name.
+
+    Raises:
+        AccountError: there is none, or more than one.
+    """
+    known: list[tuple[str, str]] = connection.execute(
+        "SELECT account_sid, account_name FROM analytics.accounts "
+        "WHERE account_sid IS NOT NULL ORDER BY account_name, account_sid"
+    ).fetchall()
+    sids = [sid for sid, _ in known if sid == wanted]
+    sids = sids or [sid for sid, name in known if name == wanted]
+    sids = sids or [sid for sid, name in known if name.casefold() == wanted.casefold()]
+    if len(sids) == 1:
+        return sids[0]
+    if sids:
+        raise AccountError(f"{len(sids)} accounts are called {wanted}, give a SID: {_list(sids)}")
+
+    def likeness(name: str) -> float:
+        return SequenceMatcher(None, wanted.casefold(), name.casefold()).ratio()
+
+    names = sorted(dict.fromkeys(name for _, name in known), key=likeness, reverse=True)
+    raise AccountError(f"No account is called {wanted}; there are: {_list(names) or 'none'}")
+
+
+def of_account(connection: duckdb.DuckDBPyConnection, text: str) -> str:
+    """The same SQL, reading only what belongs to `$account`; runs belong to none."""
+    tables = connection.execute(
+        "SELECT table_name FROM duckdb_columns() WHERE schema_name = 'analytics' "
+        "AND column_name = 'account_sid' AND table_name <> 'load_history'"
+    ).fetchall()
+    names = "|".join(name for (name,) in tables)
+    return re.sub(
+        rf"\banalytics\.({names})\b",
+        lambda table: f"(FROM {table[0]} WHERE account_sid = $account)",
+        text,
+    )
+
+
+def _list(names: list[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + f" and {more:,} more" * (more > 0)
