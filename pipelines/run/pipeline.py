@@ -115,6 +115,8 @@ def run(
     path, stop = warehouse_path(), stop or threading.Event()
     with RunRecord(path, progress, stop) as record, _unwrap_dlt_errors(path, stop):
         settings, delivery = source_settings(), publish_settings(path)
+        if backfill:
+            settings.filters = {**settings.filters, **backfill.filters}
         record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
         require_existing_warehouse(path, delivery.directory)
         with open_warehouse(path) as warehouse:

@@ -314,9 +314,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _vanish(self, query: dict[str, str]) -> bool:
         """What stood first on the page before is deleted before this page is shown."""
-        now, bounds = self.server.account.now, (query["CreatedAfter"], query["CreatedBefore"])
+        now = self.server.account.now
+        after, before = _seconds(query["CreatedAfter"]), _seconds(query["CreatedBefore"])
         if int(query.get("PageToken", 0)):
-            passed = [c for c in self._ordered(*map(_seconds, bounds), query) if c.at(now)]
+            passed = [c for c in self._ordered(after, before, query) if c.at(now)]
             passed[0].gone = now
             self.server.strike("vanish", True)
         return False
