@@ -2,73 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
 from tests.benchmarks.api import Api, Traffic, served
+from tests.benchmarks.measuring import RUN, Measured, compare, measure, row
+from tests.benchmarks.several_accounts import against_one, idle
 
-RUN = (sys.executable, "-m", "pipelines", "run")
 WITHOUT_COPY = (sys.executable, "-m", "tests.benchmarks.without_copy")
 """The same without what follows the load: views, checks and the copy, which no peer makes."""
 PROFILED = (sys.executable, "-m", "tests.benchmarks.profile", "run")
 """The same, telling where its time went; takes some more time and memory."""
 CHART = Path(__file__).with_name("chart.svg")
-
-
-class Measured(NamedTuple):
-    """Seconds of the clock, and of the processors for the process and its children."""
-
-    seconds: float
-    cpu: float
-    peak_mb: float
-    requests: int
-    parts: dict[str, float]
-
-
-def measure(api: Api, folder: Path, *command: str) -> Measured:
-    """Run a program in the folder; its last line on stderr may tell where its time went."""
-    api.cost()
-    environment = (
-        os.environ
-        | api.environment
-        | {"PYTHONPATH": str(Path.cwd()), "DLT_DATA_DIR": "dlt", "CONFERENCE_INSIGHTS_LOG": "human"}
-    )
-    begin = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        lines = said.read().splitlines()
-    if process.returncode:
-        raise SystemExit("\n".join([f"{' '.join(command)} failed:", *lines[-20:]]))
-    parts = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-    cpu = usage.ru_utime + usage.ru_stime
-    return Measured(seconds, cpu, usage.ru_maxrss / 1024, api.cost()[0], parts)
-
-
-def compare(found: list[Measured], limits: list[Measured]) -> tuple[float, float, float, float]:
-    """Seconds of the clock and of the processors, and how many times those of the limit in the
-    same round."""
-    pairs = list(zip(found, limits, strict=True))
-    return (
-        statistics.median(m.seconds for m in found),
-        statistics.median(m.cpu for m in found),
-        statistics.median(m.seconds / limit.seconds for m, limit in pairs),
-        statistics.median(m.cpu / limit.cpu for m, limit in pairs),
-    )
 
 
 def contender(api: Api, name: str, rows: int) -> Measured:
@@ -103,10 +54,6 @@ def fresh(rows: int, latency: float, rounds: int, *names: str) -> dict[str, floa
         )
     where_it_went(profiled)
     return {name: compare(found[name], found["limit"])[0] for name in names}
-
-
-def row(*cells: str) -> None:
-    print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def where_it_went(ours: Measured) -> None:
@@ -217,7 +164,7 @@ def draw(medians: dict[str, dict[str, float]]) -> None:
     figure.savefig(CHART, metadata={"Date": None})
 
 
-GOALS = ("fresh", "latency", "scheduled", "pending", "memory", "growth")
+GOALS = ("fresh", "latency", "scheduled", "pending", "memory", "growth", "idle", "accounts")
 
 
 @click.command()
@@ -268,6 +215,10 @@ def main(goals: tuple[str, ...], rounds: int, size: int) -> None:
         memory(1_000_000 // size)
     if "growth" in goals:
         growth(100_000 // size, 3_000_000 // size)
+    if "idle" in goals:
+        idle(1_000 // size, rounds)
+    if "accounts" in goals:
+        against_one(1_000 // size, rounds)
     if medians and size == 1:
         draw(medians)
 

@@ -1,4 +1,4 @@
-"""An account of any size, served over HTTP from a process of its own.
+"""An account of any size and its subaccounts, served over HTTP from a process of its own.
 
 A summary is put together when it is asked for, so that a million take little memory and a page
 of a thousand about two milliseconds.
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import md5
 from multiprocessing.connection import Connection
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import orjson
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, SummaryVersion
-from pipelines.simulator.sample_data import busy_account
+from pipelines.simulator.sample_data import busy_account, subaccount_sid
 from pipelines.simulator.server import InsightsServer
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -42,23 +43,24 @@ class Traffic:
     pending: range = range(0)
     latency: float = 0.0
     """Seconds that each answer takes."""
+    subaccounts: int = 0
+    """Subaccounts that have as many summaries each."""
+    idle: int = 0
+    """Subaccounts that have none."""
 
 
 class LargeAccount(Account):
     """Conferences by number, oldest first; busy days and quiet nights."""
 
-    def __init__(self, traffic: Traffic) -> None:
-        super().__init__(NOW)
+    def __init__(self, traffic: Traffic, sid: str = ACCOUNT_SID) -> None:
+        super().__init__(NOW, sid)
         self.pending = traffic.pending
         self._times = array("q", _times(traffic))
-        self._sids = [f"CF{md5(b'%d' % n).hexdigest()}" for n in range(len(self._times))]
+        numbers = range(len(self._times))
+        self._sids = [f"CF{md5(f'{sid} {n}'.encode()).hexdigest()}" for n in numbers]
         self._numbers = {self._sids[number]: number for number in traffic.pending}
-        self._templates = [*_templates(final=True)]
-        self._unfinished = next(_templates(final=False))
-        first = self._times[0] // _DAY if self._times else 0
-        dates = (_EPOCH + timedelta(days=first + day) for day in range(40))
-        self._first, self._dates = first, [f"{date:%Y-%m-%dT}" for date in dates]
-        self._clock = [time.strftime("%H:%M:%SZ", time.gmtime(s)) for s in range(_DAY)]
+        self._templates = _templates(final=True)
+        self._unfinished = _templates(final=False)[0]
 
     def created_between(self, after: datetime, before: datetime, inclusive: bool) -> list[Any]:
         lower, upper = int(after.timestamp()), int(before.timestamp())
@@ -76,14 +78,26 @@ class LargeAccount(Account):
         template, seconds = templates[number % len(templates)]
         if number in self.pending:
             template, seconds = self._unfinished
-        values = (sid, self._iso(created), self._iso(created + 5), self._iso(created + seconds))
+        times = (_iso(moment) for moment in (created, created + 5, created + seconds))
+        values = (self.sid.encode(), sid, *times)
         return SummaryVersion(NOW, {}, template % dict(zip(_FILLED, values, strict=True)))
 
-    def _iso(self, moment: int) -> bytes:
-        return (self._dates[moment // _DAY - self._first] + self._clock[moment % _DAY]).encode()
+
+_FILLED = (b"account", b"sid", b"create", b"start", b"end")
 
 
-_FILLED = (b"sid", b"create", b"start", b"end")
+def _iso(moment: int) -> bytes:
+    first, dates, clock = _calendar()
+    return (dates[moment // _DAY - first] + clock[moment % _DAY]).encode()
+
+
+@cache
+def _calendar() -> tuple[int, list[str], list[str]]:
+    """The first day of STRETCH, counted from 1970, and the texts of dates and of times of day."""
+    first = int((NOW - STRETCH).timestamp()) // _DAY
+    dates = (_EPOCH + timedelta(days=first + day) for day in range(40))
+    clock = [time.strftime("%H:%M:%SZ", time.gmtime(s)) for s in range(_DAY)]
+    return first, [f"{date:%Y-%m-%dT}" for date in dates], clock
 
 
 def _times(traffic: Traffic) -> Iterator[int]:
@@ -102,9 +116,10 @@ def _times(traffic: Traffic) -> Iterator[int]:
     yield from (now - 3600 + 3500 * n // traffic.recent for n in range(traffic.recent))
 
 
-def _templates(final: bool) -> Iterator[tuple[bytes, int]]:
+@cache
+def _templates(final: bool) -> list[tuple[bytes, int]]:
     """Bodies to fill in, and the seconds from creation to end, of a lively account's summaries."""
-    account = busy_account(NOW + timedelta(days=20), days=20, per_day=60)
+    account, templates = busy_account(NOW + timedelta(days=20), days=20, per_day=60), []
     for row in account.rows():
         if (row["processing_state"] == "complete" and row["end_time"] is not None) == final:
             created, ended = row["create_time"], row["end_time"]
@@ -113,14 +128,20 @@ def _templates(final: bool) -> Iterator[tuple[bytes, int]]:
             if ended:
                 length = datetime.fromisoformat(ended) - datetime.fromisoformat(created)
                 seconds = int(length.total_seconds()) % _DAY
-            row["create_time"] = "%(create)s"
+            row |= {"account_sid": "%(account)s", "create_time": "%(create)s"}
             row["start_time"] = row["start_time"] and "%(start)s"
             row["end_time"] = ended and "%(end)s"
-            yield orjson.dumps(row).replace(sid.encode(), b"%(sid)s"), seconds
+            body = orjson.dumps(row).replace(sid.encode(), b"%(sid)s")
+            templates.append((body, seconds))
+    return templates
 
 
 def _serve(traffic: Traffic, wire: Connection[Any, Any]) -> None:
     account = LargeAccount(traffic)
+    for number in range(traffic.subaccounts):
+        account.adopt(LargeAccount(traffic, subaccount_sid(number)))
+    for number in range(traffic.idle):
+        account.add_subaccount(subaccount_sid(traffic.subaccounts + number))
     with InsightsServer(account) as server:
         server.latency = traffic.latency
         wire.send(server.url)
@@ -134,14 +155,16 @@ def _serve(traffic: Traffic, wire: Connection[Any, Any]) -> None:
 
 
 class Api:
-    """The API of one account, as a client of its process sees it."""
+    """The API, as a client of its process sees it."""
 
-    def __init__(self, url: str, wire: Connection[Any, Any]) -> None:
+    def __init__(self, url: str, wire: Connection[Any, Any], traffic: Traffic) -> None:
         self.environment = {
             "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
             "SOURCES__TWILIO_INSIGHTS__BASE_URL": url,
         }
+        if traffic.subaccounts or traffic.idle:
+            self.environment["SOURCES__TWILIO_INSIGHTS__ACCOUNTS"] = "all"
         self._wire = wire
 
     def later(self) -> None:
@@ -164,7 +187,7 @@ def served(traffic: Traffic) -> Iterator[Api]:
     process.start()
     there.close()
     try:
-        yield Api(here.recv(), here)
+        yield Api(here.recv(), here, traffic)
     finally:
         here.close()
         process.join(10)
