@@ -74,6 +74,17 @@ def test_a_429_without_a_time_does_not_end_a_wait_that_another_one_began() -> No
         assert time.monotonic() - begin >= 0.5
 
 
+def test_an_account_alone_waits_while_the_api_wants_no_requests_for_it() -> None:
+    limiter = ConcurrencyLimiter(4, threading.Event())
+    begin = time.monotonic()
+    limiter.on_throttle(hold=0.5, account="one")
+    with limiter.slot("other"):
+        assert time.monotonic() - begin < 0.4
+    assert at_once(limiter) == 1  # they share the pace
+    with limiter.slot("one"):
+        assert time.monotonic() - begin >= 0.5
+
+
 def test_nobody_waits_for_a_closed_client() -> None:
     limiter = ConcurrencyLimiter(4, threading.Event())
     begin = time.monotonic()

@@ -17,19 +17,22 @@ _POLL_SECONDS = 0.05
 
 class ConcurrencyLimiter:
     """Additive increase, multiplicative decrease: one more request in flight after each round of
-    good answers, half as many when the API throttles."""
+    good answers, half as many when the API throttles. This is for all accounts together; that one
+    is to wait is for that account alone."""
 
     def __init__(self, most: int, stop: threading.Event) -> None:
         self._most, self._stop = most, stop
         self._allowed = float(min(INITIAL_CONCURRENCY, most))
         self._under_way = 0
-        self._not_before = 0.0
+        self._not_before: dict[str, float] = {}
+        """By account."""
         self._closed = False
         self._changed = threading.Condition()
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Be one of the requests in flight, after waiting for a place and while the API throttles.
+    def slot(self, account: str = "") -> Iterator[None]:
+        """Be one of the requests in flight, after waiting while the API throttles the account, and
+        for a place.
 
         Raises:
             UnavailableError: it is closed.
@@ -37,7 +40,8 @@ class ConcurrencyLimiter:
         with self._changed:
             self._wait_until(
                 lambda: (
-                    self._not_before <= time.monotonic() and self._under_way + 1 <= self._allowed
+                    self._not_before.get(account, 0.0) <= time.monotonic()
+                    and self._under_way + 1 <= self._allowed
                 )
             )
             if self._closed:
@@ -55,11 +59,12 @@ class ConcurrencyLimiter:
             self._allowed = min(self._most, self._allowed + 1 / self._allowed)
             self._changed.notify_all()
 
-    def on_throttle(self, hold: float = 0.0) -> None:
-        """Half as many; none at all for `hold` seconds."""
+    def on_throttle(self, hold: float = 0.0, account: str = "") -> None:
+        """Half as many; none at all of the account for `hold` seconds."""
         with self._changed:
             self._allowed = max(1.0, self._allowed / 2)
-            self._not_before = max(self._not_before, time.monotonic() + hold)
+            until = max(self._not_before.get(account, 0.0), time.monotonic() + hold)
+            self._not_before[account] = until
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
