@@ -7,10 +7,13 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -22,6 +25,8 @@ from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
     ForeignOriginError,
+    InsightsError,
+    QueryTimeoutError,
     RefusedError,
     UnavailableError,
 )
@@ -195,7 +200,7 @@ def test_a_passing_fault_is_retried_and_counted(
 def test_retry_after_is_waited_for(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr(ConcurrencyLimiter, "sleep", lambda _, seconds: waited.append(seconds))
-    monkeypatch.setattr(ConcurrencyLimiter, "on_throttle", lambda _, hold: None)
+    monkeypatch.setattr(ConcurrencyLimiter, "on_throttle", lambda *_: None)
     date = "Fri, 20 Nov 2026 14:30:40 GMT"
     with serving(account, answer(429, Retry_After="7"), answer(429, Retry_After=date)) as server:
         assert rows(connect(settings(server))) == ALL
@@ -454,3 +459,189 @@ def test_a_date_beyond_all_calendars_is_ignored(account: Account) -> None:
 
     with serving(account, undated) as server:
         assert abs(connect(settings(server)).now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+OTHER = "AC" + "9" * 32
+
+
+def listed(client: InsightsClient, account: str | None = None, **filters: str) -> list[Any]:
+    pages = client.list_pages(CONFERENCES, NOW - DAY, NOW, account, filters)
+    return [row for page in pages for row in page.rows]
+
+
+def test_another_account_and_filters_are_asked_for_by_twilios_names(account: Account) -> None:
+    account.put(summary(7, DAY / 2, account_sid=OTHER, friendly_name="Board & co/1"))
+    with serving(account) as server:
+        client = connect(settings(server, page_size=1))
+        found = listed(client, OTHER, friendly_name="Board & co/1", tags="high_jitter")
+        assert [row.conference_sid for row in found] == [sid(7)]
+        (request,) = server.requests
+        query = dict(parse_qsl(urlsplit(request).query))
+        assert query == {
+            "CreatedAfter": "2026-11-19T14:30:00Z",
+            "CreatedBefore": "2026-11-20T14:30:00Z",
+            "PageSize": "1",
+            "Subaccount": OTHER,
+            "FriendlyName": "Board & co/1",
+            "Tags": "high_jitter",
+        }
+        assert listed(client, ACCOUNT_SID)
+        assert "Subaccount" not in server.requests[1]
+
+
+@pytest.mark.parametrize("said", ["Board & co/1", "Board%20%26%20co/1", "board+%26+co%2f1", "{x}"])
+def test_a_filter_by_name_is_in_no_message(
+    account: Account, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = "Board & co/1"
+    said = said.format(x="x" * 190 + name)
+    refused = json.dumps({"code": 17400, "message": f"Invalid FriendlyName: {said}"}).encode()
+    strange = page(f"http://x:{said}/")
+    faults = [answer(400, refused), answer(200, strange), answer(503, refused), answer(200, b"{}")]
+    with caplog.at_level(1):
+        for fault in faults:
+            with serving(account, *[fault] * 8) as server, pytest.raises(InsightsError) as caught:
+                listed(connect(settings(server)), OTHER, friendly_name=name)
+            assert "Board" not in str(caught.value)
+    assert "Board" not in caplog.text
+
+
+ERRORS = [answer(403, b"{}"), answer(404), answer(200, page("http://127.0.0.1:1")), answer(302)]
+ERRORS += [answer(503), answer(200, b"x"), reset, answer(403, b"<html>", "text/html")]
+
+
+@pytest.mark.parametrize("fault", ERRORS, ids=range(len(ERRORS)))
+@pytest.mark.parametrize("asked", ["list", "find"])
+def test_an_error_names_the_account_that_was_asked_for(
+    account: Account, fault: Behaviour, asked: str
+) -> None:
+    with serving(account, *[fault] * 8) as server, pytest.raises(InsightsError) as caught:
+        client = connect(settings(server))
+        if asked == "list":
+            listed(client, OTHER)
+        else:
+            client.find(CONFERENCES, sid(1), OTHER, NOW - DAY, NOW)
+    assert str(caught.value).count(OTHER) == 1
+
+
+def test_the_refusal_of_another_account_names_its_own_causes(account: Account) -> None:
+    with serving(account, answer(403, b'{"code": 17000}')) as server:
+        with pytest.raises(RefusedError, match=f"refused account {OTHER}") as caught:
+            listed(connect(settings(server)), OTHER)
+    told = str(caught.value)
+    for part in ("closed", "suspended", f"no subaccount of {ACCOUNT_SID}", "Advanced Features"):
+        assert part in told
+    assert "credentials" not in told
+
+
+def test_one_record_of_another_account_is_found_by_listing(account: Account) -> None:
+    account.put(summary(7, DAY / 2, account_sid=OTHER))
+    with serving(account) as server:
+        client = connect(settings(server))
+        found = client.find(CONFERENCES, sid(7), OTHER, NOW - DAY, NOW)
+        assert ([row.conference_sid for row in found.rows], found.status) == ([sid(7)], 200)
+        query = dict(parse_qsl(urlsplit(server.requests[0]).query))
+        assert (query["ConferenceSid"], query["Subaccount"]) == (sid(7), OTHER)
+        assert {"CreatedAfter", "CreatedBefore"} <= query.keys()
+        for number in (8, 1):  # unknown, and another account's
+            absent = client.find(CONFERENCES, sid(number), OTHER, NOW - DAY, NOW)
+            assert (absent.rows, absent.status, absent.fetched_at) == ([], 404, NOW)
+
+
+def test_an_empty_page_before_the_record_is_not_its_absence(account: Account) -> None:
+    def empty(handler: InsightsHandler) -> bool:
+        return answer(200, page(f"{handler.server.url}{handler.path}&PageToken=PT0"))(handler)
+
+    with serving(account, empty) as server:
+        found = connect(settings(server)).find(CONFERENCES, sid(3), ACCOUNT_SID, NOW - DAY, NOW)
+    assert [row.conference_sid for row in found.rows] == [sid(3)]
+    assert found.next_url is None
+
+
+@pytest.mark.parametrize("row", [summary(4, DAY), {}, None, "x", {"conference_sid": [sid(3)]}])
+def test_a_listing_of_other_records_than_the_one_asked_for_is_refused(
+    account: Account, row: Any
+) -> None:
+    body = json.dumps({"conferences": [row], "meta": {"next_page_url": None}}).encode()
+    with (
+        serving(account, answer(200, body)) as server,
+        pytest.raises(BadAnswerError, match="another record"),
+    ):
+        connect(settings(server)).find(CONFERENCES, sid(3), OTHER, NOW - DAY, NOW)
+
+
+def test_an_odd_record_is_found_too(account: Account) -> None:
+    account.put(summary(7, DAY / 2, duration_seconds="long"))
+    with serving(account) as server:
+        found = connect(settings(server)).find(CONFERENCES, sid(7), ACCOUNT_SID, NOW - DAY, NOW)
+    assert found.rows[0]["duration_seconds"] == "long"
+
+
+def throttling(seconds: int) -> Behaviour:
+    """Wants no requests for the other account for so long."""
+
+    def respond(handler: InsightsHandler) -> bool:
+        return OTHER in handler.path and answer(429, Retry_After=str(seconds))(handler)
+
+    return respond
+
+
+def test_an_account_that_is_throttled_holds_up_no_other(account: Account) -> None:
+    with serving(account, *[throttling(300)] * 20) as server:
+        client = connect(settings(server, max_concurrency=1))
+        began = time.monotonic()
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(listed, client, OTHER)]
+            while not client.progress.retries:
+                time.sleep(0.01)
+            waiting.append(pool.submit(listed, client, OTHER))
+            for _ in range(3):
+                assert len(listed(client)) == 5
+            assert not any(one.done() for one in waiting)
+            client.cancel()
+        assert time.monotonic() - began < 60
+        assert {type(one.exception()) for one in waiting} == {UnavailableError}
+        assert len([request for request in server.requests if OTHER in request]) == 1
+
+
+def test_an_account_that_fails_uses_up_no_retries_of_another(account: Account) -> None:
+    with serving(account, *[throttling(1)] * 3, answer(429, Retry_After="1")) as s:
+        client = connect(settings(s, retry_budget="2s"))
+        with pytest.raises(UnavailableError):
+            listed(client, OTHER)
+        with pytest.raises(UnavailableError):
+            listed(client, OTHER)
+        assert len(listed(client)) == 5
+    assert client.progress.retries == {"429": 2}
+
+
+def test_a_query_that_times_out_is_told_apart_after_three_attempts(account: Account) -> None:
+    body = b'{"code": 17008, "message": "Query Timeout"}'
+    for status in (400, 500, 504):
+        with serving(account, *[answer(status, body)] * 9) as server:
+            with pytest.raises(QueryTimeoutError, match=f"{status}, code 17008: Query Timeout"):
+                rows(connect(settings(server)))
+            assert len(server.requests) == 3
+        with serving(account, *[answer(status, body)] * 2) as server:
+            client = connect(settings(server))
+            assert rows(client) == ALL
+            assert client.progress.retries == {"QueryTimeout": 2}
+
+
+def test_a_refusal_tells_the_time(account: Account) -> None:
+    account.logins.clear()
+    with serving(account) as server:
+        client = connect(settings(server))
+        assert client.now() == NOW
+        with pytest.raises(RefusedError):
+            rows(client)
+
+
+@pytest.mark.parametrize("refusal", ["", "no date"])
+def test_a_refusal_that_tells_no_time_is_raised(account: Account, refusal: str) -> None:
+    def undated(handler: InsightsHandler) -> bool:
+        handler.date_time_string = lambda _timestamp=None: "soon"  # type: ignore[method-assign]
+        return answer(401, b"{}" if refusal else b"")(handler)
+
+    with serving(account, undated) as server, pytest.raises(RefusedError):
+        connect(settings(server)).now()

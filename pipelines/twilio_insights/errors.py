@@ -3,6 +3,7 @@
 InsightsError               the API could not be read
 ├── RefusedError            Twilio refused the credentials or the feature (401, 403)
 ├── UnavailableError        no good answer within the retries (429, 5xx, network, deadline)
+│   └── QueryTimeoutError   what was asked for takes Twilio too long: list less at once
 └── BadAnswerError          an answer that cannot be used
     ├── UnforeseenError     something went wrong that nobody has thought of: a bug
     ├── ExpiredTokenError   the page token is no longer valid: list again from the first page
@@ -10,6 +11,9 @@ InsightsError               the API could not be read
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pipelines.exit_codes import BUG, REFUSED, UNAVAILABLE
 
@@ -39,6 +43,10 @@ class UnavailableError(InsightsError):
         self.retry_after = retry_after
 
 
+class QueryTimeoutError(UnavailableError):
+    """Twilio's own query timed out (code 17008), each time: a shorter listing may succeed."""
+
+
 class BadAnswerError(InsightsError):
     """The API answered with something that cannot be used."""
 
@@ -47,6 +55,17 @@ class UnforeseenError(BadAnswerError):
     """What was asked for cannot be taken over; everything else can."""
 
     exit_code = BUG
+
+
+@contextmanager
+def naming(what: str | None) -> Iterator[None]:
+    """Errors tell what was asked for."""
+    try:
+        yield
+    except InsightsError as error:
+        if what and what.lower() not in str(error).lower():
+            error.args = (f"{what}: {error}",)
+        raise
 
 
 def as_insights_error(error: Exception, what: str) -> Exception:

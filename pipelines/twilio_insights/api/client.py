@@ -1,33 +1,31 @@
-"""The Insights API over HTTP: one origin, bounded waiting, answers checked before use."""
+"""The Insights API over HTTP: bounded waiting, every page checked before use."""
 
 from __future__ import annotations
 
 import random
-import re
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import httpx
-
-from pipelines.errors import SettingsError
-from pipelines.times import as_utc, iso_seconds, parse_duration
+from pipelines.times import iso_seconds, parse_duration
 from pipelines.twilio_insights import codec
 from pipelines.twilio_insights.api.bounds import Oversized
 from pipelines.twilio_insights.api.clock import Clock
 from pipelines.twilio_insights.api.concurrency import ConcurrencyLimiter
 from pipelines.twilio_insights.api.decoding import PageDecoder
+from pipelines.twilio_insights.api.origin import Answer, Decoder, Origin
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.api.transport import Transport
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
-    ForeignOriginError,
     RefusedError,
     UnavailableError,
+    naming,
 )
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES, Resource
@@ -35,18 +33,21 @@ from pipelines.twilio_insights.settings import Settings
 
 SETTINGS_PATH = "/v1/Voice/Settings"
 ATTEMPTS = 8
-MALFORMED_ATTEMPTS = 3
+FEWER_ATTEMPTS = {"malformed": 3, "QueryTimeout": 3}
+"""By kind of fault: of what is likely to last."""
 MAX_RETRY_AFTER, MAX_BACKOFF = 300.0, 30.0
 """Seconds."""
+MAX_PAGES = 2_000
 INVALID_PAGE_TOKEN = 21481
-
-
-_OF_THE_PRODUCT = re.compile(r"https://insights(\.[a-z0-9-]+){0,2}\.twilio\.com")
-"""Where Twilio may say that the next page is; as its SDKs do, the configured host is asked."""
+NO_FILTERS: Mapping[str, str] = MappingProxyType({})
 
 
 class InsightsClient:
-    """Lists and fetches records of one account; threads may share it."""
+    """Lists and fetches records of an account and of its subaccounts; threads may share it.
+
+    All accounts share one pace, but none waits for a Retry-After of another, nor uses up its
+    retries.
+    """
 
     def __init__(
         self,
@@ -58,24 +59,14 @@ class InsightsClient:
         self.progress = progress or Progress()
         self.stop = stop or threading.Event()
         """Set to give up waiting, and to end a listing at the next window edge."""
-        self._budget = parse_duration(settings.retry_budget).total_seconds()
+        self._own = settings.account_sid or ""
+        budget = parse_duration(settings.retry_budget).total_seconds()
+        self._budgets: dict[str, float] = defaultdict(lambda: budget)
         self._lock = threading.Lock()
         self._decoders = {name: PageDecoder(one) for name, one in RESOURCES.items()}
         self._limiter = ConcurrencyLimiter(settings.max_concurrency, self.stop)
         self._clock = Clock(self.progress)
-        try:
-            self._base = httpx.URL(settings.base_url)
-            self._http = Transport(
-                self._base,
-                settings.basic_auth,
-                parse_duration(settings.request_deadline).total_seconds(),
-                settings.max_concurrency,
-            )
-        except (ValueError, OSError, RuntimeError, httpx.InvalidURL) as error:
-            raise SettingsError(  # its text may hold the password of a proxy
-                "sources.twilio_insights.base_url, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or "
-                f"SSL_CERT_FILE cannot be used: {type(error).__name__}"
-            ) from None
+        self._origin = Origin(settings.base_url, settings, self._clock)
 
     def __enter__(self) -> InsightsClient:
         return self
@@ -86,13 +77,20 @@ class InsightsClient:
 
     def __exit__(self, *error: object) -> None:
         self.cancel()
-        self._http.close()
+        self._origin.close()
 
     def now(self) -> datetime:
-        """What time it is by the server (header `Date`), asked for if not yet known."""
+        """What time it is by the server (header `Date`), asked for if not yet known; a refusal
+        tells it too."""
         if not self._clock.is_set:
             here = datetime.now(UTC)
-            self._get(_listed(CONFERENCES, here - timedelta(seconds=1), here, 1), CONFERENCES)
+            try:
+                self._get(
+                    self._listed(CONFERENCES, here - timedelta(seconds=1), here, page_size="1")
+                )
+            except RefusedError:
+                if not self._clock.is_set:
+                    raise
         return self._clock.now()
 
     def advanced_features(self) -> bool | None:
@@ -101,20 +99,39 @@ class InsightsClient:
         Raises:
             InsightsError: refused, as it may be to a restricted key, or no usable answer.
         """
-        body, _, status = self._get(SETTINGS_PATH, None)
+        body, _, status = self._get(SETTINGS_PATH)
         value = body.get("advanced_features") if status == 200 and isinstance(body, dict) else None
         return value if isinstance(value, bool) else None
 
-    def list_pages(self, resource: Resource, after: datetime, before: datetime) -> Iterator[Page]:
+    def list_pages(
+        self,
+        resource: Resource,
+        after: datetime,
+        before: datetime,
+        account: str | None = None,
+        filters: Mapping[str, str] = NO_FILTERS,
+    ) -> Iterator[Page]:
         """Walk the records created between two times, until there is no next page.
 
         Both bounds are always sent: with none, the API lists the last 24 hours only.
 
+        Args:
+            resource: what is listed.
+            after: from when on.
+            before: until when.
+            account: whose, if not those of the credentials' own.
+            filters: by the name of a field, what it is to be.
+
         Raises:
             InsightsError: a page could not be had; what was yielded before is good.
         """
-        url = _listed(resource, after, before, self.settings.page_size)
-        return self._walk(resource, url, f"{iso_seconds(after)} to {iso_seconds(before)}")
+        other = None if account == self._own else account
+        url = self._listed(resource, after, before, subaccount=other, **filters)
+        what = f"{iso_seconds(after)} to {iso_seconds(before)}"
+        personal = (filters.get(column.name) for column in resource.columns if column.personal)
+        self._origin.http.hide(*filter(None, personal))
+        with naming(other and f"Account {other}"):
+            yield from self._walk(partial(self._page, resource, account), url, what)
 
     def list_children(self, resource: Resource, parent: str) -> Iterator[Page]:
         """Walk the records that belong to one of the parent resource, by its key.
@@ -123,7 +140,7 @@ class InsightsClient:
             InsightsError: a page could not be had; what was yielded before is good.
         """
         url = f"{resource.path_of(parent)}?PageSize={self.settings.page_size}"
-        return self._walk(resource, url, parent)
+        return self._walk(partial(self._page, resource, None), url, parent)
 
     def fetch(self, resource: Resource, sid: str) -> Page:
         """Fetch one record: a page with one row, or with none after a 404 or the like.
@@ -131,18 +148,47 @@ class InsightsClient:
         Raises:
             InsightsError: there was no usable answer.
         """
-        body, fetched_at, status = self._get(f"{resource.path}/{quote(sid, safe='')}", resource)
+        url = f"{resource.path}/{quote(sid, safe='')}"
+        body, fetched_at, status = self._get(url, self._decoders[resource.name])
         if status in (400, 404) and isinstance(body, dict):
             return Page([], fetched_at, status=status)
         if status != 200:
-            raise BadAnswerError(f"{sid}: Twilio answered {self._describe(status, body)}")
-        if isinstance(body, Oversized):
-            return Page([body], fetched_at)
-        if not isinstance(body, dict) or body.get(resource.key) != sid:
+            raise BadAnswerError(f"{sid}: Twilio answered {self._origin.describe(status, body)}")
+        if not _is(body, resource, sid):
             raise BadAnswerError(f"The answer for {sid} is another record, or none")
         return Page([body], fetched_at)
 
-    def _walk(self, resource: Resource, first: str, what: str) -> Iterator[Page]:
+    def find(
+        self, resource: Resource, sid: str, account: str, after: datetime, before: datetime
+    ) -> Page:
+        """As `fetch`, for a record of any account, which must be created between two times: it is
+        not documented that another account's can be had by its SID alone.
+
+        Raises:
+            InsightsError: there was no usable answer.
+        """
+        other = None if account == self._own else account
+        url = self._listed(resource, after, before, subaccount=other, **{resource.key: sid})
+        with naming(other and f"Account {other}"):
+            for page in self._walk(partial(self._page, resource, account), url, sid):
+                if not all(_is(row, resource, sid) for row in page.rows):
+                    raise BadAnswerError(f"The answer for {sid} is another record, or none")
+                if page.rows:
+                    return page._replace(next_url=None)
+        return Page([], page.fetched_at, status=404)
+
+    def _listed(
+        self, resource: Resource, after: datetime, before: datetime, **filters: str | None
+    ) -> str:
+        query = {
+            "created_after": iso_seconds(after),
+            "created_before": iso_seconds(before),
+            "page_size": str(self.settings.page_size),
+        } | filters
+        named = {name.title().replace("_", ""): value for name, value in query.items() if value}
+        return f"{resource.path}?{urlencode(named)}"
+
+    def _walk(self, read: Callable[[str], Page], first: str, what: str) -> Iterator[Page]:
         url: str | None = first
         visited: set[str] = set()
         while url is not None:
@@ -151,131 +197,73 @@ class InsightsClient:
                     f"The API sent the same next_page_url twice after {len(visited)} pages of "
                     f"{what}; run again"
                 )
+            if len(visited) == MAX_PAGES:
+                raise BadAnswerError(f"The API sent {MAX_PAGES} pages of {what}, and still more")
             visited.add(url)
-            page = self._page(resource, url)
+            page = read(url)
             yield page
             url = page.next_url
 
-    def _page(self, resource: Resource, url: str) -> Page:
-        body, fetched_at, status = self._get(url, resource)
+    def _page(self, resource: Resource, account: str | None, url: str) -> Page:
+        body, fetched_at, status = self._get(url, self._decoders[resource.name], account)
         meta = body.get("meta") if isinstance(body, dict) else None
         rows = body.get(resource.envelope) if isinstance(body, dict) else None
         next_url = meta.get("next_page_url", 0) if isinstance(meta, dict) else 0
+        described = self._origin.describe(status, body)
         if isinstance(body, dict) and body.get("code") == INVALID_PAGE_TOKEN:
-            raise ExpiredTokenError(f"{resource.path} answered {self._describe(status, body)}")
+            raise ExpiredTokenError(f"{resource.path} answered {described}")
         if resource.parent and status == 404:
             return Page([], fetched_at, status=status)
         if status != 200 or not isinstance(rows, list) or not isinstance(next_url, str | None):
             raise BadAnswerError(
-                f"{resource.path} answered {self._describe(status, body)}, not with "
-                f"`{resource.envelope}` and `meta.next_page_url`; is {self.settings.base_url} the "
-                "Insights API?"
+                f"{resource.path} answered {described}, not with `{resource.envelope}` and "
+                f"`meta.next_page_url`; is {self.settings.base_url} the Insights API?"
             )
         return Page(rows, fetched_at, next_url or None)
 
-    def _describe(self, status: int, body: Any) -> str:
-        """`401, code 20003: Authenticate` of an error body, classic or RFC 9457, for messages."""
-        if not isinstance(body, dict):
-            return str(status)
-        code, text = (
-            body.get("code"),
-            self._http.quoted(body.get("message") or body.get("title") or ""),
-        )
-        named = (
-            f"{status}, code {self._http.quoted(code)}" if isinstance(code, int) else str(status)
-        )
-        return f"{named}: {text}" if text else named
-
-    def _get(self, url: str, resource: Resource | None) -> tuple[Any, datetime, int]:
-        """Decoded body, server time and status (200, 404 and the like) of a request, retried."""
-        try:
-            target, base = self._base.join(url), self._base
-            host = target.host
-            if _OF_THE_PRODUCT.fullmatch(f"{target.scheme}://{target.netloc.decode()}"):
-                target = target.copy_with(scheme=base.scheme, host=base.host, port=base.port)
-        except (httpx.InvalidURL, ValueError) as error:
-            reason = self._http.quoted(error)
-            raise BadAnswerError(f"The API sent an invalid next_page_url: {reason}") from None
-        if (target.scheme, target.netloc, target.userinfo) != (base.scheme, base.netloc, b""):
-            raise ForeignOriginError(
-                f"The API pointed to {self._http.quoted(f'{target.scheme}://{host}')}, not to "
-                f"{self.settings.base_url}; nothing was sent there"
-            )
+    def _get(
+        self,
+        url: str,
+        decoder: Decoder = codec,
+        account: str | None = None,
+    ) -> Answer:
+        """The answer to a request for something of an account, retried."""
+        account, origin = account or self._own, self._origin
+        target = origin.target(url)
         faults: list[str] = []
         while True:
             try:
-                return self._request(target, resource)
+                with self._limiter.slot(account):
+                    self.progress.count_request()
+                    received = origin.http.get(target)
+                answer = origin.read(received, decoder, account)
+                self._limiter.on_success()
+                return answer
             except UnavailableError as error:
                 faults.append(error.kind)
-                wait = None if error.kind == "closed" else self._wait(error, faults)
+                wait = None if error.kind == "closed" else self._wait(error, faults, account)
                 if error.kind == "429":
-                    self._limiter.on_throttle(wait if error.retry_after and wait else 0)
+                    self._limiter.on_throttle(wait if error.retry_after and wait else 0, account)
                 if wait is None:
                     raise
                 self.progress.count_retry(error.kind)
                 self._limiter.sleep(wait)
 
-    def _wait(self, fault: UnavailableError, faults: list[str]) -> float | None:
+    def _wait(self, fault: UnavailableError, faults: list[str], account: str) -> float | None:
         """Seconds to wait before the next attempt; None: there is to be none."""
         wait = random.uniform(0, min(MAX_BACKOFF, 2.0 ** (len(faults) - 1)))
         if fault.retry_after is not None:  # with jitter, so that threads do not all return at once
             wait = min(fault.retry_after, MAX_RETRY_AFTER) + min(1.0, wait)
-        spent = len(faults) == ATTEMPTS or faults.count("malformed") == MALFORMED_ATTEMPTS
+        most = FEWER_ATTEMPTS.get(fault.kind, ATTEMPTS)
+        spent = len(faults) == ATTEMPTS or faults.count(fault.kind) == most
         with self._lock:
-            if spent or wait > self._budget or self.stop.is_set():
+            if spent or wait > self._budgets[account] or self.stop.is_set():
                 return None
-            self._budget -= wait
+            self._budgets[account] -= wait
         return wait
 
-    def _request(self, url: httpx.URL, resource: Resource | None) -> tuple[Any, datetime, int]:
-        with self._limiter.slot():
-            self.progress.count_request()
-            status, headers, content = self._http.get(url)
-        decoder = self._decoders[resource.name] if resource else codec
-        body = decoder.decode(headers, content)
-        # The clock is taken from what the API itself says, not from some gateway's error page.
-        fetched_at = self._clock.at(None if body is None else _http_date(headers.get("date")))
-        kind = self._http.quoted(headers.get("content-type", "an unknown type"))
-        if status in (401, 403) and body is None and content:
-            raise BadAnswerError(
-                f"{url.host} answered {status} with {kind} that is not JSON: a firewall or proxy "
-                "on the way refuses this, not Twilio; have it let these requests pass"
-            )
-        if status in (401, 403):
-            raise RefusedError(
-                f"Twilio refused account {self.settings.account_sid} "
-                f"({self._describe(status, body)}). Either the credentials are wrong or belong to "
-                f"another region than {self.settings.base_url}, or Voice Insights Advanced "
-                "Features, a paid setting, is not active for this account",
-                status,
-            )
-        if status == 200 and body is None:
-            message = f"{url.host} answered with {kind} that is not JSON; is it the Insights API?"
-            raise UnavailableError(message, "malformed")
-        if status in (408, 429) or status >= 500:
-            wait = _retry_after(headers.get("retry-after", ""), fetched_at)
-            message = f"Twilio answered {self._describe(status, body)}; run again later"
-            raise UnavailableError(message, str(status), wait)
-        if 300 <= status < 400:
-            raise ForeignOriginError(f"{url.host} answered with a redirect, which is not followed")
-        self._limiter.on_success()
-        return body, fetched_at, status
 
-
-def _listed(resource: Resource, after: datetime, before: datetime, page_size: int) -> str:
-    bounds = {"CreatedAfter": iso_seconds(after), "CreatedBefore": iso_seconds(before)}
-    return f"{resource.path}?{urlencode(bounds | {'PageSize': str(page_size)})}"
-
-
-def _http_date(value: str | None) -> datetime | None:
-    try:
-        return as_utc(parsedate_to_datetime(value or ""))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _retry_after(value: str, now: datetime) -> float | None:
-    """Seconds to wait, from a number or a date; None when absent or unreadable."""
-    if value.isascii() and value.isdigit():
-        return float(value)
-    return max(0.0, (date - now).total_seconds()) if (date := _http_date(value)) else None
+def _is(row: Any, resource: Resource, sid: str) -> bool:
+    """Whether it is the record that was asked for, as far as it can be read."""
+    key = row.get(resource.key) if isinstance(row, dict) else getattr(row, resource.key, None)
+    return key == sid or isinstance(row, Oversized)

@@ -16,6 +16,7 @@ import zlib
 from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote, quote_plus
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -48,6 +49,7 @@ class Transport:
         auth: user name and password.
         seconds: wall-clock limit of a request, its whole answer included.
         connections: at once, at the most.
+        setting: what says where `url` is.
 
     Raises:
         ValueError, RuntimeError, httpx.InvalidURL: the proxy of the environment cannot be used.
@@ -55,18 +57,24 @@ class Transport:
     """
 
     def __init__(
-        self, url: httpx.URL, auth: tuple[str, str], seconds: float, connections: int
+        self,
+        url: httpx.URL,
+        auth: tuple[str, str],
+        seconds: float,
+        connections: int,
+        setting: str,
     ) -> None:
         proxy = proxy_for(url)
         stall = min(STALL, seconds)
         self._through = " through the proxy of the environment" if proxy else ""
-        self._seconds, self._deadline = seconds, _Deadline()
+        self._seconds, self._deadline, self._setting = seconds, _Deadline(), setting
         self._timeouts = {"connect": CONNECT, "read": stall, "write": stall, "pool": stall}
-        self._secrets = [*_secrets(*auth), *(_secrets(*proxy.auth) if proxy and proxy.auth else ())]
+        sent, *secrets = _secrets(*auth)
+        self._secrets = {sent, *secrets, *(_secrets(*proxy.auth) if proxy and proxy.auth else ())}
         self._headers: dict[str | bytes, str | bytes] = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
-            "Authorization": f"Basic {self._secrets[0]}",
+            "Authorization": f"Basic {sent}",
             "Host": url.netloc,
             "User-Agent": "conference-insights",
         }
@@ -105,10 +113,9 @@ class Transport:
         except _FAULTS as error:
             kind = "DecodingError" if isinstance(error, zlib.error) else type(error).__name__
             origin = f"{url.scheme}://{url.netloc.decode()}"
-            raise UnavailableError(
-                f"Cannot read {origin} (base_url){self._through}: {kind} {self.quoted(error)}",
-                kind,
-            ) from None
+            where = f"{origin} ({self._setting}){self._through}"
+            message = f"Cannot read {where}: {kind} {self.quoted(error)}"
+            raise UnavailableError(message, kind) from None
 
     def _body(self, chunks: Iterable[bytes], headers: httpx.Headers, host: str) -> bytes:
         coding = headers.get("content-encoding", "identity").strip().lower()
@@ -124,10 +131,15 @@ class Transport:
                 raise BadAnswerError(f"{host} sent more than {MAX_BODY_BYTES} bytes")
         return bytes(content)
 
+    def hide(self, *texts: str) -> None:
+        """Take these, too, out of what the other side says: it may repeat what it was asked."""
+        for text in texts:
+            self._secrets |= {text, quote(text), quote(text, safe=""), quote_plus(text)}
+
     def quoted(self, words: object) -> str:
         """What the other side says, for messages: not too much of it, and without the secrets that
         it may repeat."""
-        secrets = "|".join(map(re.escape, self._secrets))
+        secrets = "|".join(map(re.escape, sorted(self._secrets, key=len, reverse=True)))
         text = re.sub(secrets, "***", str(words), flags=re.IGNORECASE)
         return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
 
