@@ -6,6 +6,7 @@ import random
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
@@ -14,6 +15,12 @@ from urllib.parse import quote, urlencode
 
 from pipelines.times import iso_seconds, parse_duration
 from pipelines.twilio_insights import codec
+from pipelines.twilio_insights.api.accounts import (
+    AccountsOrigin,
+    ListedAccount,
+    active,
+    without_answers,
+)
 from pipelines.twilio_insights.api.bounds import Oversized
 from pipelines.twilio_insights.api.clock import Clock
 from pipelines.twilio_insights.api.concurrency import ConcurrencyLimiter
@@ -23,6 +30,7 @@ from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
+    InsightsError,
     RefusedError,
     UnavailableError,
     naming,
@@ -102,6 +110,24 @@ class InsightsClient:
         body, _, status = self._get(SETTINGS_PATH)
         value = body.get("advanced_features") if status == 200 and isinstance(body, dict) else None
         return value if isinstance(value, bool) else None
+
+    def accounts(self) -> list[ListedAccount]:
+        """The active accounts that the credentials may list, their own among them or not.
+
+        Raises:
+            InsightsError: there was no usable answer, as for a key that may not list accounts.
+        """
+        with closing(AccountsOrigin(self.settings, self._clock)) as origin:
+
+            def read(url: str) -> Page:
+                return origin.page(self._get(url, origin, origin=origin))
+
+            try:
+                with naming("List of accounts"):
+                    return active(self._walk(read, origin.first_page, "accounts"))
+            except InsightsError as error:
+                fault = without_answers(error)
+        raise fault
 
     def list_pages(
         self,
@@ -226,9 +252,10 @@ class InsightsClient:
         url: str,
         decoder: Decoder = codec,
         account: str | None = None,
+        origin: Origin | None = None,
     ) -> Answer:
         """The answer to a request for something of an account, retried."""
-        account, origin = account or self._own, self._origin
+        account, origin = account or self._own, origin or self._origin
         target = origin.target(url)
         faults: list[str] = []
         while True:
