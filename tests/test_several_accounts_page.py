@@ -30,7 +30,9 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (name,) = (one.friendly_name for one in subaccounts if not one.refusal())
         for number, shell in enumerate(blocks("sh", PAGE)):
             shell = shell.replace("AC...,AC...", f"{ACCOUNT_SID},{named}").replace("Support", name)
-            run_shell(f"cd {folder}; {_SETTINGS if number else ''}{shell}", folder, **environment(server))
+            run_shell(
+                f"cd {folder}; {_SETTINGS if number else ''}{shell}", folder, **environment(server)
+            )
             if "doctor" in shell:
                 assert refused, "so there was something to find"
     assert (folder / "support.html").exists()

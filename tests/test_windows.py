@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pipelines.simulator.account import iso
 from pipelines.times import parse_duration, parse_moment
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.errors import BadAnswerError, UnavailableError
+from pipelines.twilio_insights.errors import BadAnswerError, QueryTimeoutError, UnavailableError
 from pipelines.twilio_insights.extract import lister as listing
 from pipelines.twilio_insights.extract.lister import OVERLAP, WindowedLister
 from pipelines.twilio_insights.extract.records import RecordPage
@@ -47,6 +47,8 @@ class Api:
         """Whose each was."""
         self.broken: dict[str, threading.Event] = {}
         """Accounts that fail, once something has happened."""
+        self.longest = timedelta.max - DAY
+        """A listing of more takes the API too long."""
         self.fail_from: datetime | None = None
         self.pages: list[int] = []
         """Taken of each listing."""
@@ -66,6 +68,8 @@ class Api:
         if account in self.broken:
             self.broken[account].wait()
             raise UnavailableError("down", "503")
+        if before - after > self.longest + OVERLAP:
+            raise QueryTimeoutError("it takes too long", "QueryTimeout")
         if self.fail_from is not None and before > self.fail_from:
             raise UnavailableError("down", "503")
         size, at = self.page_limit or self.settings.page_size, len(self.pages)
@@ -183,6 +187,21 @@ def test_accounts_take_turns_and_one_that_fails_keeps_no_other_waiting() -> None
     assert sorted(failed) == sorted(api.broken)
     assert ended[-1] == "large", "it has many windows, and the others do not wait for them"
     assert max(api.accounts.count(f"idle {n}") for n in range(40)) == 1
+
+
+def test_a_range_that_takes_twilio_too_long_is_listed_in_parts() -> None:
+    api: Any = Api(list(range(0, 24 * 3600, 60)), 1000, 2)
+    api.longest = 3 * HOUR
+    whole = AccountRange("AC", Window(START, START + DAY), {}, 1000, at_once=True)
+    with closing(WindowedLister(api, CONFERENCES, [whole])) as one:
+        found = [raise_unless_listed(outcome) for _, outcome in one]
+    assert {key for one in found for page in one.pages for key in page.versions} == {
+        row(second)["conference_sid"] for second in api.seconds
+    }
+    api.longest = SECOND
+    with closing(WindowedLister(api, CONFERENCES, [AccountRange("AC", whole.whole, {}, 9)])) as two:
+        ((_, outcome),) = two
+    assert isinstance(outcome, QueryTimeoutError)
 
 
 def test_a_dropped_range_leaves_nothing_behind() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from pipelines.exit_codes import REFUSED
 from pipelines.monitor.health import HealthIssue, account_name
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, RefusedError

@@ -1,4 +1,4 @@
-"""The model: conferences of some accounts, what the API shows of each from when on, and what that must become."""
+"""The model: conferences, what the API shows of each from when on, what that must become."""
 
 from __future__ import annotations
 

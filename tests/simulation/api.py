@@ -114,10 +114,13 @@ class Api(ThreadingHTTPServer):
             plan, fault = self.plan, self.plan.passing.get(number)
             if plan.lasting and number >= plan.lasting[0]:
                 fault = plan.lasting[1]
-            if (
-                fault in ("expired-token", "token-always-expired", "loop", "foreign", "vanish")
-                and not (listing and path == LIST)
-            ):
+            if fault in (
+                "expired-token",
+                "token-always-expired",
+                "loop",
+                "foreign",
+                "vanish",
+            ) and not (listing and path == LIST):
                 fault = None
             self.fetches += not listing
             reached = (0 if listing else self.fetches) if plan.fetching else number

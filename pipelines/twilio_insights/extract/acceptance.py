@@ -12,7 +12,6 @@ from pipelines.twilio_insights.extract.records import RecordPage, RowVersion
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import FINAL
 
-
 EDGE = timedelta(seconds=2)
 """What was created this long before the end of a window may be in the next one too."""
 

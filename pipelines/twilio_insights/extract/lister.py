@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 
 from pipelines.times import iso_seconds
@@ -15,6 +15,7 @@ from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
+    QueryTimeoutError,
     UnavailableError,
     as_insights_error,
 )
@@ -31,6 +32,8 @@ MAX_PAGES = 2_000
 """A window that cannot be split further and has more pages than this means a broken API."""
 MAX_EXPIRED_TOKENS = 3
 """How often a window is listed from its first page when its page tokens expire."""
+SHORTEST_QUERY = timedelta(minutes=1)
+"""A longer window whose listing takes Twilio too long is listed in two parts."""
 MAX_READINGS = 5
 """How often the pages of a window that cannot be split are read until nothing is missing; after
 that everything that was shown counts, with a warning."""
@@ -170,6 +173,9 @@ class WindowedLister:
         outcome: Listed | Split | Exception
         try:
             outcome = self._list(turn, window)
+        except QueryTimeoutError as error:
+            is_shortest = window.span <= SHORTEST_QUERY
+            outcome = error if is_shortest else Split(_middle(window), None)
         except Exception as error:  # the consumer, who waits for this window, gets it
             outcome = as_insights_error(error, " to ".join(map(iso_seconds, window)))
         with self._changed:
@@ -233,7 +239,7 @@ class WindowedLister:
 def _cut(window: Window, page: RecordPage, rows: int) -> Split:
     """In parts that seem to hold the same, about `rows` or less; in the middle, if the API does
     not list by time."""
-    times, edge = page.created_in(window), window.start + window.span / 2
+    times, edge = page.created_in(window), _middle(window)
     seen = None
     if len({*times}) > 1 and sorted(times) in (times, times[::-1]):
         covered = Window(min(times), max(times))
@@ -243,3 +249,7 @@ def _cut(window: Window, page: RecordPage, rows: int) -> Split:
         seen = covered, page.by_hour()
     edge = max(window.start + MIN_SPAN, min(edge, window.end - MIN_SPAN))
     return Split(edge.replace(microsecond=0), seen)
+
+
+def _middle(window: Window) -> datetime:
+    return (window.start + window.span / 2).replace(microsecond=0)

@@ -24,8 +24,8 @@ from pipelines.twilio_insights.errors import (
 from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
-from pipelines.twilio_insights.extract.package import BATCH_ROWS
 from pipelines.twilio_insights.extract.lister import OVERLAP, WindowedLister
+from pipelines.twilio_insights.extract.package import BATCH_ROWS
 from pipelines.twilio_insights.extract.volume import HOUR, Window
 from pipelines.twilio_insights.extract.windows import AccountRange, Listed
 from pipelines.twilio_insights.resources import Resource
@@ -226,11 +226,9 @@ def fetch(
                 continue
             if isinstance(answer, Exception):
                 in_a_row[asked.account] += 1
-                if not isinstance(answer, InsightsError):
-                    raise answer
-                refused = isinstance(answer, RefusedError) and answer.status == 401
-                if asked.version is None or refused or in_a_row[asked.account] == give_up:
-                    given_up[asked.account] = answer
+                error, failures = _error_of_api(answer), in_a_row[asked.account]
+                if asked.version is None or _is_refused(error) or failures == give_up:
+                    given_up[asked.account] = error
                 else:
                     acceptor.note_unreadable(asked, client.now())
                 continue
@@ -244,6 +242,17 @@ def fetch(
     finally:
         pool.shutdown(cancel_futures=True)
     return given_up
+
+
+def _error_of_api(error: Exception) -> InsightsError:
+    """Raises one that comes from this machine."""
+    if not isinstance(error, InsightsError):
+        raise error
+    return error
+
+
+def _is_refused(error: InsightsError) -> bool:
+    return isinstance(error, RefusedError) and error.status == 401
 
 
 def _ask(
