@@ -213,7 +213,7 @@ def report(output: Path, since: str | None, until: str | None, account: str | No
             raise SettingsError(str(error)) from None
 
 
-@main.command(epilog=epilogs.EXITS, short_help="Try everything on a simulated account.")
+@main.command(epilog=epilogs.EXITS, short_help="Try everything on simulated accounts.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -222,7 +222,7 @@ def report(output: Path, since: str | None, until: str | None, account: str | No
     help="Folder of its own warehouse; that of an earlier demo is replaced.",
 )
 def demo(folder: Path) -> None:
-    """Show the whole pipeline at work on a simulated account: no credentials, no network.
+    """Show the whole pipeline at work on simulated accounts: no credentials, no network.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The demonstration: a simulated account on loopback, loaded twice while time passes there."""
+"""The demonstration: simulated accounts on loopback, loaded twice while time passes there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from pipelines.cli.console import run_with_progress
 from pipelines.report import write_report
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
-from pipelines.simulator.sample_data import busy_account
+from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.file import WarehouseError, open_warehouse, working_folder
 from pipelines.warehouse.published import FILE
@@ -27,9 +27,15 @@ WAREHOUSE = "demo.duckdb"
 USER_SETTINGS = ("SOURCES__", "TWILIO_", "DESTINATION__", "PUBLISH__")
 QUESTIONS = {
     "How many conferences a day, and how many are final?": """
-        SELECT created_date, conferences, complete, timed_out, pending
+        SELECT created_date, sum(conferences) AS conferences, sum(complete) AS complete,
+            sum(timed_out) AS timed_out, sum(pending) AS pending
         FROM analytics.completeness_by_day
+        GROUP BY created_date
         ORDER BY created_date""",
+    "What has each account?": """
+        SELECT account_name, conferences, final, pending
+        FROM analytics.by_account
+        ORDER BY conferences DESC""",
     "Why do conferences end?": """
         SELECT coalesce(end_reason, '(none)') AS end_reason, sum(conferences) AS conferences,
             round(sum(total_seconds) / nullif(sum(conferences_with_duration), 0) / 60, 1)
@@ -52,7 +58,7 @@ QUESTIONS = {
 
 
 def run_demo(folder: Path, stop: threading.Event) -> None:
-    """Load, let time pass, load again, and answer three questions from the warehouse.
+    """Load, let time pass, load again, and answer four questions from the warehouse.
 
     Raises:
         OSError: the folder cannot be used.
@@ -66,7 +72,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
     for old in (path, *(path.with_name(f"{path.name}.{kind}") for kind in ("wal", "status.json"))):
         old.unlink(missing_ok=True)
     shutil.rmtree(working_folder(path), ignore_errors=True)
-    account = busy_account(_last_afternoon())
+    account = busy_tree(_last_afternoon())
     with InsightsServer(account) as server:
         # Nothing that is set for the user's own account, in variables or beside the folder.
         os.chdir(path.parent)
@@ -76,11 +82,14 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
             "SOURCES__TWILIO_INSIGHTS__ACCOUNT_SID": ACCOUNT_SID,
             "SOURCES__TWILIO_INSIGHTS__AUTH_TOKEN": AUTH_TOKEN,
             "SOURCES__TWILIO_INSIGHTS__BASE_URL": server.url,
+            "SOURCES__TWILIO_INSIGHTS__ACCOUNTS": "all",
             "DESTINATION__DUCKDB__CREDENTIALS": str(path),
             "PUBLISH__DIRECTORY": str(copies := path.with_name("published")),
         }
-        click.echo(f"A simulated Twilio account answers on {server.url}.\n")
-        click.echo("1. First run: everything it still has, a lively week.")
+        names = ", ".join(one.friendly_name for one in account.tree())
+        click.echo(f"Simulated Twilio accounts answer on {server.url}: {names}.")
+        click.echo("One of them lacks Advanced Features, so it is refused: a warning, and no more.\n")
+        click.echo("1. First run: everything they still have, a lively week.")
         first = run_with_progress("demo", stop)
         if stop.is_set():
             return

@@ -96,7 +96,9 @@ class View:
 def read_views() -> list[View]:
     """All views, each after those it uses."""
     views = {file.stem: View(file, text) for file, text in sql_files(ANALYTICS)}
-    order = TopologicalSorter({name: views[name].uses & views.keys() for name in sorted(views)})
+    order = TopologicalSorter(
+        {name: sorted(views[name].uses & views.keys()) for name in sorted(views)}
+    )
     return [views[name] for name in order.static_order()]
 
 
