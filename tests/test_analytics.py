@@ -165,6 +165,10 @@ OTHER = {"account_sid": "AC2", "listed_to": "2026-11-10"}
         pytest.param(
             [HERE, OTHER | {"error_class": "RefusedError"}], "2026-11-20 14:00", id="refused"
         ),
+        pytest.param([HERE | {"left_at": "2026-11-20"}], "2026-11-20 14:00", id="all left"),
+        pytest.param(
+            [HERE | {"error_class": "RefusedError"}], "2026-11-20 14:00", id="all refused"
+        ),
         pytest.param(
             [HERE, OTHER | {"error_class": "UnavailableError"}], "2026-11-10", id="unavailable"
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.simulator.account import Account, iso
+from pipelines.simulator.account import ACCOUNT_SID, Account, iso
 from pipelines.warehouse.changed import take_changed
 from pipelines.warehouse.checks import Check, read_checks, run_checks
 from tests.conftest import NOW, Command, Loaded, loaded_once, summary
@@ -31,6 +31,12 @@ PLANTED = {
     "not_pending_for_long": f"UPDATE {RAW}conference_summaries SET processing_state = 'new_state' "
     f"WHERE conference_sid = (SELECT arg_min(conference_sid, end_time) FROM "
     f"{RAW}conference_summaries)",
+    "pending_are_followed": f"UPDATE {RAW}conference_summaries SET processing_state = 'new_state' "
+    f"WHERE create_time < '2026-11-10'; DELETE FROM {RAW}accounts; INSERT INTO {RAW}accounts BY "
+    "NAME SELECT account_sid, '2026-11-01' AS first_seen_at, listed_to, left_at, 'AC1' AS "
+    "followed_by, '1' AS _dlt_load_id FROM (VALUES "
+    f"('{ACCOUNT_SID}', '2026-11-19'::TIMESTAMP, '2026-11-19 14:29'::TIMESTAMP), "
+    "('AC1', '2026-11-20 14:30', NULL)) AS rows(account_sid, listed_to, left_at)",
     "usual_volume": f"DELETE FROM {RAW}conference_summaries WHERE "
     "create_time BETWEEN '2026-11-20 09:00' AND '2026-11-20 09:59:59'",
     "nothing_undocumented": f"""UPDATE {RAW}_runs SET drift = '{{"tag = new": "CF1"}}'""",
@@ -93,6 +99,16 @@ def test_a_check_finds_what_is_wrong(check: Check, checked: Path, tmp_path: Path
     assert violations >= 1
     assert sample
     assert since == NOW.replace(tzinfo=None)
+
+
+def test_what_nothing_asks_for_is_named_once(checked: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(checked, tmp_path / "left.duckdb"))
+    with duckdb.connect(path) as connection:
+        connection.execute(PLANTED["pending_are_followed"])
+    assert findings(path) == [("warn", "pending_are_followed")]
+    with duckdb.connect(path) as connection:
+        connection.execute(f"UPDATE {RAW}accounts SET left_at = '2026-11-19 14:31'")
+    assert findings(path) == [("warn", "not_pending_for_long")]
 
 
 def test_every_check_is_tried() -> None:

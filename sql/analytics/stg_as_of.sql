@@ -1,8 +1,9 @@
 -- Until when is everything loaded?
 -- Grain: one row.
 -- Promise: everything created before `as_of` that Twilio showed is loaded, whatever became of the
---   last runs. Of several accounts the one furthest behind counts, unless it is no longer followed,
---   is refused by Twilio, was never listed, or was last listed 30 days before another one.
+--   last runs. Of several accounts the one furthest behind counts. One that is no longer followed, or
+--   that Twilio refuses, counts only where all are so; one that was never listed, or was last listed
+--   30 days before another one, does not.
 -- NULL: `filters` where there are none; all others but `last_good_run_at` before a scheduled run has
 --   loaded something.
 -- Caveats: the other views look at the full hour, `as_of_hour`, so that they change once an hour
@@ -19,22 +20,29 @@ WITH former AS (
     WHERE r.loaded_to IS NOT NULL AND r.accounts IS NULL
 ),
 reached AS (
-    SELECT coalesce(a.listed_to, f.loaded_to) AS listed_to
+    SELECT
+        coalesce(a.listed_to, f.loaded_to) AS listed_to,
+        CASE WHEN a.left_at IS NOT NULL OR a.error_class = 'RefusedError' THEN 1 ELSE 0 END
+            AS is_given_up
     FROM conference_insights.accounts AS a
     FULL JOIN former AS f ON f.account_sid = a.account_sid
     WHERE coalesce(f.runs_ago, 1) = 1
-        AND a.left_at IS NULL
-        AND coalesce(a.error_class, '') <> 'RefusedError'
+),
+ranked AS (
+    SELECT n.listed_to, rank() OVER (ORDER BY n.is_given_up NULLS FIRST) AS pos
+    FROM reached AS n
+    WHERE n.listed_to IS NOT NULL
 ),
 latest AS (
     SELECT max(n.listed_to) AS listed_to
-    FROM reached AS n
+    FROM ranked AS n
+    WHERE n.pos = 1
 ),
 known AS (
     SELECT min(n.listed_to) AS as_of
-    FROM reached AS n
+    FROM ranked AS n
     CROSS JOIN latest AS l
-    WHERE n.listed_to >= l.listed_to - INTERVAL 'retention_days' DAY
+    WHERE n.pos = 1 AND n.listed_to >= l.listed_to - INTERVAL 'retention_days' DAY
 ),
 scheduled AS (
     SELECT
