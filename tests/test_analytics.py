@@ -112,7 +112,7 @@ def test_hours_without_conferences_are_in_the_volume(known: Loaded) -> None:
 def test_views_of_one_conference_and_of_none(loaded: Loaded) -> None:
     loaded.account.put(summary(1, timedelta(hours=2)))
     loaded.run()
-    for name in VIEWS.keys() - {"unstarted_and_timeouts"}:
+    for name in VIEWS.keys() - {"stg_accounts", "unstarted_and_timeouts"}:
         assert loaded.query(f"FROM analytics.{name}"), name
     with duckdb.connect(loaded.path) as connection:
         children = ("conference_tags", "conference_tag_info", "conference_detected_issues")
@@ -218,7 +218,9 @@ def test_no_conference_is_lost_to_an_account(copied: Loaded) -> None:
         columns = [
             c for (c,) in copied.query(f"SELECT column_name FROM (DESCRIBE analytics.{name})")
         ]
-        assert {"account_sid", "account_name"} <= set(columns), name
+        assert ("account_name" in columns) == ("account_sid" in columns), name
+        if "account_sid" not in columns:
+            continue
         found = copied.query(f"SELECT DISTINCT account_sid, account_name FROM analytics.{name}")
         assert {row[:2] for row in names} >= set(found), name
         if "conferences" in columns and name not in ("conference_kpis", "conference_issue_trends"):
