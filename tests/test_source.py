@@ -300,7 +300,7 @@ def test_what_does_not_fit_is_kept_beside_what_does(
     field: str, value: Any, column: str, stored: Any, kept: Any
 ) -> None:
     rows = [summary(1, HOUR), summary(2, HOUR, **{field: value}), summary(3, HOUR)]
-    tables = flatten(CONFERENCES, rows, [*map(digest, rows)], NOW)
+    tables = flatten(CONFERENCES, rows, [*map(digest, rows)], [NOW] * len(rows))
     root = tables["conference_summaries"]
     assert root["conference_sid"].to_pylist() == [sid(1), sid(2), sid(3)]
     found = root[column].to_pylist()[1]
@@ -331,7 +331,7 @@ TAG_INFOS: list[tuple[Any, list[tuple[Any, ...]]]] = [
 @pytest.mark.parametrize(("tag_info", "rows"), TAG_INFOS, ids=lambda value: str(value)[:20])
 def test_every_shape_of_tag_info_becomes_rows(tag_info: Any, rows: list[Any]) -> None:
     row = summary(1, HOUR, tag_info=tag_info)
-    table = flatten(CONFERENCES, [row], [digest(row)], NOW)["conference_tag_info"]
+    table = flatten(CONFERENCES, [row], [digest(row)], [NOW])["conference_tag_info"]
     names = ("tag", "item_index", "severity", "reason", "participant_identity", "details")
     assert [tuple(r[name] for name in names) for r in table.to_pylist()] == rows
     assert table["_tombstone"].to_pylist() == [None] * len(rows)
@@ -339,7 +339,7 @@ def test_every_shape_of_tag_info_becomes_rows(tag_info: Any, rows: list[Any]) ->
 
 def test_a_conference_without_children_gets_tombstones() -> None:
     row = summary(1, HOUR, tags=[], tag_info=None, detected_issues={})
-    tables = flatten(CONFERENCES, [row], [digest(row)], NOW)
+    tables = flatten(CONFERENCES, [row], [digest(row)], [NOW])
     for name in ("conference_tags", "conference_tag_info", "conference_detected_issues"):
         assert tables[name]["_tombstone"].to_pylist() == [True]
 

@@ -88,7 +88,9 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         }
         names = ", ".join(one.friendly_name for one in account.tree())
         click.echo(f"Simulated Twilio accounts answer on {server.url}: {names}.")
-        click.echo("One of them lacks Advanced Features, so it is refused: a warning, and no more.\n")
+        click.echo(
+            "One of them lacks Advanced Features, so it is refused: a warning, and no more.\n"
+        )
         click.echo("1. First run: everything they still have, a lively week.")
         first = run_with_progress("demo", stop)
         if stop.is_set():

@@ -60,7 +60,8 @@ class Acceptor:
                 if page.versions[key].rank > chosen[key].versions[key].rank:
                     chosen[key] = page
             chosen = dict.fromkeys(page.versions, page) | chosen
-        fresh = chosen.keys() - self._previous.get(account, ()) - self.package.written
+        # A set's own difference: that of a dict's keys would go through all that is written.
+        fresh = set(chosen) - self._previous.get(account, set()) - self.package.written
         self._previous[account] = {key for page in pages for key in page.created_since(end - EDGE)}
         self._counts.rows_listed += len(fresh)
         stored = self._stored.versions(fresh, start, end, account)
@@ -79,7 +80,7 @@ class Acceptor:
             self._unresolved.remove(key)
         for page in pages:
             here = [key for key in page.versions if key in fresh and chosen[key] is page]
-            self._write(page, self._differing(page, here, stored))
+            self.package.write(page, self._differing(page, here, stored))
         return doubtful
 
     def accept_as_listed(self, doubtful: Sequence[Pending]) -> None:
@@ -89,7 +90,7 @@ class Acceptor:
             if key in self._unresolved:
                 self.package.note_refetch(key, 0, 200, page.fetched_at, None, None)
             known = {key: stored} if stored else {}
-            self._write(page, self._differing(page, [key], known))
+            self.package.write(page, self._differing(page, [key], known))
 
     def accept_listing(self, pages: Sequence[RecordPage], at: datetime) -> int:
         """Take over what belongs to a record of the parent resource; how many are not final."""
@@ -114,7 +115,7 @@ class Acceptor:
         if listed := self._doubtful.get(key):
             self.confirmed[key] = found.versions.get(key) == listed.versions[key]
         known = dict.fromkeys(found.versions, asked.version) if asked.version else {}
-        self._write(found, self._differing(found, found.versions, known))
+        self.package.write(found, self._differing(found, found.versions, known))
 
     def note_unreadable(self, asked: Pending, now: datetime) -> None:
         """There was no usable answer: name it, and see that it is asked for again."""
@@ -147,8 +148,3 @@ class Acceptor:
                 continue
             written.append(key)
         return written
-
-    def _write(self, page: RecordPage, keys: Sequence[str]) -> None:
-        if keys and (tables := page.tables(keys)):
-            self.package.write(keys, tables)
-        self.package.reject(page.rejected, page.fetched_at)

@@ -51,9 +51,10 @@ def flatten(
     resource: Resource,
     rows: Sequence[Record | dict[str, Any]],
     digests: Sequence[int | None],
-    fetched_at: datetime,
+    fetched_at: Sequence[datetime],
 ) -> Tables:
-    """Rows of the resource's tables, without load id, for records that have a key, each once."""
+    """Rows of the resource's tables, without load id, for records that have a key, each once, with
+    the digest of each and when it arrived."""
     records, extras, structs = format_of(resource), Extras(dict), list[Record]()
     for index, (record, unknown) in enumerate(map(records.as_record, rows)):
         structs.append(record)
@@ -68,8 +69,8 @@ def flatten(
         reader.table.name: _children(reader, values[resource.key], values[reader.name], extras)
         for reader in records.readers
     }
-    fetched = pa.scalar(naive_utc(fetched_at), ARROW_TYPES["timestamp"])
-    root |= {"fetched_at": pa.repeat(fetched, len(rows)), "row_digest": digests}
+    moments = {at: naive_utc(at) for at in {*fetched_at}}
+    root |= {"fetched_at": [moments[at] for at in fetched_at], "row_digest": digests}
     kept = [to_json(extras[index]) if index in extras else None for index in range(len(rows))]
     root[resource.rest] = kept if extras else pa.nulls(len(rows), pa.string())
     ordered = [root[column.name] for column in loaded_columns(resource.table)]

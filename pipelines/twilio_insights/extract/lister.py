@@ -19,6 +19,7 @@ from pipelines.twilio_insights.errors import (
     UnavailableError,
     as_insights_error,
 )
+from pipelines.twilio_insights.extract.package import SMALL_PAGE
 from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.extract.volume import MIN_SPAN, Window
 from pipelines.twilio_insights.extract.windows import AccountRange, Listed, Split
@@ -74,7 +75,10 @@ class WindowedLister:
         self._buffered_rows, self._prefetch_rows = 0, PREFETCH_ROWS
         self._closed = False
         self._died: Exception | None = None
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        # Each change wakes those that wait for it, not a dozen threads.
+        self._to_hand_out = threading.Condition(self._lock)
+        self._to_list = threading.Condition(self._lock)
         # Several at once would only take the interpreter from each other: 6 % more time.
         self._flattening = threading.Lock()
         self._at_once = client.settings.max_concurrency
@@ -86,9 +90,9 @@ class WindowedLister:
 
     def __iter__(self) -> Iterator[tuple[AccountRange, Listed | Exception]]:
         while True:
-            with self._changed:
+            with self._lock:
                 self._prefetch_rows = PREFETCH_ROWS
-                self._changed.wait_for(lambda: self._died or self._ready or not self._open)
+                self._to_hand_out.wait_for(lambda: self._died or self._ready or not self._open)
                 if self._died:
                     raise self._died
                 if not self._ready:
@@ -101,7 +105,7 @@ class WindowedLister:
                     self._end(found)
                 elif found.is_ready:
                     self._ready.append(found)
-                self._changed.notify_all()
+                self._to_list.notify()
             yield found, outcome
 
     @property
@@ -111,20 +115,20 @@ class WindowedLister:
 
     def drop(self, dropped: AccountRange) -> None:
         """List and hand out no more of a range."""
-        with self._changed:
+        with self._lock:
             self._end(dropped)
-            self._changed.notify_all()
+            self._to_list.notify()
 
     def prefetch_more(self) -> None:
         """Prefetch more until the next window is consumed, because a package is being loaded."""
-        with self._changed:
+        with self._lock:
             self._prefetch_rows = PREFETCH_ROWS_WHILE_LOADING
-            self._changed.notify_all()
+            self._to_list.notify()
 
     def close(self) -> None:
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._to_list.notify_all()
         self._pool.shutdown()
 
     def _end(self, ended: AccountRange) -> None:
@@ -140,20 +144,21 @@ class WindowedLister:
             while task := self._next():
                 self._take(*task)
         except Exception as error:  # or the consumer would wait for ever
-            with self._changed:
+            with self._lock:
                 self._died = as_insights_error(error, "What follows")
-                self._changed.notify_all()
+                self._to_hand_out.notify()
 
     def _next(self) -> tuple[AccountRange, Window] | None:
         """The window to list next, after waiting until there is one; None: there is to be none."""
-        with self._changed:
+        with self._lock:
             while not self._closed:
                 if (turn := self._in_turn()) is not None:
                     window = turn.next_window()
                     if not turn.has_unlisted:
                         self._unlisted.remove(turn)
+                    self._to_list.notify()  # there may be more than one to list
                     return turn, window
-                self._changed.wait()
+                self._to_list.wait()
         return None
 
     def _in_turn(self) -> AccountRange | None:
@@ -178,14 +183,15 @@ class WindowedLister:
             outcome = error if is_shortest else Split(_middle(window), None)
         except Exception as error:  # the consumer, who waits for this window, gets it
             outcome = as_insights_error(error, " to ".join(map(iso_seconds, window)))
-        with self._changed:
+        with self._lock:
             was_ready = turn.is_ready
             self._buffered_rows += turn.put(window, outcome)
             if turn.has_unlisted and turn not in self._unlisted:
                 self._unlisted.append(turn)
             if turn.is_ready and not was_ready:
                 self._ready.append(turn)
-            self._changed.notify_all()
+                self._to_hand_out.notify()
+            self._to_list.notify()
 
     def _list(self, turn: AccountRange, window: Window) -> Listed | Split:
         before: set[str | int] | None = None
@@ -225,8 +231,9 @@ class WindowedLister:
             # Where pages are not filled, who knows how many the parts would have?
             is_full = page.next_url is not None and len(page.rows) >= self._page_size
             cut = is_full and window.span > MIN_SPAN
+            is_flat = all_new and not cut and len(page.rows) >= SMALL_PAGE
             with self._flattening:
-                pages.append(RecordPage(self._resource, page, all_new and not cut))
+                pages.append(RecordPage(self._resource, page, is_flat))
             if self._closed or self._client.stop.is_set():
                 raise UnavailableError("stopped while it listed", "stop")
             if len(pages) == MAX_PAGES:

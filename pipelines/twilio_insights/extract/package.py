@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.decoding import text_of
+from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.extract.destination_state import DestinationState, ParentListing
-from pipelines.twilio_insights.extract.records import Rejected
+from pipelines.twilio_insights.extract.records import RecordPage, Rejected
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import Resource
 from pipelines.twilio_insights.tables import (
@@ -30,6 +31,8 @@ BATCH_ROWS = 40_000
 """Records handed to dlt at once: each time costs some 10 ms a table."""
 BATCH_BYTES = 50_000_000
 """The same for those with long texts."""
+SMALL_PAGE = 500
+"""Records of a page that is flattened together with others if it has fewer."""
 MAX_BACKOFF_HOURS = 24
 
 
@@ -66,6 +69,8 @@ class LoadPackage:
         self._stored, self._progress = stored, progress
         self._rejected = stored.rejected_digests()
         self._named: set[str] | None = None
+        self._small: RecordPage | None = None
+        """Records of small pages, to be flattened together: each time costs some milliseconds."""
         self._batch: list[Tables] = []
         self._batch_rows = self._batch_bytes = 0
         self._notes: dict[tuple[Table, Any], tuple[Any, ...]] = {}
@@ -76,15 +81,31 @@ class LoadPackage:
         """Whether there is nothing to write so far."""
         return not (self.written or self._notes)
 
-    def write(self, keys: Sequence[str], tables: Tables) -> None:
-        """Take over the rows of these records."""
+    def write(self, page: RecordPage, keys: Sequence[str]) -> None:
+        """Take over these records of a page, and what cannot be one, each once."""
         self.written.update(keys)
-        self._batch.append(tables)
-        self._batch_bytes += sum(table.get_total_buffer_size() for table in tables.values())
-        self._batch_rows += len(keys)
+        if page.is_flat or len(keys) >= SMALL_PAGE:
+            self._append(page, keys)
+        else:
+            self._reject(page.rejected, page.fetched_at)
+            self._small = self._small or RecordPage(self.resource, Page([], page.fetched_at))
+            self._small.absorb(page, keys)
+            if len(self._small.versions) >= SMALL_PAGE:
+                self._append_small()
 
-    def reject(self, elements: Sequence[Rejected], at: datetime) -> None:
-        """Keep what cannot be a record, each once."""
+    def _append_small(self) -> None:
+        if self._small is not None:
+            self._append(self._small, [*self._small.versions])
+        self._small = None
+
+    def _append(self, page: RecordPage, keys: Sequence[str]) -> None:
+        if keys and (tables := page.tables(keys)):
+            self._batch.append(tables)
+            self._batch_bytes += sum(table.get_total_buffer_size() for table in tables.values())
+            self._batch_rows += len(keys)
+        self._reject(page.rejected, page.fetched_at)
+
+    def _reject(self, elements: Sequence[Rejected], at: datetime) -> None:
         for element, digest, reason in elements:
             if digest not in self._rejected:
                 self._rejected.add(digest)
@@ -150,6 +171,7 @@ class LoadPackage:
 
     def finish(self) -> Tables | None:
         """Hand out the rest."""
+        self._append_small()
         batch = self.flush(1) or {}
         if self._notes:
             from pipelines.twilio_insights.extract.flatten import to_arrow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import datetime
 from operator import attrgetter
@@ -56,6 +56,8 @@ class RecordPage:
         key, state, created = resource.key, resource.state, resource.created
         shown, created_of = attrgetter(key, state), attrgetter(created)
         self.fetched_at = page.fetched_at
+        self._fetched_at: dict[str, datetime] = {}
+        """Of records that another page had."""
         self.versions: dict[str, RowVersion] = {}
         self.rejected: list[Rejected] = []
         self._rows: dict[str, Record | dict[str, Any]] = {}
@@ -83,6 +85,17 @@ class RecordPage:
         """The memory it takes, in flattened records, at the most."""
         rows = self._rows.values()
         return len(self.versions) + sum(7 if isinstance(row, Record) else 14 for row in rows)
+
+    def absorb(self, other: RecordPage, keys: Iterable[str]) -> None:
+        """Take over some records of another page, which is not flattened."""
+        for key in keys:
+            self.versions[key], self._rows[key] = other.versions[key], other._rows[key]
+            self._fetched_at[key] = other.fetched_at
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it holds rows of tables already."""
+        return self._tables is not None
 
     def known_by(self) -> set[str | int]:
         """The keys of its records, and the digests of what is none."""
@@ -134,8 +147,9 @@ class RecordPage:
 
         rows = [self._rows[sid] for sid in sids]
         digests = [self.versions[sid].digest for sid in sids]
+        moments = [self._fetched_at.get(sid, self.fetched_at) for sid in sids]
         try:
-            return flatten(self._resource, rows, digests, self.fetched_at)
+            return flatten(self._resource, rows, digests, moments)
         except MemoryError:
             raise
         except Exception as error:

@@ -162,8 +162,9 @@ def _confirm(
     Raises:
         InsightsError: refused.
     """
-    for error in (yield from fetch(client, acceptor, doubtful, len(doubtful) + 1)).values():
-        raise error
+    if doubtful:
+        for error in (yield from fetch(client, acceptor, doubtful, len(doubtful) + 1)).values():
+            raise error
 
 
 def _decide(

@@ -46,7 +46,7 @@ class VolumeEstimate:
 
     def is_known(self, window: Window) -> bool:
         """Whether any of its hours was known from the beginning."""
-        return any(_hour(part.start) in self._known for part in window.hours())
+        return bool(self._known) and any(_hour(p.start) in self._known for p in window.hours())
 
     def add(self, window: Window, rows_by_hour: Mapping[datetime, int]) -> None:
         """Learn from what was listed of a window; the last part of an hour tells most."""
@@ -59,6 +59,8 @@ class VolumeEstimate:
     def first(self, window: Window, rows: int) -> Window:
         """Its beginning, in which about so many will have been created, or fewer, so that the
         other parts of it will not be much smaller."""
+        if not self._listed:
+            return window
         average = sum(self._rows.values()) / (sum(self._listed.values(), timedelta()) / HOUR or 1)
         parts = [(part, self._rate(part, average) * (part.span / HOUR)) for part in window.hours()]
         total = sum(here for _, here in parts)

@@ -134,7 +134,8 @@ class AccountRange:
             unlisted = (Unlisted(part, MAX_SPAN) for part in parts)
             self._unlisted = sorted([*unlisted, *self._unlisted])
             return 0
-        self._volume.add(window, outcome.by_hour())
+        if self._unlisted:
+            self._volume.add(window, outcome.by_hour())
         self._outcomes[window.start] = outcome
         return outcome.buffered_rows
 
