@@ -95,7 +95,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if accounts.get("followed", 0) > 1:
         failing = f", {accounts['failing']:,} of them not loaded" if accounts["failing"] else ""
         yield "Accounts", f"{accounts['followed']:,}{failing}"
-    if filters := shown_filters(status["filters"]):
+    if status["filters"]:
+        filters = " and ".join(f"{name} = {value}" for name, value in status["filters"].items())
         yield "Filtered", f"only conferences with {filters} are listed"
     if rows := status["rows"]:
         shown = (f"{rows[name]:,} {name}" for name in rows if not name.startswith("_"))
@@ -112,15 +113,6 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if published:
         age = _ago(published["made_at"], now)
         yield "Published", f"{published['file']}, {age}; all copies: {sizes['published']}"
-
-
-def shown_filters(filters: dict[str, str]) -> str:
-    """`mixer_region = ie1`; of a friendly name, which is personal, only how long it is."""
-    hidden = {name: f"({len(value)} characters)" for name, value in filters.items()}
-    return ", ".join(
-        f"{name} = {hidden[name] if name == 'friendly_name' else value}"
-        for name, value in filters.items()
-    )
 
 
 def show_status(as_json: bool, max_age: timedelta | None) -> int:

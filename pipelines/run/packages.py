@@ -62,7 +62,7 @@ class Packages:
             for one in RESOURCES.values()
             if (parent := one.parent)
         ]
-        self._progress.filters = client.settings.filters_text or None
+        self._progress.filters = client.settings.shown_filters
         self._progress.loaded_to = self.accounts.loaded_to
 
     def close(self) -> None:

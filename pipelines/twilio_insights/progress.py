@@ -66,7 +66,7 @@ class Progress(RowCounts):
     failures: list[str] = field(default_factory=list)
     """The same for people: the name, since when, why, and the next step."""
     filters: str | None = None
-    """The filters of the listing, as JSON text; None for none."""
+    """The filters of the listing, as JSON text without names of people; None for none."""
     loaded_to: datetime | None = None
     """The watermark as the destination has it: all that was created before is loaded, of all
     accounts but those that are refused."""

@@ -212,6 +212,16 @@ class Settings:
         return to_json(self.filters) if self.filters else ""
 
     @property
+    def shown_filters(self) -> str | None:
+        """The same for people and logs; of the name of a conference, which is personal, only how
+        long it is. None for none."""
+        shown = {
+            name: f"({len(value)} characters)" if name == "friendly_name" else value
+            for name, value in self.filters.items()
+        }
+        return to_json(shown) if shown else None
+
+    @property
     def accounts_page_url(self) -> str:
         """Where the accounts are listed.
 
