@@ -470,7 +470,8 @@ def listed(client: InsightsClient, account: str | None = None, **filters: str) -
 
 
 def test_another_account_and_filters_are_asked_for_by_twilios_names(account: Account) -> None:
-    account.put(summary(7, DAY / 2, account_sid=OTHER, friendly_name="Board & co/1"))
+    row = summary(7, DAY / 2, friendly_name="Board & co/1")
+    account.add_subaccount(OTHER).put(row)
     with serving(account) as server:
         client = connect(settings(server, page_size=1))
         found = listed(client, OTHER, friendly_name="Board & co/1", tags="high_jitter")
@@ -535,7 +536,7 @@ def test_the_refusal_of_another_account_names_its_own_causes(account: Account) -
 
 
 def test_one_record_of_another_account_is_found_by_listing(account: Account) -> None:
-    account.put(summary(7, DAY / 2, account_sid=OTHER))
+    account.add_subaccount(OTHER).put(summary(7, DAY / 2))
     with serving(account) as server:
         client = connect(settings(server))
         found = client.find(CONFERENCES, sid(7), OTHER, NOW - DAY, NOW)
@@ -632,9 +633,10 @@ def test_a_refusal_tells_the_time(account: Account) -> None:
     account.logins.clear()
     with serving(account) as server:
         client = connect(settings(server))
-        assert client.now() == NOW
         with pytest.raises(RefusedError):
-            rows(client)
+            client.now()
+        assert client.now() == NOW
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("refusal", ["", "no date"])

@@ -73,7 +73,7 @@ class AccountsOrigin(Origin):
         try:
             body = _decode_body(codec.mend(content))
             known: dict[str, Any] = {"code": body.code, "next_page_uri": body.next_page_uri}
-            if isinstance(body.accounts, Raw):
+            if isinstance(body.accounts, Raw) and bytes(body.accounts).startswith(b"["):
                 known["accounts"] = [*map(_listed, bounds.split(bytes(body.accounts)))]
         except msgspec.ValidationError:
             return {}

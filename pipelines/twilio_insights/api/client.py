@@ -31,7 +31,6 @@ from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
     InsightsError,
-    RefusedError,
     UnavailableError,
     naming,
 )
@@ -88,17 +87,15 @@ class InsightsClient:
         self._origin.close()
 
     def now(self) -> datetime:
-        """What time it is by the server (header `Date`), asked for if not yet known; a refusal
-        tells it too."""
+        """What time it is by the server (header `Date`), asked for if not yet known.
+
+        Raises:
+            RefusedError: by whoever asks first; the time is known then, and told from now on.
+            InsightsError: there was no usable answer.
+        """
         if not self._clock.is_set:
             here = datetime.now(UTC)
-            try:
-                self._get(
-                    self._listed(CONFERENCES, here - timedelta(seconds=1), here, page_size="1")
-                )
-            except RefusedError:
-                if not self._clock.is_set:
-                    raise
+            self._get(self._listed(CONFERENCES, here - timedelta(seconds=1), here, page_size="1"))
         return self._clock.now()
 
     def advanced_features(self) -> bool | None:

@@ -146,7 +146,7 @@ class Accounts:
             self.followed = dict.fromkeys((self.own, *names))
         else:
             self.followed = dict.fromkeys(self._settings.listed_accounts or (self.own,))
-        now = self._client.now()
+        now = self._now()
         moment = naive_utc(now)
         for account in self.followed:
             former = self._rows.get(account) or _new_row(account, self.own, None, moment)
@@ -160,6 +160,14 @@ class Accounts:
                 if is_mine and row.left_at is None:
                     self._rows[row.account_sid] = row._replace(left_at=moment)
         return now
+
+    def _now(self) -> datetime:
+        try:
+            return self._client.now()
+        except RefusedError:
+            if not self.has_several:
+                raise
+            return self._client.now()  # others may answer, and the refusal told the time
 
     def due(self, now: datetime) -> list[str]:
         """Those to be listed now: all but the refused ones that were asked within the last day, and
