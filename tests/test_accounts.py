@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import duckdb
 import pytest
 
 from pipelines.run.pipeline import Backfill, run
@@ -168,7 +169,7 @@ def test_if_twilio_does_not_list_the_accounts_those_that_are_known_are_loaded(
     tree.run()
     tree.account.restricted_logins = set(tree.account.logins)
     sub(tree, SALES).put(summary(5, HOUR))
-    with pytest.raises(RefusedError, match="SOURCES__TWILIO_INSIGHTS__ACCOUNTS"):
+    with pytest.raises(RefusedError, match="List of accounts"):
         tree.run()
     assert is_exact(tree)
     assert not tree.query("FROM conference_insights.accounts WHERE left_at IS NOT NULL")
@@ -389,3 +390,55 @@ def test_times_are_those_of_the_api(tree: Loaded) -> None:
     tree.run()
     seen = "SELECT DISTINCT first_seen_at FROM conference_insights.accounts"
     assert tree.query(seen) == [(NOW.astimezone(UTC).replace(tzinfo=None),)]
+
+
+def test_what_no_account_has_says_nothing_of_the_accounts(tree: Loaded) -> None:
+    """The refusal of one is not that of another, and what is unknown is not found."""
+    sub(tree, SUPPORT).advanced_features = False
+    tree.run()
+    done = run(Progress("backfill"), backfill=Backfill(conferences=(sid(999),)))
+    assert done.not_found == [sid(999)]
+    assert tree.query(ROWS)[2] == (ACCOUNT_SID, "Head office", None)
+    sub(tree, SALES).failure = 503, 20503, "Service unavailable"
+    with pytest.raises(UnavailableError, match="could not be fetched"):
+        run(Progress("backfill"), backfill=Backfill(conferences=(sid(999),)))
+    assert {error for *_, error in tree.query(ROWS)} == {None, "RefusedError"}
+
+
+def test_a_backfill_asks_a_refused_account_at_once(tree: Loaded) -> None:
+    sub(tree, SUPPORT).advanced_features = False
+    tree.run()
+    sub(tree, SUPPORT).advanced_features = True
+    tree.run()
+    assert SUPPORT not in asked(tree)
+    run(Progress("backfill"), backfill=Backfill("29d"))
+    assert is_exact(tree)
+    tree.run()
+    assert SUPPORT in asked(tree)
+    assert last_run(tree) == (3, {})
+
+
+@pytest.mark.fresh
+def test_what_was_loaded_is_published_though_one_account_failed(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ACCOUNTS, f"{SUPPORT},{SALES}")
+    sub(tree, SUPPORT).advanced_features = False
+    with pytest.raises(RefusedError):
+        tree.run()
+    copy = tree.path.with_name("warehouse.published") / "current/insights.duckdb"
+    with duckdb.connect(copy, read_only=True) as connection:
+        found = connection.execute("SELECT account_sid, pending FROM analytics.accounts").fetchall()
+    assert sorted(found) == [(SUPPORT, 0), (SALES, 0)]
+
+
+def test_a_new_account_is_told_of_only_where_it_is_one(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree.run()
+    monkeypatch.setenv(f"{FILTERS}MIXER_REGION", "ie1")
+    monkeypatch.setenv(ACCOUNTS, SALES)
+    tree.run()
+    monkeypatch.delenv(ACCOUNTS)
+    tree.run()
+    assert "is a new account" not in caplog.text

@@ -169,7 +169,10 @@ def test_a_passing_fault_is_retried(fault: Behaviour) -> None:
 def test_a_key_that_may_not_list_accounts_is_told_the_next_step(status: int) -> None:
     body = json.dumps({"code": 20003, "message": "Authenticate", "status": status}).encode()
     with pytest.raises(RefusedError, match=f"{status}, code 20003") as caught:
-        ask_served(answer(status, body))
+        with serving(Account(NOW), answer(status, body)) as server:
+            key = {"api_key_sid": f"SK{'0' * 32}", "api_key_secret": "secret"}
+            with InsightsClient(settings(server, **key)) as client:
+                client.accounts()
     told = str(caught.value)
     assert ACCOUNT_SID in told
     for part in ("standard or restricted", "auth token", "Main API key", "INSIGHTS__ACCOUNTS"):

@@ -33,7 +33,7 @@ def told(loaded: Loaded) -> dict[str, Any]:
     return read_status(loaded.path, datetime.now(UTC))
 
 
-def trouble(loaded: Loaded, **limits: timedelta) -> list[str]:
+def trouble(loaded: Loaded, **limits: Any) -> list[str]:
     return [finding.what for finding in diagnose(told(loaded), **limits)]
 
 

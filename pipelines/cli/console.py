@@ -143,8 +143,9 @@ def _counts(progress: Progress) -> str:
 def final_line(progress: Progress, outcome: str = "ok") -> str:
     """One line with everything that a run did, and its outcome if it is not ok."""
     window = "nothing listed"
-    if progress.window_from and progress.window_to:
-        window = f"{iso_seconds(progress.window_from)} to {iso_seconds(progress.window_to)}"
+    start, reached = progress.window_from, progress.window_to
+    if start and reached and start < reached:
+        window = f"{iso_seconds(start)} to {iso_seconds(reached)}"
     kinds = ", ".join(f"{kind}: {count}" for kind, count in progress.retries.items())
     parts = [
         f"{progress.command} {progress.run_id}",

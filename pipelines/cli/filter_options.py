@@ -33,7 +33,7 @@ class Filtered(click.Command):
 
         options = {name: name.replace("_", "-") for name in CONFERENCES.filters}
         return [
-            click.Option([f"--{option}"], callback=_filter, help=f"Filter by {name}.")
+            click.Option([f"--{option}"], callback=_filter, help=f"Filter by {name}; one value.")
             for name, option in options.items()
         ]
 

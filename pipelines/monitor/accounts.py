@@ -41,13 +41,13 @@ def look_at_accounts(
             yield HealthIssue(
                 "warn" if is_warning else "fail",
                 f"{names.get(sid, sid)}: {error}",
-                "see pipelines/several_accounts.md",
+                "when that is done, `conference-insights backfill --from 29d` loads it at once",
                 0 if is_warning else error.exit_code,
             )
         else:
             answered += 1
             if sid in names:
-                text = f"{names[sid]} answers again; a run asks it within a day, a backfill at once"
+                text = f"{names[sid]} answers again: `conference-insights backfill --from 29d`"
                 yield HealthIssue("ok", text)
-    if asked and answered == len(asked):
-        yield HealthIssue("ok", f"{answered:,} accounts were asked, and all answer")
+    if len(asked) > 1 and answered == len(asked):
+        yield HealthIssue("ok", f"All {answered:,} accounts that were asked answer")

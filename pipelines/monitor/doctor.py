@@ -74,8 +74,10 @@ def _look() -> Iterator[HealthIssue]:
     yield from _look_at_versions()
     for file in exposed_files():
         yield HealthIssue("warn", f"Others can read {file}", f"chmod 600 {file}")
+    asks_accounts = False
     try:
         settings = source_settings()
+        asks_accounts = settings.accounts != "own"
     except SettingsError as error:
         yield HealthIssue("fail", str(error), "see pipelines/settings.md", USAGE)
     else:
@@ -90,7 +92,7 @@ def _look() -> Iterator[HealthIssue]:
     yield from _look_at_warehouse(path, directory)
     try:
         status = read_status(path, datetime.now(UTC))
-        yield from diagnose(status, MAX_AGE if status["last_run"] else None)
+        yield from diagnose(status, MAX_AGE if status["last_run"] else None, asks_accounts)
     except WarehouseError as error:
         yield HealthIssue("fail", str(error), "delete that file if no run can", DISK)
     yield from _look_at_copy(directory, path)

@@ -31,8 +31,11 @@ class HealthIssue:
     code: int = 0
 
 
-def diagnose(status: dict[str, Any], max_age: timedelta | None = None) -> Iterator[HealthIssue]:
-    """Problems in what `read_status` returns; `max_age` is the limit for the last good run."""
+def diagnose(
+    status: dict[str, Any], max_age: timedelta | None = None, asks_accounts: bool = False
+) -> Iterator[HealthIssue]:
+    """Problems in what `read_status` returns; `max_age` is the limit for the last good run. Whoever
+    asks the accounts that failed need not be told of them."""
     if status["last_run"] and not status["bytes"]["warehouse"]:
         yield HealthIssue(
             "fail",
@@ -44,7 +47,15 @@ def diagnose(status: dict[str, Any], max_age: timedelta | None = None) -> Iterat
         yield from _staleness(status, max_age)
     yield from _runs(status)
     yield from _retention(status)
-    yield from _accounts(status["accounts"])
+    if not asks_accounts:
+        yield from _failures(status["accounts"])
+    for account in status["accounts"].get("left", ()):
+        yield HealthIssue(
+            "warn",
+            f"{account_name(account)} is no longer followed since "
+            f"{iso_seconds(account['left_at'])}: {account['pending']:,} conferences stay pending",
+            "add it to SOURCES__TWILIO_INSIGHTS__ACCOUNTS if they are to be completed",
+        )
     for check in status["checks"]:
         yield HealthIssue(
             check["level"],
@@ -110,26 +121,19 @@ def _retention(status: dict[str, Any]) -> Iterator[HealthIssue]:
         )
 
 
-def _accounts(accounts: dict[str, Any]) -> Iterator[HealthIssue]:
-    """Of several: those that could not be read; and those that nobody asks any more."""
+def _failures(accounts: dict[str, Any]) -> Iterator[HealthIssue]:
+    """Of several accounts: those that could not be read."""
     failures = accounts.get("failures", ()) if accounts.get("followed", 0) > 1 else ()
     for account in failures[:MAX_NAMED]:
         yield HealthIssue(
             "warn",
             f"{account_name(account)} is not loaded since {iso_seconds(account['failing_since'])}, "
             f"{account['error_class']}: {account['last_error']}",
-            "run `conference-insights doctor`, which asks it again",
+            "when that is done, `conference-insights backfill --from 29d` loads it at once",
         )
     if (more := accounts.get("failing", 0) - MAX_NAMED) > 0 and failures:
         yield HealthIssue(
             "warn", f"{more:,} more accounts are not loaded", "see analytics.accounts"
-        )
-    for account in accounts.get("left", ()):
-        yield HealthIssue(
-            "warn",
-            f"{account_name(account)} is no longer followed since "
-            f"{iso_seconds(account['left_at'])}: {account['pending']:,} conferences stay pending",
-            "add it to SOURCES__TWILIO_INSIGHTS__ACCOUNTS if they are to be completed",
         )
 
 

@@ -94,7 +94,7 @@ class _Page(Sections):
         state, known = self._state, self._state["known_from"]
         if filters := state["filters"]:
             fits = ", ".join(f"{name} = {value}" for name, value in json.loads(filters).items())
-            yield f"Filtered: {fits}"
+            yield f"Filtered: runs list only {fits}"
         if failing := [row["account"] for row in self._figures["failing_accounts"]]:
             yield f"Not up to date, since they could not be read: {', '.join(failing)}."
         if known is None:

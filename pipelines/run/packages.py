@@ -79,15 +79,16 @@ class Packages:
         accounts = self.accounts
         now = accounts.read()
         self._progress.accounts = len(accounts.followed)
-        if accounts.is_new and accounts.others:
-            had = ", ".join(sorted(accounts.others))
-            log.warning("%s is a new account in this warehouse, which has %s", accounts.own, had)
+        had = accounts.known_before
+        if accounts.is_own_alone and had and accounts.own not in had:
+            others = ", ".join(sorted(had))
+            log.warning("%s is a new account in this warehouse, which has %s", accounts.own, others)
         return now
 
     def note_failures(self) -> None:
         """Name the accounts that could not be read."""
         self._progress.accounts_failed = self.accounts.failed
-        if self.accounts.has_several:
+        if not self.accounts.is_own_alone:
             self._progress.failures = self.accounts.describe_failures()
             for line in self._progress.failures[:MAX_NAMED]:
                 log.warning("Not loaded: %s", line)

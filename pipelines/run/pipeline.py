@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from pipelines.run.settings import (
 from pipelines.times import iso_seconds, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.clock import FIRST
-from pipelines.twilio_insights.errors import InsightsError, UnavailableError
+from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnavailableError
 from pipelines.twilio_insights.extract.scope import INCREMENTAL, Sids, TimeRange
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.progress import Progress
@@ -157,11 +157,13 @@ def _load(
     if scope == INCREMENTAL and not (fault or stop.is_set()):
         fault = packages.load_by_parent()
     progress.pending_after = packages.stored.count_pending(client.now())
-    is_cut = bool(fault or stop.is_set())
+    # Accounts that could not be read keep nobody from reading the others.
+    is_cut = stop.is_set() or bool(fault and not packages.accounts.are_partly_loaded)
     run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
     if not stop.is_set() and (error := fault or late):
+        record.phase("extract")  # where it failed
         raise error
 
 
@@ -171,6 +173,10 @@ def _check_retention_gap(packages: Packages) -> datetime:
     try:
         now, is_sure = packages.find_accounts(), True
         return now
+    except RefusedError:
+        with suppress(InsightsError):
+            now = packages.client.now()  # the refusal told it
+        raise
     finally:
         accounts, oldest, lines = packages.accounts, now - RETENTION, list[str]()
         for account, until in accounts.watermarks.items():

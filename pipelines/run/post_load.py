@@ -72,10 +72,11 @@ def run_post_load(
     copies = PublishedCopies(
         warehouse.connection, settings.directory, _left_out(settings), digest, seal
     )
+    told = set[str]()
     try:
-        return _publish(copies, warehouse, settings, now, begin, rebuild)
+        return _publish(copies, warehouse, settings, now, begin, rebuild, told)
     except CannotRenewError:
-        return _publish(copies, warehouse, settings, now, begin, rebuild=True)
+        return _publish(copies, warehouse, settings, now, begin, True, told)
 
 
 def _publish(
@@ -85,17 +86,20 @@ def _publish(
     now: datetime,
     begin: Callable[[str], None],
     rebuild: bool,
+    told: set[str],
 ) -> Path:
     """Make the checks and a copy. What is checked is all, once an hour and as long as a check has
-    failed, or else what has changed."""
+    failed, or else what has changed. What was `told` already is not told again."""
     failing = has_failed(warehouse.connection)
     if rebuild or failing or not copies.are_current:
         begin("checks")
         is_some = copies.are_of_this_hour and not rebuild and not failing
         some = copies.changed if is_some else None
         findings = run_checks(warehouse.connection, now, some.of if some else None)
-        for finding in findings:
-            log.warning("%s: %s", finding.check.level.upper(), finding)
+        lines = {f"{finding.check.level.upper()}: {finding}": None for finding in findings}
+        for line in [line for line in lines if line not in told]:
+            log.warning("%s", line)
+        told |= lines.keys()
         if failed := [finding for finding in findings if finding.check.level == "fail"]:
             raise ChecksError(
                 f"{len(failed)} check{'s' * (len(failed) > 1)} failed, see analytics.checks; "

@@ -98,7 +98,9 @@ class AccountsOrigin(Origin):
         return Page(rows, answer.received_at, next_url or None)
 
     def reasons(self, account: str) -> str:
-        """Why it may refuse."""
+        """Why it may refuse, and what to do."""
+        if not self._settings.api_key_sid:
+            return f"The auth token is wrong, or belongs to another region than {self.url}"
         return (
             "Either this is a standard or restricted API key, which may not list accounts: use the "
             f"auth token or a Main API key of the parent account {account}, or name the accounts "

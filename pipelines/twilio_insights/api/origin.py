@@ -22,7 +22,8 @@ from pipelines.twilio_insights.errors import (
 )
 from pipelines.twilio_insights.settings import Settings
 
-QUERY_TIMEOUT = 17008
+FEATURE_OFF, QUERY_TIMEOUT = 17007, 17008
+ACTIVATE = "Activate Voice Insights Advanced Features, which are paid, for this account"
 
 
 class Decoder(Protocol):
@@ -109,7 +110,9 @@ class Origin:
             )
         if status in (401, 403):
             refused = f"Twilio refused account {account} ({self.describe(status, body)})"
-            raise RefusedError(f"{refused}. {self.reasons(account)}", status)
+            code = body.get("code") if isinstance(body, dict) else None
+            reasons = ACTIVATE if code == FEATURE_OFF else self.reasons(account)
+            raise RefusedError(f"{refused}. {reasons}", status)
         if status == 200 and body is None:
             message = f"{host} answered with {kind} that is not JSON; is it {self.name}?"
             raise UnavailableError(message, "malformed")
@@ -125,7 +128,7 @@ class Origin:
         return Answer(body, received_at, status)
 
     def reasons(self, account: str) -> str:
-        """Why it may refuse an account."""
+        """Why it may refuse an account, and what to do."""
         own = self._settings.account_sid
         if account != own:
             return (

@@ -103,6 +103,7 @@ class Accounts:
                 self._known[account] = as_utc(listed_to)
                 if is_settled:
                     self._settled.add(account)
+        self._known_before = frozenset(self._rows)
 
     @property
     def others(self) -> set[str]:
@@ -114,9 +115,19 @@ class Accounts:
         return len(self.followed) > 1
 
     @property
-    def is_new(self) -> bool:
-        """Whether there is one account, and nothing of it was ever loaded."""
-        return not (self.has_several or self.watermarks)
+    def is_own_alone(self) -> bool:
+        """Whether nothing else than the account of the credentials is to be loaded."""
+        return self._settings.accounts == "own"
+
+    @property
+    def are_partly_loaded(self) -> bool:
+        """Whether some could be read, and others could not."""
+        return 0 < len(self.failures) < len(self.followed)
+
+    @property
+    def known_before(self) -> set[str]:
+        """Those that the destination had before this run."""
+        return {*self._known_before}
 
     @property
     def failed(self) -> dict[str, str]:
@@ -170,8 +181,8 @@ class Accounts:
             return self._client.now()  # others may answer, and the refusal told the time
 
     def due(self, now: datetime) -> list[str]:
-        """Those to be listed now: all but the refused ones that were asked within the last day, and
-        all if they are the only ones."""
+        """Those that a scheduled run lists now: all but the refused ones that were asked within the
+        last day, and all if they are the only ones."""
         since = naive_utc(now) - REFUSED_FOR
         waiting = {
             account
@@ -255,7 +266,7 @@ class Accounts:
 
     def describe_failures(self) -> list[str]:
         """Of those that could not be read: the name, since when, why, and the next step."""
-        lines = [str(self.fault)] if self.fault else []
+        lines = []
         for account, error in self.failures.items():
             row = self._rows[account]
             name = f"{row.friendly_name} ({account})" if row.friendly_name else account

@@ -268,7 +268,14 @@ def _ask(
         return client.find(resource, asked.key, asked.account, start - OVERLAP, end + 2 * OVERLAP)
     page = client.fetch(resource, asked.key)
     for account in others if not page.rows and asked.version is None else ():
-        found = client.find(resource, asked.key, account, now - RETENTION, now)
+        try:
+            found = client.find(resource, asked.key, account, now - RETENTION, now)
+        except RefusedError:
+            continue
+        except InsightsError as error:
+            log.warning("%s: whether it is there is not known: %s", asked.key, error)
+            client.progress.unreadable.append(asked.key)
+            continue
         if found.rows:
             return found
     return page
