@@ -200,6 +200,11 @@ def sound(loaded: Loaded, well: Loaded) -> Loaded:
     return loaded
 
 
+def slow(*cases: Any) -> list[Any]:
+    """Cases of a parametrized test that say again what its quick ones say."""
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
 def sid(number: int) -> str:
     return f"CF{number:032x}"
 

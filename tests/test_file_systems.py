@@ -22,7 +22,7 @@ from pipelines.run.post_load import PublishError
 from pipelines.run.recovery import recover_package
 from pipelines.run.settings import publish_settings, warehouse_path
 from pipelines.warehouse.file import WarehouseError, open_warehouse
-from tests.conftest import ROOT, Command, Loaded, summary
+from tests.conftest import ROOT, Command, Loaded, slow, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")
 
@@ -101,7 +101,10 @@ def test_a_machine_without_threads_is_told(small: Loaded, refused: Refused) -> N
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["job_feature%2Flogin", "a\nb", "o'brien", 'quo"te', "%s%(x)s{0}"])
+ODD = ["job_feature%2Flogin", "a\nb", "o'brien", 'quo"te', "%s%(x)s{0}"]
+
+
+@pytest.mark.parametrize("name", [" ".join(ODD), *slow(*ODD)])
 def test_a_working_folder_may_have_any_name(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -195,6 +198,7 @@ def test_what_can_be_no_warehouse_is_not_waited_for(
     assert loaded.path.is_symlink() == (make in (loop, nowhere))
 
 
+@pytest.mark.usefixtures("tables_only")
 @pytest.mark.parametrize("ending", ["wal", "status.json", "dlt"])
 def test_a_pipe_beside_the_warehouse_is_not_waited_for(
     small: Loaded, command: Command, ending: str

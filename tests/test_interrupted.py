@@ -17,7 +17,7 @@ from pipelines.simulator.server import InsightsHandler
 from pipelines.warehouse import one_transaction
 from pipelines.warehouse.file import WarehouseError
 from tests import expected
-from tests.conftest import ROOT, Command, Loaded, kill_when, python, sid, summary
+from tests.conftest import ROOT, Command, Loaded, kill_when, python, sid, slow, summary
 
 pytestmark = pytest.mark.usefixtures("tables_only")
 
@@ -35,7 +35,7 @@ FULL = """
 """
 
 
-@pytest.mark.parametrize("kib", [16, 200, 800, 2000])
+@pytest.mark.parametrize("kib", [16, 800, *slow(200, 2000)])
 def test_a_full_disk_exits_74_and_loses_nothing(loaded: Loaded, kib: int) -> None:
     """A quota on the size of any file stands for the disk, wherever in the run it is met."""
     loaded.account.put(summary(1, HOUR))

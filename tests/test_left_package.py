@@ -30,6 +30,8 @@ from tests.conftest import (
     summary,
 )
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 HOUR = timedelta(hours=1)
 TRACED = "Traceback (most recent call last):\n"
 
@@ -189,6 +191,7 @@ def test_a_damaged_working_folder_is_set_aside(
     loaded.assert_exact()
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize("size", [0, 4096, 8192])
 def test_a_kill_while_the_file_is_created_leaves_nothing_in_the_way(
     loaded: Loaded, size: int
@@ -223,6 +226,7 @@ KILLED = """
 """
 
 
+@pytest.mark.fresh
 def test_the_views_are_there_although_the_api_is_gone_once_a_package_is_finished(
     loaded: Loaded,
 ) -> None:

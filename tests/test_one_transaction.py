@@ -27,7 +27,9 @@ from dlt.version import __version__ as dlt_version
 from pipelines.run.loading import Loader
 from pipelines.warehouse.file import open_warehouse
 from pipelines.warehouse.one_transaction import OneTransactionDuckDb, PackageClient
-from tests.conftest import Loaded, sid, summary
+from tests.conftest import Loaded, sid, slow, summary
+
+pytestmark = pytest.mark.usefixtures("tables_only")
 
 HOUR = timedelta(hours=1)
 
@@ -239,7 +241,8 @@ def test_a_package_that_the_warehouse_lacks_is_loaded_whole_whatever_its_folder_
 FOLDERS = ["o'brien [x]* ~$HOME #;", '{curly} [!a-z] "b" süß ☎ **']
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.fresh
+@pytest.mark.parametrize("name", [FOLDERS[0], *slow(FOLDERS[1])])
 def test_a_warehouse_may_be_in_a_folder_of_any_name(
     loaded: Loaded, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from pipelines.warehouse.views import read_columns, read_views
 from tests.conftest import NOW, Command, Loaded, loaded_once, python, summary
 
 HOUR = timedelta(hours=1)
-BUSY = {"days": 9, "per_day": 150}
+BUSY = {"days": 9, "per_day": 40}
 PUBLISHED = [view.name for view in read_views() if not view.is_staging]
 LOCKED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
@@ -202,7 +202,7 @@ def test_numbers_beyond_all_sums_do_not_hold_up_a_copy(lively: Loaded) -> None:
 def test_others_can_read_it_whatever_the_umask(lively: Loaded) -> None:
     before = os.umask(0o077)
     try:
-        for _ in range(5):
+        for _ in range(4):
             lively.run()
     finally:
         os.umask(before)

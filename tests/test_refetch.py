@@ -13,6 +13,8 @@ from pipelines.twilio_insights.extract.destination_state import Pending
 from pipelines.twilio_insights.extract.refetch import windows_to_list
 from tests.conftest import NOW, Loaded, sid, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 HOUR = timedelta(hours=1)
 MIDNIGHT = NOW.replace(hour=0, minute=0)
 

@@ -17,7 +17,7 @@ from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.checks import run_checks
 from pipelines.warehouse.publish import CannotRenewError, PublishedCopies
 from pipelines.warehouse.views import apply_views, read_views
-from tests.conftest import NOW, loaded_once
+from tests.conftest import NOW, loaded_once, slow
 
 RAW = "conference_insights."
 ACCOUNTS = f"{RAW}accounts"
@@ -127,16 +127,21 @@ def load_something(connection: duckdb.DuckDBPyConnection, random: Random, packag
             execute(f"INSERT INTO {CHILDREN[2]} BY NAME {got} issue, {count} AS issue_count")
 
 
+@pytest.mark.parametrize("packages", [3, *slow(20)])
 @pytest.mark.parametrize(
     ("zone", "personal"), [("UTC", PERSONAL), ("Asia/Kolkata", frozenset[str]())]
 )
 def test_a_renewed_copy_is_what_the_views_say(
-    zone: str, personal: frozenset[str], connection: duckdb.DuckDBPyConnection, tmp_path: Path
+    zone: str,
+    personal: frozenset[str],
+    packages: int,
+    connection: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
 ) -> None:
     random = Random(zone)
     put_account(connection, "AC2", "Sales")
     renew(connection, tmp_path / "copies", zone, personal)
-    for package in range(6):
+    for package in range(packages):
         load_something(connection, random, package)
         renew(connection, tmp_path / "copies", zone, personal)
 

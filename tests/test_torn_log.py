@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -23,13 +24,14 @@ import pytest
 from pipelines.exit_codes import DISK
 from tests import expected
 from tests.benchmarks.api import LargeAccount, Traffic, served
-from tests.conftest import Loaded, environment, summary
+from tests.conftest import Loaded, environment, slow, summary
 from tests.simulation.worker import Worker, hire
 
 HOUR = timedelta(hours=1)
 DATABASE, LOG, WORK = "warehouse.duckdb", "warehouse.duckdb.wal", "warehouse.duckdb.dlt"
 STATEMENTS = {"schema", "write", "completed", "before COMMIT", "after COMMIT"}
 AT_ONCE = 2
+Parts = tuple[tuple[str, ...], tuple[str, ...]]
 _MOVE_AWAY = re.compile(r"\b(move|delete|remove|rename)\b", re.IGNORECASE)
 
 
@@ -97,7 +99,7 @@ def assert_none(faults: list[str], of: int) -> None:
 
 
 @pytest.fixture
-def growing(loaded: Loaded) -> Account:
+def growing(tables_only: None, loaded: Loaded) -> Account:
     """A warehouse with a finished run in it; since then, conferences have come and changed."""
     for number in range(40):
         loaded.account.put(summary(number, number * HOUR, "in_progress", tags=["low_mos"]))
@@ -158,7 +160,7 @@ def base_of(tmp_path: Path, folder: Path) -> Path:
     return base
 
 
-@pytest.mark.parametrize("first", [1, 3, 5, 7])
+@pytest.mark.parametrize("first", [3, *slow(1, 5, 7)])
 def test_a_log_without_its_tail(growing: Account, tmp_path: Path, first: int) -> None:
     """The kill is at every eighth statement of a load; together, the cases take every second."""
     base = base_of(tmp_path, tmp_path)
@@ -196,7 +198,7 @@ class Copies:
 
     source: Path
     place: Path
-    parts: tuple[tuple[str, ...], ...]
+    parts: Parts
     begin: dict[int, int]
     made: list[Path] = field(default_factory=list)
     _seen: int = 0
@@ -230,8 +232,8 @@ class Copies:
 
 
 def copied(
-    account: Account, tmp_path: Path, parts: tuple[tuple[str, ...], ...], count: int, lag: int
-) -> list[Path]:
+    account: Account, tmp_path: Path, several: list[Parts], count: int, lag: int
+) -> list[list[Path]]:
     """Copies made at random moments of one run, the second part up to `lag` moments later."""
     whole, source = tmp_path / "whole", tmp_path / "source"
     seen: list[str] = []
@@ -239,43 +241,43 @@ def copied(
     assert account.run(whole, lambda _, kind: seen.append(kind)) == 0
     loading = [number for number, kind in enumerate(seen, 1) if kind in {"load", *STATEMENTS}]
     dice = random.Random(count)
-    begin = {number: dice.randrange(lag + 1) for number in dice.sample(loading, count)}
     source.mkdir()
-    copies = Copies(source, tmp_path, parts, begin)
-    assert account.run(source, copies.waiting) == 0
+    of_all = list[Copies]()
+    for parts in several:
+        place = tmp_path / f"first {' and '.join(parts[0])}"
+        place.mkdir()
+        begin = {number: dice.randrange(lag + 1) for number in dice.sample(loading, count)}
+        of_all.append(Copies(source, place, parts, begin))
+
+    def waiting(worker: Worker, kind: str) -> None:
+        for copies in of_all:
+            copies.waiting(worker, kind)
+
+    assert account.run(source, waiting) == 0
     assert account.fault(source) is None
-    return copies.finish()
+    return [copies.finish() for copies in of_all]
 
 
-FOLDER = (DATABASE, LOG), (WORK,)
+FOLDER: Parts = (DATABASE, LOG), (WORK,)
+ONE_BY_ONE: list[Parts] = [((DATABASE,), (LOG, WORK)), ((LOG,), (DATABASE, WORK))]
+"""Between them the log may have become part of the file, and another one begun."""
 
 
-def test_a_folder_that_was_copied_while_a_run_loaded(tmp_path: Path) -> None:
-    """The working folder comes some moments after the database and its log."""
+@pytest.mark.parametrize("count", [4, *slow(60)])
+def test_a_folder_that_was_copied_part_by_part_while_a_run_loaded(
+    tmp_path: Path, count: int
+) -> None:
     with large(tmp_path, 1500, package_rows=400) as account:
-        copies = copied(account, tmp_path, FOLDER, count=12, lag=150)
-        assert len(copies) > 8
-        assert_none(account.faults(copies), len(copies))
+        several = copied(account, tmp_path, [FOLDER, *ONE_BY_ONE], count, lag=150)
+        assert all(len(copies) >= count / 2 for copies in several)
+        assert_none(account.faults(chain(*several)), 3 * count)
 
 
 @pytest.mark.slow
 def test_two_hundred_copies_made_while_a_run_loaded(tmp_path: Path) -> None:
     with large(tmp_path, 20_000, package_rows=4_000) as account:
-        copies = copied(account, tmp_path, FOLDER, count=200, lag=300)
+        (copies,) = copied(account, tmp_path, [FOLDER], count=200, lag=300)
         assert len(copies) > 150
-        assert_none(account.faults(copies), len(copies))
-
-
-@pytest.mark.parametrize("count", [6, pytest.param(60, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("first", [DATABASE, LOG])
-def test_a_database_and_its_log_that_were_copied_one_after_the_other(
-    tmp_path: Path, first: str, count: int
-) -> None:
-    """Between them the log may have become part of the file, and another one begun."""
-    parts = ((first,), (LOG if first == DATABASE else DATABASE, WORK))
-    with large(tmp_path, 1500, package_rows=400) as account:
-        copies = copied(account, tmp_path, parts, count, lag=150)
-        assert len(copies) >= count / 2
         assert_none(account.faults(copies), len(copies))
 
 

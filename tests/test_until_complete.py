@@ -18,8 +18,6 @@ from tests.conftest import NOW, Command, Loaded, sid, summary
 from tests.test_alerts import Hook, hook
 from tests.test_status import told, trouble
 
-pytestmark = pytest.mark.usefixtures("prepared")
-
 __all__ = ["hook"]
 HOUR = timedelta(hours=1)
 POLLING = Polling(timedelta(seconds=0.05), timedelta(seconds=60))
@@ -48,6 +46,7 @@ def at_each(text: str, do: Callable[[], None]) -> Iterator[list[str]]:
         log.setLevel(before)
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_only_what_can_become_final_in_time_is_awaited(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +71,7 @@ def test_only_what_can_become_final_in_time_is_awaited(
     assert not [request for request in loaded.server.requests if sid(1) in request]
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_what_passes_24_hours_meanwhile_is_awaited_no_longer(loaded: Loaded) -> None:
     loaded.account.put(summary(1, 23 * HOUR, "in_progress"))
 
@@ -84,6 +84,7 @@ def test_what_passes_24_hours_meanwhile_is_awaited_no_longer(loaded: Loaded) -> 
     assert "1 pending ones ended, or began, over 24 hours ago: not awaited" in said
 
 
+@pytest.mark.usefixtures("prepared")
 def test_the_timeout_has_an_outcome_of_its_own(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress"))
     with pytest.raises(StillPendingError, match="1 summaries are still pending"):
@@ -97,6 +98,7 @@ def test_the_timeout_has_an_outcome_of_its_own(loaded: Loaded) -> None:
     assert (status["last_error"], trouble(loaded)) == (None, [])
 
 
+@pytest.mark.usefixtures("prepared")
 def test_the_timeout_is_no_failure_for_people(loaded: Loaded, hook: Hook, command: Command) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress"))
     loaded.account.logins.clear()
@@ -110,6 +112,7 @@ def test_the_timeout_is_no_failure_for_people(loaded: Loaded, hook: Hook, comman
     assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_summary_that_no_round_changes_counts_once(loaded: Loaded) -> None:
     for number in range(40):
         loaded.account.put(summary(number, HOUR, "in_progress" if number < 10 else "complete"))
@@ -120,6 +123,7 @@ def test_a_summary_that_no_round_changes_counts_once(loaded: Loaded) -> None:
         assert counts == (40, new, 0, unchanged)
 
 
+@pytest.mark.usefixtures("tables_only")
 @pytest.mark.parametrize("fetched", [False, True])
 def test_what_cannot_be_fetched_counts_once_and_only_as_long(
     fetched: bool, loaded: Loaded, monkeypatch: pytest.MonkeyPatch

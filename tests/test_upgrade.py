@@ -47,10 +47,7 @@ def test_it_goes_on_where_the_earlier_version_ended(old: Loaded) -> None:
     old.assert_exact()
     assert old.run().rows_updated == 0
     assert old.query(f"SELECT count(*) FROM {DATASET}._runs WHERE outcome = 'ok'") == [(3,)]
-
-
-def test_views_and_columns_are_those_of_this_version(old: Loaded) -> None:
-    old.run()
+    # Views and columns are those of this version.
     views = old.query("SELECT view_name FROM duckdb_views() WHERE schema_name = 'analytics'")
     assert {name for (name,) in views} == {view.name for view in read_views()}
     assert {name for name, *_ in old.query(f"DESCRIBE {DATASET}._runs")} == {*COLUMNS}
@@ -223,30 +220,19 @@ def test_a_merge_that_an_earlier_version_began_is_made_whole(staged: Loaded) -> 
     ]
     assert begun in ([[(0,)], [(0,)], [(5,)]], [[(5,)], [(0,)], [(0,)]])
     assert staged.query(f"SELECT count(*) FROM {DATASET}_staging.conference_tag_info") == [(5,)]
-    staged.run()
-    staged.assert_exact()
-    assert staged.run().rows_updated == 0
-    staged.assert_exact()
-
-
-def test_the_watermark_of_an_earlier_version_counts(staged: Loaded) -> None:
-    """That of the last package that was completed, or of the one that is finished now."""
+    tags = ["brand_new", "newer_still"]
+    staged.account.put(summary(10, HOUR / 2, tags=tags))
+    # The watermark is that of the last completed package, or of the one that is finished now.
     kept = staged.account.now - timedelta(hours=2)
     finished = kept + HOUR
     work = staged.path.with_name("warehouse.duckdb.dlt")
     expected = {kept, finished} if work.exists() else {kept}
-    assert staged.run().window_from in {moment - 48 * HOUR for moment in expected}
-
-
-def test_drift_that_an_earlier_version_named_is_not_named_again(staged: Loaded) -> None:
-    tags = ["brand_new", "newer_still"]
-    staged.account.put(summary(10, HOUR / 2, tags=tags))
-    named = " ".join(staged.run().drift)
-    assert "newer_still" in named
-    assert "brand_new" not in named
-
-
-def test_a_staging_schema_of_an_earlier_version_goes(staged: Loaded) -> None:
-    staged.run()
+    done = staged.run()
+    staged.assert_exact()
+    assert done.window_from in {moment - 48 * HOUR for moment in expected}
+    assert "newer_still" in " ".join(done.drift)
+    assert "brand_new" not in " ".join(done.drift), "the earlier version named it"
     found = staged.query("SELECT schema_name FROM duckdb_schemas() WHERE schema_name LIKE '%stag%'")
     assert found == []
+    assert staged.run().rows_updated == 0
+    staged.assert_exact()

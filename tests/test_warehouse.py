@@ -23,7 +23,7 @@ from pipelines.twilio_insights.progress import Progress
 from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse
 from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.sql import sql_folder
-from tests.conftest import ROOT, Command, Loaded, python, sid, summary
+from tests.conftest import ROOT, Command, Loaded, python, sid, slow, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")
 
@@ -62,6 +62,7 @@ def test_a_file_held_by_another_program_is_named_and_exits_75(
     assert server.requests == []
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_backup_waits_for_a_run_and_a_run_does_not_wait_for_a_backup(
     loaded: Loaded, command: Command, tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_backup_waits_for_a_run_and_a_run_does_not_wait_for_a_backup(
         assert refused.returncode == 1
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_file_that_is_let_go_is_waited_for(
     loaded: Loaded, held_by_another_program: subprocess.Popen[str]
 ) -> None:
@@ -124,6 +126,7 @@ def test_the_status_tells_each_phase(loaded: Loaded, monkeypatch: pytest.MonkeyP
     assert seen == ["finish", "extract", "normalize", "load", "views", "checks", "publish"]
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_run_that_never_held_the_warehouse_says_so_elsewhere(
     loaded: Loaded, command: Command
 ) -> None:
@@ -137,6 +140,7 @@ def test_a_run_that_never_held_the_warehouse_says_so_elsewhere(
     assert status(loaded.path)["run"]["run_id"] == done.run_id
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_table_of_runs_from_an_earlier_version_gets_the_new_columns(loaded: Loaded) -> None:
     loaded.run()
     with duckdb.connect(loaded.path) as connection:
@@ -147,6 +151,7 @@ def test_a_table_of_runs_from_an_earlier_version_gets_the_new_columns(loaded: Lo
     assert runs[1] == (done.run_id, None)
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_second_run_is_refused_and_told_who_holds_it(loaded: Loaded, command: Command) -> None:
     with open_warehouse(loaded.path):
         done = command("run")
@@ -236,7 +241,8 @@ def test_the_working_folder_is_private_and_beside_the_warehouse(
     assert list((tmp_path / "home").iterdir()) == []  # nor in dlt's own folder, which is there
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+@pytest.mark.usefixtures("tables_only")
+@pytest.mark.parametrize("kept", [0.3, 0.9, *slow(0.6)])
 def test_a_truncated_warehouse_exits_74_and_is_left_alone(
     loaded: Loaded, command: Command, kept: float
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from tests.conftest import NOW, Loaded, sid, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 HOUR = timedelta(hours=1)
 WATERMARKS = "SELECT resource, account_sid, filters, listed_to FROM conference_insights._watermarks"
 PACKAGES = "SELECT count(*) FROM conference_insights._dlt_loads"
