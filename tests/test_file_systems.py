@@ -137,7 +137,7 @@ def test_an_output_of_another_encoding_is_written_to(
     place = tmp_path / "Ω→"
     place.mkdir()
     settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(place / "w.duckdb")}
-    for name in ("run", "publish", "status"):
+    for name in ("run", "status"):
         done = process(name, PYTHONIOENCODING="latin-1", **settings)
         assert done.returncode == 0, done.stderr
     assert r"\u03a9\u2192/w.duckdb" in done.stdout

@@ -122,6 +122,7 @@ def test_the_page_of_tables_has_it(changed: Changed) -> None:
     assert "| `ends_after_start` | warn | A conference ended before it started. |" in page
 
 
+@pytest.mark.programs
 def test_the_tests_of_the_project_find_nothing_missing(changed: Changed) -> None:
     """Those that look at what was added, the hand-made rows and the planted fault included."""
     files = [f"tests/test_{name}.py" for name in ("analytics", "checks", "source")]

@@ -170,6 +170,7 @@ def test_a_signalled_demo_does_not_go_on_to_its_second_run(tmp_path: Path) -> No
     assert runs == [("stopped",)]
 
 
+@pytest.mark.programs
 def test_texts_of_megabytes_are_loaded_and_published(loaded: Loaded) -> None:
     """DuckDB needs several times the length of a text, beyond what keeps a usual run small."""
     for number in range(2):

@@ -328,9 +328,12 @@ SETS: dict[str, Callable[[Hostile], dict[str, str]]] = {
     "secrets.toml": lambda hostile: hostile.in_file("secrets.toml", 2),
     "folders of others": lambda hostile: hostile.in_folders_of_others(),
 }
+MARKS = {name: () if name == "environment" else pytest.mark.programs for name in SETS}
 
 
-@pytest.mark.parametrize("made", SETS.values(), ids=SETS.keys())
+@pytest.mark.parametrize(
+    "made", [pytest.param(SETS[name], marks=marks, id=name) for name, marks in MARKS.items()]
+)
 def test_a_run_is_the_same_whatever_is_set_for_dlt(
     made: Callable[[Hostile], dict[str, str]],
     loaded: Loaded,

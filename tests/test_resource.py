@@ -73,6 +73,7 @@ def next_version(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path / "next")}
 
 
+@pytest.mark.programs
 def test_it_loads_and_follows_what_is_not_final(
     loaded: Loaded,
     process: Command,

@@ -36,7 +36,15 @@ def answers(kind: str) -> Callable[[InsightsHandler], tuple[int, bytes]]:
     return answer
 
 
-@pytest.mark.parametrize("kind", ["200", "401", "503", "not JSON", "ok"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "401",
+        "not JSON",
+        "ok",
+        *(pytest.param(n, marks=pytest.mark.programs) for n in ("200", "503")),
+    ],
+)
 def test_a_token_is_in_no_file_and_no_output(
     loaded: Loaded, process: Command, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,7 +263,7 @@ ONE_BY_ONE: list[Parts] = [((DATABASE,), (LOG, WORK)), ((LOG,), (DATABASE, WORK)
 """Between them the log may have become part of the file, and another one begun."""
 
 
-@pytest.mark.parametrize("count", [4, *slow(60)])
+@pytest.mark.parametrize("count", [pytest.param(8, marks=pytest.mark.programs), *slow(60)])
 def test_a_folder_that_was_copied_part_by_part_while_a_run_loaded(
     tmp_path: Path, count: int
 ) -> None:
