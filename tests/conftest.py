@@ -187,13 +187,17 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     return loaded
 
 
+def copy_all(former: Path, path: Path) -> None:
+    """All that runs left of a warehouse, in the folder of another."""
+    shutil.copytree(former.parent, path.parent, symlinks=True, dirs_exist_ok=True)
+    status = path.with_name(f"{path.name}.status.json")
+    status.write_text(status.read_text().replace(str(former.parent), str(path.parent)))
+
+
 @pytest.fixture
 def sound(loaded: Loaded, well: Loaded) -> Loaded:
     """The same in the test's folder, of an account of its own, whose clock is right."""
-    folder, former = loaded.path.parent, well.path.parent
-    shutil.copytree(former, folder, symlinks=True, dirs_exist_ok=True)
-    status = loaded.path.with_name(f"{loaded.path.name}.status.json")
-    status.write_text(status.read_text().replace(str(former), str(folder)))
+    copy_all(well.path, loaded.path)
     loaded.account.now = datetime.now(UTC)
     for row in well.account.rows():
         loaded.account.put(row)

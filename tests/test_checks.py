@@ -12,7 +12,7 @@ import pytest
 from pipelines.simulator.account import ACCOUNT_SID, Account, iso
 from pipelines.warehouse.changed import take_changed
 from pipelines.warehouse.checks import Check, read_checks, run_checks
-from tests.conftest import NOW, Command, Loaded, loaded_once, summary
+from tests.conftest import NOW, Command, Loaded, copy_all, loaded_once, summary
 
 RAW = "conference_insights."
 TWICE = f"INSERT INTO {RAW}{{0}} SELECT * FROM {RAW}{{0}} LIMIT 1"
@@ -48,10 +48,9 @@ PLANTED = {
 
 @pytest.fixture
 def sound(loaded: Loaded, checked: Path) -> Loaded:
-    """The same, published, of an account that goes on."""
-    shutil.copy(checked, loaded.path)
+    """The same, of an account that goes on."""
+    copy_all(checked, loaded.path)
     fill(loaded.account)
-    loaded.run()
     return loaded
 
 
@@ -181,6 +180,7 @@ def test_a_fail_check_finds_what_a_later_package_wrote(
 
 
 def test_what_was_done_by_hand_is_found_within_the_hour(sound: Loaded, command: Command) -> None:
+    sound.run()  # by whose copy it is known what has changed
     published = sound.path.with_name("warehouse.published") / "current"
     with duckdb.connect(sound.path) as connection:
         connection.execute(PLANTED["unique_issues"])

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.conftest import Loaded, summary
+from tests.conftest import Loaded, slow, summary
 from tests.screen import Screen
 from tests.test_logs import on_a_terminal, start_on_a_terminal
 
@@ -39,7 +39,7 @@ def test_what_only_tells_ends_as_without_its_reader(loaded: Loaded) -> None:
     assert hang_up("doctor", at=b"account_sid") == 141
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("columns", [60, *slow(80, 120)])
 def test_a_bar_that_can_be_read_and_leaves_no_trace(
     columns: int, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

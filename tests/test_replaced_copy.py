@@ -23,6 +23,10 @@ def published(loaded: Loaded) -> Path:
     for number in range(1, 4):
         loaded.account.put(summary(number, number * HOUR))
     loaded.run()
+    return copy_of(loaded)
+
+
+def copy_of(loaded: Loaded) -> Path:
     return (loaded.path.with_name("warehouse.published") / "current/insights.duckdb").resolve()
 
 
@@ -41,8 +45,9 @@ def change(copy: Path, *statements: str) -> None:
 @pytest.mark.parametrize("name", ["report", "doctor"])
 @pytest.mark.parametrize("kind", ["view", "macro"])
 def test_it_shows_no_file_of_the_user(
-    published: Path, loaded: Loaded, command: Command, tmp_path: Path, kind: str, name: str
+    sound: Loaded, command: Command, tmp_path: Path, kind: str, name: str
 ) -> None:
+    published = copy_of(sound)
     (tmp_path / "secret.txt").write_text("canary")
     read = f"(SELECT content FROM read_text('{tmp_path}/secret.txt'))"
     if kind == "view":
@@ -84,9 +89,8 @@ def test_what_is_as_a_run_left_it_is_renewed(
     assert "Nothing is taken from" not in caplog.text
 
 
-def test_a_pipe_in_its_place_holds_up_nobody(
-    published: Path, loaded: Loaded, command: Command
-) -> None:
+def test_a_pipe_in_its_place_holds_up_nobody(sound: Loaded, command: Command) -> None:
+    published = copy_of(sound)
     published.unlink()
     os.mkfifo(published)
     for name, code in {"report": 74, "doctor": 74, "run": 0}.items():

@@ -78,22 +78,20 @@ def test_json_is_what_the_page_describes(loaded: Loaded, command: Command) -> No
     assert said["watermark"] == "2026-11-20T14:30:00Z"
 
 
-def test_it_holds_up_no_run_and_is_held_up_by_none(loaded: Loaded, command: Command) -> None:
-    loaded.run()
-    with open_warehouse(loaded.path):
+def test_it_holds_up_no_run_and_is_held_up_by_none(sound: Loaded, command: Command) -> None:
+    with open_warehouse(sound.path):
         done = command("status")
     assert done.returncode == 0
     assert "Last good run" in done.stdout
-    loaded.path.write_text("what it never reads")
+    sound.path.write_text("what it never reads")
     assert command("status").returncode == 0
 
 
 @pytest.mark.parametrize(("age", "code"), [(HOUR, 0), (3 * HOUR, 3)], ids=["fresh", "stale"])
 def test_a_monitor_is_told_what_is_stale(
-    age: timedelta, code: int, loaded: Loaded, command: Command
+    age: timedelta, code: int, sound: Loaded, command: Command
 ) -> None:
-    loaded.run()
-    age_last_run(loaded, age)
+    age_last_run(sound, age)
     done = command("status", "--max-age", "2h")
     assert (done.returncode, "FAIL  Stale" in done.stdout) == (code, bool(code))
     assert command("status").returncode == 0
@@ -115,6 +113,7 @@ def test_where_nothing_ran_everything_is_stale(command: Command) -> None:
     assert command("status", "--max-age", "7d").returncode == 3
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_backfill_is_no_good_run(loaded: Loaded, command: Command) -> None:
     loaded.run()
     first = told(loaded)["last_good"]["run_id"]
@@ -142,6 +141,7 @@ def test_a_killed_run_is_named(loaded: Loaded, tmp_path: Path) -> None:
     assert trouble(loaded) == []
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_run_that_is_on_is_alive_wherever_it_is_looked_at_from(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +160,7 @@ def test_a_run_that_is_on_is_alive_wherever_it_is_looked_at_from(
     assert told(loaded)["last_run"]["is_alive"] is False
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_look_at_the_lock_is_in_no_runs_way(loaded: Loaded) -> None:
     loaded.run()
     with (working_folder(loaded.path) / "run.lock").open() as lock:
@@ -190,11 +191,9 @@ def test_the_retention_clock_warns_before_it_is_too_late(loaded: Loaded) -> None
     assert "Twilio has been deleting unlisted data" in trouble(loaded)[0]
 
 
-def test_a_copy_that_is_gone_is_missed(loaded: Loaded) -> None:
-    loaded.account.put(summary(1, HOUR))
-    loaded.run()
-    loaded.path.with_name("warehouse.published").joinpath("current").unlink()
-    assert trouble(loaded) == ["There is no published copy"]
+def test_a_copy_that_is_gone_is_missed(sound: Loaded) -> None:
+    no_copy(sound)
+    assert trouble(sound) == ["There is no published copy"]
 
 
 def no_copy(loaded: Loaded) -> None:
@@ -251,6 +250,7 @@ def test_a_monitor_gets_the_code_of_the_worst_failure(
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_warehouse_that_is_gone_is_missed(loaded: Loaded, command: Command) -> None:
     loaded.run()
     loaded.path.unlink()
@@ -270,12 +270,14 @@ def test_a_status_file_of_another_version_is_not_read(loaded: Loaded, command: C
     assert trouble(loaded) == []
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_drift_that_is_named_like_a_time_is_drift(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, updated_at="2026-11-20T10:00:00Z"))
     loaded.run()
     assert [*told(loaded)["drift"].values()] == [sid(1)]
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_table_of_the_user_is_counted_like_any(loaded: Loaded) -> None:
     loaded.run()
     with duckdb.connect(loaded.path) as connection:
