@@ -80,6 +80,7 @@ def test_a_wrong_clock_of_this_machine_changes_nothing(
         loaded.account.now += 20 * DAY
 
 
+@pytest.mark.usefixtures("tables_only")
 @pytest.mark.parametrize("days", [3, 40])
 def test_a_machine_whose_clock_stood_still_hides_nothing(
     loaded: Loaded, days: int, monkeypatch: pytest.MonkeyPatch
@@ -93,6 +94,7 @@ def test_a_machine_whose_clock_stood_still_hides_nothing(
     assert loaded.query(WATERMARK) == [(loaded.account.now.replace(tzinfo=None),)]
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_nothing_is_called_lost_by_this_machines_clock_alone(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

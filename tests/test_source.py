@@ -41,6 +41,7 @@ def official_rows() -> list[dict[str, Any]]:
     return [row | {"conference_sid": sid(number)} for number, row in enumerate(rows)]
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_the_official_samples_load_field_by_field(loaded: Loaded) -> None:
     rows = official_rows()
     assert len(rows) == 8
@@ -350,6 +351,7 @@ def test_the_digest_ignores_the_order_of_keys_and_nothing_else() -> None:
     assert digest(row | {"tags": []}) != digest(row | {"tags": None})
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_elements_that_are_no_conference_are_kept_whole_once(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
