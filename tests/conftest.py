@@ -42,6 +42,7 @@ if place := folder_in_memory():
 
 NOW = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
+POST_LOAD = "pipelines.run.pipeline.run_post_load"
 MACHINE_TIME = "pipelines.twilio_insights.api.clock.machine_time"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -110,6 +111,12 @@ class Loaded:
         self.server.requests.clear()
         return run(Progress("run", **kwargs), polling, stop=stop)
 
+    def load(self) -> Progress:
+        """Run to the end of the load, without views, checks and a copy: what a test begins with."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(POST_LOAD, lambda *_, **__: None)
+            return self.run()
+
     def finish_after_a_run(self, ages: dict[int, timedelta]) -> None:
         """Summaries that were pending when a run loaded them, and are final since."""
         for number, age in ages.items():
@@ -169,7 +176,7 @@ def tables_only(
     """Besides, runs of this process end with their load, without views, checks and a copy, which
     are half of a run: for tests that look at tables only."""
     if not is_fresh(request):
-        monkeypatch.setattr("pipelines.run.pipeline.run_post_load", lambda *_, **__: None)
+        monkeypatch.setattr(POST_LOAD, lambda *_, **__: None)
 
 
 def is_fresh(request: pytest.FixtureRequest) -> bool:

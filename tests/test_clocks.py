@@ -49,7 +49,7 @@ def test_a_wrong_clock_of_the_api_loses_nothing(
 ) -> None:
     loaded.account.put(summary(1, HOUR))
     if loaded_before:
-        loaded.run()
+        loaded.load()
     loaded.account.now += HOUR
     loaded.account.put(summary(2, 0 * HOUR))
     with monkeypatch.context() as patch:
@@ -67,7 +67,7 @@ def test_a_wrong_clock_of_the_api_loses_nothing(
     assert done.loaded_to == NOW + 2 * HOUR
 
 
-@pytest.mark.parametrize("wrong", [1970, 2025, 2199, *slow(2020, 2031)])
+@pytest.mark.parametrize("wrong", [1970, 2199, *slow(2020, 2025, 2031)])
 def test_a_wrong_clock_of_this_machine_changes_nothing(
     loaded: Loaded, wrong: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -111,7 +111,7 @@ def test_what_an_earlier_version_kept_from_a_wrong_clock_breaks_nothing(
     loaded: Loaded, wrong: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     loaded.account.put(summary(1, HOUR))
-    loaded.run()
+    loaded.load()
     with duckdb.connect(loaded.path) as connection:
         for table, column in (("conference_summaries", "fetched_at"), ("_watermarks", "listed_to")):
             moment = year(wrong).replace(tzinfo=None)
@@ -126,7 +126,7 @@ def test_one_answer_with_a_wrong_date_is_an_answer_of_now(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded.account.put(summary(1, HOUR))
-    loaded.run()
+    loaded.load()
     loaded.account.put(summary(2, HOUR))
     dates = iter([year(2199), NOW, year(2001)])
     monkeypatch.setattr(

@@ -142,14 +142,14 @@ REFETCHES = f"SELECT resource, key, attempts, last_status, outcome FROM {DATASET
 
 
 def test_refetches_of_one_resource_are_those_of_conferences(one_resource: Loaded) -> None:
-    one_resource.run()
+    one_resource.load()
     assert one_resource.query(REFETCHES) == [("conferences", sid(2), 1, 404, "gone")]
     one_resource.account.now += HOUR
-    one_resource.run()
+    one_resource.load()
     assert one_resource.query(REFETCHES) == [("conferences", sid(2), 2, 404, "gone")]
     one_resource.account.put(summary(2, 70 * HOUR))
     one_resource.account.now += 2 * HOUR
-    one_resource.run()
+    one_resource.load()
     assert one_resource.query(REFETCHES) == [("conferences", sid(2), 0, 200, None)]
     one_resource.assert_exact()
 
@@ -234,5 +234,5 @@ def test_a_merge_that_an_earlier_version_began_is_made_whole(staged: Loaded) -> 
     assert "brand_new" not in " ".join(done.drift), "the earlier version named it"
     found = staged.query("SELECT schema_name FROM duckdb_schemas() WHERE schema_name LIKE '%stag%'")
     assert found == []
-    assert staged.run().rows_updated == 0
+    assert staged.load().rows_updated == 0
     staged.assert_exact()
