@@ -12,7 +12,8 @@ import pytest
 
 from pipelines.run.pipeline import Backfill, run
 from pipelines.simulator.account import ACCOUNT_SID, Account, Row, running_row
-from pipelines.twilio_insights.errors import RefusedError, UnavailableError
+from pipelines.simulator.server import InsightsHandler
+from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnavailableError
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import Settings
 from tests import expected
@@ -405,19 +406,6 @@ def test_what_no_account_has_says_nothing_of_the_accounts(tree: Loaded) -> None:
     assert {error for *_, error in tree.query(ROWS)} == {None, "RefusedError"}
 
 
-def test_a_backfill_asks_a_refused_account_at_once(tree: Loaded) -> None:
-    sub(tree, SUPPORT).advanced_features = False
-    tree.run()
-    sub(tree, SUPPORT).advanced_features = True
-    tree.run()
-    assert SUPPORT not in asked(tree)
-    run(Progress("backfill"), backfill=Backfill("29d"))
-    assert is_exact(tree)
-    tree.run()
-    assert SUPPORT in asked(tree)
-    assert last_run(tree) == (3, {})
-
-
 @pytest.mark.fresh
 def test_what_was_loaded_is_published_though_one_account_failed(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch
@@ -442,3 +430,146 @@ def test_a_new_account_is_told_of_only_where_it_is_one(
     monkeypatch.delenv(ACCOUNTS)
     tree.run()
     assert "is a new account" not in caplog.text
+
+
+DOWN = 503, 20503, "Service unavailable"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET", "1s")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("failure", [DOWN, (200, 0, "what is not a list")])
+def test_the_own_account_stops_no_other(
+    tree: Loaded, failure: tuple[int, int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree.account.failure = failure
+    monkeypatch.setenv(ACCOUNTS, f"{SUPPORT},{SALES}")
+    tree.run()
+    assert is_exact(tree, ACCOUNT_SID)
+    sub(tree, SALES).put(summary(5, HOUR))
+    monkeypatch.setenv(ACCOUNTS, f"{ACCOUNT_SID},{SALES}")
+    with pytest.raises(InsightsError, match=failure[2] if failure == DOWN else "200"):
+        tree.run()
+    assert is_exact(tree, ACCOUNT_SID)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_those_that_failed_come_last(tree: Loaded) -> None:
+    """However many there are, they keep the others waiting only until they are known."""
+    down = [tree.account.add_subaccount(f"AC{n:02d}" + "e" * 30) for n in range(16)]
+    for number, one in enumerate(down):
+        one.put(summary(1000 + number, HOUR))
+        one.failure = DOWN
+    for _ in range(4):  # four times five give no answer
+        with pytest.raises(UnavailableError):
+            tree.run()
+        tree.account.now += HOUR
+    sub(tree, SALES).put(summary(5, HOUR))
+    with pytest.raises(UnavailableError):
+        tree.run()
+    assert is_exact(tree, *(one.sid for one in down))
+
+
+def test_a_backfill_asks_what_was_refused_at_once(tree: Loaded) -> None:
+    sub(tree, SUPPORT).advanced_features = False
+    tree.run()
+    sub(tree, SUPPORT).advanced_features = True
+    tree.account.now += HOUR
+    run(Progress("backfill"), backfill=Backfill("29d"))
+    assert is_exact(tree)
+
+
+def test_a_wrong_clock_makes_no_refused_account_wait(tree: Loaded) -> None:
+    tree.account.now += 365 * DAY
+    sub(tree, SALES).advanced_features = False
+    tree.run()
+    tree.account.now -= 365 * DAY
+    sub(tree, SALES).advanced_features = True
+    tree.run()
+    assert is_exact(tree)
+
+
+def test_what_a_refused_account_has_lost_is_named(
+    tree: Loaded, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree.run()
+    sub(tree, SALES).advanced_features = False
+    tree.account.now += HOUR
+    tree.run()
+    lost = f"LOST: what was created by {SALES}"
+    for days, is_named in ((40, True), (0, False), (1, True)):
+        sub(tree, SALES).advanced_features = days == 1
+        tree.account.now += days * DAY
+        caplog.clear()
+        assert bool(tree.run().gap_from and lost in caplog.text) is is_named
+
+
+def test_an_account_whose_records_may_not_be_fetched_is_still_listed(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a restricted key, which may list without reading single ones."""
+    tree.account.put(summary(70, 5 * DAY, "in_progress"))
+    tree.run()
+    answer = InsightsHandler.answer
+
+    def refused(handler: InsightsHandler) -> tuple[int, bytes]:
+        is_one = "/v1/Conferences/" in handler.path
+        return (401, b'{"code": 20003}') if is_one else answer(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", refused)
+    for hour in (1, 2):
+        tree.account.now += HOUR
+        tree.account.put(summary(90 + hour, -hour * HOUR))
+        assert tree.run().accounts_failed == {ACCOUNT_SID: "RefusedError"}
+        assert is_exact(tree)
+
+
+@pytest.mark.parametrize("others", ["all", f"{SUPPORT},{SALES}"])
+def test_a_conference_is_found_whichever_accounts_are_refused(
+    tree: Loaded, others: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ACCOUNTS, others)
+    tree.run()
+    tree.account.advanced_features = sub(tree, SALES).advanced_features = False
+    sub(tree, SUPPORT).put(summary(8, 10 * DAY))
+    done = run(Progress("backfill"), backfill=Backfill(conferences=(sid(8), sid(9))))
+    assert (done.rows_new, done.not_found) == (1, [sid(9)])
+    tree.account.advanced_features = sub(tree, SALES).advanced_features = True
+    tree.account.now += HOUR
+    tree.run()
+    assert {ACCOUNT_SID, SALES} <= {*asked(tree)}
+
+
+@pytest.mark.fresh
+@pytest.mark.usefixtures("impatient")
+def test_a_conference_is_asked_of_an_account_that_was_never_loaded(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ACCOUNTS, SALES)
+    tree.run()
+    tree.account.advanced_features = False
+    with pytest.raises(RefusedError):
+        sub(tree, SALES).advanced_features = False
+        run(Progress("backfill"), backfill=Backfill(conferences=(sid(8),)))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_source_alone_names_what_it_could_not_load(
+    tree: Loaded, tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    import dlt
+
+    from pipelines.twilio_insights import twilio_insights
+
+    pipeline = dlt.pipeline(
+        "alone", destination=dlt.destinations.duckdb(str(tmp_path / "alone.duckdb"))
+    )
+    pipeline.run(twilio_insights())
+    tree.account.restricted_logins = set(tree.account.logins)
+    sub(tree, SALES).failure = DOWN
+    pipeline.run(twilio_insights())
+    assert "List of accounts" in caplog.text
+    assert f"Sales ({SALES}), UnavailableError since" in caplog.text

@@ -179,7 +179,7 @@ def _check_retention_gap(packages: Packages) -> datetime:
         raise
     finally:
         accounts, oldest, lines = packages.accounts, now - RETENTION, list[str]()
-        for account, until in accounts.watermarks.items():
+        for account, until in accounts.at_risk(now).items():
             of = f" by {account}" if accounts.has_several else ""
             if until < FIRST:
                 continue  # a wrong clock set it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
@@ -30,6 +31,8 @@ from pipelines.twilio_insights.tables import REFETCHES, TABLES, WATERMARKS, Tabl
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
+
+log = logging.getLogger("conference_insights")
 
 Batches = Iterable["Tables"]
 CONTINUES, HAS_TABLES = "continues", "has_tables"
@@ -189,6 +192,8 @@ def _read(settings: Settings) -> Iterator[Tables]:
         with closing(Extraction(client, CONFERENCES, stored, accounts)) as extraction:
             batches = extraction.package(former=cast(FormerState, state))
             yield from _remembered(batches, loaded)
+        for line in (*filter(None, [accounts.fault]), *accounts.describe_failures()):
+            log.warning("Not loaded: %s", line)
         state.clear()  # an earlier version kept there what the tables have now
 
 

@@ -90,13 +90,17 @@ class InsightsClient:
         """What time it is by the server (header `Date`), asked for if not yet known.
 
         Raises:
-            RefusedError: by whoever asks first; the time is known then, and told from now on.
-            InsightsError: there was no usable answer.
+            InsightsError: refused, or no usable answer; if it told the time all the same, that is
+                known from now on.
         """
         if not self._clock.is_set:
             here = datetime.now(UTC)
             self._get(self._listed(CONFERENCES, here - timedelta(seconds=1), here, page_size="1"))
         return self._clock.now()
+
+    @property
+    def knows_time(self) -> bool:
+        return self._clock.is_set
 
     def advanced_features(self) -> bool | None:
         """Whether Voice Insights Advanced Features is active; None: the answer does not tell.

@@ -175,28 +175,34 @@ class Accounts:
     def _now(self) -> datetime:
         try:
             return self._client.now()
-        except RefusedError:
-            if not self.has_several:
+        except InsightsError:
+            if self.is_own_alone or not self._client.knows_time:
                 raise
-            return self._client.now()  # others may answer, and the refusal told the time
+            return self._client.now()  # others may answer, and the error told the time
 
     def due(self, now: datetime) -> list[str]:
-        """Those that a scheduled run lists now: all but the refused ones that were asked within the
-        last day, and all if they are the only ones."""
-        since = naive_utc(now) - REFUSED_FOR
-        waiting = {
-            account
-            for account in self.followed
-            if (row := self._rows[account]).error_class == RefusedError.__name__
-            and row.asked_at
-            and row.asked_at > since
-        }
+        """Those to be listed now: all but the refused ones that were asked within the last day, and
+        all if they are the only ones. Those that failed are the last, so that they keep no other
+        waiting, however many they are."""
+        waiting = self._waiting(now)
+        order = sorted(self.followed, key=lambda a: self._rows[a].asked_at or datetime.min)
         if len(waiting) == len(self.followed):
-            return [*self.followed]
+            return order
         for account in waiting:
             text = self._rows[account].last_error or "refused"
             self.failures[account] = RefusedError(f"{text} (asked again once a day)", 0)
-        return [account for account in self.followed if account not in waiting]
+        return [account for account in order if account not in waiting]
+
+    def _waiting(self, now: datetime) -> set[str]:
+        since, latest = naive_utc(now - REFUSED_FOR), naive_utc(now + MAX_SKEW)
+        return {
+            account
+            for account in self.followed
+            if (row := self._rows.get(account))
+            and row.error_class == RefusedError.__name__
+            and row.asked_at
+            and since < row.asked_at < latest
+        }
 
     def watermark(self, account: str) -> datetime | None:
         """Until when everything of the account was listed; None if it never was. Long ago if the
@@ -225,6 +231,12 @@ class Accounts:
             and not (self.has_several and self._rows[account].error_class == refused)
         }
 
+    def at_risk(self, now: datetime) -> dict[str, datetime]:
+        """The same of those that are asked now, refused before or not: what Twilio deletes of them
+        is lost."""
+        asked = self.followed.keys() - self._waiting(now)
+        return {account: at for account, at in self._known.items() if account in asked}
+
     @property
     def loaded_to(self) -> datetime | None:
         """The earliest of these."""
@@ -237,17 +249,21 @@ class Accounts:
             last_error=None, error_class=None, failing_since=None, asked_at=None
         )
 
-    def note_failure(self, account: str, error: InsightsError, now: datetime) -> None:
-        """It could not be read; what was read before is loaded."""
+    def note_failure(
+        self, account: str, error: InsightsError, now: datetime, is_listed: bool = False
+    ) -> None:
+        """It could not be read; what was read before is loaded. One that could still be listed
+        does not wait for a day."""
         if account in self.failures:
             return
         self.failures[account] = error
-        row, moment = self._rows[account], naive_utc(now)
+        moment = naive_utc(now)
+        row = self._rows.get(account) or _new_row(account, self.own, None, moment)
         self._rows[account] = row._replace(
             last_error=str(error),
             error_class=type(error).__name__,
             failing_since=row.failing_since or moment,
-            asked_at=moment,
+            asked_at=None if is_listed else moment,
         )
 
     @property

@@ -147,7 +147,10 @@ class Extraction:
             account: scope.window
             if isinstance(scope, TimeRange)
             else self._window(self._accounts.watermark(account), now)
-            for account in self._asked_now(scope, now)
+            for account in (
+                # After a refusal somebody wants to know whether it holds.
+                self._accounts.followed if isinstance(scope, TimeRange) else self._accounts.due(now)
+            )
         }
         start = min(window.start for window in windows.values())
         end = max(window.end for window in windows.values())
@@ -162,11 +165,6 @@ class Extraction:
         client.progress.window_from = client.progress.window_to = start
         client.progress.horizon = end
         return WindowedLister(client, self._resource, self._ranges, client.settings.filters)
-
-    def _asked_now(self, scope: Incremental | TimeRange, now: datetime) -> list[str]:
-        """Whoever reads a range again may have just done what an account was refused for."""
-        accounts = self._accounts
-        return [*accounts.followed] if isinstance(scope, TimeRange) else accounts.due(now)
 
     def _window(self, known: datetime | None, now: datetime) -> Window:
         settings, oldest = self._client.settings, now - RETENTION

@@ -88,7 +88,7 @@ def refetch(
     if client.stop.is_set():
         return  # nothing is wrong with them
     for account, fault in faults.items():
-        accounts.note_failure(account, fault, now)
+        accounts.note_failure(account, fault, now, is_listed=True)
 
 
 def raise_unless_listed(outcome: Listed | Exception) -> Listed:
@@ -228,7 +228,8 @@ def fetch(
             if isinstance(answer, Exception):
                 in_a_row[asked.account] += 1
                 error, failures = _error_of_api(answer), in_a_row[asked.account]
-                if asked.version is None or _is_refused(error) or failures == give_up:
+                is_first = asked.version is None and not others
+                if is_first or _is_refused(error) or failures == give_up:
                     given_up[asked.account] = error
                 else:
                     acceptor.note_unreadable(asked, client.now())
@@ -261,21 +262,27 @@ def _ask(
 ) -> Page:
     """By SID; whether that serves what belongs to another account is not documented, so there it is
     listed by its SID."""
-    now, own = client.now(), client.settings.account_sid
+    now, own = client.now(), client.settings.account_sid or ""
     if asked.account not in ("", own):
         created = asked.created
         start, end = (created, created) if created else (now - RETENTION, now)
         return client.find(resource, asked.key, asked.account, start - OVERLAP, end + 2 * OVERLAP)
-    page = client.fetch(resource, asked.key)
-    for account in others if not page.rows and asked.version is None else ():
+    if asked.version is not None or not others:
+        return client.fetch(resource, asked.key)
+    page, faults = None, list[InsightsError]()
+    for account in (own, *others):  # any may have it, and one that fails hides no other
         try:
-            found = client.find(resource, asked.key, account, now - RETENTION, now)
-        except RefusedError:
-            continue
+            if account == own:
+                page = client.fetch(resource, asked.key)
+            else:
+                page = client.find(resource, asked.key, account, now - RETENTION, now)
         except InsightsError as error:
-            log.warning("%s: whether it is there is not known: %s", asked.key, error)
-            client.progress.unreadable.append(asked.key)
-            continue
-        if found.rows:
-            return found
+            faults.append(error)
+        else:
+            if page.rows:
+                return page
+    # Those that are refused are known to be.
+    if serious := [one for one in faults if page is None or not isinstance(one, RefusedError)]:
+        raise serious[0]
+    assert page is not None
     return page
