@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Collection, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-from pipelines.times import as_utc, naive_utc
+from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, RefusedError
 from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import LoadPackage
+from pipelines.twilio_insights.extract.stored_accounts import StoredAccounts, new_row
 from pipelines.twilio_insights.resources import Resource
 
 log = logging.getLogger("conference_insights")
 
-_TIMES = {"first_seen_at", "listed_to", "failing_since", "asked_at", "left_at"}
 REFUSED_FOR = timedelta(hours=23)
 """How long an account that was refused is not asked again: once a day, whenever the run begins."""
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_SKEW = timedelta(hours=1)
 """A watermark further ahead of the API's clock than this was set by a wrong one."""
-
-
-class AccountRow(NamedTuple):
-    """A row of the table `accounts`, whose columns `tables.toml` describes; times are UTC without
-    a zone."""
-
-    account_sid: str
-    friendly_name: str | None
-    status: str | None
-    first_seen_at: datetime
-    listed_to: datetime | None
-    last_error: str | None
-    error_class: str | None
-    failing_since: datetime | None
-    asked_at: datetime | None
-    followed_by: str
-    left_at: datetime | None
-
-
-_COLUMNS = ", ".join(AccountRow._fields)
-_NEW_ROWS = ", ".join(
-    f"unnest(%s::{'TIMESTAMP' if name in _TIMES else 'VARCHAR'}[]) AS {name}"
-    for name in AccountRow._fields
-)
-
-
-def _new_row(
-    account: str, followed_by: str, listed_to: datetime | None, now: datetime
-) -> AccountRow:
-    nothing = None, None, None, None
-    return AccountRow(account, None, None, now, listed_to, *nothing, followed_by, None)
 
 
 def _is_refusal(error: InsightsError) -> bool:
@@ -70,8 +36,7 @@ class Accounts:
     """
 
     def __init__(self, client: InsightsClient, query: Query, resource: Resource) -> None:
-        self._client, self._query, self._resource = client, query, resource
-        self._settings = client.settings
+        self._client, self._settings = client, client.settings
         self.own = self._settings.account_sid or ""
         """The account of the credentials."""
         self.followed = dict.fromkeys((self.own,))
@@ -80,30 +45,11 @@ class Accounts:
         """Why some of them could not be read in this run."""
         self.fault: InsightsError | None = None
         """Why the accounts themselves could not be read."""
-        self._stored = {
-            row.account_sid: row
-            for row in map(AccountRow._make, query(f"SELECT {_COLUMNS} FROM {{accounts}}"))
-        }
-        self._rows: dict[str, AccountRow] = dict(self._stored)
-        self._known: dict[str, datetime] = {}
-        self._settled = set[str]()
-        """Those whose watermark a completed package has set."""
-        self._elsewhere = set[str]()
-        self._filters, self._region = self._settings.filters_text, self._settings.region
-        for account, filters, region, listed_to, is_settled in query(
-            "SELECT account_sid, filters, coalesce(region, ''), listed_to, "
-            "_dlt_load_id IN (SELECT load_id FROM {_dlt_loads}) FROM {_watermarks} "
-            "WHERE resource = %s",
-            resource.name,
-        ):
-            self._rows.setdefault(account, _new_row(account, account, listed_to, listed_to))
-            if region != self._region:
-                self._elsewhere.add(account)
-            elif filters == self._filters:
-                self._known[account] = as_utc(listed_to)
-                if is_settled:
-                    self._settled.add(account)
-        self._known_before = frozenset(self._rows)
+        filters, region = self._settings.filters_text, self._settings.region
+        self._stored = StoredAccounts(query, resource, filters, region)
+        self._rows = self._stored.rows
+        self.known_before = frozenset(self._rows)
+        """Those that the destination had before this run."""
 
     @property
     def others(self) -> set[str]:
@@ -125,18 +71,13 @@ class Accounts:
         return 0 < len(self.failures) < len(self.followed)
 
     @property
-    def known_before(self) -> set[str]:
-        """Those that the destination had before this run."""
-        return {*self._known_before}
-
-    @property
     def failed(self) -> dict[str, str]:
         """Those that could not be read, with the class of the error."""
         return {account: type(error).__name__ for account, error in self.failures.items()}
 
     def is_elsewhere(self, account: str) -> bool:
         """Whether some of its records are in another region, whose API alone has them."""
-        return account in self._elsewhere
+        return account in self._stored.elsewhere
 
     def read(self) -> datetime:
         """Find out which accounts are to be loaded: if Twilio does not tell, those it told last;
@@ -152,7 +93,7 @@ class Accounts:
                 names = {one.sid: (one.friendly_name, one.status) for one in found}
             except InsightsError as error:
                 self.fault = error
-                mine = (row for row in self._stored.values() if row.followed_by == self.own)
+                mine = (row for row in self._rows.values() if row.followed_by == self.own)
                 names = {r.account_sid: (r.friendly_name, r.status) for r in mine if not r.left_at}
             self.followed = dict.fromkeys((self.own, *names))
         else:
@@ -160,7 +101,7 @@ class Accounts:
         now = self._now()
         moment = naive_utc(now)
         for account in self.followed:
-            former = self._rows.get(account) or _new_row(account, self.own, None, moment)
+            former = self._rows.get(account) or new_row(account, self.own, None, moment)
             name, status = names.get(account, (former.friendly_name, former.status))
             self._rows[account] = former._replace(
                 friendly_name=name, status=status, followed_by=self.own, left_at=None
@@ -205,20 +146,12 @@ class Accounts:
         }
 
     def watermark(self, account: str) -> datetime | None:
-        """Until when everything of the account was listed; None if it never was. Long ago if the
-        package that wrote it was never completed, so that no first cursor hides what an earlier
-        one had listed."""
-        known = self._known.get(account)
-        return LONG_AGO if known and account not in self._settled else known
+        """As the destination has it."""
+        return self._stored.watermark(account)
 
     def take_over(self, watermarks: Mapping[str, datetime]) -> None:
         """Those that an earlier version kept elsewhere."""
-        for account, listed_to in watermarks.items():
-            moment = naive_utc(listed_to)
-            self._rows.setdefault(account, _new_row(account, account, moment, moment))
-            if account not in self._known and not self._filters and not self._region:
-                self._known[account] = listed_to
-                self._settled.add(account)
+        self._stored.take_over(watermarks)
 
     @property
     def watermarks(self) -> dict[str, datetime]:
@@ -227,7 +160,7 @@ class Accounts:
         return {
             account: known
             for account in self.followed
-            if (known := self._known.get(account))
+            if (known := self._stored.watermarks.get(account))
             and not (self.has_several and self._rows[account].error_class == refused)
         }
 
@@ -235,7 +168,7 @@ class Accounts:
         """The same of those that are asked now, refused before or not: what Twilio deletes of them
         is lost."""
         asked = self.followed.keys() - self._waiting(now)
-        return {account: at for account, at in self._known.items() if account in asked}
+        return {account: at for account, at in self._stored.watermarks.items() if account in asked}
 
     @property
     def loaded_to(self) -> datetime | None:
@@ -258,7 +191,7 @@ class Accounts:
             return
         self.failures[account] = error
         moment = naive_utc(now)
-        row = self._rows.get(account) or _new_row(account, self.own, None, moment)
+        row = self._rows.get(account) or new_row(account, self.own, None, moment)
         self._rows[account] = row._replace(
             last_error=str(error),
             error_class=type(error).__name__,
@@ -293,62 +226,19 @@ class Accounts:
     def write(
         self, package: LoadPackage, reached: Mapping[str, datetime], may_be_empty: bool
     ) -> None:
-        """Have the package write the watermarks and what is new of the accounts; at once, where
-        there is nothing else to write.
+        """Have the package write what became of the accounts, see `StoredAccounts.write`.
 
         Args:
             package: that is about to be finished.
             reached: everything created before was listed.
             may_be_empty: whether it may be done at once.
         """
-        moved = {
-            account: at
-            for account, before in reached.items()
-            if (at := self._further(account, before)) != self._known.get(account)
-            or account not in self._settled
-        }
-        for account, at in moved.items():
-            self._rows[account] = self._rows[account]._replace(listed_to=naive_utc(at))
-        rows = [row for row in self._rows.values() if row != self._stored.get(row.account_sid)]
-        if may_be_empty and package.is_empty and moved.keys() <= self._settled:
-            self._write_now(moved, rows)
-        else:
-            for account, at in moved.items():
-                package.note_watermark(account, at, self._filters, self._region)
-            for row in rows:
-                package.note_account(row)
-        self._known |= moved
-        self._settled |= moved.keys()
-        self._stored = dict(self._rows)
+        moved = {account: self._further(account, at) for account, at in reached.items()}
+        self._stored.write(package, moved, may_be_empty)
 
     def _further(self, account: str, reached: datetime) -> datetime:
         """It never moves back, unless a wrong clock had set it."""
-        known = self._known.get(account)
+        known = self._stored.watermarks.get(account)
         if known is not None and known <= self._client.now() + MAX_SKEW:
             return max(known, reached)
         return reached
-
-    def _write_now(self, moved: Mapping[str, datetime], rows: Collection[AccountRow]) -> None:
-        at_once = defaultdict[datetime, list[str]](list)
-        for account, at in moved.items():
-            at_once[at].append(account)
-        for at, accounts in at_once.items():
-            self._query(
-                "UPDATE {_watermarks} SET listed_to = %s WHERE resource = %s AND filters = %s "
-                "AND coalesce(region, '') = %s AND account_sid IN (SELECT unnest(%s))",
-                naive_utc(at),
-                self._resource.name,
-                self._filters,
-                self._region,
-                accounts,
-            )
-        if rows:
-            columns = [list(values) for values in zip(*rows, strict=True)]
-            changes = ", ".join(f"{n} = n.{n}" for n in AccountRow._fields[1:])
-            values = ", ".join(f"n.{n}" for n in AccountRow._fields)
-            self._query(
-                f"MERGE INTO {{accounts}} AS a USING (SELECT {_NEW_ROWS}) AS n "
-                f"ON a.account_sid = n.account_sid WHEN MATCHED THEN UPDATE SET {changes} "
-                f"WHEN NOT MATCHED THEN INSERT ({_COLUMNS}) VALUES ({values})",
-                *columns,
-            )
