@@ -289,3 +289,13 @@ def test_free_space_in_the_file_is_told(sound: Loaded, command: Command, tmp_pat
     done = command("doctor")
     assert done.returncode == 0
     assert "of the file is free space" in done.stdout
+
+
+def test_a_parent_without_the_feature_is_a_warning_where_others_have_it(
+    sound: Loaded, command: Command
+) -> None:
+    sound.account.add_subaccount("AC" + "1" * 32)
+    sound.account.advanced_features = False
+    done = command("doctor", SOURCES__TWILIO_INSIGHTS__ACCOUNTS="all")
+    assert "WARN  Voice Insights Advanced Features is off" in done.stdout
+    assert done.returncode == 0, done.stdout

@@ -18,6 +18,7 @@ import pytest
 
 from pipelines.run.post_load import PublishError, publish_now
 from pipelines.simulator.sample_data import busy_account
+from pipelines.twilio_insights.errors import UnavailableError
 from pipelines.warehouse import copied
 from pipelines.warehouse.views import read_columns, read_views
 from tests.conftest import NOW, Command, Loaded, loaded_once, python, summary
@@ -405,3 +406,19 @@ def test_a_full_disk_leaves_the_former_copy(
     lively.account.put(summary(1, HOUR))
     lively.run()
     assert_published(lively)
+
+
+def test_an_account_that_fails_keeps_no_other_from_the_copy(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__ACCOUNTS", "all")
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET", "1s")
+    down = loaded.account.add_subaccount("AC" + "1" * 32)
+    down.failure = 503, 20503, "Service unavailable"
+    loaded.account.put(summary(1, timedelta(hours=1)))
+    with pytest.raises(UnavailableError):
+        loaded.run()
+    copy = loaded.path.with_name("warehouse.published") / "current" / "insights.duckdb"
+    with duckdb.connect(copy, read_only=True) as connection:
+        found = connection.execute("SELECT count(*) FROM analytics.conferences").fetchall()
+    assert found == [(1,)]

@@ -157,8 +157,9 @@ def _load(
     if scope == INCREMENTAL and not (fault or stop.is_set()):
         fault = packages.load_by_parent()
     progress.pending_after = packages.stored.count_pending(client.now())
-    # Accounts that could not be read keep nobody from reading the others.
-    is_cut = stop.is_set() or bool(fault and not packages.accounts.are_partly_loaded)
+    # One account that fails for good would keep everybody's copy as it is.
+    is_partial = fault is extraction.fault and packages.accounts.some_answer
+    is_cut = stop.is_set() or bool(fault and not is_partial)
     run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")

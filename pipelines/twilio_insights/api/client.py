@@ -125,7 +125,11 @@ class InsightsClient:
 
             try:
                 with naming("List of accounts"):
-                    return active(self._walk(read, origin.first_page, "accounts"))
+                    if found := active(self._walk(read, origin.first_page, "accounts")):
+                        return found
+                    raise BadAnswerError(
+                        f"{origin.url} has no active account, not even that of the credentials"
+                    )
             except InsightsError as error:
                 fault = without_answers(error)
         raise fault

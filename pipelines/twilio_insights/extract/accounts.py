@@ -66,9 +66,9 @@ class Accounts:
         return self._settings.accounts == "own"
 
     @property
-    def are_partly_loaded(self) -> bool:
-        """Whether some could be read, and others could not."""
-        return 0 < len(self.failures) < len(self.followed)
+    def some_answer(self) -> bool:
+        """Whether not all of them failed."""
+        return len(self.failures) < len(self.followed)
 
     @property
     def failed(self) -> dict[str, str]:
