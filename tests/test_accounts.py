@@ -467,6 +467,8 @@ def test_those_that_failed_come_last(tree: Loaded) -> None:
         with pytest.raises(UnavailableError):
             tree.run()
         tree.account.now += HOUR
+        loaded = {a for a, listed_to in tree.query(WATERMARKS)}
+        assert {*last_run(tree)[1]} >= {one.sid for one in tree.account.tree()} - loaded - {LAB}
     sub(tree, SALES).put(summary(5, HOUR))
     with pytest.raises(UnavailableError):
         tree.run()

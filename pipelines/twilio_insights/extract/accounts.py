@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.client import InsightsClient
-from pipelines.twilio_insights.errors import InsightsError, RefusedError
+from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnavailableError
 from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import LoadPackage
 from pipelines.twilio_insights.extract.stored_accounts import StoredAccounts, new_row
@@ -198,6 +198,12 @@ class Accounts:
             failing_since=row.failing_since or moment,
             asked_at=None if is_listed else moment,
         )
+
+    def note_unasked(self, accounts: Iterable[str]) -> None:
+        """They are not to blame: so many others gave no answer that no more were asked."""
+        for account in accounts:
+            unasked = UnavailableError("not asked, as others gave no answer; run again", "closed")
+            self.failures.setdefault(account, unasked)
 
     @property
     def decisive_failure(self) -> InsightsError | None:

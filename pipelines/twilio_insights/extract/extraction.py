@@ -197,6 +197,9 @@ class Extraction:
                 self._accounts.note_failure(turn.account, error, client.now())
                 self._in_a_row += isinstance(error, UnavailableError)
                 if self._is_down:
+                    self._accounts.note_unasked(
+                        a.account for a in self._ranges if not a.is_complete
+                    )
                     return True
             else:
                 self._in_a_row = 0
