@@ -13,7 +13,12 @@ import pytest
 from pipelines.run.pipeline import Backfill, run
 from pipelines.simulator.account import ACCOUNT_SID, Account, Row, running_row
 from pipelines.simulator.server import InsightsHandler
-from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnavailableError
+from pipelines.twilio_insights.errors import (
+    BadAnswerError,
+    InsightsError,
+    RefusedError,
+    UnavailableError,
+)
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.settings import Settings
 from tests import expected
@@ -575,3 +580,45 @@ def test_the_source_alone_names_what_it_could_not_load(
     pipeline.run(twilio_insights())
     assert "List of accounts" in caplog.text
     assert f"Sales ({SALES}), UnavailableError since" in caplog.text
+
+
+def test_an_api_that_ignores_whose_conferences_it_is_to_list_is_found_out(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each account would seem to be listed, and its conferences would be lost."""
+    listing = tree.server.list_page
+    monkeypatch.setattr(
+        tree.server,
+        "list_page",
+        lambda query: listing({n: v for n, v in query.items() if n != "Subaccount"}),
+    )
+    with pytest.raises(BadAnswerError, match="ignore the parameter Subaccount"):
+        tree.run()
+    assert is_exact(tree, SUPPORT, SALES)
+    monkeypatch.setattr(tree.server, "list_page", listing)
+    tree.run()
+    assert is_exact(tree)
+
+
+def test_a_pending_one_that_does_not_say_whose_it_is_is_found(tree: Loaded) -> None:
+    sub(tree, SALES).put(summary(7, 5 * DAY, "in_progress", account_sid=None))
+    tree.run()
+    sub(tree, SALES).put(summary(7, 5 * DAY, account_sid=None))
+    tree.account.now += HOUR
+    tree.run()
+    assert is_exact(tree)
+
+
+def test_a_filter_goes_on_from_what_was_listed_without_any(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(f"{FILTERS}MIXER_REGION", "ie1")
+    loaded.run()
+    monkeypatch.delenv(f"{FILTERS}MIXER_REGION")
+    for _ in range(2):
+        loaded.account.now += 20 * DAY
+        loaded.run()
+    monkeypatch.setenv(f"{FILTERS}MIXER_REGION", "ie1")
+    done = loaded.run()
+    assert done.window_from == loaded.account.now - 48 * HOUR
+    assert "LOST" not in caplog.text

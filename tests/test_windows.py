@@ -39,7 +39,9 @@ class Api:
     """Lists rows by their second of creation, `page_size` a page."""
 
     def __init__(self, seconds: Sequence[float], page_size: int, concurrency: int) -> None:
-        self.settings = SimpleNamespace(max_concurrency=concurrency, page_size=page_size)
+        self.settings = SimpleNamespace(
+            max_concurrency=concurrency, page_size=page_size, account_sid="AC"
+        )
         self.progress, self.stop = Progress(), threading.Event()
         self.seconds = sorted(seconds)
         self.listed: list[tuple[datetime, datetime]] = []

@@ -54,6 +54,8 @@ class Packages:
         self._progress.left_package = recover_package(
             warehouse, lambda: self._make_loader(self._note_loading)
         )
+        if self._progress.left_package:  # which a version without regions may have written
+            warehouse.query("UPDATE {_watermarks} SET region = '' WHERE region IS NULL")
         self.stored = DestinationState(warehouse.query, CONFERENCES)
         self.accounts = Accounts(client, warehouse.query, CONFERENCES)
         self.extraction = Extraction(client, CONFERENCES, self.stored, self.accounts, PACKAGE_ROWS)

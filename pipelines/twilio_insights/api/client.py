@@ -72,8 +72,8 @@ class InsightsClient:
         self._lock = threading.Lock()
         self._decoders = {name: PageDecoder(one) for name, one in RESOURCES.items()}
         self._limiter = ConcurrencyLimiter(settings.max_concurrency, self.stop)
-        self._clock = Clock(self.progress)
-        self._origin = Origin(settings.base_url, settings, self._clock)
+        self.clock = Clock(self.progress)
+        self._origin = Origin(settings.base_url, settings, self.clock)
 
     def __enter__(self) -> InsightsClient:
         return self
@@ -93,14 +93,10 @@ class InsightsClient:
             InsightsError: refused, or no usable answer; if it told the time all the same, that is
                 known from now on.
         """
-        if not self._clock.is_set:
+        if not self.clock.is_set:
             here = datetime.now(UTC)
             self._get(self._listed(CONFERENCES, here - timedelta(seconds=1), here, page_size="1"))
-        return self._clock.now()
-
-    @property
-    def knows_time(self) -> bool:
-        return self._clock.is_set
+        return self.clock.now()
 
     def advanced_features(self) -> bool | None:
         """Whether Voice Insights Advanced Features is active; None: the answer does not tell.
@@ -118,7 +114,7 @@ class InsightsClient:
         Raises:
             InsightsError: there was no usable answer, as for a key that may not list accounts.
         """
-        with closing(AccountsOrigin(self.settings, self._clock)) as origin:
+        with closing(AccountsOrigin(self.settings, self.clock)) as origin:
 
             def read(url: str) -> Page:
                 return origin.page(self._get(url, origin, origin=origin))

@@ -39,8 +39,6 @@ class Accounts:
         self._client, self._settings = client, client.settings
         self.own = self._settings.account_sid or ""
         """The account of the credentials."""
-        self.followed = dict.fromkeys((self.own,))
-        """Those that are to be loaded, each once, in their order."""
         self.failures: dict[str, InsightsError] = {}
         """Why some of them could not be read in this run."""
         self.fault: InsightsError | None = None
@@ -50,6 +48,12 @@ class Accounts:
         self._rows = self._stored.rows
         self.known_before = frozenset(self._rows)
         """Those that the destination had before this run."""
+        self.followed = dict.fromkeys(self._settings.listed_accounts or (self.own,))
+        """Those that are to be loaded, each once, in their order; as long as Twilio has not listed
+        them, those of the last time."""
+        if self._settings.accounts == "all":
+            mine = (row for row in self._rows.values() if row.followed_by == self.own)
+            self.followed |= dict.fromkeys(row.account_sid for row in mine if not row.left_at)
 
     @property
     def others(self) -> set[str]:
@@ -93,11 +97,8 @@ class Accounts:
                 names = {one.sid: (one.friendly_name, one.status) for one in found}
             except InsightsError as error:
                 self.fault = error
-                mine = (row for row in self._rows.values() if row.followed_by == self.own)
-                names = {r.account_sid: (r.friendly_name, r.status) for r in mine if not r.left_at}
-            self.followed = dict.fromkeys((self.own, *names))
-        else:
-            self.followed = dict.fromkeys(self._settings.listed_accounts or (self.own,))
+            else:
+                self.followed = dict.fromkeys((self.own, *names))
         now = self._now()
         moment = naive_utc(now)
         for account in self.followed:
@@ -117,7 +118,7 @@ class Accounts:
         try:
             return self._client.now()
         except InsightsError:
-            if self.is_own_alone or not self._client.knows_time:
+            if self.is_own_alone or not self._client.clock.is_set:
                 raise
             return self._client.now()  # others may answer, and the error told the time
 
@@ -168,7 +169,7 @@ class Accounts:
         """The same of those that are asked now, refused before or not: what Twilio deletes of them
         is lost."""
         asked = self.followed.keys() - self._waiting(now)
-        return {account: at for account, at in self._stored.watermarks.items() if account in asked}
+        return {a: at for a in self.followed if a in asked and (at := self.watermark(a))}
 
     @property
     def loaded_to(self) -> datetime | None:

@@ -237,9 +237,11 @@ class Extraction:
             seen = self.still_pending | package.written
             due = [asked for asked in self._stored.pending(now) if asked.key not in seen]
             due = [asked for asked in due if asked.account not in others]
+        # One of several may have what does not say whose it is.
+        unknown = "" if accounts.has_several else accounts.own
         due = [
             asked._replace(
-                account=asked.account if asked.account in followed else accounts.own,
+                account=asked.account if asked.account in followed else unknown,
                 is_elsewhere=accounts.is_elsewhere(asked.account),
             )
             for asked in due

@@ -12,6 +12,7 @@ from math import ceil
 
 from pipelines.times import iso_seconds
 from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
@@ -20,7 +21,7 @@ from pipelines.twilio_insights.errors import (
     as_insights_error,
 )
 from pipelines.twilio_insights.extract.package import SMALL_PAGE
-from pipelines.twilio_insights.extract.records import RecordPage
+from pipelines.twilio_insights.extract.records import RecordPage, owner_of
 from pipelines.twilio_insights.extract.volume import MIN_SPAN, Window
 from pipelines.twilio_insights.extract.windows import AccountRange, Listed, Split
 from pipelines.twilio_insights.resources import Resource
@@ -236,11 +237,22 @@ class WindowedLister:
                 pages.append(RecordPage(self._resource, page, is_flat))
             if self._closed or self._client.stop.is_set():
                 raise UnavailableError("stopped while it listed", "stop")
+            self._expect_own_rows(turn.account, page)
             if len(pages) == MAX_PAGES:
                 raise BadAnswerError(f"{MAX_PAGES} pages for {window.span}, and still more")
             if cut:
                 return _cut(window, pages[-1], turn.rows_a_window)
         return pages
+
+    def _expect_own_rows(self, account: str, page: Page) -> None:
+        """An API, or a proxy, that ignores whose records it is to list would have each account
+        listed completely without any of its records."""
+        own, owners = self._client.settings.account_sid, {owner_of(row) for row in page.rows}
+        if account != own and owners == {own}:
+            raise BadAnswerError(
+                f"The list of account {account} has records of {own} only: does "
+                f"{self._client.settings.base_url} ignore the parameter Subaccount?"
+            )
 
 
 def _cut(window: Window, page: RecordPage, rows: int) -> Split:

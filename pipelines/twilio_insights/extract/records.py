@@ -173,3 +173,8 @@ def _why_rejected(resource: Resource, row: Any) -> str | None:
     if not isinstance(key, str) or not resource.pattern.fullmatch(key):
         return f"{resource.key} is not {resource.sid} and 32 hex digits"
     return None
+
+
+def owner_of(row: Any) -> Any:
+    """The account that an element of a page says it belongs to."""
+    return row.get("account_sid") if isinstance(row, dict) else getattr(row, "account_sid", None)

@@ -88,7 +88,7 @@ def refetch(
     if client.stop.is_set():
         return  # nothing is wrong with them
     for account, fault in faults.items():
-        accounts.note_failure(account, fault, now, is_listed=True)
+        accounts.note_failure(account or accounts.own, fault, now, is_listed=True)
 
 
 def raise_unless_listed(outcome: Listed | Exception) -> Listed:
@@ -267,7 +267,7 @@ def _ask(
         created = asked.created
         start, end = (created, created) if created else (now - RETENTION, now)
         return client.find(resource, asked.key, asked.account, start - OVERLAP, end + 2 * OVERLAP)
-    if asked.version is not None or not others:
+    if not others or (asked.version is not None and asked.account):
         return client.fetch(resource, asked.key)
     page, faults = None, list[InsightsError]()
     for account in (own, *others):  # any may have it, and one that fails hides no other

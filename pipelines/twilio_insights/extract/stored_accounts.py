@@ -64,6 +64,8 @@ class StoredAccounts:
         self._written = {row.account_sid: row for row in map(AccountRow._make, found)}
         self.watermarks: dict[str, datetime] = {}
         """Everything created before was listed, in this region and with these filters."""
+        self.without_filters: dict[str, datetime] = {}
+        """The same without any: that had what the filters let through."""
         self.elsewhere = set[str]()
         """Accounts that were listed in another region too."""
         self._settled = set[str]()
@@ -80,7 +82,10 @@ class StoredAccounts:
             self.rows.setdefault(account, new_row(account, account, listed_to, listed_to))
             if of_region != region:
                 self.elsewhere.add(account)
-            elif of_filters == filters:
+            elif of_filters != filters:
+                if not of_filters and is_settled:
+                    self.without_filters[account] = as_utc(listed_to)
+            else:
                 self.watermarks[account] = as_utc(listed_to)
                 if is_settled:
                     self._settled.add(account)
@@ -90,7 +95,10 @@ class StoredAccounts:
         package that wrote it was never completed, so that no first cursor hides what an earlier
         one had listed."""
         known = self.watermarks.get(account)
-        return LONG_AGO if known and account not in self._settled else known
+        if known and account not in self._settled:
+            known = LONG_AGO
+        found = (known, self.without_filters.get(account))
+        return max((at for at in found if at), default=None)
 
     def take_over(self, watermarks: Mapping[str, datetime]) -> None:
         """Those that an earlier version kept elsewhere."""
