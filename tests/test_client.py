@@ -315,6 +315,14 @@ def test_a_redirect_is_not_followed(account: Account) -> None:
         assert target.requests == []
 
 
+def test_a_listing_without_end_is_given_up(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_PAGES", 2)
+    with serving(account) as server, pytest.raises(BadAnswerError, match="2 pages of"):
+        rows(connect(settings(server, page_size=1)))
+
+
 def test_a_page_loop_is_noticed(account: Account) -> None:
     def loop(handler: InsightsHandler) -> bool:
         return answer(200, page(f"{handler.server.url}/v1/Conferences?Page=1"))(handler)

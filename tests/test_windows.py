@@ -19,13 +19,12 @@ from hypothesis import strategies as st
 from pipelines.simulator.account import iso
 from pipelines.times import parse_duration, parse_moment
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.errors import BadAnswerError, QueryTimeoutError, UnavailableError
+from pipelines.twilio_insights.errors import QueryTimeoutError, UnavailableError
 from pipelines.twilio_insights.extract import lister as listing
 from pipelines.twilio_insights.extract.lister import OVERLAP, WindowedLister
 from pipelines.twilio_insights.extract.records import RecordPage
-from pipelines.twilio_insights.extract.refetch import raise_unless_listed
 from pipelines.twilio_insights.extract.volume import DAY, HOUR, VolumeEstimate, Window
-from pipelines.twilio_insights.extract.windows import AccountRange, Listed
+from pipelines.twilio_insights.extract.windows import AccountRange, Listed, raise_unless_listed
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES, Resource
 from tests.conftest import sid, summary
@@ -220,14 +219,6 @@ def test_a_dropped_range_leaves_nothing_behind() -> None:
                 seen.update(*(page.versions for page in listed.pages))
         assert one._buffered_rows == 0
     assert len(seen) == 24 * 60
-
-
-def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "MAX_PAGES", 20)
-    api: Any = Api([], page_size=1, concurrency=1)
-    api.list_pages = lambda *_: itertools.repeat(Page([], START, "more"))
-    with pytest.raises(BadAnswerError, match="still more"):
-        list(listed(api, START, START + 2 * SECOND))
 
 
 def test_it_lists_ahead_but_not_without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,7 +197,7 @@ def _check_retention_gap(packages: Packages) -> datetime:
                     f"to delete it on {iso_seconds(until + RETENTION)}"
                 )
         for line in lines[:MAX_NAMED]:
-            log.warning(line)
+            log.warning("%s", line)
         if (more := len(lines) - MAX_NAMED) > 0:
             log.warning("The same for %d more accounts, see the table accounts", more)
 

@@ -96,10 +96,10 @@ def _publish(
         is_some = copies.are_of_this_hour and not rebuild and not failing
         some = copies.changed if is_some else None
         findings = run_checks(warehouse.connection, now, some.of if some else None)
-        lines = {f"{finding.check.level.upper()}: {finding}": None for finding in findings}
+        lines = [f"{finding.check.level.upper()}: {finding}" for finding in findings]
         for line in [line for line in lines if line not in told]:
             log.warning("%s", line)
-        told |= lines.keys()
+        told.update(lines)
         if failed := [finding for finding in findings if finding.check.level == "fail"]:
             raise ChecksError(
                 f"{len(failed)} check{'s' * (len(failed) > 1)} failed, see analytics.checks; "

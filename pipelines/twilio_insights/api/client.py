@@ -45,6 +45,7 @@ FEWER_ATTEMPTS = {"malformed": 3, "QueryTimeout": 3}
 MAX_RETRY_AFTER, MAX_BACKOFF = 300.0, 30.0
 """Seconds."""
 MAX_PAGES = 2_000
+"""A list of more means a broken API."""
 INVALID_PAGE_TOKEN = 21481
 NO_FILTERS: Mapping[str, str] = MappingProxyType({})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -13,8 +12,6 @@ from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import LoadPackage
 from pipelines.twilio_insights.extract.stored_accounts import StoredAccounts, new_row
 from pipelines.twilio_insights.resources import Resource
-
-log = logging.getLogger("conference_insights")
 
 REFUSED_FOR = timedelta(hours=23)
 """How long an account that was refused is not asked again: once a day, whenever the run begins."""

@@ -16,7 +16,7 @@ from pipelines.twilio_insights.extract.accounts import MAX_SKEW, Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.lister import WindowedLister
 from pipelines.twilio_insights.extract.package import LoadPackage
-from pipelines.twilio_insights.extract.refetch import accept_window, raise_unless_listed, refetch
+from pipelines.twilio_insights.extract.refetch import accept_window, refetch
 from pipelines.twilio_insights.extract.scope import (
     INCREMENTAL,
     Incremental,
@@ -25,7 +25,7 @@ from pipelines.twilio_insights.extract.scope import (
     TimeRange,
 )
 from pipelines.twilio_insights.extract.volume import Window
-from pipelines.twilio_insights.extract.windows import AccountRange
+from pipelines.twilio_insights.extract.windows import AccountRange, raise_unless_listed
 from pipelines.twilio_insights.resources import Resource
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class Extraction:
         """By account: everything created before was listed and taken over."""
         self._in_a_row = 0
         self.complete = False
-        """The last package ended with all that was to be read."""
+        """The last package ended with all that was to be read, or could be."""
         self.fault: InsightsError | None = None
-        """Why it did not; what was finished before is loaded all the same."""
+        """Why not all could be; the rest is loaded all the same."""
         self.still_pending = set[str]()
         """Not final, and seen so by this run: there is no need to ask for them again."""
 

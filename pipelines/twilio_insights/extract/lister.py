@@ -30,8 +30,6 @@ log = logging.getLogger("conference_insights")
 
 OVERLAP = timedelta(seconds=1)
 """Each listing begins this much early: whether the API's bounds are inclusive is not documented."""
-MAX_PAGES = 2_000
-"""A window that cannot be split further and has more pages than this means a broken API."""
 MAX_EXPIRED_TOKENS = 3
 """How often a window is listed from its first page when its page tokens expire."""
 SHORTEST_QUERY = timedelta(minutes=1)
@@ -238,8 +236,6 @@ class WindowedLister:
             if self._closed or self._client.stop.is_set():
                 raise UnavailableError("stopped while it listed", "stop")
             self._expect_own_rows(turn.account, page)
-            if len(pages) == MAX_PAGES:
-                raise BadAnswerError(f"{MAX_PAGES} pages for {window.span}, and still more")
             if cut:
                 return _cut(window, pages[-1], turn.rows_a_window)
         return pages

@@ -27,7 +27,7 @@ from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.lister import OVERLAP, WindowedLister
 from pipelines.twilio_insights.extract.package import BATCH_ROWS
 from pipelines.twilio_insights.extract.volume import HOUR, Window
-from pipelines.twilio_insights.extract.windows import AccountRange, Listed
+from pipelines.twilio_insights.extract.windows import AccountRange, Listed, raise_unless_listed
 from pipelines.twilio_insights.resources import Resource
 
 if TYPE_CHECKING:
@@ -89,13 +89,6 @@ def refetch(
         return  # nothing is wrong with them
     for account, fault in faults.items():
         accounts.note_failure(account or accounts.own, fault, now, is_listed=True)
-
-
-def raise_unless_listed(outcome: Listed | Exception) -> Listed:
-    """Raises the exception."""
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
 
 
 def windows_to_list(

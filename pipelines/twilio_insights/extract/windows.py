@@ -32,6 +32,13 @@ class Listed(NamedTuple):
         return sum((page.by_hour() for page in self.pages), Counter())
 
 
+def raise_unless_listed(outcome: Listed | Exception) -> Listed:
+    """Raises the error instead of which a window was handed out."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
 class Split(NamedTuple):
     """The window held too many pages: list it again in two parts. If the API lists by time, `seen`
     is the range that its first page covers, and how many were created in each hour of it."""
