@@ -59,6 +59,8 @@ def test_the_environment_comes_before_secrets_and_those_before_config(
         "page_size": [3, 2, 1, 0],
         "max_concurrency": [3, 2, 1, 0],
         "personal_data": [False, True, False, True],
+        "participants": [False, True, False, True],
+        "participant_requests": [3, 2, 1, 0],
     }
     texts = ["from the environment", "from secrets", "from config", "from Twilio"]
     values = typed.get(name, texts)
@@ -822,6 +824,8 @@ def test_doctor_shows_just_what_a_run_uses(
         f"{OWN}.lookback": (settings.lookback, str(CONFIG)),
         f"{OWN}.page_size": (str(settings.page_size), str(CONFIG)),
         f"{OWN}.accounts": ("own", "default"),
+        f"{OWN}.participants": ("false", "default"),
+        f"{OWN}.participant_requests": (str(settings.participant_requests), "default"),
         f"{OWN}.max_concurrency": (str(settings.max_concurrency), "default"),
         f"{OWN}.request_deadline": (settings.request_deadline, "default"),
         f"{OWN}.retry_budget": (settings.retry_budget, "default"),

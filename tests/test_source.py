@@ -70,12 +70,12 @@ def test_the_official_samples_load_field_by_field(loaded: Loaded) -> None:
 def test_the_contents_page_is_what_the_code_does() -> None:
     """The tables in the docstring of the source, against the resources that it yields."""
     rows = [re.split(" {2,}", line.strip()) for line in str(twilio_insights.__doc__).splitlines()]
-    start = rows.index(["resource", "cursor", "lookback", "final", "re-fetched"])
+    start = rows.index(["resource", "listed by", "lookback", "final", "asked again"])
     assert rows[start + 1 : rows.index([""], start)] == [
         [
             one.name,
-            one.created,
-            Settings.lookback,
+            one.parent.key if one.parent else one.created,
+            "none" if one.parent else Settings.lookback,
             ", ".join(one.final_states),
             f"until final, for {RETENTION.days} days",
         ]
@@ -252,7 +252,7 @@ def test_settings_that_are_handed_in_count_as_they_are(
 def test_tables_have_the_keys_types_and_nulls_they_declare(loaded: Loaded) -> None:
     loaded.run()
     types = {"text": "VARCHAR", "bigint": "BIGINT", "bool": "BOOLEAN", "timestamp": "TIMESTAMP"}
-    types["json"] = "VARCHAR"
+    types |= {"json": "VARCHAR", "double": "DOUBLE"}
     for table in TABLES:
         found = loaded.query(f"DESCRIBE conference_insights.{table.name}")
         assert [(name, kind, null == "YES") for name, kind, null, *_ in found] == [

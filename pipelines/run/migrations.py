@@ -20,6 +20,7 @@ _TYPES = {
     "text": "VARCHAR",
     "json": "VARCHAR",
     "bigint": "BIGINT",
+    "double": "DOUBLE",
     "bool": "BOOLEAN",
     "timestamp": "TIMESTAMP",
 }
@@ -77,8 +78,8 @@ def _prepare(
                 connection.execute(
                     f"ALTER TABLE {DATASET}.{table.name} ADD COLUMN {_definition(column)}"
                 )
-            if columns and table.rest:
-                _move_values(connection, table, columns)
+            if table.rest and (whole := [c for c in columns if c.field.isidentifier()]):
+                _move_values(connection, table, whole)
         if are_refetches_former:
             connection.execute(f"UPDATE {_REFETCHES} SET resource = ?", [CONFERENCES.name])
         connection.execute(f"UPDATE {DATASET}._watermarks SET region = '' WHERE region IS NULL")
@@ -101,7 +102,7 @@ def _move_values(
 ) -> None:
     """Into new columns, of what was kept as JSON as long as they were not there."""
     name, rest = f"{DATASET}.{table.name}", table.rest
-    like = " OR ".join(f"contains({rest}, '\"{column.name}\":')" for column in columns)
+    like = " OR ".join(f"contains({rest}, '\"{column.field}\":')" for column in columns)
     (end,) = connection.execute(f"SELECT max(rowid) + 1 FROM {name}").fetchall()[0]
     unnested = ", ".join(f'unnest(?::{_TYPES[c.type]}[]) AS "{c.name}"' for c in columns)
     assigned = ", ".join(f'"{c.name}" = n."{c.name}"' for c in columns)
@@ -119,10 +120,10 @@ def _move_values(
         for row_id, text in found:
             if not isinstance(kept := parse(text.encode()), dict):
                 continue  # a list, or a text, that was sent instead of an object
-            values = [fit(kept.get(column.name), column.type) for column in columns]
+            values = [fit(kept.get(column.field), column.type) for column in columns]
             for column, value in zip(columns, values, strict=True):
                 if value is not None:
-                    del kept[column.name]
+                    del kept[column.field]
             rows.append((row_id, to_json(kept) if kept else None, *values))
         if rows:
             connection.execute(moved, [list(values) for values in zip(*rows, strict=True)])

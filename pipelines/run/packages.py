@@ -62,7 +62,7 @@ class Packages:
         self._by_parent = [
             ByParent(client, one, parent, DestinationState(warehouse.query, one), PACKAGE_ROWS)
             for one in RESOURCES.values()
-            if (parent := one.parent)
+            if (parent := one.parent) and client.settings.loads(one)
         ]
         self._progress.filters = client.settings.shown_filters
         self._progress.loaded_to = self.accounts.loaded_to

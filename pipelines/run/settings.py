@@ -48,7 +48,7 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
     _HOOK: None,
 }
 """The program's settings by path, with what it assumes otherwise."""
-_KINDS: dict[str, type] = {"page_size": int, "max_concurrency": int, "personal_data": bool}
+_KINDS = {path[-1]: type(value) for path, value in DEFAULTS.items() if isinstance(value, int)}
 """All others are text."""
 HIDDEN = (*SECRETS, _HOOK[-1])
 """Names of what is never shown."""

@@ -23,7 +23,7 @@ class ChildField:
 
     name: str
     table: Table
-    kind: Literal["values", "objects", "counts"]
+    kind: Literal["values", "objects", "counts", "moments"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,8 @@ class Resource:
     filters: tuple[str, ...] = ()
     parent: Resource | None = None
     ended: str | None = None
+    setting: str | None = None
+    most_requests: str | None = None
 
     def rank(self, state: Any) -> int:
         """How final a record is by its state: 0 if that is unknown or missing, FINAL or more if it
@@ -62,7 +64,18 @@ class Resource:
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """Those that hold a field of the record."""
-        return tuple(column for column in self.table.columns if column.is_received)
+        received = (column for column in self.table.columns if column.is_received)
+        return tuple(c for c in received if "." not in c.field and c.field not in self.objects)
+
+    @cached_property
+    def objects(self) -> dict[str, tuple[Column, ...]]:
+        """Fields of the record that are objects, with the columns of what is in them; the column of
+        the same name, if there is one, is for the rest."""
+        names = (c.field.partition(".")[0] for c in self.table.columns if "." in c.field)
+        return {
+            name: tuple(c for c in self.table.columns if c.field.partition(".")[0] == name)
+            for name in dict.fromkeys(names)
+        }
 
     @property
     def rest(self) -> str:

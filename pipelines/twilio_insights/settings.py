@@ -16,6 +16,7 @@ from pipelines.errors import SettingsError
 from pipelines.times import parse_duration, parse_moment
 from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.filters import filter_problem, filter_warning
+from pipelines.twilio_insights.resources import Resource
 
 log = logging.getLogger("conference_insights")
 
@@ -106,8 +107,21 @@ class Settings:
     """`own`, that of the credentials; `all`, it and its active subaccounts; or SIDs."""
     accounts_url: str | None = None
     """Where `all` of them are listed; on the host of Twilio's API that belongs to `base_url`."""
+    participants: bool = False
+    """Whether participants are loaded too: one request a conference."""
+    participant_requests: int = 5000
+    """Conferences whose participants one run asks for, at the most."""
     filters: dict[str, str] = field(default_factory=dict)
     """What is listed, by name and value of the API's filters."""
+
+    def loads(self, resource: Resource) -> bool:
+        """Whether a resource is to be loaded."""
+        return resource.setting is None or bool(getattr(self, resource.setting))
+
+    def most_requests(self, resource: Resource) -> int | None:
+        """How many listings of it one run makes at the most; None: as many as there are."""
+        setting = resource.most_requests
+        return int(getattr(self, setting)) if setting else None
 
     def check(self) -> None:
         """Warn of what may be a mistake.
@@ -146,12 +160,8 @@ class Settings:
     def _wrong(self) -> str | None:
         section = "sources.twilio_insights"
         problem = self._wrong_url("base_url") or self._wrong_url("accounts_url")
-        if problem := problem or self._wrong_accounts():
+        if problem := problem or self._wrong_accounts() or self._wrong_number():
             return f"{section}.{problem}"
-        if not 1 <= self.page_size <= 1000:
-            return f"{section}.page_size: {self.page_size} is not between 1 and 1000"
-        if self.max_concurrency < 1:
-            return f"{section}.max_concurrency: {self.max_concurrency} is not 1 or more"
         for name in ("lookback", "request_deadline", "retry_budget", "created_after"):
             try:
                 if name == "created_after":
@@ -163,6 +173,14 @@ class Settings:
         for name, value in self.filters.items():
             if problem := filter_problem(name, value):
                 return f"{section}.filters.{name}: {problem}"
+        return None
+
+    def _wrong_number(self) -> str | None:
+        if not 1 <= self.page_size <= 1000:
+            return f"page_size: {self.page_size} is not between 1 and 1000"
+        for name in ("max_concurrency", "participant_requests"):
+            if getattr(self, name) < 1:
+                return f"{name}: {getattr(self, name)} is not 1 or more"
         return None
 
     def _wrong_url(self, name: str) -> str | None:

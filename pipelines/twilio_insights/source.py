@@ -95,11 +95,12 @@ def _in_own_section(names: tuple[str, ...], kind: type) -> Any:
     if names[-1] == "accounts":
         value = as_text(value)
     try:
-        if isinstance(value, bool | list | dict):  # dlt would write JSON
+        if isinstance(value, list | dict) or (isinstance(value, bool) and kind is not bool):
+            # dlt would write JSON
             raise ConfigValueCannotBeCoercedException(path, type(value), kind)
         value = value if type(value) is kind else dlt.config.get(path, kind)
     except ConfigValueCannotBeCoercedException:
-        wanted = "a whole number" if kind is int else "text"
+        wanted = {int: "a whole number", bool: "true or false"}.get(kind, "text")
         raise SettingsError(f"{path}: write {wanted}") from None
     return value.strip() if isinstance(value, str) else value
 
@@ -110,25 +111,30 @@ def _in_own_section(names: tuple[str, ...], kind: type) -> Any:
 def twilio_insights(
     settings: TwilioInsightsConfiguration = None,  # type: ignore[assignment]  # dlt fills it in
 ) -> Iterator[DltResource]:
-    """Summaries created since the watermark of each account, and those still pending, in four
-    tables, with six more that tell how far and how well they are loaded, of which accounts.
+    """Conferences created since the watermark of each account, and those still pending; where
+    `participants` is set, the participants of final ones that an earlier load wrote.
 
-    resource     cursor       lookback  final              re-fetched
-    conferences  create_time  48h       timeout, complete  until final, for 30 days
+    resource      listed by       lookback  final              asked again
+    conferences   create_time     48h       timeout, complete  until final, for 30 days
+    participants  conference_sid  none      timeout, complete  until final, for 30 days
 
     `pages` lists and re-fetches; the tables take their part of what it found:
 
-    table                       key                               written
-    conference_summaries        conference_sid                    merge
-    conference_tags             conference_sid, tag               merge, whole record
-    conference_tag_info         conference_sid, tag, item_index   merge, whole record
-    conference_detected_issues  conference_sid, issue             merge, whole record
-    accounts                    account_sid                       merge
-    _refetches                  resource, key                     merge
-    _rejected_rows              row_digest                        merge
-    _watermarks                 resource, account_sid, filters, region  merge
-    _drift                      account_sid, name                 merge
-    _listings                   resource, parent_key              merge
+    table                           key                                 written
+    conference_summaries            conference_sid                      merge
+    conference_tags                 conference_sid, tag                 merge, whole record
+    conference_tag_info             conference_sid, tag, item_index     merge, whole record
+    conference_detected_issues      conference_sid, issue               merge, whole record
+    conference_participants         participant_sid                     merge
+    conference_participant_metrics  participant_sid, direction          merge, whole record
+    conference_participant_events   participant_sid, event, event_index  merge, whole record
+    conference_participant_coaching  participant_sid, coached_call_sid  merge, whole record
+    accounts                        account_sid                         merge
+    _refetches                      resource, key                       merge
+    _rejected_rows                  row_digest                          merge
+    _watermarks                     resource, account_sid, filters, region  merge
+    _drift                          account_sid, name                   merge
+    _listings                       resource, parent_key                merge
 
     Args:
         settings: resolved from the section `sources.twilio_insights` when not given.

@@ -16,10 +16,11 @@ from typing import Any, Literal
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.codec import to_json
 
-ColumnType = Literal["text", "bigint", "bool", "timestamp", "json"]
+ColumnType = Literal["text", "bigint", "double", "bool", "timestamp", "json"]
 PYTHON_TYPES: dict[ColumnType, type] = {
     "text": str,
     "bigint": int,
+    "double": float,
     "bool": bool,
     "timestamp": str,
 }
@@ -42,6 +43,12 @@ class Column:
     personal: bool = False
     rest: bool = False
     values: tuple[str, ...] = ()
+    field: str = ""
+    """Twilio's name for it; `object.name` of a field of an object, `list[text]` of whether a list
+    has a text."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "field", self.field or self.name)
 
     @property
     def is_received(self) -> bool:
@@ -66,7 +73,7 @@ class Column:
         return hints | {"description": self.description}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """`grain` says what one row is, `key` what identifies it."""
 
@@ -107,4 +114,6 @@ def fit(value: Any, kind: ColumnType) -> Any:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         return value if type(value) is int and abs(value) <= LARGEST else None
+    if kind == "double" and type(value) is int and int(double := float(value)) == value:
+        return double
     return value if type(value) is PYTHON_TYPES[kind] else None

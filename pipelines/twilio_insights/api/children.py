@@ -1,15 +1,18 @@
-"""From the fields of a record that have tables of their own to rows of these."""
+"""From the fields of a record that are lists or objects to columns, or to rows of tables of their
+own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Raw
 
 from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.resources import ChildField
-from pipelines.twilio_insights.tables import LARGEST, Table, fit
+from pipelines.twilio_insights.tables import LARGEST, Column, Table, fit
 
 Child = tuple[Any, ...]
 """Key and values of a child row, in the order of its table's columns, without the parent's key."""
@@ -17,10 +20,20 @@ Read = Callable[[Any], tuple[Collection[Child], Any]]
 """From the value of a field to child rows, and what fits none."""
 
 _EMPTY: tuple[Any, ...] = (None, [], {})
+_EPOCH = datetime(1970, 1, 1)
+
+
+class FieldReader(Protocol):
+    """Reads a field from its JSON and value."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, value: Any, text: Raw) -> Any: ...
 
 
 class Children:
-    """What one such field says; records that say the same may share it.
+    """What a field with child rows says; records that say the same may share it.
 
     With no child rows it has the field's tombstone, with which the merge deletes the child rows of
     an older copy. `misfits` is what fits no child row, `text` the JSON with sorted keys.
@@ -43,14 +56,69 @@ class ChildReader(NamedTuple):
     read: Read
     tombstone: Child
 
+    def __call__(self, value: Any, text: Raw) -> Children:
+        return Children(self, value, text)
+
+
+class Members:
+    """What is in an object, by the columns of its reader; `misfits` is what fits none of them."""
+
+    __slots__ = ("misfits", "text", "values")
+
+    def __init__(self, reader: ObjectReader, value: Any, text: Raw) -> None:
+        self.text = text
+        known, rest = reader.read(value)
+        self.misfits = rest if rest not in _EMPTY and not reader.rest else None
+        kept = {reader.rest: None if rest in _EMPTY else to_json(rest)}
+        self.values = [(known | kept)[column.name] for column in reader.columns]
+
+
+class ObjectReader:
+    """Reads a field that is an object, of which columns of the record's own table are made."""
+
+    def __init__(self, name: str, columns: tuple[Column, ...]) -> None:
+        self.name, self.columns = name, columns
+        self.rest = next((c.name for c in columns if c.field == name), None)
+        """The column for what no other takes."""
+        self.read = _object_of([c for c in columns if c.name != self.rest])
+
+    def __call__(self, value: Any, text: Raw) -> Members:
+        return Members(self, value, text)
+
 
 def reader_of(field: ChildField) -> ChildReader:
     """How the field is read, by its kind."""
-    read = {"values": _values, "objects": _objects, "counts": _counts}[field.kind]
+    kinds = {"values": _values, "objects": _objects, "counts": _counts, "moments": _moments}
     own = [c for c in field.table.columns[1:] if c.is_received or c.rest]
     empty = {"text": "", "bigint": 0}
     tombstone = (None if column.nullable else empty[column.type] for column in own)
-    return ChildReader(field.name, field.table, read(field.table), tuple(tombstone))
+    return ChildReader(field.name, field.table, kinds[field.kind](field.table), tuple(tombstone))
+
+
+def _object_of(columns: Sequence[Column]) -> Callable[[Any], tuple[dict[str | None, Any], Any]]:
+    """How what is in an object is read: the values by column, and the rest."""
+    paths = {c: re.findall(r"\w+", c.field)[-2:] for c in columns}
+    are_in = {path[0] for path in paths.values() if len(path) > 1}
+
+    def read(value: Any) -> tuple[dict[str | None, Any], Any]:
+        known: dict[str | None, Any] = dict.fromkeys(column.name for column in columns)
+        if not isinstance(value, dict):
+            return known, value
+        rest = {k: {**v} if k in are_in and isinstance(v, dict) else v for k, v in value.items()}
+        for column, (*outer, name) in paths.items():
+            if column.field.endswith("]"):
+                held = value.get(outer[0])
+                known[column.name] = isinstance(held, list) and name in held
+                continue
+            place = rest.get(outer[0]) if outer and outer[0] in are_in else rest
+            if isinstance(place, dict) and name in place:
+                found = None if place[name] in _EMPTY else fit(place[name], column.type)
+                if found is not None or place[name] in _EMPTY:
+                    known[column.name] = found
+                    del place[name]
+        return known, {k: v for k, v in rest.items() if k not in are_in or v not in _EMPTY}
+
+    return read
 
 
 def _values(_: Table) -> Read:
@@ -64,23 +132,23 @@ def _values(_: Table) -> Read:
 
 
 def _objects(table: Table) -> Read:
-    """One row an object, one row a list element; a name without any keeps one empty row."""
-    names = [c.name for c in table.columns if c.rest or (c.is_received and c.name not in table.key)]
-    types = {c.name: c.type for c in table.columns if c.name in names and not c.rest}
+    """One row an object, and one row a list element if the table has an index; a name without any
+    keeps one empty row."""
+    columns = [c for c in table.columns if c.rest or (c.is_received and c.name not in table.key)]
+    names, of_object = [c.name for c in columns], _object_of([c for c in columns if not c.rest])
+    has_index = len(table.key) == 3
 
     def read(value: Any) -> tuple[Collection[Child], Any]:
         if not isinstance(value, dict):
             return (), value
         found = []
         for name, content in value.items():
-            elements = content if isinstance(content, list) and content else [content]
-            for position, element in enumerate(elements):
-                known, rest = dict[str | None, Any](), element
-                if isinstance(element, dict):
-                    known |= {n: fit(element[n], types[n]) for n in element.keys() & types.keys()}
-                    rest = {k: v for k, v in element.items() if known.get(k) is None}
+            is_list = has_index and isinstance(content, list) and content
+            for position, element in enumerate(content if is_list else [content]):
+                known, rest = of_object(element)
                 known[table.rest] = None if rest in _EMPTY else to_json(rest)
-                found.append((name, position, *map(known.get, names)))
+                index = (position,) if has_index else ()
+                found.append((name, *index, *map(known.get, names)))
         return found, None
 
     return read
@@ -97,3 +165,31 @@ def _counts(_: Table) -> Read:
         return counts.items(), misfits
 
     return read
+
+
+def _moments(_: Table) -> Read:
+    """One row a list element, also of one that is no time."""
+
+    def read(value: Any) -> tuple[Collection[Child], Any]:
+        if not isinstance(value, dict):
+            return (), value
+        found, misfits = [], {}
+        for name, content in value.items():
+            moments = content if isinstance(content, list) else [content]
+            times = [*map(_moment, moments)]
+            found += [(name, index, at) for index, at in enumerate(times) if content is not None]
+            if any(at is None and of is not None for at, of in zip(times, moments, strict=True)):
+                misfits[name] = content
+        return found, misfits
+
+    return read
+
+
+def _moment(milliseconds: Any) -> datetime | None:
+    if isinstance(milliseconds, float) and milliseconds.is_integer():
+        milliseconds = int(milliseconds)
+    try:
+        is_one = type(milliseconds) is int
+        return _EPOCH + timedelta(milliseconds=milliseconds) if is_one else None
+    except OverflowError:
+        return None

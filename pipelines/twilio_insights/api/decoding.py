@@ -23,7 +23,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from pipelines.twilio_insights import codec
 from pipelines.twilio_insights.api import bounds
 from pipelines.twilio_insights.api.bounds import Oversized
-from pipelines.twilio_insights.api.children import ChildReader, Children, reader_of
+from pipelines.twilio_insights.api.children import FieldReader, ObjectReader, reader_of
 from pipelines.twilio_insights.errors import BadAnswerError
 from pipelines.twilio_insights.resources import Resource
 from pipelines.twilio_insights.tables import LARGEST, ColumnType
@@ -38,6 +38,7 @@ _CACHE_SIZE, _LONGEST_CACHED = 2048, 1000
 _ORDINARY: dict[ColumnType, Any] = {
     "text": str | None,
     "bigint": Annotated[int, Meta(ge=-LARGEST, le=LARGEST)] | None,
+    "double": int | float | None,
     "bool": bool | None,
     "timestamp": str | None,
     "json": dict[str, str] | None,
@@ -56,19 +57,22 @@ class RecordFormat:
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
         self.readers = tuple(map(reader_of, resource.children))
-        columns = [column.name for column in resource.columns]
-        self.names = [*columns, *(reader.name for reader in self.readers)]
-        """Of the known fields: columns, then fields with child rows."""
+        self.objects = tuple(ObjectReader(*of) for of in resource.objects.items())
+        self.nested: dict[str, FieldReader] = {reader.name: reader for reader in self.readers}
+        self.nested |= {reader.name: reader for reader in self.objects}
+        """Of the fields that are lists or objects, by name."""
+        columns = [column.field for column in resource.columns]
+        self.names = [*columns, *self.nested]
         self.known_names = frozenset(self.names)
         self.values = attrgetter(*self.names)
         self.known = self.define()
-        self.children = {reader.name: _children_reader(reader) for reader in self.readers}
+        self.cached = {name: _cached_reader(reader) for name, reader in self.nested.items()}
 
     def define(self, learned: frozenset[str] = frozenset()) -> type[Record]:
         """The struct of an ordinary record, with fields for the unknown ones that were learned."""
         key = self.resource.key
-        fields: dict[str, Any] = {c.name: _ORDINARY[c.type] for c in self.resource.columns}
-        fields |= dict.fromkeys([*learned, *(reader.name for reader in self.readers)], Raw)
+        fields: dict[str, Any] = {c.field: _ORDINARY[c.type] for c in self.resource.columns}
+        fields |= dict.fromkeys([*learned, *self.nested], Raw)
         optional = [(n, kind | UnsetType, UNSET) for n, kind in fields.items() if n != key]
         sid = (key, Annotated[str, Meta(pattern=rf"^{self.resource.pattern.pattern}\Z")])
         struct = msgspec.defstruct(
@@ -86,10 +90,10 @@ class RecordFormat:
         if type(row) is self.known:
             return row, {}
         if isinstance(row, dict):
-            values = {column.name: row.get(column.name) for column in self.resource.columns}
-            children = {r.name: Children(r, row.get(r.name), Raw()) for r in self.readers}
+            values = {column.field: row.get(column.field) for column in self.resource.columns}
+            nested = {name: read(row.get(name), Raw()) for name, read in self.nested.items()}
             unknown = {k: row[k] for k in row.keys() - self.known_names}
-            return self.known(**values, **children), unknown
+            return self.known(**values, **nested), unknown
         unknown = {n: getattr(row, n) for n in row.__struct_fields__ if n not in self.known_names}
         return row, {k: codec.parse_part(v) for k, v in unknown.items() if v is not UNSET}
 
@@ -128,10 +132,10 @@ def _read_unknown(text: bytes) -> Raw:
     return _canonical(codec.parse_part(text))
 
 
-def _children_reader(reader: ChildReader) -> Callable[[bytes], Children]:
-    def read(text: bytes) -> Children:
+def _cached_reader(reader: FieldReader) -> Callable[[bytes], Any]:
+    def read(text: bytes) -> Any:
         value = codec.parse_part(text)
-        return Children(reader, value, _canonical(value))
+        return reader(value, _canonical(value))
 
     return _cached(read)
 
@@ -209,7 +213,7 @@ class _Ordinary:
         body = msgspec.defstruct("Body", fields)
         self._one = msgspec.json.Decoder(struct)
         self._body: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
-        self._readers = {**records.children, **dict.fromkeys(learned, _read_unknown)}
+        self._readers = {**records.cached, **dict.fromkeys(learned, _read_unknown)}
 
     def one(self, text: bytes | Raw) -> Record:
         return self._finish([self._one.decode(text)])[0]

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from msgspec import UNSET, Raw, UnsetType
 
 from pipelines.times import naive_utc
-from pipelines.twilio_insights.api.children import ChildReader, Children
+from pipelines.twilio_insights.api.children import ChildReader, Children, Members, ObjectReader
 from pipelines.twilio_insights.api.decoding import Record, format_of
 from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.resources import Resource
@@ -35,6 +35,7 @@ from pipelines.twilio_insights.tables import (
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "text": pa.string(),
     "bigint": pa.int64(),
+    "double": pa.float64(),
     "bool": pa.bool_(),
     "timestamp": pa.timestamp("us"),
     "json": pa.string(),
@@ -64,7 +65,9 @@ def flatten(
     convert = _column if any(type(row) is dict for row in rows) else _ordinary_column
     columns = zip(*map(records.values, structs), strict=True)
     values = dict(zip(records.names, columns, strict=True))
-    root: dict[str, Any] = {c.name: convert(c, values[c.name], extras) for c in resource.columns}
+    root: dict[str, Any] = {c.name: convert(c, values[c.field], extras) for c in resource.columns}
+    for reader in records.objects:
+        root |= _members(reader, values[reader.name], extras)
     children = {
         reader.table.name: _children(reader, values[resource.key], values[reader.name], extras)
         for reader in records.readers
@@ -114,8 +117,21 @@ def _column(column: Column, values: Sequence[Any], extras: Extras) -> pa.Array:
     fitted = [fit(value, column.type) for value in values]
     for index, (value, fitting) in enumerate(zip(values, fitted, strict=True)):
         if fitting is None and value is not None:
-            extras[index][column.name] = value
+            extras[index][column.field] = value
     return pa.array(fitted, ARROW_TYPES[column.type])
+
+
+def _members(
+    reader: ObjectReader, found: Sequence[Members | UnsetType], extras: Extras
+) -> dict[str, list[Any]]:
+    """By column, what is in an object of each record."""
+    missing = Members(reader, None, Raw())
+    members = [missing if one is UNSET else one for one in found]
+    for index, one in enumerate(members):
+        if one.misfits is not None:
+            extras[index][reader.name] = one.misfits
+    columns = zip(*(one.values for one in members), strict=True)
+    return {c.name: [*of] for c, of in zip(reader.columns, columns, strict=True)}
 
 
 def _children(
