@@ -8,5 +8,7 @@ RETENTION = timedelta(days=30)
 """Twilio deletes a summary 30 days after the call (docs: Voice Insights FAQ)."""
 FINAL_WITHIN = timedelta(hours=24)
 """Twilio makes a summary final this long after the end of the conference, or not in time."""
+EXPIRES_SOON = timedelta(days=3)
+"""What Twilio deletes within this time is not left for later runs."""
 RETENTION_WARNING = timedelta(days=10)
 """Runs warn this long before Twilio deletes data that none has listed."""

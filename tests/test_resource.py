@@ -123,6 +123,11 @@ def test_it_loads_and_follows_what_is_not_final(
         "rows_updated": 1,
         "rows_unchanged": 1,
         "rows_rejected": 0,
+        "listings": 2,
+        "listings_due": 2,
+        "waiting": 0,
+        "lost_from": None,
+        "pending": 0,
     }
     assert sorted(api.asked) == [1, 2]  # 3 answered 404: not before an hour is over
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.recovery import recover_package
 from pipelines.twilio_insights.api.client import InsightsClient
-from pipelines.twilio_insights.errors import InsightsError
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.by_parent import ByParent
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction
+from pipelines.twilio_insights.extract.parent_listings import ParentListings
 from pipelines.twilio_insights.extract.scope import Scope
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.warehouse.file import Warehouse
@@ -59,18 +60,11 @@ class Packages:
         self.stored = DestinationState(warehouse.query, CONFERENCES)
         self.accounts = Accounts(client, warehouse.query, CONFERENCES)
         self.extraction = Extraction(client, CONFERENCES, self.stored, self.accounts, PACKAGE_ROWS)
-        self._by_parent = [
-            ByParent(client, one, parent, DestinationState(warehouse.query, one), PACKAGE_ROWS)
-            for one in RESOURCES.values()
-            if (parent := one.parent) and client.settings.loads(one)
-        ]
         self._progress.filters = client.settings.shown_filters
         self._progress.loaded_to = self.accounts.loaded_to
 
     def close(self) -> None:
         self.extraction.close()
-        for reader in self._by_parent:
-            reader.close()
 
     def find_accounts(self) -> datetime:
         """Find out which accounts are to be loaded; the API's time.
@@ -99,12 +93,23 @@ class Packages:
         """Read the next package and load it as a whole."""
         self._load(self.extraction.package(scope, may_be_empty=True))
 
-    def load_by_parent(self) -> InsightsError | None:
-        """Load the resources that are listed by the records of others; why not all, if so."""
-        for reader in self._by_parent:
-            while not (reader.complete or reader.fault or self.client.stop.is_set()):
-                self._load(reader.package())
-        return next((reader.fault for reader in self._by_parent if reader.fault), None)
+    def load_by_parent(self, only: Sequence[str] = ()) -> None:
+        """Load the resources that are listed by the records of others; what cannot be had of an
+        account is noted as its failure.
+
+        Args:
+            only: the records, if not all that are due.
+        """
+        for one in RESOURCES.values():
+            if one.parent and self.client.settings.loads(one):
+                accounts = self.accounts
+                listings = ParentListings(
+                    self.warehouse.query, one, one.parent, accounts.own, accounts.followed
+                )
+                reader = ByParent(self.client, listings, accounts, PACKAGE_ROWS, only)
+                with closing(reader):
+                    while not (reader.complete or self.client.stop.is_set()):
+                        self._load(reader.package())
 
     def _load(self, batches: Iterator[Tables]) -> None:
         self._record.phase("extract")

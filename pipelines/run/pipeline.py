@@ -152,14 +152,15 @@ def _load(
     late: Exception | None = None
     if polling is not None:
         late = _poll(packages, polling)
-    packages.note_failures()
     fault = extraction.fault
-    if scope == INCREMENTAL and not (fault or stop.is_set()):
-        fault = packages.load_by_parent()
-    progress.pending_after = packages.stored.count_pending(client.now())
     # One account that fails for good would keep everybody's copy as it is.
-    is_partial = fault is extraction.fault and packages.accounts.some_answer
-    is_cut = stop.is_set() or bool(fault and not is_partial)
+    is_cut = bool(fault and not packages.accounts.some_answer)
+    if not (is_cut or stop.is_set() or isinstance(scope, TimeRange)):
+        packages.load_by_parent(only=backfill.conferences if backfill else ())
+        fault = fault or packages.accounts.decisive_failure
+    packages.note_failures()
+    progress.pending_after = packages.stored.count_pending(client.now())
+    is_cut = is_cut or stop.is_set()
     run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from pipelines.twilio_insights.resources import Resource
@@ -27,6 +28,22 @@ class RowCounts:
     rows_rejected: int = 0
 
 
+@dataclass(kw_only=True)
+class ByParentCounts(RowCounts):
+    """The same of a resource that is listed by the records of another."""
+
+    listings: int = 0
+    """Records of the parent resource whose children were listed."""
+    listings_due: int = 0
+    """Those that were to be listed by this run."""
+    waiting: int = 0
+    """Those that the next runs are to list."""
+    lost_from: str | None = None
+    """When Twilio deletes the first of those, as ISO 8601 in UTC."""
+    pending: int = 0
+    """Records that are not final yet."""
+
+
 @dataclass
 class Progress(RowCounts):
     """Counts and position of one run, shared by its load packages and request threads; those of
@@ -39,7 +56,7 @@ class Progress(RowCounts):
     pages: int = 0
     retries: Counter[str] = field(default_factory=Counter)
     """By kind: the status code, or the name of the fault."""
-    others: dict[str, RowCounts] = field(default_factory=dict)
+    others: dict[str, ByParentCounts] = field(default_factory=dict)
     pending_before: int | None = None
     pending_after: int | None = None
     not_found: list[str] = field(default_factory=list)
@@ -91,11 +108,13 @@ class Progress(RowCounts):
 
     def counts(self, resource: Resource) -> RowCounts:
         """Those of a resource."""
-        if resource.parent is None:
-            return self
-        return self.others.setdefault(resource.name, RowCounts())
+        return self if resource.parent is None else self.counts_by_parent(resource)
+
+    def counts_by_parent(self, resource: Resource) -> ByParentCounts:
+        """Those of one that is listed by the records of another."""
+        return self.others.setdefault(resource.name, ByParentCounts())
 
     @property
-    def resources(self) -> dict[str, dict[str, int]]:
+    def resources(self) -> dict[str, dict[str, Any]]:
         """The counts of other resources than conferences, by name."""
         return {name: asdict(counts) for name, counts in self.others.items()}

@@ -46,6 +46,7 @@ class Resource:
     ended: str | None = None
     setting: str | None = None
     most_requests: str | None = None
+    expected: str | None = None
 
     def rank(self, state: Any) -> int:
         """How final a record is by its state: 0 if that is unknown or missing, FINAL or more if it

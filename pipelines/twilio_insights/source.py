@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import fields
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import dlt
@@ -22,8 +23,10 @@ from dlt.extract import DltResource
 from pipelines.errors import SettingsError
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.extract.accounts import Accounts
+from pipelines.twilio_insights.extract.by_parent import ByParent
 from pipelines.twilio_insights.extract.destination_state import DestinationState, loaded_packages
 from pipelines.twilio_insights.extract.extraction import Extraction, FormerState
+from pipelines.twilio_insights.extract.parent_listings import ParentListings
 from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
@@ -190,14 +193,25 @@ def _read(settings: Settings) -> Iterator[Tables]:
 
             yield {t.name: to_arrow(t, [[] for _ in t.columns[1:]]) for t in TABLES}
         state = dlt.current.source_state()
-        stored, accounts = (
-            DestinationState(query, CONFERENCES),
-            Accounts(client, query, CONFERENCES),
-        )
+        accounts = Accounts(client, query, CONFERENCES)
         accounts.read()
-        with closing(Extraction(client, CONFERENCES, stored, accounts)) as extraction:
-            batches = extraction.package(former=cast(FormerState, state))
-            yield from _remembered(batches, loaded)
+        stored = DestinationState(query, CONFERENCES)
+        extraction = Extraction(client, CONFERENCES, stored, accounts)
+        by_parent = [
+            ByParent(
+                client,
+                ParentListings(query, one, one.parent, accounts.own, accounts.followed),
+                accounts,
+            )
+            for one in RESOURCES.values()
+            if one.parent and settings.loads(one)
+        ]
+        with closing(extraction), ExitStack() as closed:
+            batches = [extraction.package(former=cast(FormerState, state))]
+            for reader in by_parent:
+                closed.enter_context(closing(reader))
+                batches.append(reader.package())
+            yield from _remembered(chain.from_iterable(batches), loaded)
         for line in (*filter(None, [accounts.fault]), *accounts.describe_failures()):
             log.warning("Not loaded: %s", line)
         state.clear()  # an earlier version kept there what the tables have now

@@ -161,14 +161,15 @@ class InsightsClient:
         with naming(other and f"Account {other}"):
             yield from self._walk(partial(self._page, resource, account), url, what)
 
-    def list_children(self, resource: Resource, parent: str) -> Iterator[Page]:
-        """Walk the records that belong to one of the parent resource, by its key.
+    def list_children(self, resource: Resource, parent: str, account: str) -> Iterator[Page]:
+        """Walk the records that belong to one of the parent resource, by its key and account.
 
         Raises:
             InsightsError: a page could not be had; what was yielded before is good.
         """
         url = f"{resource.path_of(parent)}?PageSize={self.settings.page_size}"
-        return self._walk(partial(self._page, resource, None), url, parent)
+        with naming(f"{resource.name.capitalize()} of {parent}"):
+            yield from self._walk(partial(self._page, resource, account), url, parent)
 
     def fetch(self, resource: Resource, sid: str) -> Page:
         """Fetch one record: a page with one row, or with none after a 404 or the like.

@@ -54,12 +54,7 @@ class Acceptor:
         Gives back what is to be asked for by SID first: records that are final in the destination
         and read otherwise here may come from a replica that lags behind.
         """
-        chosen: dict[str, RecordPage] = {}
-        for page in pages:
-            for key in page.versions.keys() & chosen.keys():
-                if page.versions[key].rank > chosen[key].versions[key].rank:
-                    chosen[key] = page
-            chosen = dict.fromkeys(page.versions, page) | chosen
+        chosen = _most_final(pages)
         # A set's own difference: that of a dict's keys would go through all that is written.
         fresh = set(chosen) - self._previous.get(account, set()) - self.package.written
         self._previous[account] = {key for page in pages for key in page.created_since(end - EDGE)}
@@ -92,12 +87,18 @@ class Acceptor:
             known = {key: stored} if stored else {}
             self.package.write(page, self._differing(page, [key], known))
 
-    def accept_listing(self, pages: Sequence[RecordPage], at: datetime) -> int:
-        """Take over what belongs to a record of the parent resource; how many are not final."""
-        # Nothing is looked up by a window of creation times: all is by key.
-        self.accept_as_listed(self.accept_window(pages, at, at, ""))
-        keys = {key for page in pages for key, found in page.versions.items() if not found.is_final}
-        return len(keys)
+    def accept_listing(
+        self, pages: Sequence[RecordPage], known: Mapping[str, RowVersion]
+    ) -> tuple[int, int]:
+        """Take over what belongs to a record of the parent resource, of which these versions are
+        stored; how many there are, and how many of them are not final."""
+        chosen = _most_final(pages)
+        fresh = set(chosen) - self.package.written
+        self._counts.rows_listed += len(fresh)
+        for page in pages:
+            here = [key for key in page.versions if key in fresh and chosen[key] is page]
+            self.package.write(page, self._differing(page, here, known))
+        return len(chosen), sum(not page.versions[key].is_final for key, page in chosen.items())
 
     def accept_fetched(self, asked: Pending, page: Page) -> None:
         """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""
@@ -148,3 +149,14 @@ class Acceptor:
                 continue
             written.append(key)
         return written
+
+
+def _most_final(pages: Sequence[RecordPage]) -> dict[str, RecordPage]:
+    """By key, the page with its most final version."""
+    chosen: dict[str, RecordPage] = {}
+    for page in pages:
+        for key in page.versions.keys() & chosen.keys():
+            if page.versions[key].rank > chosen[key].versions[key].rank:
+                chosen[key] = page
+        chosen = dict.fromkeys(page.versions, page) | chosen
+    return chosen

@@ -7,7 +7,12 @@ from datetime import datetime, timedelta
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.client import InsightsClient
-from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnavailableError
+from pipelines.twilio_insights.errors import (
+    BadAnswerError,
+    InsightsError,
+    RefusedError,
+    UnavailableError,
+)
 from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import LoadPackage
 from pipelines.twilio_insights.extract.stored_accounts import StoredAccounts, new_row
@@ -75,6 +80,11 @@ class Accounts:
     def failed(self) -> dict[str, str]:
         """Those that could not be read, with the class of the error."""
         return {account: type(error).__name__ for account, error in self.failures.items()}
+
+    @property
+    def unreadable(self) -> set[str]:
+        """Those that need not be asked again in this run."""
+        return {a for a, e in self.failures.items() if not isinstance(e, BadAnswerError)}
 
     def is_elsewhere(self, account: str) -> bool:
         """Whether some of its records are in another region, whose API alone has them."""

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from pipelines.times import iso_seconds
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.errors import InsightsError, RefusedError, as_insights_error
+from pipelines.twilio_insights.errors import (
+    BadAnswerError,
+    InsightsError,
+    RefusedError,
+    as_insights_error,
+)
 from pipelines.twilio_insights.extract.acceptance import Acceptor
-from pipelines.twilio_insights.extract.destination_state import DestinationState, ParentListing
+from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage
+from pipelines.twilio_insights.extract.parent_listings import ParentListing, ParentListings
 from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.extract.refetch import MAX_CONSECUTIVE_FAILURES
-from pipelines.twilio_insights.resources import Resource
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
+
+log = logging.getLogger("conference_insights")
+
+AHEAD = 8
+"""Listings, for each request in flight, that may wait to be taken over."""
+MAX_MISSES = 5
+"""After so many 404 answers, and no other, another account is not asked any more in this run."""
 
 
 class ByParent:
@@ -25,83 +40,136 @@ class ByParent:
 
     Args:
         client: its progress is shared by the packages of a run.
-        resource: that is read.
-        parent: the one whose records it is listed by.
-        stored: what the destination holds of it.
-        package_rows: end a package after this many records.
+        listings: what the destination knows of the resource.
+        accounts: that are loaded; what cannot be had of one is noted as its failure.
+        package_rows: end a package after this many records, or listings. None: everything is one.
+        only: list what belongs to these, due or not; otherwise all that are due.
     """
 
     def __init__(
         self,
         client: InsightsClient,
-        resource: Resource,
-        parent: Resource,
-        stored: DestinationState,
-        package_rows: int,
+        listings: ParentListings,
+        accounts: Accounts,
+        package_rows: int | None = None,
+        only: Sequence[str] = (),
     ) -> None:
-        self._client, self._resource, self._stored = client, resource, stored
-        self._parent, self._package_rows, self._failures = parent, package_rows, 0
-        self._listings = self._list_all()
+        self._client, self._listings, self._accounts = client, listings, accounts
+        self._resource, self._package_rows, self._only = listings.resource, package_rows, only
+        self._counts = client.progress.counts_by_parent(self._resource)
+        self._in_a_row, self._misses = Counter[str](), Counter[str]()
+        self._served = {accounts.own}
+        """Accounts of which something was found."""
+        self._given_up = set(accounts.unreadable)
+        """Those that are not asked any more."""
+        self._answers = self._list_all()
         """Goes on from one package to the next, so that each parent is asked for once a run."""
         self.complete = False
-        """The last package ended with all that was to be read."""
-        self.fault: InsightsError | None = None
-        """Why it did not; what was finished before is loaded all the same."""
+        """The last package ended with all that was to be read, or could be."""
 
     def package(self) -> Iterator[Tables]:
         """Yield what the next load package writes, nothing if there is nothing to write."""
-        client, resource, progress = self._client, self._resource, self._client.progress
-        account, now = client.settings.account_sid or "", client.now()
-        package = LoadPackage(resource, self._stored, progress, account)
-        acceptor = Acceptor(package, self._stored, progress, set())
-        try:
-            for asked, found in self._listings:
-                if isinstance(found, Exception):
-                    self._count_failure(asked, found)
-                    continue
-                self._failures = 0
-                pages = [RecordPage(resource, page) for page in found]
-                unfinished = acceptor.accept_listing(pages, now)
-                package.note_listing(asked, found[-1].status, found[-1].fetched_at, unfinished)
-                progress.on_change(progress)
-                if batch := package.flush(at_least=BATCH_ROWS):
-                    yield batch
-                if client.stop.is_set() or len(package.written) >= self._package_rows:
-                    break
-            else:
-                self.complete = True
-        except InsightsError as error:
-            self.fault = error
+        client, stored, progress = self._client, self._listings.records, self._client.progress
+        accounts, limit, begun = self._accounts, self._package_rows, self._counts.listings
+        package = LoadPackage(self._resource, stored, progress, accounts.own, accounts.followed)
+        acceptor = Acceptor(package, stored, progress, set())
+        for asked, found in self._answers:
+            if client.stop.is_set():
+                break
+            if isinstance(found, Exception):
+                self._note_failure(package, asked, found)
+            elif found:
+                self._take_over(acceptor, asked, found)
+            progress.on_change(progress)
+            if batch := package.flush(at_least=BATCH_ROWS):
+                yield batch
+            rows = max(len(package.written), self._counts.listings - begun)
+            if limit and rows >= limit:
+                break
+        else:
+            self.complete = True
+        if limit:
+            accounts.write(package, {}, may_be_empty=True)
         if batch := package.finish():
             yield batch
 
     def close(self) -> None:
-        """No request is made any more."""
-        self._listings.close()
+        """No request is made any more; count what is left for the next runs."""
+        self._answers.close()
+        now, counts = self._client.now(), self._counts
+        counts.waiting, lost_from = self._listings.waiting(now)
+        counts.lost_from = iso_seconds(lost_from) if lost_from else None
+        counts.pending = self._listings.records.count_pending(now)
 
-    def _list_all(self) -> Generator[tuple[ParentListing, list[Page] | Exception], None, None]:
-        due = self._stored.parents_to_list(self._client.now(), self._parent)
-        workers = self._client.settings.max_concurrency
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="children")
+    def _take_over(self, acceptor: Acceptor, asked: ParentListing, pages: list[Page]) -> None:
+        account, status = asked.account, pages[-1].status
+        self._in_a_row[account] = 0
+        found = [RecordPage(self._resource, page) for page in pages]
+        listed, unfinished = acceptor.accept_listing(found, asked.known)
+        missing = max(0, asked.expected - listed)
+        self._counts.listings += 1
+        if status == 404:
+            self._note_miss(account)
+        else:
+            self._served.add(account)
+        acceptor.package.note_listing(
+            asked, status, pages[-1].fetched_at, unfinished + missing, is_to_wait=missing > 0
+        )
+
+    def _note_miss(self, account: str) -> None:
+        """Whether Twilio serves them to the credentials of another account is not documented."""
+        self._misses[account] += 1
+        if self._misses[account] == MAX_MISSES and account not in self._served:
+            self._given_up.add(account)
+            log.warning(
+                "Account %s: Twilio has no %s of it for the credentials of %s (404 for the first "
+                "%d); load it with credentials of its own",
+                account,
+                self._resource.name,
+                self._accounts.own,
+                MAX_MISSES,
+            )
+
+    def _note_failure(self, package: LoadPackage, asked: ParentListing, error: Exception) -> None:
+        """Name it, and leave it for a later run; an account that fails each time is given up."""
+        if not isinstance(error, InsightsError):
+            raise error
+        account, now = asked.account, self._client.now()
+        self._in_a_row[account] += 1
+        is_refused = isinstance(error, RefusedError) and error.status == 401
+        if is_refused or self._in_a_row[account] == MAX_CONSECUTIVE_FAILURES:
+            self._given_up.add(account)
+            self._accounts.note_failure(account, error, now, is_listed=True)
+        else:
+            self._client.progress.unreadable.append(asked.key)
+        if isinstance(error, RefusedError | BadAnswerError) and not is_refused:
+            # It is this one that is wrong: it must not stand before the others for ever.
+            package.note_listing(asked, getattr(error, "status", 0), now, 0, is_to_wait=True)
+
+    def _list_all(self) -> Generator[tuple[ParentListing, list[Page] | Exception | None]]:
+        client, resource = self._client, self._resource
+        most = client.settings.most_requests(resource)
+        due = self._listings.due(client.now(), most, self._only)
+        self._counts.listings_due = len(due)
+        workers = client.settings.max_concurrency
+        pool = ThreadPoolExecutor(workers, thread_name_prefix=resource.name)
+        asked_for = deque[tuple[ParentListing, Future[list[Page] | Exception | None]]]()
         try:
-            yield from zip(due, pool.map(self._list, due), strict=True)
+            for asked in due:
+                asked_for.append((asked, pool.submit(self._list, asked)))
+                if len(asked_for) > AHEAD * workers:  # those after them wait, not in memory
+                    listed, answer = asked_for.popleft()
+                    yield listed, answer.result()
+            for listed, answer in asked_for:
+                yield listed, answer.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _list(self, asked: ParentListing) -> list[Page] | Exception:
+    def _list(self, asked: ParentListing) -> list[Page] | Exception | None:
+        """None: the account is given up."""
+        if asked.account in self._given_up or self._client.stop.is_set():
+            return None
         try:
-            return [*self._client.list_children(self._resource, asked.key)]
+            return [*self._client.list_children(self._resource, asked.key, asked.account)]
         except Exception as error:
             return as_insights_error(error, asked.key)
-
-    def _count_failure(self, asked: ParentListing, error: Exception) -> None:
-        """Name it and leave it for the next run.
-
-        Raises:
-            InsightsError: refused, or too many one after the other: the API is down.
-        """
-        self._failures += 1
-        is_ours = not isinstance(error, InsightsError)
-        if is_ours or isinstance(error, RefusedError) or self._failures == MAX_CONSECUTIVE_FAILURES:
-            raise error
-        self._client.progress.unreadable.append(asked.key)

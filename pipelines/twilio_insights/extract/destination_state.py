@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -27,14 +27,6 @@ class Pending(NamedTuple):
     """Whose it is; blank: not known."""
     is_elsewhere: bool = False
     """Whether another region may have it, where it answers 404 here."""
-
-
-class ParentListing(NamedTuple):
-    """A record whose children are to be listed, and how many 404 answers that has got so far."""
-
-    key: str
-    digest: int
-    attempts: int
 
 
 class DestinationState:
@@ -154,26 +146,17 @@ class DestinationState:
             naive_utc(now - RETENTION),
         )
 
-    def parents_to_list(self, now: datetime, parent: Resource) -> list[ParentListing]:
-        """Final records of the parent resource whose children were not listed as they are now, or
-        are not final, and that do not wait after a 404; the newest first."""
-        final = ", ".join(f"'{state}'" for state in parent.final_states)
+    def versions_by(
+        self, column: str, values: Collection[str]
+    ) -> Iterator[tuple[str, str, RowVersion]]:
+        """Value of the column, key and version of the records that have one of these values."""
         rows = self._query(
-            f"SELECT s.{parent.key}, s.row_digest, coalesce(l.attempts, 0) "
-            f"FROM {{{parent.table.name}}} AS s "
-            f"LEFT JOIN {{_listings}} AS l ON l.parent_key = s.{parent.key} AND l.resource = %s "
-            f"WHERE s.{parent.state} IN ({final}) "
-            f"AND coalesce(s.{parent.created}, s.fetched_at) >= %s "
-            "AND s._dlt_load_id IN (SELECT load_id FROM {_dlt_loads}) "
-            "AND (l.parent_digest IS NULL OR l.parent_digest <> s.row_digest "
-            "OR l.unfinished > 0 OR l.last_status <> 200) "
-            "AND (l.next_due_at IS NULL OR l.next_due_at <= %s) "
-            f"ORDER BY coalesce(s.{parent.created}, s.fetched_at) DESC",
-            self._resource.name,
-            naive_utc(now - RETENTION),
-            naive_utc(now),
+            f"SELECT {self._version}, s.{column} FROM {self._records} AS s "
+            f"WHERE s.{column} IN (SELECT unnest(%s))",
+            list(values),
         )
-        return [ParentListing(*row) for row in rows]
+        versions = self._read(rows)
+        return ((row[-1], row[0], versions[row[0]]) for row in rows)
 
     def unresolved(self) -> set[str]:
         """What had no good answer when it was asked for last: gone, expired or unconfirmed."""

@@ -10,7 +10,7 @@ from pipelines.errors import SettingsError
 from pipelines.lifecycle import RETENTION
 from pipelines.times import as_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
-from pipelines.twilio_insights.errors import BadAnswerError, InsightsError, UnavailableError
+from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.accounts import MAX_SKEW, Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
@@ -227,8 +227,7 @@ class Extraction:
         """What to ask for again: everything pending that this run has not just seen, of accounts
         that answer."""
         accounts, followed = self._accounts, self._accounts.followed
-        others = accounts.others
-        unreadable = {a for a, e in accounts.failures.items() if not isinstance(e, BadAnswerError)}
+        others, unreadable = accounts.others, accounts.unreadable
         if isinstance(scope, Sids):
             due = self._stored.known(scope.sids)
         else:

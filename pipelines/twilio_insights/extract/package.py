@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.decoding import text_of
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.extract.destination_state import DestinationState, ParentListing
+from pipelines.twilio_insights.extract.destination_state import DestinationState
+from pipelines.twilio_insights.extract.parent_listings import ParentListing
 from pipelines.twilio_insights.extract.records import RecordPage, Rejected
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import Resource
@@ -139,10 +140,16 @@ class LoadPackage:
         self._notes[ACCOUNTS, row[0]] = row
 
     def note_listing(
-        self, asked: ParentListing, status: int, at: datetime, unfinished: int
+        self,
+        asked: ParentListing,
+        status: int,
+        at: datetime,
+        unfinished: int,
+        is_to_wait: bool = False,
     ) -> None:
-        """Note what became of listing the records of one of the parent resource."""
-        attempts = asked.attempts + 1 if status == 404 else 0
+        """Note what became of listing the records of one of the parent resource; whether it waits
+        before it is asked again, as after a 404."""
+        attempts = asked.attempts + 1 if is_to_wait or status == 404 else 0
         due = at + backoff(asked.attempts) if attempts else None
         row = asked.digest, naive_utc(at), unfinished, attempts, status, due and naive_utc(due)
         self._notes[LISTINGS, asked.key] = (self.resource.name, asked.key, *row)

@@ -1,0 +1,134 @@
+"""What the destination knows of a resource that is listed by the records of another."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from itertools import chain, zip_longest
+from typing import Any, NamedTuple
+
+from pipelines.lifecycle import EXPIRES_SOON, RETENTION
+from pipelines.times import as_utc, naive_utc
+from pipelines.twilio_insights.extract.destination_state import DestinationState, Query
+from pipelines.twilio_insights.extract.records import RowVersion
+from pipelines.twilio_insights.resources import Resource
+
+
+class ParentListing(NamedTuple):
+    """A record whose children are to be listed."""
+
+    key: str
+    digest: int
+    account: str
+    expected: int
+    """How many children it says that it has, at least."""
+    attempts: int
+    """How often it was asked in vain, as it is now."""
+    known: Mapping[str, RowVersion]
+    """The children that the destination has, by their keys."""
+
+
+class ParentListings:
+    """Which records of the parent resource are to be listed, and the children that are loaded.
+
+    Args:
+        query: reads the destination.
+        resource: of the children.
+        parent: of the records that they are listed by.
+        own: the account of the credentials, whose a record is that does not say it.
+        accounts: only records of these count.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        resource: Resource,
+        parent: Resource,
+        own: str,
+        accounts: Collection[str],
+    ) -> None:
+        self._query, self.resource, self._parent = query, resource, parent
+        self._own, self._accounts = own, [*accounts]
+        self.records = DestinationState(query, resource)
+        """The children."""
+        final = ", ".join(f"'{state}'" for state in parent.final_states)
+        self._created = f"coalesce(s.{parent.created}, s.fetched_at)"
+        self._final = (
+            f"FROM {{{parent.table.name}}} AS s "
+            f"LEFT JOIN {{_listings}} AS l ON l.parent_key = s.{parent.key} "
+            # Those of older records are not needed.
+            f"AND l.resource = '{resource.name}' AND l.listed_at >= %s "
+            f"WHERE s.{parent.state} IN ({final}) AND {self._created} >= %s "
+            "AND s._dlt_load_id IN (SELECT load_id FROM {_dlt_loads}) "
+            "AND coalesce(s.account_sid, %s) IN (SELECT unnest(%s))"
+        )
+
+    def due(self, now: datetime, most: int | None, only: Sequence[str] = ()) -> list[ParentListing]:
+        """Final records whose children were not listed as they are now, or are not all there and
+        final, and that need not wait.
+
+        Those that Twilio deletes soon, the oldest first, take turns with all, the newest first: so
+        the latest days are complete first, and yet nothing is lost while there are too many.
+
+        Args:
+            now: the API's time.
+            most: how many, at the most; None: all.
+            only: these, whether they are due or not.
+        """
+        condition = (
+            "(l.parent_digest IS NULL OR l.parent_digest <> s.row_digest "
+            "OR (l.unfinished > 0 OR l.last_status <> 200) "
+            "AND (l.next_due_at IS NULL OR l.next_due_at <= %s))"
+        )
+        argument: Any = naive_utc(now)
+        if only:
+            condition, argument = f"s.{self._parent.key} IN (SELECT unnest(%s))", [*only]
+        limit = "" if most is None else f" LIMIT {most}"
+        newest = self._select(f"{condition} ORDER BY {self._created} DESC{limit}", now, argument)
+        soon = self._select(
+            f"{condition} AND {self._created} < %s ORDER BY {self._created}{limit}",
+            now,
+            argument,
+            naive_utc(now - RETENTION + EXPIRES_SOON),
+        )
+        in_turn = chain.from_iterable(zip_longest(newest, soon))
+        rows = list({row[0]: row for row in in_turn if row}.values())[:most]
+        known = self._children([key for key, _, _, _, listed_at, _ in rows if listed_at])
+        return [
+            ParentListing(key, digest, account or self._own, expected, attempts, known[key])
+            for key, digest, account, expected, _, attempts in rows
+        ]
+
+    def waiting(self, now: datetime) -> tuple[int, datetime | None]:
+        """How many are final and were not listed as they are now, but for those that Twilio does
+        not have; and when it deletes the first of them."""
+        rows = self._query(
+            f"SELECT count(*), min({self._created}) {self._final} AND (l.parent_digest IS NULL "
+            "OR l.parent_digest <> s.row_digest OR l.last_status NOT IN (200, 404))",
+            *self._bounds(now),
+        )
+        number, oldest = rows[0] if rows else (0, None)
+        return number, as_utc(oldest) + RETENTION if oldest else None
+
+    def _bounds(self, now: datetime) -> tuple[Any, ...]:
+        oldest = naive_utc(now - RETENTION)
+        return oldest, oldest, self._own, self._accounts
+
+    def _select(self, condition: str, now: datetime, *arguments: Any) -> list[tuple[Any, ...]]:
+        expected = f"coalesce(s.{of}, 0)" if (of := self.resource.expected) else "0"
+        return self._query(
+            f"SELECT s.{self._parent.key}, s.row_digest, s.account_sid, {expected}, l.listed_at, "
+            "CASE WHEN l.parent_digest = s.row_digest THEN l.attempts ELSE 0 END "
+            f"{self._final} AND {condition}",
+            *self._bounds(now),
+            *arguments,
+        )
+
+    def _children(self, parents: Sequence[str]) -> dict[str, dict[str, RowVersion]]:
+        """By parent and key."""
+        found: dict[str, dict[str, RowVersion]] = defaultdict(dict)
+        if parents:
+            for parent, key, version in self.records.versions_by(self._parent.key, parents):
+                found[parent][key] = version
+        return found
