@@ -80,7 +80,7 @@ class ObjectReader:
         self.name, self.columns = name, columns
         self.rest = next((c.name for c in columns if c.field == name), None)
         """The column for what no other takes."""
-        self.read = _object_of([c for c in columns if c.name != self.rest])
+        self.read = _object_of([c for c in columns if c.name != self.rest], f"{name}.")
 
     def __call__(self, value: Any, text: Raw) -> Members:
         return Members(self, value, text)
@@ -95,9 +95,11 @@ def reader_of(field: ChildField) -> ChildReader:
     return ChildReader(field.name, field.table, kinds[field.kind](field.table), tuple(tombstone))
 
 
-def _object_of(columns: Sequence[Column]) -> Callable[[Any], tuple[dict[str | None, Any], Any]]:
+def _object_of(
+    columns: Sequence[Column], prefix: str = ""
+) -> Callable[[Any], tuple[dict[str | None, Any], Any]]:
     """How what is in an object is read: the values by column, and the rest."""
-    paths = {c: re.findall(r"\w+", c.field)[-2:] for c in columns}
+    paths = {c: re.findall(r"\w+", c.field.removeprefix(prefix)) for c in columns}
     are_in = {path[0] for path in paths.values() if len(path) > 1}
 
     def read(value: Any) -> tuple[dict[str | None, Any], Any]:
