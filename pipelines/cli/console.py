@@ -20,7 +20,7 @@ from pipelines.monitor.alerts import alerting
 from pipelines.monitor.settings_inventory import find_unknown_settings
 from pipelines.run.pipeline import Backfill, Polling, run
 from pipelines.times import format_duration, iso_seconds
-from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.progress import ByParentCounts, Progress
 from pipelines.warehouse.runs import COLUMNS, StillPendingError
 
 log = logging.getLogger("conference_insights")
@@ -134,10 +134,13 @@ def _lines() -> Callable[[Progress], None]:
 
 def _counts(progress: Progress) -> str:
     to_write = progress.rows_new + progress.rows_updated
-    return (
+    parts = [
         f"{progress.pages:,} pages, {progress.rows_listed:,} listed, {to_write:,} to write, "
         f"{progress.pending_before or 0:,} pending, {progress.rows_refetched:,} asked for by SID"
-    )
+    ]
+    for name, counts in progress.others.items():
+        parts.append(f"{name} of {counts.listings:,} of {counts.listings_due:,} conferences")
+    return ", ".join(parts)
 
 
 def final_line(progress: Progress, outcome: str = "ok") -> str:
@@ -159,13 +162,11 @@ def final_line(progress: Progress, outcome: str = "ok") -> str:
         f"{progress.rows_new:,} new",
         f"{progress.rows_updated:,} updated",
         f"{progress.rows_unchanged:,} unchanged",
-        *(
-            f"{name}: {rows.rows_new:,} new, {rows.rows_updated:,} updated"
-            for name, rows in progress.others.items()
-        ),
+        *(_line_of(name, counts) for name, counts in progress.others.items()),
     ]
-    if progress.rows_rejected:
-        parts.append(f"{progress.rows_rejected:,} rejected, see _rejected_rows")
+    rejected = progress.rows_rejected + sum(c.rows_rejected for c in progress.others.values())
+    if rejected:
+        parts.append(f"{rejected:,} rejected, see _rejected_rows")
     for sids, fate in (
         (progress.not_found, "not found"),
         (progress.unreadable, "could not be fetched"),
@@ -181,3 +182,14 @@ def final_line(progress: Progress, outcome: str = "ok") -> str:
     if progress.pending_before is not None and progress.pending_after is not None:
         parts.append(f"pending {progress.pending_before:,} -> {progress.pending_after:,}")
     return " | ".join([*parts, f"{progress.seconds:.1f} s"])
+
+
+def _line_of(name: str, counts: ByParentCounts) -> str:
+    said = f"{name} of {counts.listings:,} conferences: {counts.rows_new:,} new, "
+    said += f"{counts.rows_updated:,} updated"
+    if counts.pending:
+        said += f", {counts.pending:,} pending"
+    if counts.lost_from:
+        said += f", {counts.waiting:,} conferences wait for the next runs, deleted by Twilio from "
+        said += counts.lost_from.partition("T")[0]
+    return said

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from pipelines.exit_codes import BUSY, DISK, REFUSED, STALE, UNAVAILABLE, UNSOUND, USAGE
-from pipelines.lifecycle import RETENTION_WARNING
+from pipelines.lifecycle import EXPIRES_SOON, RETENTION_WARNING
 from pipelines.logs import say
 from pipelines.times import format_duration, iso_seconds
 
@@ -47,6 +47,7 @@ def diagnose(
         yield from _staleness(status, max_age)
     yield from _runs(status)
     yield from _retention(status)
+    yield from _waiting(status)
     if not asks_accounts:
         yield from _failures(status["accounts"])
     for account in status["accounts"].get("left", ()):
@@ -119,6 +120,18 @@ def _retention(status: dict[str, Any]) -> Iterator[HealthIssue]:
             f"Unlisted data starts to expire in {format_duration(deleted - now)}",
             "run `conference-insights run`",
         )
+
+
+def _waiting(status: dict[str, Any]) -> Iterator[HealthIssue]:
+    for name, counts in status["resources"].items():
+        lost_from = counts["lost_from"] and datetime.fromisoformat(counts["lost_from"])
+        if lost_from and lost_from < status["at"] + EXPIRES_SOON:
+            yield HealthIssue(
+                "warn",
+                f"The {name} of {counts['waiting']:,} conferences are not loaded; Twilio deletes "
+                f"the first of them on {iso_seconds(lost_from)}",
+                "run more often, or raise SOURCES__TWILIO_INSIGHTS__PARTICIPANT_REQUESTS",
+            )
 
 
 def _failures(accounts: dict[str, Any]) -> Iterator[HealthIssue]:

@@ -59,6 +59,7 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
         "rows": holds.get("rows", {}),
         "accounts": holds.get("accounts", {}),
         "filters": json.loads((good or {}).get("filters") or "{}"),
+        "resources": json.loads((good or {}).get("resources") or "{}"),
         "pending": [row for row in unfinished if row["age"] != EXPIRED],
         "expired": sum(row["conferences"] for row in unfinished if row["age"] == EXPIRED),
         "drift": holds.get("drift", {}),
@@ -98,6 +99,10 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if status["filters"]:
         filters = " and ".join(f"{name} = {value}" for name, value in status["filters"].items())
         yield "Filtered", f"only conferences with {filters} are listed"
+    for name, counts in status["resources"].items():
+        waiting = f"of {counts['waiting']:,} conferences still to be listed"
+        lost = f", deleted by Twilio from {counts['lost_from'][:10]}" if counts["lost_from"] else ""
+        yield name.capitalize(), f"{counts['pending']:,} pending, {waiting}{lost}"
     if rows := status["rows"]:
         shown = (f"{rows[name]:,} {name}" for name in rows if not name.startswith("_"))
         yield "Rows", ", ".join(shown)

@@ -17,24 +17,35 @@ MAX_NAMED = 500
 def find_drift(
     resource: Resource, batch: Tables, accounts: Collection[str], named: set[str]
 ) -> dict[str, str]:
-    """Add to `named` what is new in the batch; give what was added, with the first SID.
+    """Add to `named` what is new in the batch; give what was added, with the SID of the first
+    conference, or other record without a parent, that has it.
 
     Keys read `tag = very_new` for a value that its column's documentation does not list, and
-    `extra_fields = voice_bots` for a field that is unknown, or whose value does not fit its type.
+    `extra_fields = voice_bots` for a field that is unknown, or whose value does not fit its type;
+    those of a resource with a parent begin with its name.
     """
     new: dict[str, str] = {}
+    of = f"{resource.name}: " if resource.parent else ""
     for kind, value, sid in _undocumented(resource, batch, accounts):
-        if (name := f"{kind} = {value[:80]}") not in named and len(named) < MAX_NAMED:
+        if (name := f"{of}{kind} = {value[:80]}") not in named and len(named) < MAX_NAMED:
             named.add(name)
-            new[name] = sid
+            new[name] = _parent_of(resource, batch, sid)
     return new
+
+
+def _parent_of(resource: Resource, batch: Tables, key: str) -> str:
+    if resource.parent is None:
+        return key
+    root = batch[resource.table.name]
+    found = root[resource.parent.key][pc.index(root[resource.key], key).as_py()]
+    return str(found.as_py() or key)
 
 
 def _undocumented(
     resource: Resource, batch: Tables, accounts: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
     """Kind, value and first SID."""
-    key, rest = resource.key, resource.rest
+    key = resource.key
     for table in resource.tables:
         for column in table.columns if table.name in batch else ():
             known = set(accounts) if column.name == "account_sid" else set(column.values)
@@ -44,8 +55,11 @@ def _undocumented(
             for value in set(pc.unique(received).to_pylist()) - known - {None, ""}:
                 first = pc.index(received, value).as_py()
                 yield column.name, value, batch[table.name][key][first].as_py()
-    root = batch.get(resource.table.name)
-    if root is not None and root[rest].null_count < len(root):
-        for row in root.select([key, rest]).to_pylist():
-            for field in json.loads(row[rest] or "{}"):
-                yield rest, field, row[key]
+    if (root := batch.get(resource.table.name)) is None:
+        return
+    for rest in (c.name for c in resource.table.columns if c.rest or c.name in resource.objects):
+        if root[rest].null_count < len(root):
+            for row in root.select([key, rest]).to_pylist():
+                fields = json.loads(row[rest] or "{}")
+                for field in fields if isinstance(fields, dict) else ["(no object)"]:
+                    yield rest, field, row[key]
