@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -38,6 +38,13 @@ class SummaryVersion(NamedTuple):
     body: bytes
 
 
+class ParticipantsVersion(NamedTuple):
+    """The participants of a conference as they read from `since` on, with their bodies."""
+
+    since: datetime
+    rendered: list[tuple[Row, bytes]]
+
+
 class Account:
     """Summaries with the versions they go through, and a clock that stands until it is moved.
 
@@ -66,6 +73,9 @@ class Account:
         self.created = self._now = now.astimezone(UTC).replace(microsecond=0)
         self._versions: dict[str, list[SummaryVersion]] = {}
         self._by_time: list[tuple[datetime, str]] = []
+        self.participants_sampler: Callable[[Account, str], Iterable[Row]] | None = None
+        """Makes up, as they read now, the participants of a conference that none were put for."""
+        self._participants: dict[str, list[ParticipantsVersion]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -110,13 +120,31 @@ class Account:
 
         A row of `running_row` becomes this account's; any other `account_sid` stays.
         """
-        if row.get("account_sid") == ACCOUNT_SID != self.sid:
-            row = row | {"account_sid": self.sid}
+        row = self._owned(row)
         sid, created = row["conference_sid"], datetime.fromisoformat(row["create_time"])
         with self._lock:
             if sid not in self._versions:
                 insort(self._by_time, (created, sid))
             self._add(sid, SummaryVersion(since or self.now, row, orjson.dumps(row)))
+
+    def put_participants(
+        self, conference_sid: str, rows: Iterable[Row], since: datetime | None = None
+    ) -> None:
+        """Make the conference's participants read `rows` from `since` (default: now) on.
+
+        A row of `participant_row` becomes this account's; any other `account_sid` stays.
+        """
+        version = ParticipantsVersion(since or self.now, self._rendered(rows))
+        with self._lock:
+            versions = self._participants.setdefault(conference_sid, [])
+            insort(versions, version, key=lambda v: v.since)
+
+    def participants(self, conference_sid: str) -> list[tuple[Row, bytes]]:
+        """Those of a conference as they read now, with their bodies."""
+        if versions := self._participants.get(conference_sid):
+            return next((v.rendered for v in reversed(versions) if v.since <= self.now), [])
+        sampler = self.participants_sampler
+        return self._rendered(sampler(self, conference_sid)) if sampler else []
 
     def forget(self, conference_sid: str) -> None:
         """From now on, answer 404 for the summary and list it no more."""
@@ -130,6 +158,10 @@ class Account:
                 return None if version.row is None or self._is_over(version.row) else version
         return None
 
+    def last_version(self, conference_sid: str) -> SummaryVersion:
+        """The summary as it reads in the end, with the time from which on it does."""
+        return next(v for v in reversed(self._versions[conference_sid]) if v.row is not None)
+
     def rows(self) -> list[Row]:
         """Everything that can be seen now."""
         return [v.row for sid in self._versions if (v := self.get(sid)) and v.row is not None]
@@ -141,6 +173,13 @@ class Account:
             lower = first(self._by_time, after, key=lambda entry: entry[0])
             upper = last(self._by_time, before, key=lambda entry: entry[0])
             return [sid for _, sid in self._by_time[lower:upper]]
+
+    def _owned(self, row: Row) -> Row:
+        is_default = row.get("account_sid") == ACCOUNT_SID != self.sid
+        return row | {"account_sid": self.sid} if is_default else row
+
+    def _rendered(self, rows: Iterable[Row]) -> list[tuple[Row, bytes]]:
+        return [(row, orjson.dumps(row)) for row in map(self._owned, rows)]
 
     def _is_over(self, row: Row) -> bool:
         kept = self.retention

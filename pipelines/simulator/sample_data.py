@@ -6,6 +6,8 @@ import random
 from datetime import datetime, timedelta
 
 from pipelines.simulator.account import Account, Row, iso, running_row
+from pipelines.simulator.sample_metrics import QUALITY_TAGS
+from pipelines.simulator.sample_participants import sample_participants
 
 _CALLS_BY_HOUR = [1, 1, 1, 1, 2, 3, 6, 12, 22, 30, 28, 24, 20, 26, 30, 28, 22, 14, 8, 5, 4, 3, 2, 1]
 _REGIONS = ["us1"] * 6 + ["ie1", "ie1", "de1", "au1", "jp1"]
@@ -14,7 +16,6 @@ _END_REASONS = ["last_participant_left"] * 6 + [
     "conference_ended_via_api",
     "last_participant_kicked",
 ]
-_QUALITY_TAGS = ("high_packet_loss", "high_jitter", "high_latency", "low_mos")
 _TEAMS = ("Support", "Sales", "Onboarding", "Incident bridge", "Weekly", "Interview")
 
 
@@ -48,6 +49,7 @@ def subaccount_sid(number: int) -> str:
 
 def _fill(account: Account, days: int, per_day: int, seed: int) -> None:
     dice = random.Random(seed)
+    account.participants_sampler = sample_participants
     today = account.now.replace(hour=0, minute=0, second=0)
     for _ in range((days + 2) * per_day):
         day = timedelta(days=dice.randint(-days, 1))
@@ -91,7 +93,7 @@ def _outcome(dice: random.Random, started: datetime, ended: datetime, not_starte
         people, seconds, tags = 1, 0, ["start_failure", "no_concurrent_participants"]
         info["start_failure"] = {"reason": "no_concurrent_participants"}
     elif dice.random() < 0.22:
-        found = [tag for tag in _QUALITY_TAGS if dice.random() < 0.45]
+        found = [tag for tag in QUALITY_TAGS if dice.random() < 0.45]
         tags += ["quality_warnings", *(found or ["high_jitter"])]
         issues["call_quality"] = dice.randint(1, people)
         info["quality_warnings"] = {"severity": dice.choice(["low", "medium", "high"])}

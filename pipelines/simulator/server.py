@@ -1,10 +1,11 @@
 """The Insights API over real HTTP on loopback.
 
 Follows the OpenAPI description: list with all filters and paging, of subaccounts too, fetch by
-SID, the list of accounts, Basic authentication, Twilio's error bodies, the last 24 hours when no
-bound is given, and a `Date` header from the account's clock. What Twilio leaves open can be chosen:
-the order of a listing, whether its bounds are inclusive, whether pages move when a summary
-disappears, and whether a parent may fetch a subaccount's conference by its SID.
+SID, the same of participants, the list of accounts, Basic authentication, Twilio's error bodies,
+the last 24 hours when no bound is given, and a `Date` header from the account's clock. What Twilio
+leaves open can be chosen: the order of a listing, whether its bounds are inclusive, whether pages
+move when a summary disappears, and whether a parent may fetch a subaccount's conference and its
+participants by SID.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from pipelines.simulator.account import FORBIDDEN, Account, Row
+from pipelines.simulator.account import FORBIDDEN, Account
 from pipelines.simulator.accounts import ACCOUNTS_PATH, accounts_page
-from pipelines.simulator.parameters import page_size, parameter
+from pipelines.simulator.paging import Paging
+from pipelines.simulator.parameters import fits, parameter
+from pipelines.simulator.participants import participants_body
 
 LIST_PATH, SETTINGS_PATH = "/v1/Conferences", "/v1/Voice/Settings"
 _ACCOUNT_PARAMETERS = {LIST_PATH: "Subaccount", SETTINGS_PATH: "SubaccountSid"}
@@ -76,8 +80,8 @@ class InsightsHandler(BaseHTTPRequestHandler):
                 "voice_trace": False,
             }
             return 200, orjson.dumps(settings | {"url": self.server.url + SETTINGS_PATH})
-        parent, _, sid = path.rpartition("/")
-        if parent == LIST_PATH and self.server.fetches_of_subaccounts:
+        sid, *below = path.removeprefix(f"{LIST_PATH}/").split("/")
+        if self.server.fetches_of_subaccounts:
             account = next((a for a in account.tree() if a.get(sid)), account)
         if refusal := account.refusal():
             return _error(*refusal)
@@ -85,10 +89,13 @@ class InsightsHandler(BaseHTTPRequestHandler):
             if account is not self.server.account:
                 query |= {"Subaccount": account.sid}
             return 200, self.server.list_page(query)
-        version = account.get(sid) if parent == LIST_PATH else None
-        if version is None:
+        version, url = account.get(sid), self.server.url + path
+        body = version and version.body
+        if version and below:
+            body = participants_body(account, sid, below, url, query)
+        if body is None:
             return _error(404, 20404, f"The requested resource {path} was not found")
-        return 200, version.body
+        return 200, body
 
     def respond(self, status: int, body: bytes, content_type: str = "application/json") -> None:
         """Send status, headers and body."""
@@ -145,8 +152,7 @@ class InsightsServer(ThreadingHTTPServer):
 
     def list_page(self, query: dict[str, str]) -> bytes:
         """The envelope of one page; raises ValueError naming a parameter that is wrong."""
-        size, number = page_size(query), parameter(query, "Page", int, 0)
-        start = parameter(query, "PageToken", lambda token: int(token.removeprefix("PT")), 0)
+        paging = Paging.of(self.url + LIST_PATH, query)
         account = self.account.reach(query.get("Subaccount", self.account.sid))
         if account is None:
             raise ValueError("Invalid query parameter: Subaccount")
@@ -160,42 +166,16 @@ class InsightsServer(ThreadingHTTPServer):
             sids.reverse()
         if self.pages_move:
             sids = [sid for sid in sids if account.get(sid)]
-        filters = {name: value for name, value in query.items() if name in _FILTERS}
-        bodies: list[bytes] = []
-        next_position = None
+        return paging.page("conferences", self._visible(account, sids, query, paging.start))
+
+    @staticmethod
+    def _visible(
+        account: Account, sids: list[str], query: dict[str, str], start: int
+    ) -> Iterator[tuple[int, bytes]]:
         for position in range(start, len(sids)):
             version = account.get(sids[position])
-            if version is None or version.row is None or not _fits(version.row, filters):
-                continue
-            if len(bodies) == size:
-                next_position = position
-                break
-            bodies.append(version.body)
-
-        def link(page: int, position: int) -> str:
-            rest = query | {"PageSize": str(size), "Page": str(page), "PageToken": f"PT{position}"}
-            return f"{self.url}{LIST_PATH}?{urlencode(rest)}"
-
-        meta = {
-            "page": number,
-            "page_size": size,
-            "first_page_url": link(0, 0),
-            "previous_page_url": link(number - 1, max(0, start - size)) if number else None,
-            "url": link(number, start),
-            "next_page_url": None if next_position is None else link(number + 1, next_position),
-            "key": "conferences",
-        }
-        return b'{"meta":%s,"conferences":[%s]}' % (orjson.dumps(meta), b",".join(bodies))
-
-
-def _fits(row: Row, filters: dict[str, str]) -> bool:
-    for name, wanted in filters.items():
-        value = row.get(_FILTERS[name])
-        if isinstance(value, dict):
-            value = [kind for kind, count in value.items() if count]
-        if wanted not in value if isinstance(value, list) else wanted != value:
-            return False
-    return True
+            if version and version.row is not None and fits(version.row, query, _FILTERS):
+                yield position, version.body
 
 
 def _error(status: int, code: int, message: str) -> tuple[int, bytes]:
