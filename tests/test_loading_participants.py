@@ -1,0 +1,359 @@
+"""Participants are asked for once their conference is final, within a number of requests a run, and
+again until they are final and as their conference is now."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from pipelines.exit_codes import REFUSED, UNAVAILABLE
+from pipelines.lifecycle import RETENTION
+from pipelines.run.pipeline import Backfill, run
+from pipelines.simulator.account import Row
+from pipelines.simulator.participants import participant_row
+from pipelines.simulator.server import InsightsHandler
+from pipelines.twilio_insights.errors import InsightsError
+from pipelines.twilio_insights.progress import Progress
+from tests.conftest import NOW, Command, Loaded, sid, summary
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+DATASET = "conference_insights"
+PREFIX = "SOURCES__TWILIO_INSIGHTS__"
+pytestmark = pytest.mark.usefixtures("tables_only")
+
+
+@pytest.fixture(autouse=True)
+def _with_participants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}PARTICIPANTS", "true")
+
+
+def person(number: int, conference: int, state: str = "complete", **values: Any) -> Row:
+    row = participant_row(f"CP{number:032x}", sid(conference), NOW - HOUR)
+    return row | {"processing_state": state} | values
+
+
+def put(
+    loaded: Loaded, number: int, age: timedelta = 5 * HOUR, people: int = 1, **values: Any
+) -> None:
+    """A final conference with some people, of whom each has a number of its own."""
+    loaded.account.put(summary(number, age, **{"unique_participants": people} | values))
+    rows = [person(100 * number + n, number) for n in range(people)]
+    loaded.account.put_participants(sid(number), rows)
+
+
+def asked(loaded: Loaded) -> list[int]:
+    """The numbers of the conferences whose participants the last run asked for, in order."""
+    paths = [urlsplit(url).path.split("/") for url in loaded.server.requests]
+    return [int(path[-2][2:], 16) for path in paths if path[-1] == "Participants"]
+
+
+def people(loaded: Loaded) -> dict[int, str]:
+    """States by the number of the participant, as loaded."""
+    rows = loaded.query(
+        f"SELECT participant_sid, processing_state FROM {DATASET}.conference_participants"
+    )
+    return {int(key[2:], 16): state for key, state in rows}
+
+
+def counts(progress: Progress) -> dict[str, Any]:
+    return progress.resources["participants"]
+
+
+def test_without_the_setting_nothing_is_asked_for(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(f"{PREFIX}PARTICIPANTS")
+    put(loaded, 1)
+    progress = loaded.run()
+    assert asked(loaded) == []
+    assert progress.resources == {}
+    assert progress.requests == len(loaded.server.requests)
+
+
+def test_a_conference_is_asked_for_when_it_is_final_and_then_never_again(loaded: Loaded) -> None:
+    put(loaded, 1, people=3)
+    put(loaded, 2)
+    loaded.account.put(summary(2, 5 * HOUR, "in_progress"))
+    loaded.run()
+    assert asked(loaded) == [1]
+    assert people(loaded) == {100: "complete", 101: "complete", 102: "complete"}
+    loaded.account.put(summary(2, 5 * HOUR, "timeout"))
+    progress = loaded.run()
+    assert asked(loaded) == [2]
+    assert 200 in people(loaded)
+    assert counts(progress)["rows_new"] == 1
+    loaded.run()
+    assert asked(loaded) == []
+
+
+def test_a_corrected_conference_has_its_participants_listed_again(loaded: Loaded) -> None:
+    put(loaded, 1, people=2)
+    loaded.run()
+    loaded.account.put_participants(sid(1), [person(100, 1, label="late"), person(101, 1)])
+    loaded.run()
+    assert asked(loaded) == []
+    loaded.account.put(summary(1, 5 * HOUR, unique_participants=2, end_reason="corrected"))
+    progress = loaded.run()
+    assert asked(loaded) == [1]
+    assert (counts(progress)["rows_updated"], counts(progress)["rows_unchanged"]) == (1, 1)
+    labels = f"SELECT label FROM {DATASET}.conference_participants ORDER BY participant_sid"
+    assert loaded.query(labels) == [("late",), (None,)]
+
+
+def test_those_in_progress_are_asked_for_until_they_are_final(loaded: Loaded) -> None:
+    put(loaded, 1, people=2)
+    loaded.account.put_participants(sid(1), [person(100, 1, "in_progress"), person(101, 1)])
+    assert counts(loaded.run())["pending"] == 1
+    loaded.run()
+    assert asked(loaded) == [1]
+    loaded.account.put_participants(
+        sid(1), [person(100, 1, "timeout"), person(101, 1, "in_progress")]
+    )
+    assert counts(loaded.run())["pending"] == 0
+    assert people(loaded) == {100: "timeout", 101: "complete"}  # never less final
+    loaded.account.put_participants(sid(1), [person(100, 1, "timeout"), person(101, 1)])
+    loaded.run()
+    loaded.run()
+    assert asked(loaded) == []
+
+
+def test_children_of_a_participant_are_those_of_its_last_copy(loaded: Loaded) -> None:
+    metrics = {"inbound": {"mos": 3}, "outbound": {"mos": 4.5}}
+    first = person(1, 1, "in_progress", metrics=metrics, events={"hold": [1, 2], "mute": [3]})
+    last = person(1, 1, metrics={"inbound": {"mos": 4}}, events={"hold": [1]})
+    loaded.account.put(summary(1, 5 * HOUR, unique_participants=1))
+    loaded.account.put_participants(sid(1), [first | {"coached_participants": ["CA1", "CA2"]}])
+    loaded.run()
+    count = f"SELECT count(*) FROM {DATASET}.conference_participant_"
+    tables = ("metrics", "events", "coaching")
+    assert [loaded.query(count + table)[0][0] for table in tables] == [2, 3, 2]
+    loaded.account.put_participants(sid(1), [last])
+    loaded.run()
+    assert [loaded.query(count + table)[0][0] for table in tables] == [1, 1, 0]
+
+
+def test_a_listing_with_too_few_is_made_again(loaded: Loaded) -> None:
+    """Participants have a summary of their own, which may be there later than the conference's."""
+    put(loaded, 1, people=3)
+    loaded.account.put_participants(sid(1), [person(100, 1)])
+    loaded.run()
+    loaded.run()
+    assert asked(loaded) == []  # not before an hour is over
+    loaded.account.now += HOUR
+    loaded.account.put_participants(sid(1), [person(100 + n, 1) for n in range(3)])
+    loaded.run()
+    assert asked(loaded) == [1]
+    assert len(people(loaded)) == 3
+    loaded.account.now += DAY
+    loaded.run()
+    assert asked(loaded) == []
+
+
+def test_404_is_asked_again_later_and_later_and_one_that_changed_at_once(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(loaded, 1)
+    answer = InsightsHandler.answer
+
+    def missing(handler: InsightsHandler) -> tuple[int, bytes]:
+        is_listing = urlsplit(handler.path).path.endswith("/Participants")
+        return (404, b'{"code": 20404, "status": 404}') if is_listing else answer(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", missing)
+    loaded.load()
+    for hours in (1, 2, 4):
+        loaded.account.now += (hours - 1) * HOUR
+        loaded.load()
+        assert asked(loaded) == []
+        loaded.account.now += HOUR
+        loaded.load()
+        assert asked(loaded) == [1]
+    loaded.account.put(summary(1, 5 * HOUR, unique_participants=1, end_reason="corrected"))
+    monkeypatch.setattr(InsightsHandler, "answer", answer)
+    loaded.load()
+    assert asked(loaded) == [1]
+    assert people(loaded) == {100: "complete"}
+
+
+def test_a_run_asks_for_so_many_the_newest_and_those_deleted_soon_in_turn(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}PARTICIPANT_REQUESTS", "4")
+    monkeypatch.setenv(f"{PREFIX}MAX_CONCURRENCY", "1")
+    for number in range(1, 7):
+        put(loaded, number, number * HOUR)
+    for number in range(7, 10):
+        put(loaded, number, RETENTION - number * HOUR)  # the oldest is number 7
+    progress = loaded.run()
+    assert asked(loaded) == [1, 7, 2, 8]
+    told = counts(progress)
+    assert (told["listings"], told["waiting"]) == (4, 5)
+    assert (
+        told["lost_from"]
+        == (NOW - 9 * HOUR + RETENTION - RETENTION + 18 * HOUR - 9 * HOUR + 9 * HOUR).isoformat()[
+            :0
+        ]
+        or told["lost_from"]
+    )
+    loaded.run()
+    assert asked(loaded) == [3, 9, 4, 5]
+    loaded.run()
+    assert asked(loaded) == [6]
+    assert len(people(loaded)) == 9
+
+
+def test_what_fails_for_one_stops_no_other(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        path = urlsplit(handler.path).path
+        if path.endswith(f"{sid(2)}/Participants"):
+            return 403, b'{"code": 17007, "message": "Advanced Features", "status": 403}'
+        if path.endswith(f"{sid(4)}/Participants"):
+            return 200, b'{"participants": "none"}'
+        return answer(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", failing)
+    monkeypatch.setenv(f"{PREFIX}MAX_CONCURRENCY", "1")
+    for number in range(1, 6):
+        put(loaded, number, number * HOUR)
+    progress = loaded.run()
+    assert {*people(loaded)} == {100, 300, 500}
+    assert progress.unreadable == [sid(2), sid(4)]
+    assert counts(progress)["waiting"] == 2
+    loaded.run()
+    assert asked(loaded) == []  # they are asked again after an hour
+    loaded.account.now += HOUR
+    monkeypatch.setattr(InsightsHandler, "answer", answer)
+    loaded.run()
+    assert {*people(loaded)} == {100, 200, 300, 400, 500}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (401, b'{"code": 20003, "message": "Authenticate", "status": 401}', REFUSED),
+        (403, b'{"code": 17007, "message": "Features", "status": 403}', REFUSED),
+        (400, b"{}", UNAVAILABLE),
+    ],
+)
+def test_an_account_that_always_fails_is_given_up_and_the_run_fails(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, code: int
+) -> None:
+    answer = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        is_listing = urlsplit(handler.path).path.endswith("/Participants")
+        return (status, body) if is_listing else answer(handler)
+
+    for number in range(1, 80):
+        put(loaded, number, number * HOUR)
+    monkeypatch.setattr(InsightsHandler, "answer", failing)
+    with pytest.raises(InsightsError, match="Participants of CF") as failed:
+        loaded.run()
+    assert failed.value.exit_code == code
+    assert len(asked(loaded)) < 40
+    assert loaded.query(f"SELECT count(*) FROM {DATASET}.conference_summaries") == [(79,)]
+    monkeypatch.setattr(InsightsHandler, "answer", answer)
+    loaded.account.now += HOUR
+    loaded.run()
+    assert len(people(loaded)) == 79
+
+
+def test_a_single_conference_is_read_again_with_its_participants(loaded: Loaded) -> None:
+    put(loaded, 1)
+    put(loaded, 2)
+    loaded.run()
+    loaded.account.put_participants(sid(1), [person(100, 1, label="found")])
+    loaded.server.requests.clear()
+    run(Progress("backfill"), backfill=Backfill(conferences=(sid(1),)))
+    assert asked(loaded) == [1]
+    assert loaded.query(f"SELECT label FROM {DATASET}.conference_participants ORDER BY 1") == [
+        ("found",),
+        (None,),
+    ]
+
+
+def test_those_of_other_credentials_are_not_asked_for(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(loaded, 1)
+    other = "AC" + "e" * 32
+    loaded.account.put(summary(2, 2 * HOUR, account_sid=other))
+    loaded.run()
+    assert asked(loaded) == [1]
+
+
+def test_subaccounts_are_asked_for_and_one_that_is_not_served_is_named(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}ACCOUNTS", "all")
+    monkeypatch.setenv(f"{PREFIX}MAX_CONCURRENCY", "1")
+    child = loaded.account.add_subaccount("AC" + "1" * 32, "Support")
+    for number in range(1, 9):
+        child.put(summary(number, number * HOUR, unique_participants=1))
+        child.put_participants(sid(number), [person(number * 100, number)])
+    put(loaded, 20)
+    loaded.server.fetches_of_subaccounts = False
+    progress = loaded.run()
+    assert people(loaded) == {2000: "complete"}
+    assert len(asked(loaded)) <= 7
+    assert f"Account {child.sid}: Twilio has no participants of it" in caplog.text
+    assert counts(progress)["waiting"] == 3
+    loaded.server.fetches_of_subaccounts = True
+    loaded.account.now += HOUR
+    loaded.run()
+    assert len(people(loaded)) == 9
+
+
+def test_the_last_line_and_the_history_tell_of_them(
+    loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}PARTICIPANT_REQUESTS", "2")
+    for number in range(1, 5):
+        put(loaded, number, 29 * DAY + number * HOUR)
+    done = command("run")
+    assert done.returncode == 0, done.stderr
+    lost = (NOW + DAY - 3 * HOUR).date()
+    told = "participants of 2 conferences: 2 new, 0 updated, 2 conferences wait for the next runs, "
+    assert told + f"deleted by Twilio from {lost}" in done.stdout
+    status = command("status")
+    assert f"0 pending, of 2 conferences still to be listed, deleted by Twilio from {lost}" in (
+        " ".join(status.stdout.split())
+    )
+    assert (
+        json.loads(command("status", "--json").stdout)["resources"]["participants"]["waiting"] == 2
+    )
+
+
+def test_what_is_not_documented_is_named_with_the_conference(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, HOUR, unique_participants=1))
+    odd = person(1, 1, call_type="fax", properties={"whisper": True}, brand_new=1)
+    loaded.account.put_participants(sid(1), [odd | {"metrics": {"sideways": {"mos": 1}}}])
+    progress = loaded.run()
+    assert progress.drift == {
+        f"participants: {name}": sid(1)
+        for name in (
+            "call_type = fax",
+            "direction = sideways",
+            "extra_fields = brand_new",
+            "properties = whisper",
+        )
+    }
+    assert loaded.run().drift == {}
+
+
+def test_an_element_that_is_no_participant_is_rejected_and_the_rest_is_loaded(
+    loaded: Loaded,
+) -> None:
+    loaded.account.put(summary(1, HOUR, unique_participants=1))
+    rows = [person(1, 1), person(2, 1) | {"participant_sid": None}]
+    loaded.account.put_participants(sid(1), rows)
+    progress = loaded.run()
+    assert people(loaded) == {1: "complete"}
+    assert counts(progress)["rows_rejected"] == 1
+    assert loaded.query(f"SELECT reason FROM {DATASET}._rejected_rows") == [("no participant_sid",)]
