@@ -170,7 +170,7 @@ def _outcome(dice: random.Random, created: int, ended: int) -> dict[str, Any]:
         "start_time": dice.choice([iso(created + 3), None]),
         "end_time": iso(ended),
         "duration_seconds": ended - created,
-        "unique_participants": dice.randrange(1, 99),
+        "unique_participants": dice.randrange(1, 99) % 4,
         "end_reason": "last_participant_left",
         "tags": dice.choice([tags, None, tags]),
         "tag_info": {tag: dice.choice(shapes) for tag in tags} or None,

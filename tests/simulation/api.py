@@ -20,9 +20,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.simulation.account import ACCOUNT_SID, DAY, Account, Conference, Version
+from tests.simulation.participants import Person
 
 TOKEN = "canary-0d1e2f-auth-token"
 LIST, ACCOUNTS_PATH = "/v1/Conferences", "/2010-04-01/Accounts.json"
+PARTICIPANTS = "/Participants"
 
 PASSING = [
     "429",
@@ -79,9 +81,15 @@ class Api(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, account: Account, dice: random.Random, evil_port: int) -> None:
+    def __init__(
+        self,
+        account: Account,
+        dice: random.Random,
+        evil_port: int,
+        people: dict[str, list[Person]],
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.account, self.evil_port = account, evil_port
+        self.account, self.evil_port, self.people = account, evil_port, people
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.newest_first = dice.random() < 0.7
         self.by_sid = dice.random() < 0.2
@@ -102,6 +110,8 @@ class Api(ThreadingHTTPServer):
         self.met: list[tuple[str, bool]] = []
         """Faults met by the run, and whether in a listing."""
         self.stale: set[str] = set()
+        self.stale_people: set[str] = set()
+        """Conferences whose participants were listed by a replica that lags behind."""
         self.bad_requests: list[str] = []
 
     def handle_error(self, *_: Any) -> None:
@@ -178,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _fault_of_account(self, path: str, query: dict[str, str]) -> str | None:
         account, kind = self.server.plan.of_account or ("", "")
         asked = query.get("Subaccount", ACCOUNT_SID)
+        if path.endswith(PARTICIPANTS):
+            asked = self.server.account.by_sid[path.split("/")[-2]].account
         if path == ACCOUNTS_PATH or asked != account:
             return None
         self.server.struck[f"{kind}: one account"] += 1
@@ -187,6 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
         api, account = self.server, self.server.account
         if path == ACCOUNTS_PATH:
             return 200, self._accounts(int(query.get("Page", 0)))
+        if path.endswith(PARTICIPANTS):
+            return self._participants(path, query, lag)
         if path != LIST:
             known = account.by_sid.get(path.rpartition("/")[2])
             if known and known.account != ACCOUNT_SID:
@@ -207,6 +221,25 @@ class _Handler(BaseHTTPRequestHandler):
         rows = b",".join(version.body for version in page)
         meta = json.dumps({"next_page_url": url}).encode()
         return 200, b'{"meta":%s,"conferences":[%s]}' % (meta, rows)
+
+    def _participants(self, path: str, query: dict[str, str], lag: int) -> tuple[int, bytes]:
+        """Of the conferences of all accounts, two on a page."""
+        api, conference = self.server, self.server.account.by_sid[path.split("/")[-2]]
+        now = api.account.now
+        everyone = api.people[conference.sid]
+        shown = [version for person in everyone if (version := person.at(now - lag))]
+        if shown != [version for person in everyone if (version := person.at(now))]:
+            api.strike("stale", True)
+            api.stale_people.add(conference.sid)
+        if conference.at(now) is None:
+            return 404, b'{"code": 20404, "status": 404}'
+        start = int(query.get("PageToken", 0))
+        url = None
+        if len(shown) > start + 2:
+            url = f"{api.url}{path}?{urlencode(query | {'PageToken': str(start + 2)})}"
+        rows = b",".join(version.body for version in shown[start : start + 2])
+        meta = json.dumps({"next_page_url": url}).encode()
+        return 200, b'{"meta":%s,"participants":[%s]}' % (meta, rows)
 
     def _accounts(self, page: int) -> bytes:
         sids = self.server.account.sids

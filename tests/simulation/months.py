@@ -32,6 +32,7 @@ from tests.simulation.account import (
     Version,
 )
 from tests.simulation.api import LASTING, PASSING, TOKEN, Api, Plan
+from tests.simulation.participants import ASKED_AGAIN, Person, people_of
 from tests.simulation.worker import BrokenError, Worker, hire
 
 CONFERENCES, RUNS = 2_000, 7
@@ -61,6 +62,7 @@ EVENTS = (
     "folder copied in mid-run",
     "gap",
     "backfill",
+    "participants listed",
 )
 
 
@@ -83,8 +85,17 @@ class Months:
         self.has_several = self.dice.random() < 0.5
         accounts = len(ACCOUNTS) if self.has_several else 1
         self.account = Account(self.dice, start, sum(self.steps), CONFERENCES, accounts)
+        # Drawn apart, so that a seed is the same with them or without.
+        apart = random.Random(f"participants {self.seed}")
+        self.has_participants = apart.random() < 0.4
+        self.most_listings = apart.choice([40, 300, 5000])
+        conferences = self.account.conferences if self.has_participants else []
+        of_conferences = {c.sid: people_of(c) for c in conferences}
+        self.people = {p.sid: p for people in of_conferences.values() for p in people}
+        self.lagged: dict[str, int] = {}
+        """When the participants of a conference were last listed by a replica that lags behind."""
         self.evil = socket.create_server(("127.0.0.1", 0))
-        self.api = Api(self.account, self.dice, self.evil.getsockname()[1])
+        self.api = Api(self.account, self.dice, self.evil.getsockname()[1], of_conferences)
         self.path = self.folder / "warehouse.duckdb"
         self.worker: Worker | None = None
         self.stored = self.read()
@@ -110,6 +121,8 @@ class Months:
             "SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": str(self.dice.choice([1, 2, 4])),
             "SOURCES__TWILIO_INSIGHTS__REQUEST_DEADLINE": "1s",
             "SOURCES__TWILIO_INSIGHTS__ACCOUNTS": "all" if self.has_several else "own",
+            "SOURCES__TWILIO_INSIGHTS__PARTICIPANTS": str(self.has_participants).lower(),
+            "SOURCES__TWILIO_INSIGHTS__PARTICIPANT_REQUESTS": str(self.most_listings),
             "HOME": str(self.folder),
         }
 
@@ -283,7 +296,7 @@ class Months:
 
     def read(self) -> warehouse.Stored:
         if not self.path.exists():
-            return warehouse.Stored({}, [], set(), {}, [])
+            return warehouse.Stored({}, {}, [], set(), {}, [])
         return warehouse.read(self.path)
 
     def check(self, now: int, codes: list[int], plan: Plan) -> None:
@@ -296,6 +309,7 @@ class Months:
         stored, code = self.stored, min(codes)
         met = {fault for fault, _ in self.api.met}
         self.uncertain |= self.api.stale
+        self.lagged |= dict.fromkeys(self.api.stale_people, now)
         self.check_exit_code(code, plan)
         if self.api.bad_requests:
             raise BrokenError(f"requests without both bounds: {self.api.bad_requests}")
@@ -314,6 +328,8 @@ class Months:
         self.killed_at = (self.killed_at or now) if code == -signal.SIGKILL else None
         if code == 0 and not skewed:
             self.check_complete(now)
+            self.check_all_people(now)
+        self.check_people(before)
 
     def check_exit_code(self, code: int, plan: Plan) -> None:
         met = self.api.met
@@ -398,6 +414,45 @@ class Months:
                 self.uncertain.discard(sid)
             elif sid not in self.api.stale and (sid not in self.uncertain or kept.rank < 2):
                 raise BrokenError(f"{sid} is stale: {kept.state}, shown was {shown.state}")
+
+    def check_people(self, before: warehouse.Stored) -> None:
+        """Each participant is stored as it was shown, and never less final than before."""
+        for sid, contents in self.stored.people.items():
+            kept = self.people[sid].which(contents, self.account.now)
+            if kept is None:
+                raise BrokenError(f"{sid} was never shown so: {contents}")
+            if sid in before.people:
+                earlier = self.people[sid].which(before.people[sid], self.account.now)
+                if earlier and kept.rank < earlier.rank:
+                    raise BrokenError(f"{sid}: {earlier.state} was replaced by {kept.state}")
+
+    def check_all_people(self, now: int) -> None:
+        """After a run with none left to list, all that were to be seen when it began are stored."""
+        told = json.loads(self.stored.runs[-1]["resources"] or "{}").get("participants")
+        if not told or told["waiting"] or told["listings_due"] == self.most_listings:
+            return
+        if told["listings"] < told["listings_due"]:  # some could not be listed
+            return
+        self.struck["participants listed"] += 1
+        for person in self.people.values():
+            if (shown := person.at(now)) and self.is_listed(person, now):
+                stored = self.stored.people.get(person.sid)
+                kept = stored and person.which(stored, self.account.now)
+                if kept is None or kept.since < shown.since:
+                    state = kept and kept.state
+                    raise BrokenError(f"{person.sid} is stale: {state}, shown was {shown.state}")
+
+    def is_listed(self, person: Person, now: int) -> bool:
+        """Whether a listing of its conference had to find it."""
+        conference = person.conference
+        stored, visible = self.stored.summaries.get(conference.sid), self.shown(conference, now)
+        of = stored and _which(conference, stored, self.account.now)
+        if not of or of.rank < 2 or not visible or of.since < visible.since:
+            return False
+        lagged = self.lagged.get(conference.sid)
+        if not person.late and lagged is None:
+            return True
+        return now > max(lagged or 0, person.versions[0].since) + ASKED_AGAIN
 
     def shown(self, conference: Conference, now: int) -> Version | None:
         """What was to be seen of it then, if the API still has it at the end of this run."""

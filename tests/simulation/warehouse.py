@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from tests.simulation import participants
 from tests.simulation.account import NUMBERS, TEXTS, TIMES, Contents, canonical
 
 _ROOT = [*TEXTS, *NUMBERS, "recording_enabled", *TIMES, "links", "extra_fields"]
@@ -24,10 +25,11 @@ _CHILDREN = {
 
 @dataclass
 class Stored:
-    """The four tables by SID, the watermarks by account (seconds since 1970) and the rows of
-    `_runs`."""
+    """The four tables of conferences and those of participants by SID, the watermarks by account
+    (seconds since 1970) and the rows of `_runs`."""
 
     summaries: dict[str, Contents]
+    people: dict[str, participants.Contents]
     doubled: list[str]
     orphans: set[str]
     watermarks: dict[str, int]
@@ -40,7 +42,7 @@ def read(path: Path) -> Stored:
         tables = {name for (name,) in listed}
         if "conference_summaries" not in tables:
             runs = _rows(connection, "_runs", "ORDER BY started_at") if "_runs" in tables else []
-            return Stored({}, [], set(), {}, runs)
+            return Stored({}, {}, [], set(), {}, runs)
         listed = _select(connection, "conference_summaries", ["conference_sid", *_ROOT])
         children: list[dict[str, list[Any]]] = []
         doubled = [sid for sid, n in Counter(sid for sid, *_ in listed).items() if n > 1]
@@ -56,13 +58,46 @@ def read(path: Path) -> Stored:
                 row[-1] = canonical(json.loads(row[-1]))
             tags, info, issues = (frozenset(of_sid.get(sid, ())) for of_sid in children)
             summaries[sid] = (tuple(row), tags, info, issues)
+        people, people_doubled, people_orphans = _people(connection, tables)
         return Stored(
             summaries,
-            doubled,
-            {sid for of_sid in children for sid in of_sid} - summaries.keys(),
+            people,
+            doubled + people_doubled,
+            ({sid for of_sid in children for sid in of_sid} - summaries.keys()) | people_orphans,
             _watermarks(connection),
             _rows(connection, "_runs", "ORDER BY started_at"),
         )
+
+
+_OF_PEOPLE = {
+    "metrics": participants.METRICS,
+    "events": ["event", "event_index", "epoch_ms(occurred_at)"],
+    "coaching": ["coached_call_sid"],
+}
+
+
+def _people(
+    connection: duckdb.DuckDBPyConnection, tables: set[str]
+) -> tuple[dict[str, participants.Contents], list[str], set[str]]:
+    """The participants, those that are there twice, and children that belong to none."""
+    if "conference_participants" not in tables:
+        return {}, [], set()
+    columns = ["participant_sid", *participants.ROOT]
+    listed = _select(connection, "conference_participants", columns)
+    doubled = [sid for sid, n in Counter(sid for sid, *_ in listed).items() if n > 1]
+    children: list[dict[str, list[Any]]] = []
+    for name, of in _OF_PEOPLE.items():
+        of_sid: dict[str, list[Any]] = defaultdict(list)
+        table = f"conference_participant_{name}"
+        for sid, *row in _select(connection, table, ["participant_sid", *of]):
+            of_sid[sid].append(row[0] if len(row) == 1 else tuple(row))
+        doubled += [sid for sid, rows in of_sid.items() if len(rows) != len(set(rows))]
+        children.append(of_sid)
+    people: dict[str, participants.Contents] = {}
+    for sid, *row in listed:
+        metrics, events, coaching = (frozenset(of_sid.get(sid, ())) for of_sid in children)
+        people[sid] = (tuple(row), metrics, events, coaching)
+    return people, doubled, {sid for of_sid in children for sid in of_sid} - people.keys()
 
 
 _PUBLISHED = (
