@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import click
 
 from tests.benchmarks.api import Api, Traffic, served
 from tests.benchmarks.measuring import RUN, Measured, compare, measure, row
+from tests.benchmarks.participants import participants
 from tests.benchmarks.several_accounts import against_one, idle
 
 WITHOUT_COPY = (sys.executable, "-m", "tests.benchmarks.without_copy")
@@ -164,7 +166,17 @@ def draw(medians: dict[str, dict[str, float]]) -> None:
     figure.savefig(CHART, metadata={"Date": None})
 
 
-GOALS = ("fresh", "latency", "scheduled", "pending", "memory", "growth", "idle", "accounts")
+GOALS = (
+    "fresh",
+    "latency",
+    "scheduled",
+    "pending",
+    "memory",
+    "growth",
+    "idle",
+    "accounts",
+    "participants",
+)
 
 
 @click.command()
@@ -207,18 +219,18 @@ def main(goals: tuple[str, ...], rounds: int, size: int) -> None:
         medians[title] = fresh(
             100_000 // size, 0.2, rounds, "limit", "ours without the copy", "sdk"
         )
-    if "scheduled" in goals:
-        scheduled(300_000 // size, rounds)
-    if "pending" in goals:
-        pending()
-    if "memory" in goals:
-        memory(1_000_000 // size)
-    if "growth" in goals:
-        growth(100_000 // size, 3_000_000 // size)
-    if "idle" in goals:
-        idle(1_000 // size, rounds)
-    if "accounts" in goals:
-        against_one(1_000 // size, rounds)
+    others: dict[str, Callable[[], None]] = {
+        "scheduled": lambda: scheduled(300_000 // size, rounds),
+        "pending": pending,
+        "memory": lambda: memory(1_000_000 // size),
+        "growth": lambda: growth(100_000 // size, 3_000_000 // size),
+        "idle": lambda: idle(1_000 // size, rounds),
+        "accounts": lambda: against_one(1_000 // size, rounds),
+        "participants": lambda: participants(100_000 // size, rounds),
+    }
+    for name, measure_it in others.items():
+        if name in goals:
+            measure_it()
     if medians and size == 1:
         draw(medians)
 

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import md5
+from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any
 
 import orjson
 
-from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, SummaryVersion
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, SummaryVersion
 from pipelines.simulator.sample_data import busy_account, subaccount_sid
 from pipelines.simulator.server import InsightsServer
 
@@ -47,6 +48,8 @@ class Traffic:
     """Subaccounts that have as many summaries each."""
     idle: int = 0
     """Subaccounts that have none."""
+    participants: int = 0
+    """Of each conference; the conferences say that they have as many."""
 
 
 class LargeAccount(Account):
@@ -58,8 +61,10 @@ class LargeAccount(Account):
         self._times = array("q", _times(traffic))
         numbers = range(len(self._times))
         self._sids = [f"CF{md5(f'{sid} {n}'.encode()).hexdigest()}" for n in numbers]
-        self._numbers = {self._sids[number]: number for number in traffic.pending}
-        self._templates = _templates(final=True)
+        known = numbers if traffic.participants else traffic.pending
+        self._numbers = {self._sids[number]: number for number in known}
+        self._people = _participants(traffic.participants)
+        self._templates = _templates(final=True, participants=traffic.participants)
         self._unfinished = _templates(final=False)[0]
 
     def created_between(self, after: datetime, before: datetime, inclusive: bool) -> list[Any]:
@@ -81,6 +86,15 @@ class LargeAccount(Account):
         times = (_iso(moment) for moment in (created, created + 5, created + seconds))
         values = (self.sid.encode(), sid, *times)
         return SummaryVersion(NOW, {}, template % dict(zip(_FILLED, values, strict=True)))
+
+    def participants(self, conference_sid: str) -> list[tuple[Row, bytes]]:
+        whose = {b"conference": conference_sid.encode(), b"account": self.sid.encode()}
+        known = range(len(self._people))
+        keys = (md5(f"{conference_sid} {n}".encode()).hexdigest().encode() for n in known)
+        return [
+            ({}, body % (whose | {b"sid": b"CP" + key}))
+            for body, key in zip(self._people, keys, strict=True)
+        ]
 
 
 _FILLED = (b"account", b"sid", b"create", b"start", b"end")
@@ -117,13 +131,14 @@ def _times(traffic: Traffic) -> Iterator[int]:
 
 
 @cache
-def _templates(final: bool) -> list[tuple[bytes, int]]:
+def _templates(final: bool, participants: int = 0) -> list[tuple[bytes, int]]:
     """Bodies to fill in, and the seconds from creation to end, of a lively account's summaries."""
     account, templates = busy_account(NOW + timedelta(days=20), days=20, per_day=60), []
     for row in account.rows():
         if (row["processing_state"] == "complete" and row["end_time"] is not None) == final:
             created, ended = row["create_time"], row["end_time"]
             sid, row = row["conference_sid"], dict(row)
+            row["unique_participants"] = participants or row["unique_participants"]
             seconds = 60
             if ended:
                 length = datetime.fromisoformat(ended) - datetime.fromisoformat(created)
@@ -134,6 +149,17 @@ def _templates(final: bool) -> list[tuple[bytes, int]]:
             body = orjson.dumps(row).replace(sid.encode(), b"%(sid)s")
             templates.append((body, seconds))
     return templates
+
+
+@cache
+def _participants(number: int) -> list[bytes]:
+    """Bodies to fill in."""
+    account = busy_account(NOW + timedelta(days=20), days=20, per_day=60)
+    found = (row for s in account.rows() for row, _ in account.participants(s["conference_sid"]))
+    final = (row for row in found if row["processing_state"] == "complete")
+    filled: dict[str, Any] = {"participant_sid": "%(sid)s", "conference_sid": "%(conference)s"}
+    filled |= {"account_sid": "%(account)s", "url": "", "coached_participants": None}
+    return [orjson.dumps(row | filled) for row in islice(final, number)]
 
 
 def _serve(traffic: Traffic, wire: Connection[Any, Any]) -> None:
