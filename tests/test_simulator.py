@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
@@ -317,7 +318,7 @@ def test_it_serves_an_account_to_try_a_schedule_on(
         )
         stack.callback(server.kill)
         assert server.stdout is not None
-        printed = [server.stdout.readline().strip().partition("=") for _ in range(7)]
+        printed = [server.stdout.readline().strip().partition("=") for _ in range(8)]
         settings = {name: value for name, _, value in printed}
         taken = settings["SOURCES__TWILIO_INSIGHTS__BASE_URL"].rpartition(":")[2]
         again = subprocess.run(
@@ -325,8 +326,11 @@ def test_it_serves_an_account_to_try_a_schedule_on(
         )
         said = f"Port {taken} cannot be used, choose another: "
         assert (again.returncode, again.stderr.startswith(said)) == (1, True)
-        assert command("run", **settings).returncode == 0
-        assert (tmp_path / "simulated.duckdb").exists()
+        few = {"SOURCES__TWILIO_INSIGHTS__PARTICIPANT_REQUESTS": "20"}
+        assert command("run", **settings | few).returncode == 0
+        with duckdb.connect(tmp_path / "simulated.duckdb", read_only=True) as connection:
+            participants = connection.table("conference_insights.conference_participants")
+            assert len(participants) > 20
         assert command("doctor", **settings).returncode == 0
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 130

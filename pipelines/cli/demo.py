@@ -54,11 +54,18 @@ QUESTIONS = {
         GROUP BY ALL
         ORDER BY conferences DESC
         LIMIT 5""",
+    "In which region do participants have bad quality?": """
+        SELECT participant_region, sum(participants) AS participants, sum(poor) AS poor,
+            round(100 * sum(poor) / nullif(sum(measured), 0), 1) AS percent_of_measured,
+            round(sum(inbound_mos_total) / nullif(sum(inbound_mos_measured), 0), 2) AS mean_mos
+        FROM analytics.participant_quality
+        GROUP BY participant_region
+        ORDER BY percent_of_measured DESC""",
 }
 
 
 def run_demo(folder: Path, stop: threading.Event) -> None:
-    """Load, let time pass, load again, and answer four questions from the warehouse.
+    """Load, let time pass, load again, and answer questions from the warehouse.
 
     Raises:
         OSError: the folder cannot be used.
@@ -72,8 +79,9 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
     for old in (path, *(path.with_name(f"{path.name}.{kind}") for kind in ("wal", "status.json"))):
         old.unlink(missing_ok=True)
     shutil.rmtree(working_folder(path), ignore_errors=True)
-    account = busy_tree(_last_afternoon())
+    account = busy_tree(_last_afternoon(), per_day=400)
     with InsightsServer(account) as server:
+        server.fetches_of_subaccounts = True  # or nothing has the participants of theirs
         # Nothing that is set for the user's own account, in variables or beside the folder.
         os.chdir(path.parent)
         for name in [name for name in os.environ if name.startswith(USER_SETTINGS)]:
@@ -83,6 +91,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
             "SOURCES__TWILIO_INSIGHTS__AUTH_TOKEN": AUTH_TOKEN,
             "SOURCES__TWILIO_INSIGHTS__BASE_URL": server.url,
             "SOURCES__TWILIO_INSIGHTS__ACCOUNTS": "all",
+            "SOURCES__TWILIO_INSIGHTS__PARTICIPANTS": "true",
             "DESTINATION__DUCKDB__CREDENTIALS": str(path),
             "PUBLISH__DIRECTORY": str(copies := path.with_name("published")),
         }
@@ -91,7 +100,9 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         click.echo(
             "One of them lacks Advanced Features, so it is refused: a warning, and no more.\n"
         )
-        click.echo("1. First run: everything they still have, a lively week.")
+        click.echo(
+            "1. First run: everything they still have, a lively week, with its participants."
+        )
         first = run_with_progress("demo", stop)
         if stop.is_set():
             return

@@ -29,7 +29,8 @@ def main(port: int, subaccounts: int) -> None:
     """Serve a simulated account on loopback, by default on PORT 8765, until Ctrl-C.
 
     It has two subaccounts, one of them without Voice Insights Advanced Features. Prints the
-    settings that load them all. Their clock is this machine's, and they keep generating calls.
+    settings that load them all, with their participants. Their clock is this machine's, and they
+    keep generating calls.
 
     \b
     Examples:
@@ -50,12 +51,14 @@ def serve(port: int, subaccounts: int) -> None:
         server = InsightsServer(account, port)
     except (OSError, OverflowError) as error:
         sys.exit(f"Port {port} cannot be used, choose another: {error}")
+    server.fetches_of_subaccounts = True  # or nothing has the participants of theirs
     with server:
         sys.stdout.write(
             f"TWILIO_ACCOUNT_SID={ACCOUNT_SID}\nTWILIO_AUTH_TOKEN={AUTH_TOKEN}\n"
             "TWILIO_API_KEY=\nTWILIO_API_SECRET=\n"  # the user's own would go before the token
             f"SOURCES__TWILIO_INSIGHTS__BASE_URL={server.url}\n"
             "SOURCES__TWILIO_INSIGHTS__ACCOUNTS=all\n"
+            "SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true\n"
             "DESTINATION__DUCKDB__CREDENTIALS=simulated.duckdb\n"
         )
         sys.stdout.flush()
