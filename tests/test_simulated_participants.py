@@ -291,6 +291,16 @@ def test_made_up_ones_become_final_by_themselves() -> None:
     }
 
 
+def test_made_up_ones_are_there_for_any_summary() -> None:
+    account, issues = busy_account(NOW, days=0, per_day=1), {"call_quality": 9}
+    for number in range(20):
+        row = summary(number, HOUR, tags=["new"], detected_issues=issues)
+        account.put(row, since=NOW - 3 * HOUR)
+        rows = [row for row, _ in account.participants(sid(number))]
+        assert {row["conference_region"] for row in rows} == {None}
+        assert all(faults(row) for row in rows)
+
+
 def test_one_region_has_bad_quality(busy: Account) -> None:
     poor = defaultdict(list)
     for rows in sampled(busy).values():

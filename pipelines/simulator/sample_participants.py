@@ -50,7 +50,7 @@ def sample_participants(account: Account, conference_sid: str) -> list[Row]:
     shuffled = dice.sample(range(len(stays)), len(stays))
     poor = shuffled[: issues.get("call_quality", 0)]
     silent = shuffled[::-1][: issues.get("participant_behavior", 0)]
-    tags = [tag for tag in QUALITY_TAGS if tag in (conference["tags"] or ())]
+    tags = [tag for tag in QUALITY_TAGS if tag in (conference["tags"] or ())] or QUALITY_TAGS
     bad = {stays[at].caller for at in poor}
     callers = [_caller(dice, conference, number, number in bad) for number in range(people)]
     coach = len(stays) - 1 if people > 2 and dice.random() < 0.08 else None
@@ -64,13 +64,13 @@ def sample_participants(account: Account, conference_sid: str) -> list[Row]:
         final: Row = {
             "processing_state": "complete",
             "events": _events(dice, stay, coached),
-            "metrics": metrics if conference["start_time"] else None,
+            "metrics": metrics if conference["status"] != "not_started" else None,
         }
         fate, wait = dice.random(), timedelta(seconds=dice.randrange(60, 600))
         if stay.left is None or (fate < 0.004 and at not in poor + silent):
             final, summarized = {"processing_state": "timeout"}, stay.joined + timedelta(days=1)
         elif fate > 0.92:
-            summarized = version.since + wait * 9
+            summarized = version.since + 9 * wait  # later than the conference's own summary
         else:
             summarized = datetime.fromisoformat(conference["end_time"]) + wait
         if stay.left and stay.left <= account.now:
@@ -112,7 +112,7 @@ def _stays(dice: random.Random, conference: Row, people: int) -> list[_Stay]:
 
 def _caller(dice: random.Random, conference: Row, number: int, is_bad: bool) -> Row:
     mixer = conference["mixer_region"]
-    region = mixer if dice.random() < 0.75 else dice.choice(_REGIONS)
+    region = mixer if dice.random() < 0.75 and mixer in _COUNTRIES else dice.choice(_REGIONS)
     if is_bad and dice.random() < 0.6:
         region = BAD_REGION
     country, prefix = dice.choice(_COUNTRIES[region])
