@@ -22,6 +22,7 @@ from pipelines.warehouse.report_hours import write_report_hours
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import ViewError, apply_views, read_columns, read_views
 from tests.conftest import NOW, Loaded, loaded_once, sid, summary
+from tests.given_participants import participant, put_participants
 
 ACCOUNTS = "conference_insights.accounts"
 FOLDER = Path(__file__).parent / "analytics"
@@ -44,6 +45,7 @@ def known(
     with loaded_once(Account(NOW), tmp_path_factory.mktemp("known")) as loaded:
         load(loaded, given)
         put_accounts(loaded, *json.loads((FOLDER / "accounts.json").read_text()))
+        put_participants(loaded.path, **json.loads((FOLDER / "participants.json").read_text()))
         yield loaded
 
 
@@ -80,7 +82,7 @@ def put_accounts(loaded: Loaded, *rows: dict[str, Any]) -> None:
 def shown(value: Any) -> str:
     """As in the files: SIDs by their number, NULL as an empty cell."""
     if isinstance(value, str):
-        return re.sub("CF0+([0-9a-f])", r"CF\1", value)
+        return re.sub("(C[AFP])0+([0-9a-f])", r"\1\2", value)
     return "" if value is None else str(value)
 
 
@@ -109,10 +111,29 @@ def test_hours_without_conferences_are_in_the_volume(known: Loaded) -> None:
     assert hours == (last - first) / timedelta(hours=1) + 1
 
 
+def test_a_card_lists_every_participant_by_the_time_of_joining(copied: Loaded) -> None:
+    times = [datetime(2026, 11, 12, 10, 20, second) for second in (5, 3, 3, 9, 1, 7, 2)]
+    rows = [participant(number, 7, join_time=time) for number, time in enumerate(times, 20)]
+    put_participants(copied.path, rows, [{"conference": 7, "last_status": 200}])
+    listed = "SELECT participants, participant_list FROM analytics.conference_health_card"
+    ((count, text),) = copied.query(f"{listed} WHERE conference_sid = '{sid(7)}'")
+    order = [24, 26, 21, 22, 20, 25, 23]
+    assert (count, text) == (7, "; ".join(f"CP{number:032x}" for number in order))
+
+
+def test_a_participant_expires_with_its_conference(copied: Loaded) -> None:
+    state = "SELECT participant_completeness FROM analytics.participants WHERE leave_time IS NULL"
+    assert sorted(copied.query(state)) == [("final",), ("pending",)]
+    with duckdb.connect(copied.path) as connection:
+        connection.execute(f"UPDATE {ACCOUNTS} SET listed_to = listed_to + INTERVAL 29 DAY")
+    assert sorted(copied.query(state)) == [("expired",), ("final",)]
+
+
 def test_views_of_one_conference_and_of_none(loaded: Loaded) -> None:
     loaded.account.put(summary(1, timedelta(hours=2)))
     loaded.run()
-    for name in VIEWS.keys() - {"stg_accounts", "unstarted_and_timeouts"}:
+    of_others = {name for name in VIEWS if "participant" in name}
+    for name in VIEWS.keys() - of_others - {"stg_accounts", "unstarted_and_timeouts"}:
         assert loaded.query(f"FROM analytics.{name}"), name
     with duckdb.connect(loaded.path) as connection:
         children = ("conference_tags", "conference_tag_info", "conference_detected_issues")

@@ -66,11 +66,11 @@ def test_every_column_of_a_view_says_what_is_said_where_it_comes_from(commented:
         tree = qualify.qualify(_parsed(view.select), dialect="duckdb", schema=schema)
         scope, said = build_scope(tree), dict[str, str]()
         for name in commented[f"analytics.{view.name}"]:
-            if name not in derived:
+            if about := derived.get(f"{view.name}.{name}") or derived.get(name):
+                said[name] = about
+            else:
                 node = lineage(name, tree, scope=scope, dialect="duckdb")
                 said[name] = defined[_origin(node, name)][name]
-            else:
-                said[name] = derived[name]
         defined[f"analytics.{view.name}"] = said
     assert commented == defined
     assert (

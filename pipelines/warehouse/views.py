@@ -203,6 +203,9 @@ def _comment(
     ).fetchall()
     names, known = dict(columns), dict[str, dict[str, str]]()
 
+    def own(name: str) -> dict[str, str]:
+        return {full.removeprefix(f"{name}."): text for full, text in derived.items()}
+
     def comment(of: str, kind: str, about: str, *meanings: Mapping[str, str]) -> None:
         """Comment on a table or view and its columns; the first of `meanings` with one counts."""
         if of not in names:
@@ -216,12 +219,11 @@ def _comment(
     for name, table in tables.items():
         comment(f"{DATASET}.{name}", "TABLE", table.table, table.columns)
     for name, about in OUR_TABLES.items():
-        own = {full.removeprefix(f"{name}."): text for full, text in derived.items()}
-        comment(f"{DATASET}.{name}", "TABLE", about, own)
+        comment(f"{DATASET}.{name}", "TABLE", about, own(name))
     for view in views:
         read = re.findall(rf"\b(?:{DATASET}|{ANALYTICS})\.\w+", view.select)
         sources = (known[name] for name in read if name in known)
-        comment(f"{ANALYTICS}.{view.name}", "VIEW", view.comment, *sources, derived)
+        comment(f"{ANALYTICS}.{view.name}", "VIEW", view.comment, *sources, own(view.name))
 
 
 OUR_TABLES = {

@@ -1,8 +1,10 @@
 -- What was wrong with a conference: the card that support opens by its SID.
 -- Grain: one row per conference.
 -- Promise: every conference in the warehouse, once; the more `findings`, the more was wrong.
--- NULL: `severities`, `reasons` and `duplicate_identities` where Twilio gave none.
--- Caveats: the card of a pending conference may still get findings.
+-- NULL: `severities`, `reasons` and `duplicate_identities` where Twilio gave none; the participants
+--   where Twilio was not asked for them yet, or had none to show (404).
+-- Caveats: the card of a pending conference may still get findings, and participants are listed once
+--   it is final. What is high or low follows the thresholds in participants, which are no findings.
 -- Ask: Which conferences of the last week had the most findings?
 --   SELECT h.conference_sid, h.friendly_name, h.findings, h.tags, h.severities, h.reasons
 --   FROM analytics.conference_health_card AS h, analytics.data_as_of AS d
@@ -97,6 +99,14 @@ SELECT
         + coalesce(c.participant_behavior_issue_count, 0) + coalesce(c.other_issue_count, 0)
         + CASE WHEN c.is_region_mismatch THEN 1 ELSE 0 END
         + CASE WHEN c.is_timeout THEN 1 ELSE 0 END AS BIGINT
-    ) AS findings
+    ) AS findings,
+    CASE WHEN l.last_status = 200 THEN coalesce(w.participants, 0) ELSE w.participants END
+        AS participants,
+    CASE WHEN l.last_status = 200 THEN coalesce(w.poor_participants, 0) ELSE w.poor_participants END
+        AS poor_participants,
+    w.participant_list
 FROM analytics.conferences AS c
 LEFT JOIN details AS d ON d.conference_sid = c.conference_sid
+LEFT JOIN analytics.stg_participant_lists AS w ON w.conference_sid = c.conference_sid
+LEFT JOIN conference_insights._listings AS l
+    ON l.parent_key = c.conference_sid AND l.resource = 'participants'
