@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -61,6 +60,15 @@ def _moment(_context: click.Context, _option: click.Parameter, value: str | None
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return value
+
+
+def _expect_sid(text: str) -> None:
+    """Check that it has the shape of a conference's SID."""
+    if not re.fullmatch("CF[0-9a-fA-F]{32}", text):
+        raise click.BadParameter(
+            f"{text!r} is not CF and 32 hex digits, as in CF0123456789abcdef0123456789abcdef",
+            param_hint="conference",
+        )
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
@@ -143,10 +151,7 @@ def backfill(
     if given and conferences:
         raise click.UsageError("Filters go with --from, not with --conference.")
     for sid in conferences:
-        if not re.fullmatch("CF[0-9a-fA-F]{32}", sid):
-            raise click.BadParameter(
-                f"{sid!r} is not CF and 32 hex digits", param_hint="conference"
-            )
+        _expect_sid(sid)
     with exit_on_error() as stop:
         from pipelines.cli.console import run_with_progress
         from pipelines.run.pipeline import Backfill
@@ -196,19 +201,12 @@ def report(output: Path, since: str | None, until: str | None, account: str | No
       conference-insights report --account "Support" --output support.html
     """
     with exit_on_error():
+        from pipelines.cli.own_copy import own_copy
         from pipelines.errors import SettingsError
         from pipelines.report import AccountError, PeriodError, write_report
-        from pipelines.run.settings import publish_settings, warehouse_path
-        from pipelines.warehouse.published import FILE, adopt_former, expect_own
 
-        warehouse = warehouse_path()
-        copies = publish_settings(warehouse).directory
-        with suppress(OSError):  # a reader may not be allowed to write
-            adopt_former(copies, warehouse)
-        expect_own(copies, warehouse)
         try:
-            copy = copies / "current" / FILE
-            say(str(write_report(copy, output, since, until, account)))
+            say(str(write_report(own_copy(), output, since, until, account)))
         except (PeriodError, AccountError) as error:
             raise SettingsError(str(error)) from None
 

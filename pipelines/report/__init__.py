@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pipelines.files import replace_file
 from pipelines.report.accounts import AccountError
-from pipelines.report.figures import CopyError, PeriodError, read_figures
+from pipelines.report.figures import PeriodError, read_figures
 from pipelines.report.page import write_page
+from pipelines.report.published_copy import CopyError
 
 __all__ = ["AccountError", "CopyError", "PeriodError", "write_report"]
 

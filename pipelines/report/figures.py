@@ -13,16 +13,12 @@ from typing import Any
 import duckdb
 
 from pipelines.report.accounts import find_account, of_account
-from pipelines.warehouse.opened_copy import open_copy
+from pipelines.report.published_copy import read_copy
 from pipelines.warehouse.sql import sql_files
 
 Row = Mapping[str, Any]
 DEFAULT_DAYS, MAX_DAYS = 7, 366
 """Days of a period by default, and at most."""
-
-
-class CopyError(OSError):
-    """There is no copy, or it cannot be read."""
 
 
 class PeriodError(ValueError):
@@ -86,26 +82,20 @@ def read_figures(
         PeriodError: `since` or `until` is not a day, or there is no period between them.
         AccountError: `account` is neither the SID nor the name of one account.
     """
-    if not copy.exists():
-        raise CopyError(f"Nothing is published at {copy} yet: run `conference-insights run`")
-    try:
-        with open_copy(copy) as connection:
-            texts = {path.stem: text for path, text in sql_files("report")}
-            bounds: dict[str, Any] = {}
-            if account is not None:
-                bounds["account"] = find_account(connection, account)
-                texts = {name: of_account(connection, text) for name, text in texts.items()}
-            state = _query(connection, texts.pop("state"), bounds).rows[0]
-            period = read_period(since, until, state["today"] or datetime.now(UTC).date())
-            bounds |= {"from": period.start, "to": period.end, "prior": period.prior.start}
-            results: dict[str, QueryResult] = {}
-            figures = Figures(period, state, results)
-            for name, text in texts.items():
-                results[name] = _query(connection, text, bounds, figures.can_compare)
-            return figures
-    except duckdb.Error as error:
-        reason = str(error).partition("\n")[0]
-        raise CopyError(f"{copy}: {reason}; run `conference-insights publish`") from None
+    with read_copy(copy) as connection:
+        texts = {path.stem: text for path, text in sql_files("report")}
+        bounds: dict[str, Any] = {}
+        if account is not None:
+            bounds["account"] = find_account(connection, account)
+            texts = {name: of_account(connection, text) for name, text in texts.items()}
+        state = _query(connection, texts.pop("state"), bounds).rows[0]
+        period = read_period(since, until, state["today"] or datetime.now(UTC).date())
+        bounds |= {"from": period.start, "to": period.end, "prior": period.prior.start}
+        results: dict[str, QueryResult] = {}
+        figures = Figures(period, state, results)
+        for name, text in texts.items():
+            results[name] = _query(connection, text, bounds, figures.can_compare)
+        return figures
 
 
 def _query(
