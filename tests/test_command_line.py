@@ -115,7 +115,8 @@ def test_each_command_is_the_same_in_a_process_of_its_own(
     """Most tests call it in theirs; `demo` has processes of its own below."""
     loaded.account.put(summary(1, HOUR))
     loaded.run()
-    every = "run", "backfill --from 2d", "publish", "report", "status", "status --json", "doctor"
+    reading = "report", f"show {sid(1)}", "status", "status --json", "doctor"
+    every = "run", "backfill --from 2d", "publish", *reading
     assert {"demo", *(line.split()[0] for line in every)} == command_line.main.commands.keys()
     for line in every:
         here, there = (call(*line.split()) for call in (command, process))

@@ -21,7 +21,7 @@ from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.settings import TWILIO_NAMES
 from pipelines.twilio_insights.tables import TABLES
 from tests import expected, reference
-from tests.conftest import NOW, ROOT, environment, summary
+from tests.conftest import NOW, ROOT, environment, sid, summary
 
 PAGES = {
     name: (ROOT / name).read_text()
@@ -91,9 +91,9 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_shell(polling, folder, **names)
         sweep = next(block for block in all_blocks("sh") if "backfill" in block)
         run_shell(sweep, folder, **names)
-        for word in ("status", "doctor", "report"):
+        for word in ("status", "doctor", "report", "show"):
             (asked,) = (b for b in all_blocks("sh") if b.startswith(f"conference-insights {word}"))
-            run_shell(asked, folder, **names)
+            run_shell(asked.replace("CF...", sid(1)), folder, **names)
         assert (folder / "report.html").exists()
         (compact,) = (block for block in all_blocks("sh") if "compact.duckdb" in block)
         run_shell(compact, folder, **names)
@@ -169,6 +169,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "conference-insights status",
         "conference-insights doctor",
         "conference-insights report",
+        "conference-insights show",
         "python -m pipelines.simulator",
         "flock",
         "mkdir -p warehouse.duckdb.dlt",

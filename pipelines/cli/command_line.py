@@ -211,6 +211,29 @@ def report(output: Path, since: str | None, until: str | None, account: str | No
             raise SettingsError(str(error)) from None
 
 
+@main.command(epilog=epilogs.MORE, short_help="Show one conference with its participants.")
+@click.argument("conference", metavar="CF...")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def show(conference: str, as_json: bool) -> None:
+    """Show one conference with its participants, from the published copy.
+
+    Times are in report_timezone; in JSON in UTC. A value that Twilio documents as poor is marked
+    with an exclamation mark. Where the output is no terminal, each line stands for itself.
+
+    \b
+    Examples:
+      conference-insights show CF0123456789abcdef0123456789abcdef
+      conference-insights show CF0123456789abcdef0123456789abcdef | grep ^Participant
+      conference-insights show --json CF0123456789abcdef0123456789abcdef
+    """
+    _expect_sid(conference)
+    with exit_on_error():
+        from pipelines.cli.own_copy import own_copy
+        from pipelines.cli.show import show_conference
+
+        show_conference(own_copy(), conference, as_json)
+
+
 @main.command(epilog=epilogs.EXITS, short_help="Try everything on simulated accounts.")
 @click.option(
     "--folder",
