@@ -128,9 +128,9 @@ def put_participants(connection: duckdb.DuckDBPyConnection) -> None:
     insert(connection, table, participant_sid=BOB, coached_call_sid=CALLS[ALICE])
 
 
-def list_participants(connection: duckdb.DuckDBPyConnection, *numbers: int) -> None:
-    """Say that those of these conferences were listed."""
-    for number in numbers:
+def list_participants(connection: duckdb.DuckDBPyConnection, answers: dict[int, int]) -> None:
+    """Say that those of these conferences were asked for, and what the answer was."""
+    for number, status in answers.items():
         insert(
             connection,
             "_listings",
@@ -139,7 +139,8 @@ def list_participants(connection: duckdb.DuckDBPyConnection, *numbers: int) -> N
             parent_digest=1,
             listed_at=at(60),
             unfinished=0,
-            attempts=0,
+            attempts=int(status == 404),
+            last_status=status,
         )
 
 
@@ -182,7 +183,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         loaded.load()
         with duckdb.connect(loaded.path) as connection:
             put_participants(connection)
-            list_participants(connection, 1, 2)
+            list_participants(connection, {1: 200, 2: 200, 6: 404})
         publish_now()
         yield loaded
 
@@ -363,12 +364,13 @@ def test_what_is_marked_is_what_the_view_finds(known: Loaded) -> None:
 
 
 ABSENT = {
-    2: "none: Twilio has none of this conference, or no longer has them",
+    2: "none: Twilio lists none",
     3: "not loaded yet: a run lists them once the conference is final",
     4: "not loaded: Twilio deletes them after 30 days",
-    5: "not loaded yet: they wait until the next `conference-insights run`, or a later one if "
-    "there are many",
+    5: "not loaded yet: the next `conference-insights run` lists them, or a later one if many "
+    "conferences wait; or Twilio answered 404, then they are asked for again",
 }
+ABSENT[6] = ABSENT[5]
 
 
 @pytest.mark.parametrize("number", ABSENT)

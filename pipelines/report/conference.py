@@ -160,7 +160,7 @@ def _absence(connection: duckdb.DuckDBPyConnection, card: Row, as_of: datetime |
             "makes a new one"
         )
     if card["participants"] is not None:
-        return "none: Twilio has none of this conference, or no longer has them"
+        return "none: Twilio lists none"
     listed = "SELECT 1 FROM analytics.conference_health_card WHERE participants >= 0 LIMIT 1"
     if not connection.execute(listed).fetchall():
         return (
@@ -172,8 +172,8 @@ def _absence(connection: duckdb.DuckDBPyConnection, card: Row, as_of: datetime |
     if as_of and (card["create_time"] or as_of) < as_of - RETENTION:
         return f"not loaded: Twilio deletes them after {RETENTION.days} days"
     return (
-        "not loaded yet: they wait until the next `conference-insights run`, or a later one if "
-        "there are many"
+        "not loaded yet: the next `conference-insights run` lists them, or a later one if many "
+        "conferences wait; or Twilio answered 404, then they are asked for again"
     )
 
 
