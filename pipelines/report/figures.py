@@ -19,6 +19,8 @@ from pipelines.warehouse.sql import sql_files
 Row = Mapping[str, Any]
 DEFAULT_DAYS, MAX_DAYS = 7, 366
 """Days of a period by default, and at most."""
+NOT_IN_OLDER_COPIES = ("participants", "worst_participants")
+"""Files about tables that a copy of an earlier version lacks; they have no rows then."""
 
 
 class PeriodError(ValueError):
@@ -94,7 +96,12 @@ def read_figures(
         results: dict[str, QueryResult] = {}
         figures = Figures(period, state, results)
         for name, text in texts.items():
-            results[name] = _query(connection, text, bounds, figures.can_compare)
+            try:
+                results[name] = _query(connection, text, bounds, figures.can_compare)
+            except duckdb.CatalogException:
+                if name not in NOT_IN_OLDER_COPIES:
+                    raise
+                results[name] = QueryResult("", ())
         return figures
 
 

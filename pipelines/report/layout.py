@@ -10,8 +10,8 @@ from pipelines.report.figures import Figures, Row
 from pipelines.report.formatting import count, format_value, heading, pluralize
 from pipelines.report.markup import Content, Markup, element
 
-MAX_TABLE_ROWS = 400
-"""Most rows of a table."""
+MAX_TABLE_ROWS, MAX_BARS = 400, 8
+"""Most rows of a table; most bars of a chart."""
 Draw = Callable[[str, str], Content]
 """Draws a chart with a title and a description."""
 TITLES = {"completeness": "What is not complete?", "freshness": "How fresh and sound is the data?"}

@@ -19,11 +19,12 @@ from pipelines.report.formatting import (
     truncate,
     whole_percent,
 )
-from pipelines.report.layout import Layout, conferences, facts_list, name_of
+from pipelines.report.layout import MAX_BARS, conferences, facts_list, name_of
 from pipelines.report.markup import Content, Markup, element
+from pipelines.report.participants import Participants
 
-MAX_HOURLY_DAYS, MAX_BARS = 2, 8
-"""Longest period that is drawn by the hour; most bars of a chart."""
+MAX_HOURLY_DAYS = 2
+"""Longest period that is drawn by the hour."""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 NO_REASON = "not ended, or never started"
 STATES = {"pending": "pending", "without_end": "timed out", "expired": "expired"}
@@ -37,13 +38,13 @@ WORST_COLUMNS = (
 )
 
 
-class Sections(Layout):
+class Sections(Participants):
     """Each method makes the section of one question: chart and table."""
 
     def sections(self) -> Iterator[Content]:
         yield from (self._volume(), self._issues(), *self._rankings(), self._lengths())
-        yield from (self._week(), self._regions(), self._worst(), self._accounts())
-        yield from (self._completeness(), self._freshness())
+        yield from (self._week(), self._regions(), self._worst(), *self._participants())
+        yield from (self._accounts(), self._completeness(), self._freshness())
 
     def _volume(self) -> Markup:
         unit = (
