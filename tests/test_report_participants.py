@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import pytest
 from pipelines.report import write_report
 from pipelines.report.formatting import NONE
 from pipelines.run.post_load import publish_now
-from pipelines.simulator.account import ACCOUNT_SID, Account
+from pipelines.simulator.account import Account
 from tests.conftest import NOW, Loaded, loaded_once, sid, summary
 from tests.page import Page, number
+from tests.people import PERSONAL, Metrics, People, bad
 from tests.test_report import (
     DAY,
     HOSTILE,
@@ -37,63 +37,6 @@ __all__ = [
 THIS_WEEK, WEEK_BEFORE, LONG_AGO, MAIN, BRANCH, TODAY = range(6)
 """Numbers of the conferences; those before the week before make it one that is known."""
 LONG_AGO_DAY, BRANCH_DAY = ("2026-11-05", "2026-11-06"), ("2026-11-04", "2026-11-05")
-PERSONAL = ("Ann's phone", "+15005550006", "client:ann")
-JOINED = datetime(2026, 11, 18, 14, 31)
-GOOD = {
-    "packet_loss_percentage": 1.0,
-    "jitter_avg": 2.0,
-    "jitter_max": 40.0,
-    "latency_avg": 60.0,
-    "mos": 4.4,
-}
-Metrics = dict[str, dict[str, float]]
-
-
-class People:
-    """Writes participants into the warehouse as a load leaves them."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection, self._next = connection, 1
-
-    def put(
-        self, number: int, conference: int, metrics: Metrics | None = None, **values: Any
-    ) -> None:
-        participant = {
-            "conference_sid": sid(conference),
-            "account_sid": ACCOUNT_SID,
-            **dict(zip(("label", "calling_party", "called_party"), PERSONAL, strict=True)),
-            "call_direction": "inbound",
-            "call_type": "carrier",
-            "country_code": "US",
-            "participant_region": "us1",
-            "join_time": JOINED,
-            "duration_seconds": 60,
-            "processing_state": "complete",
-            "fetched_at": NOW.replace(tzinfo=None),
-            "row_digest": 1,
-        }
-        self._insert("conference_participants", number, participant | values)
-        directions = {"inbound": GOOD, "outbound": GOOD} if metrics is None else metrics
-        for direction, measures in directions.items():
-            row = {"direction": direction, "is_silent": False} | measures
-            self._insert("conference_participant_metrics", number, row)
-        self._next += number
-
-    def _insert(self, table: str, number: int, row: dict[str, Any]) -> None:
-        row = row | {"_dlt_load_id": "1"}
-        columns, marks = ", ".join(row), ", ".join(f"${name}" for name in row)
-        self._connection.execute(
-            f"INSERT INTO conference_insights.{table} (participant_sid, {columns}) "
-            f"SELECT format('CP{{:032x}}', n), {marks} FROM range($first, $end) AS numbers(n)",
-            row | {"first": self._next, "end": self._next + number},
-        )
-
-
-def bad(**measures: float) -> Metrics:
-    """Of these measures in one direction, without the other."""
-    return {"outbound": GOOD | measures}
-
-
 JAPAN: dict[str, Any] = {"participant_region": "jp1", "country_code": "JP", "call_type": "client"}
 
 

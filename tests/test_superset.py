@@ -27,8 +27,10 @@ import httpx
 import pytest
 import yaml
 
+from pipelines.run.post_load import publish_now
 from pipelines.simulator.sample_data import busy_account
 from tests.conftest import NOW, ROOT, Loaded, environment, loaded_once, summary
+from tests.people import People, bad
 from tests.test_publish import copy_of
 
 BUNDLE = ROOT / "sql/superset"
@@ -128,6 +130,25 @@ def test_the_dashboard_has_every_chart_and_filters_those_with_the_column() -> No
             for number, uuid in shown.items()
             if column not in names(datasets[charts[uuid]["dataset_uuid"]], "column")
         ]
+
+
+def test_every_part_of_the_dashboard_is_in_one_tab() -> None:
+    (dashboard,) = read("dashboards").values()
+    parts = {name: part for name, part in dashboard["position"].items() if isinstance(part, dict)}
+
+    def inside(name: str) -> Iterator[str]:
+        yield name
+        for child in parts[name].get("children", []):
+            yield from inside(child)
+
+    assert sorted([*inside("ROOT_ID"), "GRID_ID", "HEADER_ID"]) == sorted(parts)
+    assert [part["id"] for part in parts.values()] == list(parts)
+    datasets = {dataset["uuid"]: name for name, dataset in read("datasets").items()}
+    sources = {chart["uuid"]: datasets[chart["dataset_uuid"]] for chart in read("charts").values()}
+    for tab in parts["TABS-1"]["children"]:
+        charts = (part for name in inside(tab) if (part := parts[name])["type"] == "CHART")
+        about = {sources[part["meta"]["uuid"]].startswith("participant") for part in charts}
+        assert about == {parts[tab]["meta"]["text"] == "Participants"}
 
 
 def test_the_documented_pins_are_those_that_are_tried() -> None:
@@ -242,6 +263,15 @@ def superset(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     account.put(summary(2, timedelta(hours=1), max_participants=2, max_concurrent_participants=2))
     with loaded_once(account, folder) as loaded:
         loaded.run()
+        with duckdb.connect(loaded.path) as connection:
+            people = People(connection)
+            people.put(30, 1)
+            people.put(9, 1, bad(mos=1.0, latency_avg=200.5), participant_region="jp1")
+            people.put(5, 2, bad(packet_loss_percentage=9.5), country_code=None)
+            silent = {"jitter_avg": 6.0, "jitter_max": 30.0, "is_silent": True}
+            people.put(4, 2, {"inbound": silent}, call_type="sip")
+            people.put(3, 2, {}, call_direction="outbound", participant_region=None)
+        publish_now()
         commands = [
             c for c in documented_commands() if c.startswith(("superset", "sed", "python3 -m zip"))
         ]
@@ -291,6 +321,12 @@ def and_a_week_later(table: str) -> str:
     """
 
 
+PARTICIPANTS = """
+    count(*), count(is_poor), count(*) FILTER (is_poor), avg(CAST(is_poor AS INTEGER)),
+    sum(coalesce(inbound_mos, 0) + coalesce(outbound_mos, 0))
+        / nullif(count(inbound_mos) + count(outbound_mos), 0)
+    FROM analytics.participants GROUP BY ALL
+"""
 EXPECTED = {
     "tile_conferences": f"SELECT count(*) {LAST_7_DAYS}",
     "tile_change": f"""
@@ -401,6 +437,49 @@ EXPECTED = {
             final_without_behavior_problem / final,
             prior_final_without_behavior_problem / nullif(prior_final, 0)
         FROM analytics.conference_kpis
+    """,
+    "tile_participants": "SELECT count(*) FROM analytics.participants",
+    "tile_participants_poor": """
+        SELECT avg(CAST(is_poor AS INTEGER)) FROM analytics.participants
+    """,
+    "tile_participants_silent": """
+        SELECT count(*) FILTER (is_silent_inbound OR is_silent_outbound) FROM analytics.participants
+    """,
+    "tile_participants_mos": """
+        SELECT avg(mos) FROM (
+            SELECT inbound_mos AS mos FROM analytics.participants
+            UNION ALL SELECT outbound_mos FROM analytics.participants
+        )
+    """,
+    **{
+        f"participants_by_{name}": f"SELECT coalesce({column}, 'unknown'), {PARTICIPANTS}"
+        for name, column in {
+            "region": "participant_region",
+            "country": "country_code",
+            "call_type": "call_type",
+            "direction": "call_direction",
+        }.items()
+    },
+    "participants_poor_by_day": """
+        SELECT created_date, avg(CAST(is_poor AS INTEGER)), avg(CAST(is_latency_high AS INTEGER)),
+            avg(CAST(is_jitter_high AS INTEGER)), avg(CAST(is_loss_high AS INTEGER)),
+            avg(CAST(is_mos_low AS INTEGER))
+        FROM analytics.participants GROUP BY ALL
+    """,
+    "participants_poor_by_region_and_day": """
+        SELECT created_date, coalesce(participant_region, 'unknown'),
+            avg(CAST(is_poor AS INTEGER))
+        FROM analytics.participants GROUP BY ALL
+    """,
+    "worst_participants": """
+        SELECT conference_sid, participant_sid, country_code, call_type, participant_region,
+            is_latency_high::INT + is_jitter_high::INT + is_loss_high::INT + is_mos_low::INT AS n,
+            greatest(inbound_packet_loss_percentage, outbound_packet_loss_percentage),
+            greatest(inbound_jitter_avg, outbound_jitter_avg),
+            greatest(inbound_latency_avg, outbound_latency_avg),
+            least(inbound_mos, outbound_mos) AS mos, join_time
+        FROM analytics.participants WHERE is_poor
+        ORDER BY n DESC, mos, participant_sid LIMIT 10
     """,
     "data_as_of": """
         SELECT as_of, report_timezone, last_good_run_at, filters FROM analytics.data_as_of
