@@ -45,12 +45,23 @@ class People:
             "fetched_at": NOW.replace(tzinfo=None),
             "row_digest": 1,
         }
+        self._list(conference)
         self._insert("conference_participants", number, participant | values)
         directions = {"inbound": GOOD, "outbound": GOOD} if metrics is None else metrics
         for direction, measures in directions.items():
             row = {"direction": direction, "is_silent": False} | measures
             self._insert("conference_participant_metrics", number, row)
         self._next += number
+
+    def _list(self, conference: int) -> None:
+        self._connection.execute(
+            "INSERT INTO conference_insights._listings (resource, parent_key, parent_digest, "
+            "listed_at, unfinished, attempts, _dlt_load_id) "
+            "SELECT 'participants', conference_sid, row_digest, fetched_at, 0, 0, _dlt_load_id "
+            "FROM conference_insights.conference_summaries WHERE conference_sid = $1 "
+            "AND NOT EXISTS (FROM conference_insights._listings WHERE parent_key = $1)",
+            [sid(conference)],
+        )
 
     def _insert(self, table: str, number: int, row: dict[str, Any]) -> None:
         row = row | {"_dlt_load_id": "1"}

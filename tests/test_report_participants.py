@@ -34,7 +34,7 @@ __all__ = [
     "test_it_asks_nobody_and_runs_nothing",
     "test_people_who_hear_it_find_their_way",
 ]
-THIS_WEEK, WEEK_BEFORE, LONG_AGO, MAIN, BRANCH, TODAY = range(6)
+THIS_WEEK, WEEK_BEFORE, LONG_AGO, MAIN, BRANCH, TODAY, NOT_LISTED = range(7)
 """Numbers of the conferences; those before the week before make it one that is known."""
 LONG_AGO_DAY, BRANCH_DAY = ("2026-11-05", "2026-11-06"), ("2026-11-04", "2026-11-05")
 JAPAN: dict[str, Any] = {"participant_region": "jp1", "country_code": "JP", "call_type": "client"}
@@ -44,7 +44,7 @@ JAPAN: dict[str, Any] = {"participant_region": "jp1", "country_code": "JP", "cal
 def called(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     """One region is bad; before the week before are names of others, and another account."""
     account = Account(NOW)
-    for conference, days in enumerate((2, 9, 15, 16, 16, 0.1)):
+    for conference, days in enumerate((2, 9, 15, 16, 16, 0.1, 3)):
         account.put(summary(conference, days * DAY))
     with loaded_once(account, tmp_path_factory.mktemp("called")) as loaded:
         loaded.run()
@@ -144,6 +144,14 @@ def test_the_group_that_stands_out_is_named(week: Page, called: Loaded) -> None:
     assert "25\xa0% of 80 measured participants are poor; no group stands out." in before
 
 
+def test_conferences_whose_participants_are_not_loaded_are_counted(
+    week: Page, called: Loaded
+) -> None:
+    assert "Without their participants here: 1 conference." in week.section("participants").text
+    before = report(called, "2026-11-06", "2026-11-13").section("participants").text
+    assert "Without their participants" not in before
+
+
 def test_the_worst_participants_have_their_measures(week: Page, called: Loaded) -> None:
     rows = week.table("worst participants")
     assert len(rows) == 25
@@ -196,6 +204,7 @@ def test_without_participants_there_is_no_section(called: Loaded, tmp_path: Path
     with duckdb.connect(older) as copy:
         for table in ("participants", "participant_quality", "participant_events"):
             copy.execute(f"DROP TABLE analytics.{table}")
+        copy.execute("ALTER TABLE analytics.conference_health_card DROP participants")
     known = report(called)
     for page in (
         Page(write_report(older, tmp_path / "older.html")),

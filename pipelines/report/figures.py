@@ -19,8 +19,8 @@ from pipelines.warehouse.sql import sql_files
 Row = Mapping[str, Any]
 DEFAULT_DAYS, MAX_DAYS = 7, 366
 """Days of a period by default, and at most."""
-NOT_IN_OLDER_COPIES = ("participants", "worst_participants")
-"""Files about tables that a copy of an earlier version lacks; they have no rows then."""
+NOT_IN_OLDER_COPIES = ("participants", "listed_participants", "worst_participants")
+"""Files about what a copy of an earlier version lacks; they have no rows then."""
 
 
 class PeriodError(ValueError):

@@ -8,7 +8,15 @@ from math import sqrt
 from pipelines.report import charts
 from pipelines.report.charts import Item
 from pipelines.report.figures import Row
-from pipelines.report.formatting import NONE, SPACE, count, humanize, truncate, whole_percent
+from pipelines.report.formatting import (
+    NONE,
+    SPACE,
+    count,
+    humanize,
+    pluralize,
+    truncate,
+    whole_percent,
+)
 from pipelines.report.layout import MAX_BARS, Layout, facts_list, name_of
 from pipelines.report.markup import Markup, element
 
@@ -41,6 +49,8 @@ class Participants(Layout):
         )
         if self._figures.can_compare:
             lead += " The mark is the period before."
+        if missing := self._figures["listed_participants"][0]["not_listed"]:
+            lead += f" Without their participants here: {pluralize(missing, 'conference')}."
 
         def draw(title: str, about: str) -> Markup:
             drawn = []
