@@ -28,6 +28,7 @@ from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import View
 from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, sid, summary
 from tests.page import Element, Page, number
+from tests.people import People, bad
 from tests.test_wheel import installed
 
 __all__ = ["installed"]
@@ -78,6 +79,14 @@ def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         loaded.run()
         loaded.account.now += timedelta(minutes=45)
         loaded.run()
+        with duckdb.connect(loaded.path) as connection:
+            people = People(connection)
+            groups = ("participant_region", "country_code", "call_type", "call_direction")
+            for n, name in enumerate((*HOSTILE, TURNED, LONG, WIDE)):
+                values = dict.fromkeys(groups, name)
+                people.put(30 + n, n, **values)
+                people.put(5, n, bad(latency_avg=12345.5), **values)
+        publish_now()
         yield loaded
 
 
