@@ -50,14 +50,17 @@ class Participants(Layout):
         if self._figures.can_compare:
             lead += " The mark is the period before."
         if missing := self._figures["listed_participants"][0]["not_listed"]:
-            lead += f" Without their participants here: {pluralize(missing, 'conference')}."
+            lead += f" Participants of {pluralize(missing, 'conference')} are not loaded."
 
-        def draw(title: str, about: str) -> Markup:
+        def draw(title: str, _: str) -> Markup:
             drawn = []
             for kind, of_kind in groups.items():
                 chart: Markup = element("p", f"None has {MIN_MEASURED} measured.", class_="soft")
                 if items := [self._item(row) for row in of_kind if row["measured"] >= MIN_MEASURED]:
-                    name = f"{title} By {humanize(kind)}"
+                    name, about = (
+                        f"{title} By {humanize(kind)}",
+                        f"{items[0].label}: {items[0].text}",
+                    )
                     chart = charts.bar_chart(name, about, items[:MAX_BARS])
                 drawn.append(element("div", element("h3", f"By {humanize(kind)}"), chart))
             return element("div", *drawn, class_="groups half")
