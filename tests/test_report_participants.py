@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.report import write_report
 from pipelines.report.formatting import NONE
+from pipelines.report.participants import most_striking
 from pipelines.run.post_load import publish_now
 from pipelines.simulator.account import Account
 from tests.conftest import NOW, Loaded, loaded_once, sid, summary
@@ -135,6 +136,41 @@ def test_the_group_that_stands_out_is_named(week: Page, called: Loaded) -> None:
     assert said in week.section("participants").text
     before = report(called, "2026-11-06", "2026-11-13").section("participants").text
     assert "20\xa0% of 80 measured participants are poor; no group stands out." in before
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        (
+            (("region", "jp1", 320, 131), ("region", "us1", 4000, 160)),
+            "Region jp1: 41\xa0% of 320 ",
+        ),
+        ((("region", "jp1", 19, 19), ("region", "us1", 4000, 160)), "4\xa0% of 4,019 measured "),
+        ((("region", "jp1", 40, 5), ("region", "us1", 4000, 160)), "4\xa0% of 4,040 measured "),
+        ((("region", "jp1", 4000, 360), ("region", "us1", 4000, 200)), "7\xa0% of 8,000 measured "),
+        (
+            (("region", None, 100, 100), ("region", "us1", 30, 0)),
+            "Region unknown: 100\xa0% of 100 ",
+        ),
+        ((("region", "us1", 0, 0),), "\N{EN DASH} of 0 measured participants are poor; no group "),
+        (
+            (
+                ("country", "JP", 200, 82),
+                ("region", "jp1", 300, 120),
+                ("region", "us1", 4000, 160),
+                ("country", "US", 4100, 198),
+            ),
+            "Region jp1: 40\xa0% of 300 measured participants are poor; of all others 4\xa0%.",
+        ),
+    ],
+    ids=("bad", "too few", "chance", "not twice", "unknown", "none", "the larger of equal ones"),
+)
+def test_a_group_is_named_only_if_it_is_clearly_worse(
+    groups: tuple[tuple[str, str | None, int, int], ...], said: str
+) -> None:
+    columns = ("kind", "name", "measured", "poor")
+    rows = [dict(zip(columns, group, strict=True)) for group in groups]
+    assert most_striking(rows).startswith(said)
 
 
 def test_conferences_whose_participants_are_not_loaded_are_counted(

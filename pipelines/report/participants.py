@@ -44,7 +44,7 @@ class Participants(Layout):
     def _groups(self, rows: Sequence[Row]) -> Markup:
         groups = {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}
         lead = (
-            f"{_most_striking(rows)} {POOR} Bars are shares of the measured participants, worst "
+            f"{most_striking(rows)} {POOR} Bars are shares of the measured participants, worst "
             f"first, of groups with at least {MIN_MEASURED} of them; the tables have all groups."
         )
         if self._figures.can_compare:
@@ -123,11 +123,12 @@ class Participants(Layout):
         )
 
 
-def _most_striking(rows: Sequence[Row]) -> str:
-    """The group that is worst against all others, if one clearly is; else the share of all."""
+def most_striking(rows: Sequence[Row]) -> str:
+    """The group that is worst against all others, if one clearly is, and of about equal ones the
+    largest; else the share of all."""
     of_all = [row for row in rows if row["kind"] == KINDS[0]]
     measured, poor = (sum(row[name] for row in of_all) for name in ("measured", "poor"))
-    found: list[tuple[float, str]] = []
+    found: list[tuple[tuple[float, int], str]] = []
     for row in sorted(rows, key=lambda row: KINDS.index(row["kind"])):
         number, others = row["measured"], measured - row["measured"]
         if min(number, others) < MIN_MEASURED:
@@ -139,7 +140,7 @@ def _most_striking(rows: Sequence[Row]) -> str:
             name = truncate(f"{humanize(row['kind']).capitalize()} {row['name'] or 'unknown'}", 40)
             found.append(
                 (
-                    share - rest,
+                    (round(share - rest, 1), number),
                     f"{name}: {whole_percent(100 * share)} of {count(number)} measured participants"
                     f" are poor; of all others {whole_percent(100 * rest)}.",
                 )
