@@ -98,7 +98,7 @@ def read_figures(
         for name, text in texts.items():
             try:
                 results[name] = _query(connection, text, bounds, figures.can_compare)
-            except duckdb.CatalogException:
+            except (duckdb.CatalogException, duckdb.BinderException):
                 if name not in NOT_IN_OLDER_COPIES:
                     raise
                 results[name] = QueryResult("", ())
