@@ -225,7 +225,7 @@ Tag            duplicate identity: client:alice, participant_sids:{ALICE}, {BOB}
 Tag            high jitter: severity high
 Tag            start failure: no concurrent participants
 Issues         2 call quality, 1 other
-Coaches        2 coached 1 call
+Coaches        participant 2 coached 1 call
 Participants   3, 1 of them not final
 Data until     2026-11-22 14:30:00; all times are UTC
 Participant    1 | {ALICE} | join 2026-11-20 13:31:00 | leave 2026-11-20 13:40:00 | 9.0 min | \
@@ -408,6 +408,29 @@ def test_a_copy_of_an_earlier_version_shows_the_conference(
     before, _, _ = LINES.partition("Coaches ")
     assert done.stdout.startswith(before.replace(", participant 1", ""))
     assert "Participants   unknown: an earlier version made this copy; the next" in done.stdout
+
+
+def test_what_twilio_did_not_give_is_not_made_up(copied: Loaded, command: Command) -> None:
+    change(
+        copy_of(copied),
+        "UPDATE analytics.participants SET call_sid = NULL, join_time = NULL",
+        *(
+            f"UPDATE analytics.{view} SET ended_by = NULL, processing_state = NULL, "
+            "mixer_region_requested = mixer_region, create_time = NULL"
+            for view in ("conferences", "conference_health_card")
+        ),
+    )
+    done = command("show", sid(1))
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "Created        -",
+        "Summary        final (no processing state)",
+        "End            participant with end conference on exit left",
+        "Region         us1, as requested",
+    ):
+        assert line in done.stdout.splitlines()
+    assert "None" not in done.stdout
+    assert "20 Nov 13:37:30 1 mute" in re.sub(" +", " ", on_a_terminal("show", sid(1)))
 
 
 def test_personal_data_that_the_copy_lacks_is_not_missed(

@@ -82,16 +82,18 @@ def _facts(found: Conference) -> Iterator[tuple[str, str]]:
     """Title and text of each line about the conference."""
     card, people = found.card, found.numbered
     account = dict.fromkeys((card["account_name"], card["account_sid"]))
-    ender = [f"participant {n}" for n, row in people if row["call_sid"] == card["ended_by"]]
-    requested = card["mixer_region_requested"]
-    region = (card["mixer_region"], requested and f"{requested} requested")
+    by = card["ended_by"]
+    ender = [f"participant {n}" for n, row in people if by and row["call_sid"] == by]
+    region, requested = card["mixer_region"], card["mixer_region_requested"]
+    wish = requested and ("as" if requested == region else requested) + " requested"
     sizes = {"unique": "unique_participants", "at once": "max_concurrent_participants"}
     sizes["allowed"] = "max_participants"
     size = (f"{card[name]:,} {what}" for what, name in sizes.items() if card[name] is not None)
-    state = f"{card['completeness']} (processing state {card['processing_state']})"
+    state = card["processing_state"]
+    state = f"processing state {state}" if state else "no processing state"
     issues = ((card[f"{kind}_issue_count"], _words(kind)) for kind in ISSUES)
     coaches = (
-        f"{n} coached {pluralize(row['coached_calls'] or 0, 'call')}"
+        f"participant {n} coached {pluralize(row['coached_calls'] or 0, 'call')}"
         for n, row in people
         if row["is_coach"] or row["coached_calls"]
     )
@@ -106,9 +108,9 @@ def _facts(found: Conference) -> Iterator[tuple[str, str]]:
         ("Ended", _time(found, card["end_time"])),
         ("Length", _length(card)),
         ("Status", _words(card["status"])),
-        ("Summary", state),
-        ("End", _join(", ", _words(card["end_reason"]), card["ended_by"], *ender)),
-        ("Region", _join(", ", *region)),
+        ("Summary", f"{card['completeness']} ({state})"),
+        ("End", _join(", ", _words(card["end_reason"]), by, *ender)),
+        ("Region", _join(", ", region, wish)),
         ("Size", _join(", ", *size)),
         ("Recording", {True: "enabled", False: "not enabled"}.get(card["recording_enabled"])),
         *(("Tag", _tag(row)) for row in found.tags),
@@ -182,8 +184,9 @@ def _print_tables(found: Conference) -> None:
 
     def time(utc: datetime | None) -> Text:
         """With its day only if that is not the day of the creation."""
-        days = {_local(found, at).date() for at in (utc, found.card["create_time"]) if at}
-        return cell(_time(found, utc, "%H:%M:%S" if len(days) == 1 else "%d %b %H:%M:%S"))
+        days = [_local(found, at).date() for at in (utc, found.card["create_time"]) if at]
+        is_same = len(days) == 2 and days[0] == days[1]
+        return cell(_time(found, utc, "%H:%M:%S" if is_same else "%d %b %H:%M:%S"))
 
     head, who = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
     people = table("Participants", "#", "Joined", "Left", "Length", "Call", "Region", "Findings")
