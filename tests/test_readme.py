@@ -30,6 +30,7 @@ PAGES = {
         "pipelines/how_it_works.md",
         "pipelines/how_to_change_it.md",
         "pipelines/operations.md",
+        "pipelines/participants.md",
         "pipelines/report/README.md",
         "pipelines/scheduling.md",
         "pipelines/settings.md",
@@ -82,9 +83,11 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     start = (datetime.now(UTC) - timedelta(days=12)).replace(hour=14, minute=30, second=0)
     with InsightsServer(busy_account(start, days=2, per_day=300)) as server:
         names = environment(server)
+        participants = next(block for block in all_blocks("sh") if "PARTICIPANTS" in block)
         shell = shell.replace("AC...", names["TWILIO_ACCOUNT_SID"])
         shell = shell.replace("TOKEN=...", f"TOKEN={names['TWILIO_AUTH_TOKEN']}")
         run_shell(shell, folder, SOURCES__TWILIO_INSIGHTS__BASE_URL=server.url)
+        run_shell(participants, folder, **names)
         polling = next(block for block in all_blocks("sh") if "--until-complete" in block)
         server.account.now += timedelta(days=10)
         server.account.put(summary(1, NOW - server.account.now + timedelta(hours=1)))
@@ -164,6 +167,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "python3 -m venv .venv",
         ".venv/bin/pytest",
         "export TWILIO",
+        "export SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true\nconference-insights run",
         "conference-insights run",
         "conference-insights backfill",
         "conference-insights status",
