@@ -45,7 +45,9 @@ def known(
     with loaded_once(Account(NOW), tmp_path_factory.mktemp("known")) as loaded:
         load(loaded, given)
         put_accounts(loaded, *json.loads((FOLDER / "accounts.json").read_text()))
-        put_participants(loaded.path, **json.loads((FOLDER / "participants.json").read_text()))
+        with duckdb.connect(loaded.path) as connection:
+            given_rows = json.loads((FOLDER / "participants.json").read_text())
+            put_participants(connection, **given_rows)
         yield loaded
 
 
@@ -114,7 +116,8 @@ def test_hours_without_conferences_are_in_the_volume(known: Loaded) -> None:
 def test_a_card_lists_every_participant_by_the_time_of_joining(copied: Loaded) -> None:
     times = [datetime(2026, 11, 12, 10, 20, second) for second in (5, 3, 3, 9, 1, 7, 2)]
     rows = [participant(number, 7, join_time=time) for number, time in enumerate(times, 20)]
-    put_participants(copied.path, rows, [{"conference": 7, "last_status": 200}])
+    with duckdb.connect(copied.path) as connection:
+        put_participants(connection, rows, [{"conference": 7, "last_status": 200}])
     listed = "SELECT participants, participant_list FROM analytics.conference_health_card"
     ((count, text),) = copied.query(f"{listed} WHERE conference_sid = '{sid(7)}'")
     order = [24, 26, 21, 22, 20, 25, 23]

@@ -18,13 +18,17 @@ from pipelines.warehouse.checks import run_checks
 from pipelines.warehouse.publish import CannotRenewError, PublishedCopies
 from pipelines.warehouse.views import apply_views, read_views
 from tests.conftest import NOW, loaded_once, slow
+from tests.given_participants import participant, put_participants
 
 RAW = "conference_insights."
 ACCOUNTS = f"{RAW}accounts"
 SUMMARIES = f"{RAW}conference_summaries"
 CHILDREN = [f"{RAW}conference_{kind}" for kind in ("tags", "tag_info", "detected_issues")]
 PUBLISHED = [view.name for view in read_views() if not view.is_staging]
-PERSONAL = frozenset({"friendly_name", "participant_identity", "details", "duplicate_identities"})
+PERSONAL = frozenset(
+    {"friendly_name", "participant_identity", "details", "duplicate_identities", "label"}
+    | {"calling_party", "called_party"}
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +36,9 @@ def loaded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     account: Account = busy_account(NOW, days=9, per_day=15)
     with loaded_once(account, tmp_path_factory.mktemp("renewal")) as loaded:
         loaded.run()
+        with duckdb.connect(loaded.path) as connection:
+            loads = f"SELECT max(load_id) FROM {RAW}_dlt_loads"
+            list_participants(connection, Random(1), *connection.execute(loads).fetchall()[0])
         return loaded.path
 
 
@@ -79,6 +86,43 @@ def put_account(
     connection.execute(f"INSERT INTO {ACCOUNTS} ({names}) VALUES ({marks})", row)
 
 
+def add_package(connection: duckdb.DuckDBPyConnection, number: int) -> str:
+    load_id, loads = f"{2_000_000_000 + number}.5", f"{RAW}_dlt_loads"
+    row = f"SELECT * REPLACE ('{load_id}' AS load_id) FROM {loads} LIMIT 1"
+    connection.execute(f"INSERT INTO {loads} {row}")
+    return load_id
+
+
+def list_participants(
+    connection: duckdb.DuckDBPyConnection, random: Random, load_id: str, share: float = 0.5
+) -> None:
+    """Of some conferences; there may be none, or a 404. Some are not final yet, and change."""
+    states, measures = ["complete", "complete", "in_progress", None], ["mos", "latency_avg"]
+    sids = connection.execute(f"SELECT conference_sid FROM {SUMMARIES} ORDER BY ALL").fetchall()
+    for (sid,) in random.sample(sids, round(share * len(sids))):
+        rows = [
+            participant(
+                int(sid[2:], 16) % 10**9 * 10 + place,
+                sid,
+                processing_state=random.choice(states),
+                country_code=random.choice(["US", "DE", None]),
+                label=random.choice(["Agent", None]),
+                duration_seconds=random.choice([None, 9, 99]),
+                join_time=random.choice([None, NOW.replace(tzinfo=None)]),
+                metrics={
+                    direction: {measure: random.choice([None, 3.4, 4.1, 150.7])}
+                    for direction in random.sample(["inbound", "outbound"], random.randint(0, 2))
+                    for measure in random.sample(measures, 1)
+                },
+                events={"mute": [NOW.replace(tzinfo=None)] * random.randint(0, 2)},
+                coached=range(random.randint(0, 2)),
+            )
+            for place in range(random.randint(0, 3))
+        ]
+        listing = {"conference": sid, "last_status": 200 if rows else random.choice([200, 404])}
+        put_participants(connection, rows, [listing], load_id)
+
+
 def load_something(connection: duckdb.DuckDBPyConnection, random: Random, package: int) -> None:
     """What a package may do: conferences appear, move to another day, become final or no longer
     are, lose and get tags, details and issues; time passes."""
@@ -89,9 +133,7 @@ def load_something(connection: duckdb.DuckDBPyConnection, random: Random, packag
     def maybe(chance: float = 0.5) -> bool:
         return random.random() < chance
 
-    load_id = f"{2_000_000_000 + package}.5"
-    loads = f"{RAW}_dlt_loads"
-    execute(f"INSERT INTO {loads} SELECT * REPLACE ('{load_id}' AS load_id) FROM {loads} LIMIT 1")
+    load_id = add_package(connection, package)
     hours = random.choice([0, 0, 0, 1, 5, 40, 24 * 31])
     execute(f"UPDATE {RAW}_runs SET loaded_to = loaded_to + to_hours({hours})")
     execute(f"UPDATE {ACCOUNTS} SET listed_to = listed_to + to_hours({hours})")
@@ -125,6 +167,8 @@ def load_something(connection: duckdb.DuckDBPyConnection, random: Random, packag
         if maybe(0.3):
             count = random.choice(["NULL", "0", "7"])
             execute(f"INSERT INTO {CHILDREN[2]} BY NAME {got} issue, {count} AS issue_count")
+    if maybe():
+        list_participants(connection, random, load_id, share=0.03)
 
 
 @pytest.mark.parametrize("packages", [3, *slow(20)])
@@ -144,6 +188,36 @@ def test_a_renewed_copy_is_what_the_views_say(
     for package in range(packages):
         load_something(connection, random, package)
         renew(connection, tmp_path / "copies", zone, personal)
+
+
+def test_a_listing_without_participants_is_a_change(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """Whether Twilio had none, or was not asked, is on the card, and in no row of a participant."""
+    ((sid,),) = connection.execute(
+        f"SELECT conference_sid FROM {SUMMARIES} WHERE processing_state = 'complete' AND "
+        f"conference_sid NOT IN (SELECT parent_key FROM {RAW}_listings) LIMIT 1"
+    ).fetchall()
+    for number, status in enumerate([None, 200, 404]):
+        if status:
+            load_id = add_package(connection, number)
+            listing = {"conference": sid, "last_status": status}
+            put_participants(connection, [], [listing], load_id)
+        renew(connection, tmp_path / "copies", "UTC", PERSONAL)
+
+
+def test_a_participant_that_is_not_final_expires_though_its_conference_is(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    states = "SELECT DISTINCT participant_completeness FROM analytics.participants ORDER BY 1"
+    connection.execute(f"UPDATE {SUMMARIES} SET processing_state = 'complete'")
+    renew(connection, tmp_path / "copies", "UTC", PERSONAL)
+    assert connection.execute(states).fetchall() == [("final",), ("pending",)]
+    connection.execute(f"UPDATE {RAW}_runs SET loaded_to = loaded_to + to_days(31)")
+    connection.execute(f"UPDATE {ACCOUNTS} SET listed_to = listed_to + to_days(31)")
+    add_package(connection, 1)
+    renew(connection, tmp_path / "copies", "UTC", PERSONAL)
+    assert connection.execute(states).fetchall() == [("expired",), ("final",)]
 
 
 def test_a_name_is_renewed_in_rows_that_did_not_change(

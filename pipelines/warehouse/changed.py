@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from pipelines.warehouse.definitions import PENDING
+from pipelines.warehouse.definitions import NOT_FINAL, OWNERS
 from pipelines.warehouse.file import ANALYTICS, DATASET
+from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import read_views
 
 KEY = "conference_sid"
@@ -46,21 +47,28 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
     ).fetchall()
     later = (
         f"_dlt_load_id NOT IN (SELECT load_id FROM {DATASET}._dlt_loads WHERE rowid <= "
-        f"(SELECT min(rowid) FROM {DATASET}._dlt_loads WHERE load_id = $load_id))"
-    )
-    sids = [f"SELECT {KEY} FROM {name} WHERE {later}" for name, is_loaded in found if is_loaded]
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE changed AS {' UNION '.join(sids)} "
-        f"UNION SELECT {KEY} FROM {DATASET}.conference_summaries "
-        f"WHERE {PENDING}",
-        {"load_id": load_id},
+        f"(SELECT min(rowid) FROM {DATASET}._dlt_loads WHERE load_id = {quoted(load_id)}))"
     )
     of_conferences = {name for name, _ in found}
+    sids = [f"SELECT {KEY} FROM {name} WHERE {later}" for name, is_loaded in found if is_loaded]
+    sids += [f"SELECT parent_key FROM {DATASET}._listings WHERE {later}"]
+    sids += [
+        f"SELECT {KEY} FROM {DATASET}.{table} WHERE {rows}" for table, rows in NOT_FINAL.items()
+    ]
+    sids += [
+        f"SELECT {KEY} FROM {DATASET}.{owner} WHERE {key} IN "
+        f"(SELECT {key} FROM {DATASET}.{table} WHERE {later})"
+        for table, (owner, key) in OWNERS.items()
+    ]
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE changed AS {' UNION '.join(sids)}")
+    rows_of = {name: ONLY_CHANGED for name in of_conferences if name.startswith(f"{DATASET}.")}
+    for table, (owner, key) in OWNERS.items():
+        owned = f"{key} IN (SELECT {key} FROM temp.{DATASET}_{owner})"
+        rows_of[f"{DATASET}.{table}"] = f"WHERE {owned} OR {later}"
     parts = {
         # By row ids, since DuckDB then reads only the parts of the other columns that have them.
-        name: f"FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {ONLY_CHANGED})"
-        for name in of_conferences
-        if name.startswith(f"{DATASET}.")
+        name: f"FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {rows})"
+        for name, rows in rows_of.items()
     }
     for view in read_views():
         name = f"{ANALYTICS}.{view.name}"

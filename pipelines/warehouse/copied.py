@@ -25,6 +25,7 @@ BY_DAY = (
     "conference_kpis_daily",
     "conference_length",
     "conference_length_buckets",
+    "participant_quality",
     "region_mismatch",
 )
 """Views whose rows of a day depend on the conferences of that day alone."""
@@ -170,8 +171,9 @@ def _are_renamed(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _is_whole(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the copy has as many conferences and tags as the warehouse."""
+    """Whether the copy has as many conferences, tags and participants as the warehouse."""
     pairs = {"conferences": "conference_summaries", "conference_tags": "conference_tags"}
+    pairs |= {"participants": "conference_participants"}
     return all(
         connection.execute(
             f"SELECT (SELECT count(*) FROM {COPY}.{ANALYTICS}.{copied}) "

@@ -11,16 +11,27 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pipelines.lifecycle import RETENTION
 
 _SOURCE = Path(__file__).parents[1] / "twilio_insights"
-FINAL_STATES = tuple(
-    tomllib.loads((_SOURCE / "resources.toml").read_text("utf-8"))["conferences"]["final_states"]
-)
-"""Of a conference, as the source defines them; any other is pending."""
-PENDING = f"coalesce(processing_state, '') NOT IN {FINAL_STATES}"
-"""The condition for a row of `conference_summaries` that is not final."""
+_RESOURCES: dict[str, Any] = tomllib.loads((_SOURCE / "resources.toml").read_text("utf-8"))
+NOT_FINAL = {
+    resource["table"]: "coalesce({}, '') NOT IN ('{}')".format(
+        resource["state"], "', '".join(resource["final_states"])
+    )
+    for resource in _RESOURCES.values()
+}
+"""By table of a resource, the condition for a row that is not final."""
+PENDING = NOT_FINAL["conference_summaries"]
+OWNERS = {
+    child["table"]: (resource["table"], resource["key"])
+    for resource in _RESOURCES.values()
+    if "parent" in resource
+    for child in resource.get("children", {}).values()
+}
+"""By table that has no conference's SID: the table whose records own its rows, and by what key."""
 _WEEKDAY = r"CAST((date_diff('day', DATE '2024-01-01', \1) % 7 + 7) % 7 + 1 AS INTEGER)"
 
 
@@ -29,7 +40,7 @@ def expand(text: str, between: str = " ") -> str:
     repeated = {
         "each_tag": documented_tags(),
         "each_sorted_tag": sorted(documented_tags()),
-        "each_final_state": FINAL_STATES,
+        "each_final_state": _RESOURCES["conferences"]["final_states"],
     }
     for name, values in repeated.items():
         text = "\n".join(

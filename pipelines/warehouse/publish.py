@@ -21,6 +21,7 @@ import duckdb
 
 from pipelines.warehouse.changed import Changed, take_changed
 from pipelines.warehouse.copied import attached, build, renew
+from pipelines.warehouse.definitions import NOT_FINAL
 from pipelines.warehouse.file import ANALYTICS, DATASET, with_memory
 from pipelines.warehouse.published import COPIES_KEPT, FILE, delete_old, make_folder, swap, sync
 
@@ -161,12 +162,13 @@ def _stamp(file: Path) -> str:
 def _version(
     connection: duckdb.DuckDBPyConnection, sql_digest: str, personal: frozenset[str]
 ) -> CopyVersion:
+    tables = (*NOT_FINAL, "_listings")
+    ids = " UNION ALL ".join(f"SELECT _dlt_load_id FROM {DATASET}.{table}" for table in tables)
     load_id, hour = connection.execute(
         # The last by order: an id may be less than one that was made under a wrong clock. Packages
-        # that wrote no conference do not count.
-        f"SELECT (SELECT load_id FROM {DATASET}._dlt_loads WHERE load_id IN "
-        f"(SELECT _dlt_load_id FROM {DATASET}.conference_summaries) ORDER BY rowid DESC LIMIT 1), "
-        f"as_of_hour FROM {ANALYTICS}.stg_as_of"
+        # that wrote no record and no listing do not count.
+        f"SELECT (SELECT load_id FROM {DATASET}._dlt_loads WHERE load_id IN ({ids}) "
+        f"ORDER BY rowid DESC LIMIT 1), as_of_hour FROM {ANALYTICS}.stg_as_of"
     ).fetchall()[0]
     rules = repr((sql_digest, sorted(personal)))
     return CopyVersion(
