@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -12,10 +12,12 @@ import pytest
 from pipelines.simulator.account import ACCOUNT_SID, Account, iso
 from pipelines.warehouse.changed import take_changed
 from pipelines.warehouse.checks import Check, read_checks, run_checks
-from tests.conftest import NOW, Command, Loaded, copy_all, loaded_once, summary
+from tests.conftest import NOW, Command, Loaded, copy_all, loaded_once, sid, summary
+from tests.given_participants import participant, put_participants
 
 RAW = "conference_insights."
 TWICE = f"INSERT INTO {RAW}{{0}} SELECT * FROM {RAW}{{0}} LIMIT 1"
+CP1 = f"CP{1:032x}"
 PLANTED = {
     "unique_conferences": TWICE.format("conference_summaries"),
     "unique_tags": TWICE.format("conference_tags"),
@@ -42,6 +44,16 @@ PLANTED = {
     "nothing_undocumented": f"""UPDATE {RAW}_runs SET drift = '{{"tag = new": "CF1"}}'""",
     "nothing_rejected": f"INSERT INTO {RAW}_rejected_rows (row_digest, reason, row, rejected_at, "
     "_dlt_load_id) VALUES (1, 'no SID', '{}', '2026-11-20 14:00', '1')",
+    "participants_have_conferences": f"UPDATE {RAW}conference_participants SET conference_sid = "
+    f"'CF' WHERE participant_sid = '{CP1}'",
+    "participant_children_have_parents": f"UPDATE {RAW}conference_participant_events "
+    f"SET participant_sid = 'CP' WHERE participant_sid = '{CP1}'",
+    "unique_participants": TWICE.format("conference_participant_metrics"),
+    "one_row_per_participant": "CREATE OR REPLACE VIEW analytics.participants AS "
+    f"SELECT * FROM {RAW}conference_participants LIMIT 1",
+    "final_have_participants": f"DELETE FROM {RAW}_listings WHERE parent_key = (SELECT "
+    f"arg_min(conference_sid, create_time) FROM {RAW}conference_summaries); "
+    f"UPDATE {RAW}accounts SET listed_to = listed_to + INTERVAL 6 DAY",
     "nothing_lost": f"UPDATE {RAW}_runs SET gap_from = '2026-10-01', gap_to = '2026-10-12'",
 }
 
@@ -62,7 +74,24 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(account)
     with loaded_once(account, tmp_path_factory.mktemp("checked")) as loaded:
         loaded.run()
+        with duckdb.connect(loaded.path) as connection:
+            list_participants(connection)
         return loaded.path
+
+
+def list_participants(connection: duckdb.DuckDBPyConnection) -> None:
+    """Of all conferences; few have any."""
+    ((load_id,),) = connection.execute(f"SELECT max(load_id) FROM {RAW}_dlt_loads").fetchall()
+    more = {"events": {"mute": ["2026-11-20"]}, "coached": [1]}
+    put_participants(connection, [participant(n, n, **more) for n in range(3)], load_id=load_id)
+    connection.execute(
+        f"INSERT INTO {RAW}_listings BY NAME SELECT 'participants' AS resource, "
+        "conference_sid AS parent_key, row_digest AS parent_digest, fetched_at AS listed_at, "
+        f"0 AS unfinished, 0 AS attempts, 200 AS last_status, '{load_id}' AS _dlt_load_id "
+        f"FROM {RAW}conference_summaries"
+    )
+    counts = '{"participants": {"rows_new": 3}}'
+    connection.execute(f"UPDATE {RAW}_runs SET resources = '{counts}'")
 
 
 def fill(account: Account) -> None:
@@ -108,6 +137,49 @@ def test_what_nothing_asks_for_is_named_once(checked: Path, tmp_path: Path) -> N
     with duckdb.connect(path) as connection:
         connection.execute(f"UPDATE {RAW}accounts SET left_at = '2026-11-19 14:31'")
     assert findings(path) == [("warn", "not_pending_for_long")]
+
+
+OLD = f"UPDATE {RAW}conference_summaries SET create_time = '{{}}' WHERE conference_sid = '{sid(0)}'"
+NEVER = f"DELETE FROM {RAW}_listings WHERE parent_key = '{sid(0)}'"
+
+
+@pytest.mark.parametrize(
+    ("created", "is_named"),
+    [
+        ("2026-10-24 14:30", False),
+        ("2026-10-24 14:29", True),
+        ("2026-10-21 14:31", True),
+        ("2026-10-21 14:29", False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("and_then", "counts"),
+    [
+        (f"UPDATE {RAW}_listings SET listed_at = '2026-11-20 14:30'", True),
+        (f"DELETE FROM {RAW}_listings", False),
+        (f"UPDATE {RAW}_runs SET resources = NULL", False),
+        (f"UPDATE {RAW}conference_summaries SET processing_state = NULL", False),
+        (f"UPDATE {RAW}accounts SET left_at = '2026-11-10'", False),
+        (
+            f"INSERT INTO {RAW}_listings BY NAME SELECT * REPLACE ('{sid(0)}' AS parent_key, "
+            f"404 AS last_status) FROM {RAW}_listings LIMIT 1",
+            False,
+        ),
+    ],
+    ids=["listed", "never on", "off", "not final", "left", "404"],
+)
+def test_participants_are_missed_in_their_last_days(
+    and_then: str, counts: bool, created: str, is_named: bool, checked: Path, tmp_path: Path
+) -> None:
+    """30 days after a conference was created; what was deleted before the first listing is not."""
+    path = Path(shutil.copy(checked, tmp_path / "planted.duckdb"))
+    with duckdb.connect(path) as connection:
+        for statement in (OLD.format(created), NEVER, and_then):
+            connection.execute(statement)
+        ((sql,),) = [(c.sql,) for c in read_checks() if c.name == "final_have_participants"]
+        lost_at = datetime.fromisoformat(created) + timedelta(days=30)
+        expected = [(sid(0), lost_at)] if counts and is_named else []
+        assert connection.execute(sql).fetchall() == expected
 
 
 def test_every_check_is_tried() -> None:
@@ -157,7 +229,16 @@ def test_a_check_that_does_not_run_fails(checked: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["children_have_parents", "unique_conferences", "unique_issues", "unique_tags"]
+    "name",
+    [
+        "children_have_parents",
+        "participant_children_have_parents",
+        "participants_have_conferences",
+        "unique_conferences",
+        "unique_issues",
+        "unique_participants",
+        "unique_tags",
+    ],
 )
 def test_a_fail_check_finds_what_a_later_package_wrote(
     name: str, checked: Path, tmp_path: Path
@@ -173,10 +254,12 @@ def test_a_fail_check_finds_what_a_later_package_wrote(
 
         connection.execute(PLANTED[name])
         assert found() == []
-        tables = ("conference_summaries", "conference_tags", "conference_detected_issues")
-        for table in tables:
-            connection.execute(f"UPDATE {RAW}{table} SET _dlt_load_id = 'later'")
-        assert found() == [name]
+        tables = ("summaries", "tags", "detected_issues", "participants")
+        children = ("participant_metrics", "participant_events", "participant_coaching")
+        for table in (*tables, *children):
+            connection.execute(f"UPDATE {RAW}conference_{table} SET _dlt_load_id = 'later'")
+        assert name in found()
+        assert set(found()) <= {name, "one_row_per_participant"}
 
 
 def test_what_was_done_by_hand_is_found_within_the_hour(sound: Loaded, command: Command) -> None:

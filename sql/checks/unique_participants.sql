@@ -1,0 +1,20 @@
+-- fail: A participant, its metrics of a direction, an event or a coached call is there more than once.
+SELECT p.participant_sid, 'participant' AS what, count(*) AS copies
+FROM conference_insights.conference_participants AS p
+GROUP BY p.participant_sid
+HAVING count(*) > 1
+UNION ALL
+SELECT m.participant_sid, m.direction AS what, count(*) AS copies
+FROM conference_insights.conference_participant_metrics AS m
+GROUP BY m.participant_sid, m.direction
+HAVING count(*) > 1
+UNION ALL
+SELECT e.participant_sid, e.event AS what, count(*) AS copies
+FROM conference_insights.conference_participant_events AS e
+GROUP BY e.participant_sid, e.event, e.event_index
+HAVING count(*) > 1
+UNION ALL
+SELECT c.participant_sid, c.coached_call_sid AS what, count(*) AS copies
+FROM conference_insights.conference_participant_coaching AS c
+GROUP BY c.participant_sid, c.coached_call_sid
+HAVING count(*) > 1
