@@ -2,8 +2,8 @@
 which reads from there what is known of a single one.
 
 Nothing here knows Twilio or the warehouse: `figures` queries the copy, all of it or what `accounts`
-finds of one, `charts` draws, `layout`, `sections`, `participants` and `page` make the page, `markup`
-escapes.
+finds of one, `charts` draws, `layout`, `sections`, `participants` and `page` make the page,
+`markup` escapes.
 """
 
 from __future__ import annotations
