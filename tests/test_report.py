@@ -27,8 +27,8 @@ from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import View
 from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, sid, summary
+from tests.given_participants import People, bad
 from tests.page import Element, Page, number
-from tests.people import People, bad
 from tests.test_wheel import installed
 
 __all__ = ["installed"]

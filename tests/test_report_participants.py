@@ -16,8 +16,8 @@ from pipelines.report.participants import most_striking
 from pipelines.run.post_load import publish_now
 from pipelines.simulator.account import Account
 from tests.conftest import NOW, Loaded, loaded_once, sid, summary
+from tests.given_participants import PERSONAL, Metrics, People, bad
 from tests.page import Page, number
-from tests.people import PERSONAL, Metrics, People, bad
 from tests.test_report import (
     DAY,
     HOSTILE,

@@ -30,7 +30,7 @@ import yaml
 from pipelines.run.post_load import publish_now
 from pipelines.simulator.sample_data import busy_account
 from tests.conftest import NOW, ROOT, Loaded, environment, loaded_once, summary
-from tests.people import People, bad
+from tests.given_participants import People, bad
 from tests.test_publish import copy_of
 
 BUNDLE = ROOT / "sql/superset"
