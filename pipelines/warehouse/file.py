@@ -74,21 +74,25 @@ def as_warehouse_error(error: BaseException, path: Path | None = None) -> Wareho
 
 
 def with_memory(
-    connection: duckdb.DuckDBPyConnection, do: Callable[[], object], enough: str | None = None
+    connection: duckdb.DuckDBPyConnection, do: Callable[[], object], *limits: str
 ) -> None:
-    """Call `do` within a memory limit, `enough` or the usual one; if that is too small, as for
-    texts of megabytes, call it again with all the memory of the machine.
+    """Call `do` within a memory limit, the first of `limits` or the usual one; if that is too
+    small, as for texts of megabytes, call it again with the next, at last with all the memory of
+    the machine.
 
     Raises:
-        Exception: whatever `do` raises for another reason, or in the second call.
+        Exception: whatever `do` raises for another reason, or in the last call.
     """
     (usual,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
     try:
-        connection.execute(f"SET memory_limit = '{enough or usual}'")
-        do()
-    except Exception as error:  # dlt raises DuckDB's as its own
-        if not error_texts.OUT_OF_MEMORY.search(str(error)):
-            raise
+        for limit in limits or (usual,):
+            try:
+                connection.execute(f"SET memory_limit = '{limit}'")
+                do()
+                return
+            except Exception as error:  # dlt raises DuckDB's as its own
+                if not error_texts.OUT_OF_MEMORY.search(str(error)):
+                    raise
         connection.execute("RESET memory_limit")
         do()
     finally:

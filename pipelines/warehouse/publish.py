@@ -27,7 +27,8 @@ from pipelines.warehouse.published import COPIES_KEPT, FILE, delete_old, make_fo
 
 log = logging.getLogger("conference_insights")
 
-MEMORY = "240MB"
+MEMORY = ("240MB", "400MB")
+"""What a copy of a million conferences needs, and one of 400,000 participants."""
 
 
 class CannotRenewError(Exception):
@@ -110,7 +111,7 @@ class PublishedCopies:
         new = self._folder / f"{name}.new"
         try:
             make_folder(new)
-            with_memory(self._connection, lambda: self._write(new / FILE, rebuild), MEMORY)
+            with_memory(self._connection, lambda: self._write(new / FILE, rebuild), *MEMORY)
             sync(new)
             new.rename(self._folder / name)
         except BaseException:
