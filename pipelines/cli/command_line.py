@@ -217,13 +217,13 @@ def report(output: Path, since: str | None, until: str | None, account: str | No
 def show(conference: str, as_json: bool) -> None:
     """Show one conference with its participants, from the published copy.
 
-    Times are in report_timezone; in JSON in UTC. A value that Twilio documents as poor is marked
-    with an exclamation mark. Where the output is no terminal, each line stands for itself.
+    Times are in report_timezone; in JSON in UTC. An exclamation mark follows what Twilio documents
+    as poor, and silence. On a terminal there are tables; elsewhere each line says whose it is.
 
     \b
     Examples:
       conference-insights show CF0123456789abcdef0123456789abcdef
-      conference-insights show CF0123456789abcdef0123456789abcdef | grep ^Participant
+      conference-insights show CF0123456789abcdef0123456789abcdef | grep '^Participant '
       conference-insights show --json CF0123456789abcdef0123456789abcdef
     """
     _expect_sid(conference)
