@@ -319,11 +319,14 @@ def test_the_last_line_and_the_history_tell_of_them(
     done = command("run")
     assert done.returncode == 0, done.stderr
     lost = (NOW + DAY - 3 * HOUR).date()
-    told = "participants of 2 conferences: 2 new, 0 updated, 2 conferences wait for the next runs, "
-    assert told + f"deleted by Twilio from {lost}" in done.stdout
+    told = (
+        "participants: 2 conferences asked for, 2 new, 0 updated, 0 not final, 2 conferences wait, "
+    )
+    assert told + f"Twilio deletes the first on {lost}" in done.stdout
     status = command("status")
-    assert f"0 pending, of 2 conferences still to be listed, deleted by Twilio from {lost}" in (
-        " ".join(status.stdout.split())
+    assert (
+        f"0 not final; those of 2 conferences wait for a run, Twilio deletes the first on {lost}"
+        in (" ".join(status.stdout.split()))
     )
     assert (
         json.loads(command("status", "--json").stdout)["resources"]["participants"]["waiting"] == 2

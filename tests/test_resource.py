@@ -99,7 +99,8 @@ def test_it_loads_and_follows_what_is_not_final(
         done = process("run", **next_version)
         assert done.returncode == 0, done.stderr
         counts = dict(json.loads(loaded.query(COUNTS)[0][0]))["notes"]
-        told = f"notes: {counts['rows_new']} new, {counts['rows_updated']} updated"
+        new, updated, pending = (counts[n] for n in ("rows_new", "rows_updated", "pending"))
+        told = f"{new} new, {updated} updated, {pending} not final"
         assert told in done.stdout
         assert short(loaded.query(LABELS)) == expected["labels"]
         assert short(loaded.query(NOTES)) == expected["notes"]

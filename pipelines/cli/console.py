@@ -185,11 +185,9 @@ def final_line(progress: Progress, outcome: str = "ok") -> str:
 
 
 def _line_of(name: str, counts: ByParentCounts) -> str:
-    said = f"{name} of {counts.listings:,} conferences: {counts.rows_new:,} new, "
-    said += f"{counts.rows_updated:,} updated"
-    if counts.pending:
-        said += f", {counts.pending:,} pending"
+    said = f"{name}: {counts.listings:,} conferences asked for, {counts.rows_new:,} new, "
+    said += f"{counts.rows_updated:,} updated, {counts.pending:,} not final"
     if counts.lost_from:
-        said += f", {counts.waiting:,} conferences wait for the next runs, deleted by Twilio from "
-        said += counts.lost_from.partition("T")[0]
+        day = counts.lost_from.partition("T")[0]
+        said += f", {counts.waiting:,} conferences wait, Twilio deletes the first on {day}"
     return said

@@ -98,7 +98,12 @@ def _facts(found: Conference) -> Iterator[tuple[str, str]]:
         if row["is_coach"] or row["coached_calls"]
     )
     unfinished = sum(row["participant_completeness"] != "final" for _, row in people)
-    loaded = (str(len(people)), unfinished and f"{unfinished} of them not final")
+    poor = sum(row["is_poor"] or False for _, row in people)
+    loaded = (
+        str(len(people)),
+        poor and f"{poor} of them poor",
+        unfinished and f"{unfinished} of them not final",
+    )
     facts: list[tuple[str, str | None]] = [
         ("Conference", card["conference_sid"]),
         ("Name", card["friendly_name"]),
@@ -131,7 +136,8 @@ def _tag(row: Row) -> str:
 
 
 def _call(row: Row) -> str:
-    return _join(" ", row["call_type"], row["call_direction"], row["call_status"])
+    status = row["call_status"]
+    return _join(" ", row["call_type"], row["call_direction"], status != "completed" and status)
 
 
 def _place(row: Row) -> str:
@@ -189,7 +195,9 @@ def _print_tables(found: Conference) -> None:
         return cell(_time(found, utc, "%H:%M:%S" if is_same else "%d %b %H:%M:%S"))
 
     head, who = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
-    people = table("Participants", "#", "Joined", "Left", "Length", "Call", "Region", "Findings")
+    people = table(
+        "Participants", "#", "Joined", "Left", "Length", "Call", "Region", "What was wrong"
+    )
     media = table("Media, mean/largest", "#", "Direction", "Loss", "Jitter", "Latency", "MOS", "")
     timeline = table("Events", "Time", "#", "Event")
     for title, text in _facts(found):

@@ -128,8 +128,8 @@ def _waiting(status: dict[str, Any]) -> Iterator[HealthIssue]:
         if lost_from and lost_from < status["at"] + EXPIRES_SOON:
             yield HealthIssue(
                 "warn",
-                f"The {name} of {counts['waiting']:,} conferences are not loaded; Twilio deletes "
-                f"the first of them on {iso_seconds(lost_from)}",
+                f"{name.capitalize()} of {counts['waiting']:,} conferences wait for a run; Twilio "
+                f"deletes the first on {iso_seconds(lost_from)}",
                 "run more often, or raise SOURCES__TWILIO_INSIGHTS__PARTICIPANT_REQUESTS",
             )
 

@@ -100,9 +100,10 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         filters = " and ".join(f"{name} = {value}" for name, value in status["filters"].items())
         yield "Filtered", f"only conferences with {filters} are listed"
     for name, counts in status["resources"].items():
-        waiting = f"of {counts['waiting']:,} conferences still to be listed"
-        lost = f", deleted by Twilio from {counts['lost_from'][:10]}" if counts["lost_from"] else ""
-        yield name.capitalize(), f"{counts['pending']:,} pending, {waiting}{lost}"
+        waiting = f"; those of {counts['waiting']:,} conferences wait for a run"
+        lost = f", Twilio deletes the first on {(counts['lost_from'] or '')[:10]}"
+        rest = (waiting + lost) * bool(counts["waiting"])
+        yield name.capitalize(), f"{counts['pending']:,} not final{rest}"
     if rows := status["rows"]:
         shown = (f"{rows[name]:,} {name}" for name in rows if not name.startswith("_"))
         yield "Rows", ", ".join(shown)

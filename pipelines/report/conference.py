@@ -29,6 +29,14 @@ MEASURES = (
 )
 LATENCY_MS, JITTER_AVG_MS, JITTER_MAX_MS, LOSS_PERCENT, MOS = 150, 5, 20, 5, 3.5
 """What Twilio documents as poor: these values and above, of the MOS and below."""
+_ABSENCES = {
+    "listed": "none: Twilio lists none",
+    "unfinished": "none so far: Twilio lists fewer than it counts; they are asked for again",
+    "not_found": "not loaded: Twilio answers 404; they are asked for again, later and later",
+    "failed": "not loaded: Twilio gave no usable answer; they are asked for again",
+    "pending": "not loaded yet: a run lists them once the conference is final",
+}
+"""By the state of the participants; see `conference_health_card`."""
 _OF_ONE = "FROM analytics.{} WHERE conference_sid = $sid ORDER BY {} NULLS LAST"
 
 
@@ -149,31 +157,31 @@ def measures(participant: Row, direction: str) -> Iterator[tuple[str, str, bool]
         text = "/".join("-" if v is None else f"{v:,.2f}".rstrip("0").rstrip(".") for v in values)
         yield name, "" if set(values) == {None} else text + unit + " !" * is_poor, is_poor
     is_silent = bool(participant[f"is_silent_{direction}"])
-    yield "", "silent !" * is_silent, is_silent
+    yield "", "silent" * is_silent, False
 
 
 def _absence(connection: duckdb.DuckDBPyConnection, card: Row, as_of: datetime | None) -> str:
     """Why there are no participants, as far as the copy can tell."""
-    if "participants" not in card:
+    if "participants_state" not in card:
         return (
             "unknown: an earlier version made this copy; the next `conference-insights run` "
             "makes a new one"
         )
-    if card["participants"] is not None:
-        return "none: Twilio lists none"
-    listed = "SELECT 1 FROM analytics.conference_health_card WHERE participants >= 0 LIMIT 1"
-    if not connection.execute(listed).fetchall():
+    if known := _ABSENCES.get(card["participants_state"]):
+        return known
+    listed = (
+        "FROM analytics.conference_health_card WHERE participants_state IN ('listed', 'failed')"
+    )
+    if not connection.execute(f"{listed} LIMIT 1").fetchall():
         return (
             "not loaded: set SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true, then run "
             "`conference-insights run`"
         )
-    if card["completeness"] == "pending":
-        return "not loaded yet: a run lists them once the conference is final"
     if as_of and (card["create_time"] or as_of) < as_of - RETENTION:
         return f"not loaded: Twilio deletes them after {RETENTION.days} days"
     return (
         "not loaded yet: the next `conference-insights run` lists them, or a later one if many "
-        "conferences wait; or Twilio answered 404, then they are asked for again"
+        "conferences wait"
     )
 
 

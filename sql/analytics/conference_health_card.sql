@@ -2,7 +2,7 @@
 -- Grain: one row per conference.
 -- Promise: every conference in the warehouse, once; the more `findings`, the more was wrong.
 -- NULL: `severities`, `reasons` and `duplicate_identities` where Twilio gave none; the participants
---   where Twilio was not asked for them yet, or had none to show (404).
+--   where Twilio was not asked for them yet, or had none to show: `participants_state` says which.
 -- Caveats: the card of a pending conference may still get findings, and participants are listed once
 --   it is final. What is high or low follows the thresholds in participants, which are no findings.
 -- Ask: Which conferences of the last week had the most findings?
@@ -11,6 +11,11 @@
 --   WHERE h.create_time >= d.as_of - INTERVAL '7' DAY
 --   ORDER BY h.findings DESC
 --   LIMIT 10;
+-- Ask: Of how many conferences are the participants loaded, and why not of the others?
+--   SELECT participants_state, count(*) AS conferences, min(create_time) AS oldest
+--   FROM analytics.conference_health_card
+--   GROUP BY participants_state
+--   ORDER BY conferences DESC;
 WITH texts AS (
     SELECT DISTINCT i.conference_sid, 'severity' AS topic, i.tag || ': ' || i.severity AS words
     FROM conference_insights.conference_tag_info AS i
@@ -104,7 +109,15 @@ SELECT
         AS participants,
     CASE WHEN l.last_status = 200 THEN coalesce(w.poor_participants, 0) ELSE w.poor_participants END
         AS poor_participants,
-    w.participant_list
+    w.participant_list,
+    CASE
+        WHEN l.last_status = 200 AND l.unfinished > 0 THEN 'unfinished'
+        WHEN l.last_status = 200 THEN 'listed'
+        WHEN l.last_status = 404 THEN 'not_found'
+        WHEN l.parent_key IS NOT NULL THEN 'failed'
+        WHEN c.completeness = 'pending' THEN 'pending'
+        ELSE 'not_listed'
+    END AS participants_state
 FROM analytics.conferences AS c
 LEFT JOIN details AS d ON d.conference_sid = c.conference_sid
 LEFT JOIN analytics.stg_participant_lists AS w ON w.conference_sid = c.conference_sid

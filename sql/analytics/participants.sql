@@ -6,22 +6,23 @@
 --   packets lost or more; a MOS of 3.5 or less. One direction is enough.
 -- NULL: flags of a participant without metrics, so `NOT is_poor` means measured and good;
 --   `is_silent_…` of a direction without metrics; what Twilio did not give.
--- Caveats: inbound is what came from the participant, outbound what the participant was sent. Twilio
+-- Caveats: a value that is missing is not high or low, whatever the others are. Inbound is what came from the participant, outbound what the participant was sent. Twilio
 --   documents `outbound_time_in_queue` in seconds, but its samples look like milliseconds. There is no
 --   view of a person over several conferences: it would expose people.
 -- Ask: Who had the worst quality in the last seven days?
 --   SELECT p.participant_sid, p.conference_sid, p.country_code, p.call_type, p.inbound_mos,
 --       p.outbound_mos, p.inbound_packet_loss_percentage, p.outbound_packet_loss_percentage
 --   FROM analytics.participants AS p, analytics.data_as_of AS d
---   WHERE p.is_poor AND p.created_hour >= d.as_of - INTERVAL '7' DAY
+--   WHERE p.is_poor AND p.created_hour >= d.as_of_local_hour - INTERVAL '7' DAY
 --   ORDER BY least(p.inbound_mos, p.outbound_mos)
 --   LIMIT 10;
 -- Ask: Which region has the largest share of participants with high latency?
 --   SELECT participant_region, count(is_poor) AS measured,
---       sum(CASE WHEN is_latency_high THEN 1 ELSE 0 END) AS latency_high
+--       round(100.0 * sum(CASE WHEN is_latency_high THEN 1 ELSE 0 END)
+--           / nullif(count(is_poor), 0), 1) AS percent_with_high_latency
 --   FROM analytics.participants
 --   GROUP BY participant_region
---   ORDER BY latency_high DESC;
+--   ORDER BY percent_with_high_latency DESC NULLS LAST;
 WITH events AS (
     SELECT e.participant_sid, CAST(count(*) AS BIGINT) AS event_count
     FROM conference_insights.conference_participant_events AS e

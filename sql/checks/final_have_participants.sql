@@ -1,4 +1,4 @@
--- warn: A final conference's participants were not listed, and Twilio deletes them in 3 days or has.
+-- warn: Participants were not listed, and Twilio deletes them in 3 days or has: see participants.md.
 SELECT c.conference_sid, c.lost_at
 FROM (
     SELECT
