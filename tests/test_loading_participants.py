@@ -360,3 +360,38 @@ def test_an_element_that_is_no_participant_is_rejected_and_the_rest_is_loaded(
     assert people(loaded) == {1: "complete"}
     assert counts(progress)["rows_rejected"] == 1
     assert loaded.query(f"SELECT reason FROM {DATASET}._rejected_rows") == [("no participant_sid",)]
+
+
+@pytest.mark.fresh
+@pytest.mark.parametrize("other", [sid(2), sid(77), 5, {"a": 1}])
+def test_a_participant_of_another_conference_than_was_asked_for_is_rejected(
+    loaded: Loaded, other: Any
+) -> None:
+    """Else it would keep the copy as it is, or be there for two conferences in turn."""
+    put(loaded, 1, people=2)
+    put(loaded, 2)
+    rows = [person(100, 1), person(200, 1, conference_sid=other, label="elsewhere")]
+    loaded.account.put_participants(sid(1), rows)
+    progress = loaded.run()
+    assert {*people(loaded)} == {100, 200}
+    reasons = loaded.query(f"SELECT reason FROM {DATASET}._rejected_rows")
+    assert reasons == [("another conference_sid than was asked for",)]
+    assert counts(progress)["rows_rejected"] == 1
+    labels = f"SELECT label FROM {DATASET}.conference_participants WHERE label IS NOT NULL"
+    assert loaded.query(labels) == []
+
+
+@pytest.mark.fresh
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_participant_that_does_not_say_its_conference_belongs_to_the_one_asked_for(
+    loaded: Loaded, is_there: bool
+) -> None:
+    put(loaded, 1, people=2)
+    quiet = person(101, 1, conference_sid=None)
+    if not is_there:
+        del quiet["conference_sid"]
+    loaded.account.put_participants(sid(1), [person(100, 1), quiet])
+    loaded.run()
+    found = f"SELECT DISTINCT conference_sid FROM {DATASET}.conference_participants"
+    assert loaded.query(found) == [(sid(1),)]
+    assert len(people(loaded)) == 2

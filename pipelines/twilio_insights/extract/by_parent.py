@@ -104,7 +104,7 @@ class ByParent:
     def _take_over(self, acceptor: Acceptor, asked: ParentListing, pages: list[Page]) -> None:
         account, status = asked.account, pages[-1].status
         self._in_a_row[account] = 0
-        found = [RecordPage(self._resource, page) for page in pages]
+        found = [RecordPage(self._resource, page, parent=asked.key) for page in pages]
         listed, unfinished = acceptor.accept_listing(found, asked.known)
         missing = max(0, asked.expected - listed)
         self._counts.listings += 1

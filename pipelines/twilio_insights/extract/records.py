@@ -9,6 +9,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec import UNSET
+
 from pipelines.times import as_utc, iso_seconds
 from pipelines.twilio_insights.api.bounds import Oversized
 from pipelines.twilio_insights.api.decoding import Record, digest
@@ -48,10 +50,13 @@ class RecordPage:
     """The records of one page, by key, each as its most final element has it.
 
     If all of them will be written they are flattened at once, which leaves less in memory; most of
-    those that are listed again will not be.
+    those that are listed again will not be. On a page of what belongs to one record, its `parent`,
+    nothing belongs to another.
     """
 
-    def __init__(self, resource: Resource, page: Page, all_new: bool = False) -> None:
+    def __init__(
+        self, resource: Resource, page: Page, all_new: bool = False, parent: str | None = None
+    ) -> None:
         self._resource = resource
         key, state, created = resource.key, resource.state, resource.created
         shown, created_of = attrgetter(key, state), attrgetter(created)
@@ -69,6 +74,10 @@ class RecordPage:
                 continue
             else:
                 sid, status = row[key], row.get(state)
+            if parent and not _belongs(resource, row, parent):
+                reason = f"another {_parent_key(resource)} than was asked for"
+                self.rejected.append(Rejected(row, digest(row), reason))
+                continue
             version = RowVersion(digest(row), resource.rank(status))
             if sid not in self.versions or version.rank > self.versions[sid].rank:
                 self.versions[sid], self._rows[sid] = version, row
@@ -173,6 +182,22 @@ def _why_rejected(resource: Resource, row: Any) -> str | None:
     if not isinstance(key, str) or not resource.pattern.fullmatch(key):
         return f"{resource.key} is not {resource.sid} and 32 hex digits"
     return None
+
+
+def _parent_key(resource: Resource) -> str:
+    return resource.parent.key if resource.parent else ""
+
+
+def _belongs(resource: Resource, row: Any, parent: str) -> bool:
+    """Whether it belongs to the record that it was listed by; if it does not say, it does."""
+    key = _parent_key(resource)
+    found = row.get(key) if isinstance(row, dict) else getattr(row, key)
+    if found is None or found is UNSET:
+        if isinstance(row, dict):
+            row[key] = parent
+        else:
+            setattr(row, key, parent)
+    return found in (None, UNSET, parent)
 
 
 def owner_of(row: Any) -> Any:
