@@ -187,6 +187,11 @@ METRICS: list[tuple[Any, list[dict[str, Any]], Any]] = [
         [{"direction": "inbound", "is_silent": False, "details": '{"mos":9007199254740993}'}],
         None,
     ),
+    (
+        {"inbound": {"mos": 10**400}},
+        [{"direction": "inbound", "is_silent": False, "details": f'{{"mos": {10**400}}}'}],
+        None,
+    ),
     ([1], [], [1]),
     (0, [], 0),
 ]

@@ -7,6 +7,7 @@ comments in the database all come from there.
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -114,6 +115,9 @@ def fit(value: Any, kind: ColumnType) -> Any:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         return value if type(value) is int and abs(value) <= LARGEST else None
-    if kind == "double" and type(value) is int and int(double := float(value)) == value:
-        return double
+    if kind == "double" and type(value) is int:
+        with suppress(OverflowError):  # no double is as large
+            if int(double := float(value)) == value:
+                return double
+        return None
     return value if type(value) is PYTHON_TYPES[kind] else None
