@@ -395,3 +395,21 @@ def test_a_participant_that_does_not_say_its_conference_belongs_to_the_one_asked
     found = f"SELECT DISTINCT conference_sid FROM {DATASET}.conference_participants"
     assert loaded.query(found) == [(sid(1),)]
     assert len(people(loaded)) == 2
+
+
+def test_one_in_progress_that_a_listing_leaves_out_is_asked_for_again(loaded: Loaded) -> None:
+    """By a replica that lags behind: `unique_participants` need not tell."""
+    put(loaded, 1)
+    loaded.account.put_participants(sid(1), [person(100, 1, "in_progress"), person(101, 1)])
+    loaded.run()
+    loaded.account.put_participants(sid(1), [person(101, 1)])
+    loaded.run()
+    loaded.account.put_participants(sid(1), [person(100, 1), person(101, 1)])
+    loaded.run()
+    assert asked(loaded) == []  # not before an hour is over
+    loaded.account.now += HOUR
+    loaded.run()
+    assert people(loaded) == {100: "complete", 101: "complete"}
+    loaded.account.now += DAY
+    loaded.run()
+    assert asked(loaded) == []

@@ -89,16 +89,19 @@ class Acceptor:
 
     def accept_listing(
         self, pages: Sequence[RecordPage], known: Mapping[str, RowVersion]
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int, int]:
         """Take over what belongs to a record of the parent resource, of which these versions are
-        stored; how many there are, and how many of them are not final."""
+        stored; how many there are, how many of them are not final, and how many that are stored and
+        not final are not there."""
         chosen = _most_final(pages)
         fresh = set(chosen) - self.package.written
         self._counts.rows_listed += len(fresh)
         for page in pages:
             here = [key for key in page.versions if key in fresh and chosen[key] is page]
             self.package.write(page, self._differing(page, here, known))
-        return len(chosen), sum(not page.versions[key].is_final for key, page in chosen.items())
+        unfinished = sum(not page.versions[key].is_final for key, page in chosen.items())
+        absent = sum(not version.is_final for key, version in known.items() if key not in chosen)
+        return len(chosen), unfinished, absent
 
     def accept_fetched(self, asked: Pending, page: Page) -> None:
         """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""

@@ -105,8 +105,8 @@ class ByParent:
         account, status = asked.account, pages[-1].status
         self._in_a_row[account] = 0
         found = [RecordPage(self._resource, page, parent=asked.key) for page in pages]
-        listed, unfinished = acceptor.accept_listing(found, asked.known)
-        missing = max(0, asked.expected - listed)
+        listed, unfinished, absent = acceptor.accept_listing(found, asked.known)
+        missing = max(absent, asked.expected - listed)
         self._counts.listings += 1
         if status == 404:
             self._note_miss(account)
