@@ -16,7 +16,7 @@ from pipelines.run.pipeline import Backfill, run
 from pipelines.simulator.account import Row
 from pipelines.simulator.participants import participant_row
 from pipelines.simulator.server import InsightsHandler
-from pipelines.twilio_insights.errors import InsightsError
+from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.progress import Progress
 from tests.conftest import NOW, Command, Loaded, sid, summary
 
@@ -413,3 +413,24 @@ def test_one_in_progress_that_a_listing_leaves_out_is_asked_for_again(loaded: Lo
     loaded.account.now += DAY
     loaded.run()
     assert asked(loaded) == []
+
+
+@pytest.mark.parametrize("status", [500, 429, 504])
+def test_some_that_always_fail_do_not_stand_before_the_others(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    answer = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        path = urlsplit(handler.path).path
+        is_wrong = any(path.endswith(f"{sid(number)}/Participants") for number in (1, 2, 3))
+        return (status, b"{}") if is_wrong else answer(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", failing)
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.MAX_BACKOFF", 0.0)
+    for number in range(1, 60):
+        put(loaded, number, number * HOUR)
+    with pytest.raises(UnavailableError, match="Participants of CF"):
+        loaded.run()
+    loaded.run()
+    assert len(people(loaded)) == 56

@@ -12,7 +12,6 @@ from pipelines.times import iso_seconds
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import (
-    BadAnswerError,
     InsightsError,
     RefusedError,
     as_insights_error,
@@ -142,8 +141,8 @@ class ByParent:
             self._accounts.note_failure(account, error, now, is_listed=True)
         else:
             self._client.progress.unreadable.append(asked.key)
-        if isinstance(error, RefusedError | BadAnswerError) and not is_refused:
-            # It is this one that is wrong: it must not stand before the others for ever.
+        if not is_refused:
+            # It may be this one that is wrong: it must not stand before the others for ever.
             package.note_listing(asked, getattr(error, "status", 0), now, 0, is_to_wait=True)
 
     def _list_all(self) -> Generator[tuple[ParentListing, list[Page] | Exception | None]]:
