@@ -16,6 +16,7 @@ import pytest
 from dlt.common.schema import Schema
 
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.simulator.participants import participant_row
 from pipelines.twilio_insights import TwilioInsightsConfiguration, twilio_insights
 from pipelines.warehouse.runs import COLUMNS
 from pipelines.warehouse.views import read_views
@@ -168,6 +169,25 @@ def test_the_source_alone_takes_them_over_too(one_resource: Loaded) -> None:
     for _ in range(2):
         pipeline.run(twilio_insights(config))
         assert one_resource.query(REFETCHES) == [("conferences", sid(2), 2, 404, "gone")]
+
+
+def test_the_source_alone_loads_participants_into_it(
+    one_resource: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
+    pipeline = dlt.pipeline(
+        "alone",
+        destination=dlt.destinations.duckdb(str(one_resource.path)),
+        dataset_name=DATASET,
+        pipelines_dir=str(one_resource.path.with_name("alone")),
+    )
+    row = participant_row("CP" + "1" * 32, sid(1), one_resource.account.now)
+    one_resource.account.put(summary(1, HOUR, unique_participants=1))
+    one_resource.account.put_participants(sid(1), [row | {"processing_state": "complete"}])
+    for _ in range(2):  # first the tables, which that version did not have
+        pipeline.run(twilio_insights())
+    found = f"SELECT conference_sid FROM {DATASET}.conference_participants"
+    assert one_resource.query(found) == [(sid(1),)]
 
 
 @pytest.fixture(params=["with its working folder", "without it", "with only the root merged"])

@@ -187,11 +187,13 @@ def _read(settings: Settings) -> Iterator[Tables]:
     with InsightsClient(settings) as client, dlt.current.pipeline().sql_client() as sql:
         query = _query(sql)
         _migrate_tables(sql)
-        if (loaded := loaded_packages(query)) is None:
-            # All tables exist from the first load on, however little there is to load.
+        loaded = loaded_packages(query)
+        if missing := [table for table in TABLES if not _exists(sql, table)]:
+            # All tables exist from the first load on, however little there is to load; those that
+            # came later, from the first load of this version on.
             from pipelines.twilio_insights.extract.flatten import to_arrow
 
-            yield {t.name: to_arrow(t, [[] for _ in t.columns[1:]]) for t in TABLES}
+            yield {t.name: to_arrow(t, [[] for _ in t.columns[1:]]) for t in missing}
         state = dlt.current.source_state()
         accounts = Accounts(client, query, CONFERENCES)
         accounts.read()
@@ -215,6 +217,15 @@ def _read(settings: Settings) -> Iterator[Tables]:
         for line in (*filter(None, [accounts.fault]), *accounts.describe_failures()):
             log.warning("Not loaded: %s", line)
         state.clear()  # an earlier version kept there what the tables have now
+
+
+def _exists(sql: SqlClientBase[Any], table: Table) -> bool:
+    name = sql.make_qualified_table_name(table.name)
+    try:
+        sql.execute_sql(f"SELECT 1 FROM {name} WHERE 1 = 0")
+    except DatabaseUndefinedRelation:
+        return False
+    return True
 
 
 def _migrate_tables(sql: SqlClientBase[Any]) -> None:
