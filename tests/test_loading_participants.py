@@ -18,6 +18,7 @@ from pipelines.simulator.participants import participant_row
 from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.settings import Settings
 from tests.conftest import NOW, Command, Loaded, sid, summary
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -434,3 +435,35 @@ def test_some_that_always_fail_do_not_stand_before_the_others(
         loaded.run()
     loaded.run()
     assert len(people(loaded)) == 56
+
+
+def test_a_404_of_one_region_keeps_none_from_being_asked_for_in_another(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regions, answer, here = {1: "", 2: "ie1"}, InsightsHandler.answer, ""
+
+    def regional(handler: InsightsHandler) -> tuple[int, bytes]:
+        *_, key, last = urlsplit(handler.path).path.split("/")
+        if last == "Participants" and regions[int(key[2:], 16)] != here:
+            return 404, b'{"code": 20404, "status": 404}'
+        return answer(handler)
+
+    def run_in(region: str) -> None:
+        nonlocal here
+        here = region
+        monkeypatch.setattr(Settings, "region", region)
+        loaded.account.now += HOUR / 2
+        loaded.run()
+
+    monkeypatch.setattr(InsightsHandler, "answer", regional)
+    put(loaded, 2)
+    loaded.account.put_participants(sid(2), [person(200, 2, "in_progress")])
+    for region in ("", "ie1", ""):
+        run_in(region)
+    put(loaded, 1)
+    loaded.account.put_participants(sid(2), [person(200, 2)])
+    for region in ("ie1", "", "ie1"):
+        run_in(region)
+    assert people(loaded) == {100: "complete", 200: "complete"}
+    run_in("")
+    assert asked(loaded) == []

@@ -107,6 +107,8 @@ class ByParent:
         listed, unfinished, absent = acceptor.accept_listing(found, asked.known)
         missing = max(absent, asked.expected - listed)
         self._counts.listings += 1
+        if status == 404 and self._accounts.is_elsewhere(account):
+            return  # another region may have them, and is to be asked
         if status == 404:
             self._note_miss(account)
         else:
