@@ -265,16 +265,21 @@ def test_an_account_that_always_fails_is_given_up_and_the_run_fails(
     assert len(people(loaded)) == 79
 
 
-def test_a_single_conference_is_read_again_with_its_participants(loaded: Loaded) -> None:
+def test_single_conferences_are_read_again_with_their_participants(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(loaded, 1)
     put(loaded, 2)
+    put(loaded, 3)
     loaded.run()
+    monkeypatch.setenv(f"{PREFIX}PARTICIPANT_REQUESTS", "1")
     loaded.account.put_participants(sid(1), [person(100, 1, label="found")])
     loaded.server.requests.clear()
-    run(Progress("backfill"), backfill=Backfill(conferences=(sid(1),)))
-    assert asked(loaded) == [1]
+    run(Progress("backfill"), backfill=Backfill(conferences=(sid(1), sid(3))))
+    assert {*asked(loaded)} == {1, 3}
     assert loaded.query(f"SELECT label FROM {DATASET}.conference_participants ORDER BY 1") == [
         ("found",),
+        (None,),
         (None,),
     ]
 

@@ -149,7 +149,7 @@ class ByParent:
 
     def _list_all(self) -> Generator[tuple[ParentListing, list[Page] | Exception | None]]:
         client, resource = self._client, self._resource
-        most = client.settings.most_requests(resource)
+        most = None if self._only else client.settings.most_requests(resource)
         due = self._listings.due(client.now(), most, self._only)
         self._counts.listings_due = len(due)
         workers = client.settings.max_concurrency
