@@ -4,6 +4,7 @@ again until they are final and as their conference is now."""
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -472,3 +473,16 @@ def test_a_404_of_one_region_keeps_none_from_being_asked_for_in_another(
     assert people(loaded) == {100: "complete", 200: "complete"}
     run_in("")
     assert asked(loaded) == []
+
+
+def test_progress_tells_how_much_of_them_is_listed(
+    loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.cli.console.SECONDS_BETWEEN_LINES", 0)
+    for number in range(1, 5):
+        put(loaded, number, number * HOUR)
+    said = command("run").stderr
+    steps = re.findall(r"(\d+)% (listed|of participants listed): ", said)
+    assert steps[0][1] == "listed"
+    assert steps[-1] == ("100", "of participants listed")
+    assert ("50", "of participants listed") in steps

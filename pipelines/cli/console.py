@@ -89,7 +89,7 @@ def _progress_shown() -> Iterator[Callable[[Progress], None]]:
     def on_change(progress: Progress) -> None:
         nonlocal due
         with lock, suppress(OSError):  # a terminal that went away is no trouble of the run
-            bar.update(task, completed=progress.share_listed)
+            bar.update(task, completed=_step(progress)[1])
             counts.plain = _counts(progress)
             if (now := time.monotonic()) >= due:
                 due = now + SECONDS_BETWEEN_FRAMES
@@ -115,21 +115,32 @@ def _progress_shown() -> Iterator[Callable[[Progress], None]]:
 
 
 def _lines() -> Callable[[Progress], None]:
-    start = last = time.monotonic()
+    begun, last = dict[str, float](), time.monotonic()
 
     def on_change(progress: Progress) -> None:
         nonlocal last
-        if (now := time.monotonic()) - last >= SECONDS_BETWEEN_LINES:
-            last, share = now, progress.share_listed
+        now, (step, share) = time.monotonic(), _step(progress)
+        start = begun.setdefault(step, now if begun else last)
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
             left = timedelta(seconds=(now - start) * (1 - share) / share) if share else None
             log.info(
-                "%.0f%% listed: %s%s",
+                "%.0f%% %s: %s%s",
                 100 * share,
+                step,
                 _counts(progress),
                 f", {format_duration(left)} left" if left else "",
             )
 
     return on_change
+
+
+def _step(progress: Progress) -> tuple[str, float]:
+    """What the run is at, and how much of that is done, 0 to 1."""
+    for name, counts in progress.others.items():
+        if counts.listings_due:
+            return f"of {name} listed", counts.listings / counts.listings_due
+    return "listed", progress.share_listed
 
 
 def _counts(progress: Progress) -> str:
