@@ -486,3 +486,32 @@ def test_progress_tells_how_much_of_them_is_listed(
     assert steps[0][1] == "listed"
     assert steps[-1] == ("100", "of participants listed")
     assert ("50", "of participants listed") in steps
+
+
+def test_a_404_for_some_credentials_keeps_none_from_being_asked_for_with_others(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = loaded.account.add_subaccount("AC" + "1" * 32, "Support")
+    child.put(summary(1, 5 * HOUR, unique_participants=1))
+    child.put_participants(sid(1), [person(100, 1, "in_progress")])
+    loaded.server.fetches_of_subaccounts = False
+    own = {"TWILIO_ACCOUNT_SID": child.sid, "TWILIO_AUTH_TOKEN": child.auth_token}
+    parents = {"TWILIO_ACCOUNT_SID": loaded.account.sid, f"{PREFIX}ACCOUNTS": "all"}
+    parents["TWILIO_AUTH_TOKEN"] = loaded.account.auth_token
+
+    def run_with(settings: dict[str, str]) -> None:
+        monkeypatch.delenv(f"{PREFIX}ACCOUNTS", raising=False)
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        loaded.account.now += HOUR / 2
+        loaded.run()
+
+    for settings in (parents, own):
+        run_with(settings)
+    assert people(loaded) == {100: "in_progress"}
+    child.put_participants(sid(1), [person(100, 1)])
+    for settings in (parents, own):
+        run_with(settings)
+    assert people(loaded) == {100: "complete"}
+    run_with(parents)
+    assert asked(loaded) == []

@@ -152,7 +152,7 @@ class LoadPackage:
         attempts = asked.attempts + 1 if is_to_wait or status == 404 else 0
         due = at + backoff(asked.attempts) if attempts else None
         row = asked.digest, naive_utc(at), unfinished, attempts, status, due and naive_utc(due)
-        self._notes[LISTINGS, asked.key] = (self.resource.name, asked.key, *row)
+        self._notes[LISTINGS, asked.key] = (self.resource.name, asked.key, *row, self._own)
 
     def note_drift(self, name: str, key: str) -> None:
         """Note what the documentation does not know, and the first record that has it."""

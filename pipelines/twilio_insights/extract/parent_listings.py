@@ -79,7 +79,8 @@ class ParentListings:
         condition = (
             "(l.parent_digest IS NULL OR l.parent_digest <> s.row_digest "
             "OR (l.unfinished > 0 OR l.last_status <> 200) "
-            "AND (l.next_due_at IS NULL OR l.next_due_at <= %s))"
+            "AND (l.next_due_at IS NULL OR l.next_due_at <= %s "
+            f"OR l.last_status <> 200 AND l.asked_by <> '{self._own}'))"
         )
         argument: Any = naive_utc(now)
         if only:
