@@ -315,6 +315,20 @@ def test_subaccounts_are_asked_for_and_one_that_is_not_served_is_named(
     loaded.account.now += HOUR
     loaded.run()
     assert len(people(loaded)) == 9
+    # From now on it is known to be served, so that some without any keep no others waiting.
+    answer = InsightsHandler.answer
+
+    def answering(handler: InsightsHandler) -> tuple[int, bytes]:
+        lost = [f"/v1/Conferences/{sid(number)}/Participants" for number in range(31, 37)]
+        is_lost = urlsplit(handler.path).path in lost
+        return (404, b'{"code": 20404, "status": 404}') if is_lost else answer(handler)
+
+    monkeypatch.setattr(InsightsHandler, "answer", answering)
+    for number in range(31, 38):
+        child.put(summary(number, number * HOUR, unique_participants=1))
+        child.put_participants(sid(number), [person(number * 100, number)])
+    loaded.run()
+    assert 3700 in people(loaded)
 
 
 def test_the_last_line_and_the_history_tell_of_them(

@@ -171,8 +171,16 @@ def test_the_source_alone_takes_them_over_too(one_resource: Loaded) -> None:
         assert one_resource.query(REFETCHES) == [("conferences", sid(2), 2, 404, "gone")]
 
 
+OF_NOTES = (
+    "resource VARCHAR NOT NULL, parent_key VARCHAR NOT NULL, parent_digest BIGINT NOT NULL, "
+    "listed_at TIMESTAMP NOT NULL, unfinished BIGINT NOT NULL, attempts BIGINT NOT NULL, "
+    "last_status BIGINT, next_due_at TIMESTAMP, _dlt_load_id VARCHAR NOT NULL"
+)
+
+
+@pytest.mark.parametrize("has_listings", [False, True])
 def test_the_source_alone_loads_participants_into_it(
-    one_resource: Loaded, monkeypatch: pytest.MonkeyPatch
+    one_resource: Loaded, monkeypatch: pytest.MonkeyPatch, has_listings: bool
 ) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
     pipeline = dlt.pipeline(
@@ -184,6 +192,9 @@ def test_the_source_alone_loads_participants_into_it(
     row = participant_row("CP" + "1" * 32, sid(1), one_resource.account.now)
     one_resource.account.put(summary(1, HOUR, unique_participants=1))
     one_resource.account.put_participants(sid(1), [row | {"processing_state": "complete"}])
+    if has_listings:
+        with duckdb.connect(one_resource.path) as connection:
+            connection.execute(f"CREATE TABLE {DATASET}._listings ({OF_NOTES})")
     for _ in range(2):  # first the tables, which that version did not have
         pipeline.run(twilio_insights())
     found = f"SELECT conference_sid FROM {DATASET}.conference_participants"

@@ -110,6 +110,7 @@ class Packages:
                 with closing(reader):
                     while not (reader.complete or self.client.stop.is_set()):
                         self._load(reader.package())
+                    reader.note_waiting()
 
     def _load(self, batches: Iterator[Tables]) -> None:
         self._record.phase("extract")

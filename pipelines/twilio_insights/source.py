@@ -30,7 +30,7 @@ from pipelines.twilio_insights.extract.parent_listings import ParentListings
 from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
-from pipelines.twilio_insights.tables import REFETCHES, TABLES, WATERMARKS, Table
+from pipelines.twilio_insights.tables import LISTINGS, REFETCHES, TABLES, WATERMARKS, Table
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
@@ -230,10 +230,12 @@ def _exists(sql: SqlClientBase[Any], table: Table) -> bool:
 
 def _migrate_tables(sql: SqlClientBase[Any]) -> None:
     """Versions before there were several resources had a conference in each row of `_refetches`;
-    those before there were several regions, none in `_watermarks`."""
-    watermarks = sql.make_qualified_table_name(WATERMARKS.name)
-    with suppress(DatabaseException):  # it is of this version, or there is none
-        sql.execute_sql(f"ALTER TABLE {watermarks} ADD COLUMN region VARCHAR DEFAULT ''")
+    those before there were several regions, none in `_watermarks`; those before participants did
+    not say who had listed."""
+    for later, column in ((WATERMARKS, "region"), (LISTINGS, "asked_by")):
+        name = sql.make_qualified_table_name(later.name)
+        with suppress(DatabaseException):  # it is of this version, or there is none
+            sql.execute_sql(f"ALTER TABLE {name} ADD COLUMN {column} VARCHAR DEFAULT ''")
     table = sql.make_qualified_table_name(REFETCHES.name)
     with suppress(DatabaseException):  # it is of this version, or there is none
         sql.execute_sql(f"SELECT conference_sid FROM {table} WHERE 1 = 0")

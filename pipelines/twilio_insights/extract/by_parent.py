@@ -58,7 +58,7 @@ class ByParent:
         self._counts = client.progress.counts_by_parent(self._resource)
         self._in_a_row, self._misses = Counter[str](), Counter[str]()
         self._served = {accounts.own}
-        """Accounts of which something was found."""
+        """Accounts of which something was found, by this run or an earlier one."""
         self._given_up = set(accounts.unreadable)
         """Those that are not asked any more."""
         self._answers = self._list_all()
@@ -93,8 +93,11 @@ class ByParent:
             yield batch
 
     def close(self) -> None:
-        """No request is made any more; count what is left for the next runs."""
+        """No request is made any more."""
         self._answers.close()
+
+    def note_waiting(self) -> None:
+        """Count what is left for the next runs."""
         now, counts = self._client.now(), self._counts
         counts.waiting, lost_from = self._listings.waiting(now)
         counts.lost_from = iso_seconds(lost_from) if lost_from else None
@@ -151,6 +154,7 @@ class ByParent:
         client, resource = self._client, self._resource
         most = None if self._only else client.settings.most_requests(resource)
         due = self._listings.due(client.now(), most, self._only)
+        self._served |= self._listings.served(client.now())
         self._counts.listings_due = len(due)
         workers = client.settings.max_concurrency
         pool = ThreadPoolExecutor(workers, thread_name_prefix=resource.name)

@@ -101,6 +101,17 @@ class ParentListings:
             for key, digest, account, expected, _, attempts in rows
         ]
 
+    def served(self, now: datetime) -> set[str]:
+        """Accounts of which these credentials were shown something."""
+        if len(self._accounts) == 1:
+            return set()
+        rows = self._query(
+            f"SELECT DISTINCT coalesce(s.account_sid, '{self._own}') {self._final} "
+            f"AND l.last_status = 200 AND l.asked_by = '{self._own}'",
+            *self._bounds(now),
+        )
+        return {account for (account,) in rows}
+
     def waiting(self, now: datetime) -> tuple[int, datetime | None]:
         """How many are final and were not listed as they are now, but for those that Twilio does
         not have; and when it deletes the first of them."""
