@@ -218,7 +218,7 @@ def show(conference: str, as_json: bool) -> None:
     """Show one conference with its participants, from the published copy.
 
     Times are in report_timezone; in JSON in UTC. An exclamation mark follows what Twilio documents
-    as poor, and silence. On a terminal there are tables; elsewhere each line says whose it is.
+    as poor. On a terminal there are tables; elsewhere each line says whose it is.
 
     \b
     Examples:
