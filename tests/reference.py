@@ -1,4 +1,4 @@
-"""`python -m tests.reference`: writes `sql/README.md` and the datasets of Superset.
+"""`python -m tests.reference`: writes `sql/README.md`, Superset's datasets and `tests/dialects`.
 
 What a table, a view or a column is stands in one place each: `tables.toml` for what Twilio gives,
 `sql/columns.toml` for what is derived, the head of the file for a view; what BI tools compute from
@@ -22,11 +22,15 @@ import yaml
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.checks import read_checks
+from pipelines.warehouse.dialects import DIALECTS, write_views
 from pipelines.warehouse.sql import sql_folder
 from pipelines.warehouse.views import OUR_TABLES, View, read_columns, read_views
 
 PAGE = sql_folder() / "README.md"
 DATASETS = sql_folder() / "superset/datasets/conference_insights"
+IN_DIALECTS = ("data_as_of", "stg_participant_lists")
+"""A simple view, and one that engines write in different ways."""
+DIALECT_FILES = Path(__file__).parent / "dialects"
 DATABASE = sql_folder() / "superset/databases/conference_insights.yaml"
 HEAD = """# Tables, views and checks
 
@@ -111,6 +115,17 @@ def datasets(columns: Columns) -> dict[str, str]:
     }
 
 
+def in_dialects() -> dict[str, str]:
+    """What `sql` prints of two views in each dialect, by name of the file."""
+    return {
+        f"{dialect}_{name}.sql": "\n\n".join(text for text in printed if name in text.lower())
+        + "\n"
+        for dialect in DIALECTS
+        for name in IN_DIALECTS
+        for printed in [write_views(dialect, DESCRIPTIONS, name)]
+    }
+
+
 def _dataset(
     view: View,
     definition: dict[str, Any],
@@ -162,7 +177,7 @@ def columns_of(connection: duckdb.DuckDBPyConnection) -> Columns:
 
 @click.command()
 def main() -> None:
-    """Write sql/README.md anew, from a warehouse that is loaded from a simulated account.
+    """Write sql/README.md and what else is made anew, from a simulated account.
 
     \b
     Example:
@@ -184,6 +199,8 @@ def main() -> None:
             PAGE.write_text(page(columns))
             for name, text in datasets(columns).items():
                 (DATASETS / name).write_text(text)
+            for name, text in in_dialects().items():
+                (DIALECT_FILES / name).write_text(text)
 
 
 if __name__ == "__main__":

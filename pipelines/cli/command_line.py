@@ -20,6 +20,7 @@ from click.core import ParameterSource
 from pipelines.cli import epilogs
 from pipelines.cli.filter_options import Filtered
 from pipelines.cli.shutdown import exit_on_error
+from pipelines.cli.sql_command import sql
 from pipelines.exit_codes import EXIT_CODES
 from pipelines.logs import LOG_VARIABLE, say, start_logging
 
@@ -92,6 +93,9 @@ def main(context: click.Context, log: str | None) -> None:
     sys.modules.setdefault("pygments", None)  # type: ignore[arg-type]
     gc.set_threshold(200_000, 20, 20)  # pages are many dicts, none of them in a cycle
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # returns freed memory
+
+
+main.add_command(sql)
 
 
 @main.command(epilog=epilogs.RUN, short_help="Bring the warehouse up to date.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -39,6 +39,15 @@ class Description(NamedTuple):
 
     table: str
     columns: Mapping[str, str]
+
+
+class Comment(NamedTuple):
+    """What is said of a table or view, by its name with the schema, and of its columns."""
+
+    of: str
+    kind: str
+    about: str
+    columns: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -195,35 +204,50 @@ def _comment(
     connection: duckdb.DuckDBPyConnection, views: list[View], tables: Mapping[str, Description]
 ) -> None:
     """Comments on all tables, views and columns of the two schemas, as BI tools show them."""
-    derived = {name: column["description"] for name, column in read_columns().items()}
     columns = connection.execute(
         "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() "
         "WHERE schema_name IN (?, ?) AND database_name = current_database() GROUP BY ALL",
         [DATASET, ANALYTICS],
     ).fetchall()
-    names, known = dict(columns), dict[str, dict[str, str]]()
+    for of, kind, about, meanings in comments(dict(columns), views, tables):
+        statements = [f"COMMENT ON {kind} {of} IS {quoted(about)}"]
+        statements += [f'COMMENT ON COLUMN {of}."{n}" IS {quoted(m)}' for n, m in meanings.items()]
+        connection.execute(";".join(statements))
+
+
+def comments(
+    names: Mapping[str, list[str]], views: list[View], tables: Mapping[str, Description]
+) -> Iterator[Comment]:
+    """What is said of tables and views, and of their columns.
+
+    Args:
+        names: of the columns of each table and view that is there.
+        views: each after those it uses.
+        tables: describes the tables that are loaded.
+    """
+    derived = {name: column["description"] for name, column in read_columns().items()}
+    known = dict[str, dict[str, str]]()
 
     def own(name: str) -> dict[str, str]:
         return {full.removeprefix(f"{name}."): text for full, text in derived.items()}
 
-    def comment(of: str, kind: str, about: str, *meanings: Mapping[str, str]) -> None:
-        """Comment on a table or view and its columns; the first of `meanings` with one counts."""
+    def comment(of: str, kind: str, about: str, *meanings: Mapping[str, str]) -> Iterator[Comment]:
+        """Of a table or view and its columns; the first of `meanings` with one counts."""
         if of not in names:
             return
         first = ChainMap(*map(dict, meanings))
         known[of] = {name: first[name] for name in names[of] if name in first}
-        statements = [f"COMMENT ON {kind} {of} IS {quoted(about)}"]
-        statements += [f'COMMENT ON COLUMN {of}."{n}" IS {quoted(m)}' for n, m in known[of].items()]
-        connection.execute(";".join(statements))
+        yield Comment(of, kind, about, known[of])
 
     for name, table in tables.items():
-        comment(f"{DATASET}.{name}", "TABLE", table.table, table.columns)
+        yield from comment(f"{DATASET}.{name}", "TABLE", table.table, table.columns)
     for name, about in OUR_TABLES.items():
-        comment(f"{DATASET}.{name}", "TABLE", about, own(name))
+        yield from comment(f"{DATASET}.{name}", "TABLE", about, own(name))
     for view in views:
         read = re.findall(rf"\b(?:{DATASET}|{ANALYTICS})\.\w+", view.select)
         sources = (known[name] for name in read if name in known)
-        comment(f"{ANALYTICS}.{view.name}", "VIEW", view.comment, *sources, own(view.name))
+        of = f"{ANALYTICS}.{view.name}"
+        yield from comment(of, "VIEW", view.comment, *sources, own(view.name))
 
 
 OUR_TABLES = {

@@ -1,0 +1,52 @@
+CREATE OR REPLACE VIEW "analytics"."stg_participant_lists" AS
+WITH "people" AS (
+  SELECT
+    "p"."conference_sid",
+    "p"."participant_sid",
+    "p"."join_time",
+    "p"."is_poor",
+    CONCAT(
+      CAST(COALESCE(CONCAT(CAST(' ' AS VARCHAR), CAST("p"."call_type" AS VARCHAR)), '') AS VARCHAR),
+      CAST(COALESCE(CONCAT(CAST(' ' AS VARCHAR), CAST("p"."country_code" AS VARCHAR)), '') AS VARCHAR),
+      CAST(COALESCE(CONCAT(CAST(' ' AS VARCHAR), CAST("p"."participant_region" AS VARCHAR)), '') AS VARCHAR)
+    ) AS "origin",
+    CONCAT(
+      CAST(CASE WHEN "p"."is_latency_high" THEN ', high latency' ELSE '' END AS VARCHAR),
+      CAST(CASE WHEN "p"."is_jitter_high" THEN ', high jitter' ELSE '' END AS VARCHAR),
+      CAST(CASE WHEN "p"."is_loss_high" THEN ', high loss' ELSE '' END AS VARCHAR),
+      CAST(CASE WHEN "p"."is_mos_low" THEN ', low MOS' ELSE '' END AS VARCHAR),
+      CAST(CASE
+        WHEN "p"."is_silent_inbound" OR "p"."is_silent_outbound"
+        THEN ', silent'
+        ELSE ''
+      END AS VARCHAR)
+    ) AS "wrong"
+  FROM "analytics"."stg_participants" AS "p"
+)
+SELECT
+  "p"."conference_sid",
+  CAST(COUNT(*) AS BIGINT) AS "participants",
+  CAST(SUM(CASE WHEN "p"."is_poor" THEN 1 ELSE 0 END) AS BIGINT) AS "poor_participants",
+  LISTAGG(
+      CONCAT(
+        CAST("p"."participant_sid" AS VARCHAR),
+        CAST("p"."origin" AS VARCHAR),
+        CAST(CASE
+          WHEN "p"."wrong" = ''
+          THEN ''
+          ELSE CONCAT(CAST(':' AS VARCHAR), CAST(SUBSTR("p"."wrong", 2) AS VARCHAR))
+        END AS VARCHAR)
+      ),
+      '; '
+  ) WITHIN GROUP (ORDER BY
+    "p"."join_time" NULLS FIRST,
+    "p"."participant_sid" NULLS FIRST) AS "participant_list"
+FROM "people" AS "p"
+GROUP BY
+  "p"."conference_sid";
+
+COMMENT ON VIEW "analytics"."stg_participant_lists" IS 'The participants of each conference in a few words, without anything personal. Grain: one row per conference of which participants are loaded. Promise: every participant in the warehouse is in one of the lists. NULL: never. Caveats: what is not known of a participant is left out.';
+COMMENT ON COLUMN "analytics"."stg_participant_lists"."conference_sid" IS 'SID of the conference (CF…).';
+COMMENT ON COLUMN "analytics"."stg_participant_lists"."participants" IS 'Number of participants; NULL if Twilio was not asked yet, or had nothing (404).';
+COMMENT ON COLUMN "analytics"."stg_participant_lists"."poor_participants" IS 'Of them, those with poor quality.';
+COMMENT ON COLUMN "analytics"."stg_participant_lists"."participant_list" IS 'The participants by their time of joining, each with call type, country, region and what was wrong.';
