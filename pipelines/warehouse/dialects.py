@@ -85,7 +85,7 @@ def _round_numeric(part: exp.Expr) -> exp.Expr:
 
 def _as_timestamp(part: exp.Expr) -> exp.Expr:
     """dlt's times are TIMESTAMP there, which no DATETIME is compared with."""
-    if _is_cast(part, "TIMESTAMP"):
+    if _is_cast(part, "TIMESTAMPNTZ"):
         part.set("to", exp.DataType.build("TIMESTAMPTZ"))
     return part
 
