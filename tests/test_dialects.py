@@ -44,9 +44,10 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     that no double has exactly, and runs in a time zone that changes its clocks."""
     account = busy_account(NOW, days=9, per_day=4)
     with loaded_once(account, tmp_path_factory.mktemp("known")) as loaded:
-        os.environ["SOURCES__TWILIO_INSIGHTS__PARTICIPANTS"] = "true"
-        os.environ["REPORT_TIMEZONE"] = "Europe/Berlin"
-        loaded.run()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
+            patch.setenv("REPORT_TIMEZONE", "Europe/Berlin")
+            loaded.run()
         with duckdb.connect(loaded.path) as connection:
             for change in (
                 "conference_summaries SET account_sid = NULL WHERE conference_sid = "
