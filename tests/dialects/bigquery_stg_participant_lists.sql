@@ -1,6 +1,6 @@
 CREATE OR REPLACE VIEW `analytics`.`stg_participant_lists` (
   `conference_sid` OPTIONS (description = 'SID of the conference (CF…).'),
-  `participants` OPTIONS (description = 'Number of participants; NULL if Twilio was not asked yet, or had nothing (404).'),
+  `participants` OPTIONS (description = 'Number of participants.'),
   `poor_participants` OPTIONS (description = 'Of them, those with poor quality.'),
   `participant_list` OPTIONS (description = 'The participants by their time of joining, each with call type, country, region and what was wrong.')
 )

@@ -44,6 +44,6 @@ SETTINGS join_use_nulls = 1;
 
 ALTER TABLE "analytics"."stg_participant_lists" MODIFY COMMENT 'The participants of each conference in a few words, without anything personal. Grain: one row per conference of which participants are loaded. Promise: every participant in the warehouse is in one of the lists. NULL: never. Caveats: what is not known of a participant is left out.';
 ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "conference_sid" 'SID of the conference (CF…).';
-ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "participants" 'Number of participants; NULL if Twilio was not asked yet, or had nothing (404).';
+ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "participants" 'Number of participants.';
 ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "poor_participants" 'Of them, those with poor quality.';
 ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "participant_list" 'The participants by their time of joining, each with call type, country, region and what was wrong.';

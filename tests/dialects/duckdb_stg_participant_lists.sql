@@ -31,6 +31,6 @@ GROUP BY p.conference_sid;
 
 COMMENT ON VIEW "analytics"."stg_participant_lists" IS 'The participants of each conference in a few words, without anything personal. Grain: one row per conference of which participants are loaded. Promise: every participant in the warehouse is in one of the lists. NULL: never. Caveats: what is not known of a participant is left out.';
 COMMENT ON COLUMN "analytics"."stg_participant_lists"."conference_sid" IS 'SID of the conference (CF…).';
-COMMENT ON COLUMN "analytics"."stg_participant_lists"."participants" IS 'Number of participants; NULL if Twilio was not asked yet, or had nothing (404).';
+COMMENT ON COLUMN "analytics"."stg_participant_lists"."participants" IS 'Number of participants.';
 COMMENT ON COLUMN "analytics"."stg_participant_lists"."poor_participants" IS 'Of them, those with poor quality.';
 COMMENT ON COLUMN "analytics"."stg_participant_lists"."participant_list" IS 'The participants by their time of joining, each with call type, country, region and what was wrong.';

@@ -1,6 +1,6 @@
 CREATE OR REPLACE VIEW "ANALYTICS"."STG_PARTICIPANT_LISTS" (
   "CONFERENCE_SID" COMMENT 'SID of the conference (CF…).',
-  "PARTICIPANTS" COMMENT 'Number of participants; NULL if Twilio was not asked yet, or had nothing (404).',
+  "PARTICIPANTS" COMMENT 'Number of participants.',
   "POOR_PARTICIPANTS" COMMENT 'Of them, those with poor quality.',
   "PARTICIPANT_LIST" COMMENT 'The participants by their time of joining, each with call type, country, region and what was wrong.'
 )

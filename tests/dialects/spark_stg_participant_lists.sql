@@ -1,6 +1,6 @@
 CREATE OR REPLACE VIEW `analytics`.`stg_participant_lists` (
   `conference_sid` COMMENT 'SID of the conference (CF…).',
-  `participants` COMMENT 'Number of participants; NULL if Twilio was not asked yet, or had nothing (404).',
+  `participants` COMMENT 'Number of participants.',
   `poor_participants` COMMENT 'Of them, those with poor quality.',
   `participant_list` COMMENT 'The participants by their time of joining, each with call type, country, region and what was wrong.'
 )
