@@ -208,6 +208,25 @@ def test_a_run_asks_for_so_many_the_newest_and_those_deleted_soon_in_turn(
     assert len(people(loaded)) == 9
 
 
+def test_unfinished_ones_keep_no_others_waiting_nor_the_reverse(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}PARTICIPANT_REQUESTS", "2")
+    for number in range(1, 6):
+        put(loaded, number, number * HOUR)
+        loaded.account.put_participants(sid(number), [person(100 * number, number, "in_progress")])
+    listed = []
+    for _ in range(4):
+        loaded.load()
+        listed.append({*asked(loaded)})
+    assert listed == [{1, 2}, {1, 3}, {1, 4}, {1, 5}]
+    loaded.account.put_participants(sid(1), [person(100, 1)])
+    loaded.load()
+    assert people(loaded)[100] == "complete"
+    loaded.load()
+    assert {*asked(loaded)} == {2, 3}
+
+
 def test_what_fails_for_one_stops_no_other(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = InsightsHandler.answer
 

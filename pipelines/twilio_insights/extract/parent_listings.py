@@ -68,32 +68,34 @@ class ParentListings:
         """Final records whose children were not listed as they are now, or are not all there and
         final, and that need not wait.
 
-        Those that Twilio deletes soon, the oldest first, take turns with all, the newest first: so
-        the latest days are complete first, and yet nothing is lost while there are too many.
+        Three kinds take turns: those that were not listed as they are now, and those that are asked
+        again, both the newest first; and what Twilio deletes soon, the oldest first. So the latest
+        days are complete first, and yet nothing is lost while there are too many.
 
         Args:
             now: the API's time.
             most: how many, at the most; None: all.
             only: these, whether they are due or not.
         """
-        condition = (
-            "(l.parent_digest IS NULL OR l.parent_digest <> s.row_digest "
-            "OR (l.unfinished > 0 OR l.last_status <> 200) "
+        is_new = "(l.parent_digest IS NULL OR l.parent_digest <> s.row_digest)"
+        is_again = (
+            f"(NOT {is_new} AND (l.unfinished > 0 OR l.last_status <> 200) "
             "AND (l.next_due_at IS NULL OR l.next_due_at <= %s "
             f"OR l.last_status <> 200 AND l.asked_by <> '{self._own}'))"
         )
-        argument: Any = naive_utc(now)
-        if only:
-            condition, argument = f"s.{self._parent.key} IN (SELECT unnest(%s))", [*only]
+        newest_first, moment = f"ORDER BY {self._created} DESC", naive_utc(now)
         limit = "" if most is None else f" LIMIT {most}"
-        newest = self._select(f"{condition} ORDER BY {self._created} DESC{limit}", now, argument)
-        soon = self._select(
-            f"{condition} AND {self._created} < %s ORDER BY {self._created}{limit}",
-            now,
-            argument,
-            naive_utc(now - RETENTION + EXPIRES_SOON),
-        )
-        in_turn = chain.from_iterable(zip_longest(newest, soon))
+        if only:
+            named = f"s.{self._parent.key} IN (SELECT unnest(%s)) {newest_first}"
+            kinds = [self._select(named, now, [*only])]
+        else:
+            soon = f"({is_new} OR {is_again}) AND {self._created} < %s ORDER BY {self._created}"
+            kinds = [
+                self._select(f"{is_new} {newest_first}{limit}", now),
+                self._select(f"{is_again} {newest_first}{limit}", now, moment),
+                self._select(soon + limit, now, moment, moment - RETENTION + EXPIRES_SOON),
+            ]
+        in_turn = chain.from_iterable(zip_longest(*kinds))
         rows = list({row[0]: row for row in in_turn if row}.values())[:most]
         known = self._children([key for key, _, _, _, listed_at, _ in rows if listed_at])
         return [
