@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,10 +15,11 @@ import pytest
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.simulator.account import ACCOUNT_SID, Account
 from pipelines.simulator.sample_data import busy_account
+from pipelines.warehouse.changed import CannotRenewError
 from pipelines.warehouse.checks import run_checks
-from pipelines.warehouse.publish import CannotRenewError, PublishedCopies
+from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.views import apply_views, read_views
-from tests.conftest import NOW, loaded_once, slow
+from tests.conftest import NOW, Loaded, loaded_once, slow, summary
 from tests.given_participants import participant, put_participants
 
 RAW = "conference_insights."
@@ -238,3 +240,20 @@ def test_a_name_is_renewed_in_rows_that_did_not_change(
         publish(is_renamed)
     put_account(connection, ACCOUNT_SID, None, last_error="Refused.", error_class="RefusedError")
     publish()
+
+
+def test_a_copy_that_lacks_very_much_is_built_anew(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changed would not fit into the memory of a run, as after the first participants."""
+    loaded.account.put(summary(1, timedelta(hours=9)))
+    loaded.run()
+    for number in range(2, 6):
+        loaded.account.put(summary(number, timedelta(hours=number)))
+    monkeypatch.setattr("pipelines.warehouse.changed.MOST_ROWS", 3)
+    monkeypatch.setattr("pipelines.warehouse.publish.renew", None)  # it would fail
+    loaded.run()
+    copy = loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
+    with duckdb.connect(copy, read_only=True) as connection:
+        (found,) = connection.execute("SELECT count(*) FROM analytics.conferences").fetchall()
+    assert found == (5,)

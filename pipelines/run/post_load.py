@@ -13,6 +13,7 @@ import duckdb
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.settings import PublishSettings, publish_settings, warehouse_path
 from pipelines.twilio_insights.tables import TABLES
+from pipelines.warehouse.changed import CannotRenewError
 from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
 from pipelines.warehouse.file import (
     DATASET,
@@ -20,7 +21,7 @@ from pipelines.warehouse.file import (
     WarehouseError,
     open_warehouse,
 )
-from pipelines.warehouse.publish import CannotRenewError, PublishedCopies
+from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.published import adopt_former, claim
 from pipelines.warehouse.runs import prepare_runs, renew_status
 from pipelines.warehouse.views import Description, apply_views, read_columns

@@ -21,6 +21,16 @@ SIDS = "temp.changed"
 ONLY_CHANGED = f"WHERE {KEY} IN (SELECT {KEY} FROM {SIDS})"
 
 
+MOST_ROWS = 40_000
+"""Conferences and participants that are copied to temporary tables; more would not fit into the
+memory that a run has, and to build the copy anew takes hardly longer."""
+
+
+class CannotRenewError(Exception):
+    """The last copy is damaged, or the warehouse differs in more than what was loaded since, as in
+    the name of an account, or in very much: rebuild it."""
+
+
 @dataclass(frozen=True)
 class Changed:
     """Temporary tables with the changed conferences' rows of tables and views, and with the staging
@@ -38,7 +48,11 @@ class Changed:
 
 
 def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed:
-    """Copy the rows that later packages than this one wrote, and those that are not final."""
+    """Copy the rows that later packages than this one wrote, and those that are not final.
+
+    Raises:
+        CannotRenewError: they are too many.
+    """
     found = connection.execute(
         "SELECT schema_name || '.' || table_name, list_contains(list(column_name), '_dlt_load_id') "
         "FROM duckdb_columns() WHERE database_name = current_database() "
@@ -61,6 +75,10 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
         for table, (owner, key) in OWNERS.items()
     ]
     connection.execute(f"CREATE OR REPLACE TEMP TABLE changed AS {' UNION '.join(sids)}")
+    records = [f"SELECT {KEY} FROM {DATASET}.{table} {ONLY_CHANGED}" for table in NOT_FINAL]
+    counted = f"SELECT count(*) FROM ({' UNION ALL '.join(records)} LIMIT {MOST_ROWS + 1})"
+    if connection.execute(counted).fetchall()[0][0] > MOST_ROWS:
+        raise CannotRenewError
     rows_of = {name: ONLY_CHANGED for name in of_conferences if name.startswith(f"{DATASET}.")}
     for table, (owner, key) in OWNERS.items():
         owned = f"{key} IN (SELECT {key} FROM temp.{DATASET}_{owner})"

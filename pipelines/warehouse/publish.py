@@ -19,7 +19,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.warehouse.changed import Changed, take_changed
+from pipelines.warehouse.changed import CannotRenewError, Changed, take_changed
 from pipelines.warehouse.copied import attached, build, renew
 from pipelines.warehouse.definitions import NOT_FINAL
 from pipelines.warehouse.file import ANALYTICS, DATASET, with_memory
@@ -29,11 +29,6 @@ log = logging.getLogger("conference_insights")
 
 MEMORY = ("240MB", "400MB")
 """What a copy of a million conferences needs, and one of 400,000 participants."""
-
-
-class CannotRenewError(Exception):
-    """The last copy is damaged, or the warehouse differs in more than what was loaded since, as in
-    the name of an account: rebuild it."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,11 @@ class PublishedCopies:
 
     @cached_property
     def changed(self) -> Changed | None:
-        """What the last one lacks, apart from the views of the runs."""
+        """What the last one lacks, apart from the views of the runs.
+
+        Raises:
+            CannotRenewError: it lacks so much that it is to be rebuilt.
+        """
         if self._last is None or self.are_current:
             return None
         return take_changed(self._connection, self._last[1].load_id)
