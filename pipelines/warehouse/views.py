@@ -229,7 +229,9 @@ def comments(
     known = dict[str, dict[str, str]]()
 
     def own(name: str) -> dict[str, str]:
-        return {full.removeprefix(f"{name}."): text for full, text in derived.items()}
+        """What stands with this table or view alone."""
+        alone = f"{name}."
+        return {n.removeprefix(alone): text for n, text in derived.items() if n.startswith(alone)}
 
     def comment(of: str, kind: str, about: str, *meanings: Mapping[str, str]) -> Iterator[Comment]:
         """Of a table or view and its columns; the first of `meanings` with one counts."""
@@ -242,12 +244,12 @@ def comments(
     for name, table in tables.items():
         yield from comment(f"{DATASET}.{name}", "TABLE", table.table, table.columns)
     for name, about in OUR_TABLES.items():
-        yield from comment(f"{DATASET}.{name}", "TABLE", about, own(name))
+        yield from comment(f"{DATASET}.{name}", "TABLE", about, own(name), derived)
     for view in views:
         read = re.findall(rf"\b(?:{DATASET}|{ANALYTICS})\.\w+", view.select)
         sources = (known[name] for name in read if name in known)
         of = f"{ANALYTICS}.{view.name}"
-        yield from comment(of, "VIEW", view.comment, *sources, own(view.name))
+        yield from comment(of, "VIEW", view.comment, own(view.name), *sources, derived)
 
 
 OUR_TABLES = {
