@@ -9,6 +9,6 @@ RETENTION = timedelta(days=30)
 FINAL_WITHIN = timedelta(hours=24)
 """Twilio makes a summary final this long after the end of the conference, or not in time."""
 EXPIRES_SOON = timedelta(days=3)
-"""What Twilio deletes within this time is not left for later runs."""
+"""What Twilio deletes within this time takes turns with what is new, and is warned of."""
 RETENTION_WARNING = timedelta(days=10)
 """Runs warn this long before Twilio deletes data that none has listed."""

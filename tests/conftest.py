@@ -179,6 +179,12 @@ def tables_only(
         monkeypatch.setattr(POST_LOAD, lambda *_, **__: None)
 
 
+@pytest.fixture
+def with_participants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs load them too."""
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
+
+
 def is_fresh(request: pytest.FixtureRequest) -> bool:
     return request.node.get_closest_marker("fresh") is not None
 

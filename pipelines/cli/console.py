@@ -115,12 +115,13 @@ def _progress_shown() -> Iterator[Callable[[Progress], None]]:
 
 
 def _lines() -> Callable[[Progress], None]:
-    begun, last = dict[str, float](), time.monotonic()
+    last = time.monotonic()
+    begun = {"listed": last}
 
     def on_change(progress: Progress) -> None:
         nonlocal last
         now, (step, share) = time.monotonic(), _step(progress)
-        start = begun.setdefault(step, now if begun else last)
+        start = begun.setdefault(step, now)
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             left = timedelta(seconds=(now - start) * (1 - share) / share) if share else None

@@ -81,7 +81,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
     shutil.rmtree(working_folder(path), ignore_errors=True)
     account = busy_tree(_last_afternoon(), per_day=400)
     with InsightsServer(account) as server:
-        server.fetches_of_subaccounts = True  # or nothing has the participants of theirs
+        server.fetches_of_subaccounts = True  # else their participants answer 404
         # Nothing that is set for the user's own account, in variables or beside the folder.
         os.chdir(path.parent)
         for name in [name for name in os.environ if name.startswith(USER_SETTINGS)]:

@@ -32,7 +32,7 @@ POOR = (
 )
 
 
-class Participants(Layout):
+class ParticipantSections(Layout):
     """Both sections, or none."""
 
     def _participants(self) -> Iterator[Markup]:

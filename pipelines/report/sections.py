@@ -21,7 +21,7 @@ from pipelines.report.formatting import (
 )
 from pipelines.report.layout import MAX_BARS, conferences, facts_list, name_of
 from pipelines.report.markup import Content, Markup, element
-from pipelines.report.participants import Participants
+from pipelines.report.participants import ParticipantSections
 
 MAX_HOURLY_DAYS = 2
 """Longest period that is drawn by the hour."""
@@ -38,7 +38,7 @@ WORST_COLUMNS = (
 )
 
 
-class Sections(Participants):
+class Sections(ParticipantSections):
     """Each method makes the section of one question: chart and table."""
 
     def sections(self) -> Iterator[Content]:

@@ -15,12 +15,11 @@ from pipelines.run.migrations import migrate_tables
 from pipelines.run.recovery import recover_package
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.extract.accounts import Accounts
-from pipelines.twilio_insights.extract.by_parent import ByParent
+from pipelines.twilio_insights.extract.by_parent import readers
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction
-from pipelines.twilio_insights.extract.parent_listings import ParentListings
 from pipelines.twilio_insights.extract.scope import Scope
-from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
+from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.warehouse.file import Warehouse
 from pipelines.warehouse.runs import RunRecord
 
@@ -100,17 +99,12 @@ class Packages:
         Args:
             only: the records, if not all that are due.
         """
-        for one in RESOURCES.values():
-            if one.parent and self.client.settings.loads(one):
-                accounts = self.accounts
-                listings = ParentListings(
-                    self.warehouse.query, one, one.parent, accounts.own, accounts.followed
-                )
-                reader = ByParent(self.client, listings, accounts, PACKAGE_ROWS, only)
-                with closing(reader):
-                    while not (reader.complete or self.client.stop.is_set()):
-                        self._load(reader.package())
-                    reader.note_waiting()
+        of_warehouse = self.client, self.warehouse.query, self.accounts
+        for reader in readers(*of_warehouse, PACKAGE_ROWS, only):
+            with closing(reader):
+                while not (reader.complete or self.client.stop.is_set()):
+                    self._load(reader.package())
+                reader.note_waiting()
 
     def _load(self, batches: Iterator[Tables]) -> None:
         self._record.phase("extract")

@@ -49,7 +49,7 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
 }
 """The program's settings by path, with what it assumes otherwise."""
 _KINDS = {path[-1]: type(value) for path, value in DEFAULTS.items() if isinstance(value, int)}
-"""All others are text."""
+"""Whole numbers, and true or false, by name; all others are text."""
 HIDDEN = (*SECRETS, _HOOK[-1])
 """Names of what is never shown."""
 _TOKEN = re.compile("([A-Z]{2})?[0-9A-Za-z]{32}")

@@ -51,7 +51,7 @@ def serve(port: int, subaccounts: int) -> None:
         server = InsightsServer(account, port)
     except (OSError, OverflowError) as error:
         sys.exit(f"Port {port} cannot be used, choose another: {error}")
-    server.fetches_of_subaccounts = True  # or nothing has the participants of theirs
+    server.fetches_of_subaccounts = True  # else their participants answer 404
     with server:
         sys.stdout.write(
             f"TWILIO_ACCOUNT_SID={ACCOUNT_SID}\nTWILIO_AUTH_TOKEN={AUTH_TOKEN}\n"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import fields
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import dlt
@@ -23,10 +22,9 @@ from dlt.extract import DltResource
 from pipelines.errors import SettingsError
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.extract.accounts import Accounts
-from pipelines.twilio_insights.extract.by_parent import ByParent
+from pipelines.twilio_insights.extract.by_parent import readers
 from pipelines.twilio_insights.extract.destination_state import DestinationState, loaded_packages
 from pipelines.twilio_insights.extract.extraction import Extraction, FormerState
-from pipelines.twilio_insights.extract.parent_listings import ParentListings
 from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
@@ -198,22 +196,15 @@ def _read(settings: Settings) -> Iterator[Tables]:
         accounts = Accounts(client, query, CONFERENCES)
         accounts.read()
         stored = DestinationState(query, CONFERENCES)
-        extraction = Extraction(client, CONFERENCES, stored, accounts)
-        by_parent = [
-            ByParent(
-                client,
-                ParentListings(query, one, one.parent, accounts.own, accounts.followed),
-                accounts,
-            )
-            for one in RESOURCES.values()
-            if one.parent and settings.loads(one)
-        ]
-        with closing(extraction), ExitStack() as closed:
-            batches = [extraction.package(former=cast(FormerState, state))]
-            for reader in by_parent:
-                closed.enter_context(closing(reader))
-                batches.append(reader.package())
-            yield from _remembered(chain.from_iterable(batches), loaded)
+
+        def batches() -> Iterator[Tables]:
+            with closing(Extraction(client, CONFERENCES, stored, accounts)) as extraction:
+                yield from extraction.package(former=cast(FormerState, state))
+                for reader in readers(client, query, accounts):
+                    with closing(reader):
+                        yield from reader.package()
+
+        yield from _remembered(batches(), loaded)
         for line in (*filter(None, [accounts.fault]), *accounts.describe_failures()):
             log.warning("Not loaded: %s", line)
         state.clear()  # an earlier version kept there what the tables have now

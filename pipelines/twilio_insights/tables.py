@@ -39,17 +39,14 @@ class Column:
 
     name: str
     description: str
+    field: str
+    """Twilio's name for it; `object.name` of a field of an object, `list[text]` of whether a list
+    has a text."""
     type: ColumnType = "text"
     nullable: bool = True
     personal: bool = False
     rest: bool = False
     values: tuple[str, ...] = ()
-    field: str = ""
-    """Twilio's name for it; `object.name` of a field of an object, `list[text]` of whether a list
-    has a text."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "field", self.field or self.name)
 
     @property
     def is_received(self) -> bool:
@@ -74,7 +71,7 @@ class Column:
         return hints | {"description": self.description}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # notes are kept by table: a hash of all columns takes long
 class Table:
     """`grain` says what one row is, `key` what identifies it."""
 
@@ -90,7 +87,10 @@ class Table:
 
 
 def _table(name: str, grain: str, key: list[str], columns: dict[str, Any]) -> Table:
-    defined = (Column(n, **c | {"values": (*c.get("values", ()),)}) for n, c in columns.items())
+    defined = (
+        Column(n, **{"field": n} | c | {"values": (*c.get("values", ()),)})
+        for n, c in columns.items()
+    )
     return Table(name, grain, tuple(key), tuple(defined))
 
 

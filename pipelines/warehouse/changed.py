@@ -19,8 +19,6 @@ from pipelines.warehouse.views import read_views
 KEY = "conference_sid"
 SIDS = "temp.changed"
 ONLY_CHANGED = f"WHERE {KEY} IN (SELECT {KEY} FROM {SIDS})"
-
-
 MOST_ROWS = 40_000
 """Conferences and participants that are copied to temporary tables; more would not fit into the
 memory that a run has, and to build the copy anew takes hardly longer."""

@@ -25,6 +25,7 @@ NOT_FINAL = {
 }
 """By table of a resource, the condition for a row that is not final."""
 PENDING = NOT_FINAL["conference_summaries"]
+"""The same of a conference."""
 OWNERS = {
     child["table"]: (resource["table"], resource["key"])
     for resource in _RESOURCES.values()

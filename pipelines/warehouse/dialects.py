@@ -167,7 +167,7 @@ def write_views(dialect: str, tables: Mapping[str, Description], only: str | Non
         views = {name: view for name, view in views.items() if name in needed}
     queries = {n: cast(exp.Query, parse_one(v.select, "duckdb")) for n, v in views.items()}
     columns = {f"{DATASET}.{name}": list(table.columns) for name, table in tables.items()}
-    for table in OUR_TABLES:
+    for table in OUR_TABLES:  # all names there are: which of them a table has does not matter here
         columns[f"{DATASET}.{table}"] = [n.removeprefix(f"{table}.") for n in read_columns()]
     columns |= {f"{ANALYTICS}.{name}": query.named_selects for name, query in queries.items()}
     said = {comment.of: comment for comment in comments(columns, [*views.values()], tables)}

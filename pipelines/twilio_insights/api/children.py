@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from msgspec import Raw
 
@@ -21,15 +21,6 @@ Read = Callable[[Any], tuple[Collection[Child], Any]]
 
 _EMPTY: tuple[Any, ...] = (None, [], {})
 _EPOCH = datetime(1970, 1, 1)
-
-
-class FieldReader(Protocol):
-    """Reads a field from its JSON and value."""
-
-    @property
-    def name(self) -> str: ...
-
-    def __call__(self, value: Any, text: Raw) -> Any: ...
 
 
 class Children:
@@ -69,8 +60,8 @@ class Members:
         self.text = text
         known, rest = reader.read(value)
         self.misfits = rest if rest not in _EMPTY and not reader.rest else None
-        kept = {reader.rest: None if rest in _EMPTY else to_json(rest)}
-        self.values = [(known | kept)[column.name] for column in reader.columns]
+        known[reader.rest] = None if rest in _EMPTY else to_json(rest)
+        self.values = [known[column.name] for column in reader.columns]
 
 
 class ObjectReader:
@@ -84,6 +75,10 @@ class ObjectReader:
 
     def __call__(self, value: Any, text: Raw) -> Members:
         return Members(self, value, text)
+
+
+FieldReader = ChildReader | ObjectReader
+"""Reads a field from its value and its JSON."""
 
 
 def reader_of(field: ChildField) -> ChildReader:
@@ -138,7 +133,7 @@ def _objects(table: Table) -> Read:
     keeps one empty row."""
     columns = [c for c in table.columns if c.rest or (c.is_received and c.name not in table.key)]
     names, of_object = [c.name for c in columns], _object_of([c for c in columns if not c.rest])
-    has_index = len(table.key) == 3
+    has_index = len(table.key) == 3  # besides the parent's key and the name
 
     def read(value: Any) -> tuple[Collection[Child], Any]:
         if not isinstance(value, dict):

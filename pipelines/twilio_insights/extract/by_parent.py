@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 from pipelines.times import iso_seconds
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.errors import (
-    InsightsError,
-    RefusedError,
-    as_insights_error,
-)
+from pipelines.twilio_insights.errors import InsightsError, RefusedError, as_insights_error
 from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.accounts import Accounts
+from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.extract.parent_listings import ParentListing, ParentListings
 from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.extract.refetch import MAX_CONSECUTIVE_FAILURES
+from pipelines.twilio_insights.resources import RESOURCES
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
@@ -87,7 +85,7 @@ class ByParent:
                 break
         else:
             self.complete = True
-        if limit:
+        if limit:  # else the listing of the parents, in the same package, has done so
             accounts.write(package, {}, may_be_empty=True)
         if batch := package.finish():
             yield batch
@@ -108,7 +106,7 @@ class ByParent:
         self._in_a_row[account] = 0
         found = [RecordPage(self._resource, page, parent=asked.key) for page in pages]
         listed, unfinished, absent = acceptor.accept_listing(found, asked.known)
-        missing = max(absent, asked.expected - listed)
+        missing = max(absent, asked.expected - listed, 0)
         self._counts.listings += 1
         if status == 404 and self._accounts.is_elsewhere(account):
             return  # another region may have them, and is to be asked
@@ -116,8 +114,9 @@ class ByParent:
             self._note_miss(account)
         else:
             self._served.add(account)
+        is_to_wait = missing > 0 or status == 404
         acceptor.package.note_listing(
-            asked, status, pages[-1].fetched_at, unfinished + missing, is_to_wait=missing > 0
+            asked, status, pages[-1].fetched_at, unfinished + missing, is_to_wait
         )
 
     def _note_miss(self, account: str) -> None:
@@ -178,3 +177,18 @@ class ByParent:
             return [*self._client.list_children(self._resource, asked.key, asked.account)]
         except Exception as error:
             return as_insights_error(error, asked.key)
+
+
+def readers(
+    client: InsightsClient,
+    query: Query,
+    accounts: Accounts,
+    package_rows: int | None = None,
+    only: Sequence[str] = (),
+) -> Iterator[ByParent]:
+    """One for each such resource that is to be loaded; the arguments are those of `ByParent`, and
+    `query` reads the destination."""
+    for one in RESOURCES.values():
+        if one.parent and client.settings.loads(one):
+            listings = ParentListings(query, one, one.parent, accounts.own, accounts.followed)
+            yield ByParent(client, listings, accounts, package_rows, only)

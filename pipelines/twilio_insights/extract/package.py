@@ -145,11 +145,11 @@ class LoadPackage:
         status: int,
         at: datetime,
         unfinished: int,
-        is_to_wait: bool = False,
+        is_to_wait: bool,
     ) -> None:
-        """Note what became of listing the records of one of the parent resource; whether it waits
-        before it is asked again, as after a 404."""
-        attempts = asked.attempts + 1 if is_to_wait or status == 404 else 0
+        """Note what became of listing the records of one of the parent resource, and whether it is
+        to wait before it is asked again, longer each time."""
+        attempts = asked.attempts + 1 if is_to_wait else 0
         due = at + backoff(asked.attempts) if attempts else None
         row = asked.digest, naive_utc(at), unfinished, attempts, status, due and naive_utc(due)
         self._notes[LISTINGS, asked.key] = (self.resource.name, asked.key, *row, self._own)
