@@ -1,0 +1,69 @@
+"""What every engine can do for us: run SQL that is written once, in the portable spelling of DuckDB.
+
+`sql/README.md` says which spellings are portable. All SQL of ours passes through `Database`, so
+that nothing outside this folder knows which engine there is.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+DATASET = "conference_insights"
+PIPELINE = "conference_insights"
+ANALYTICS = "analytics"
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+"""For the marks of a statement: values for each `?`, or by name for each `$name`."""
+Rows = list[tuple[Any, ...]]
+
+
+class StatementError(Exception):
+    """The engine refused a statement; its own words. `__cause__` is its error."""
+
+
+class MissingTableError(StatementError):
+    """There is no such table, view or schema."""
+
+
+class Database(ABC):
+    """An open connection to an engine. Times are `datetime` in UTC without zone."""
+
+    @abstractmethod
+    def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
+        """Names of the columns and rows of one statement; both empty where it has none.
+
+        Raises:
+            MissingTableError: there is no such table.
+            StatementError: the engine refuses it for another reason.
+        """
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """All statements of the block, or none of them if it raises."""
+
+    @abstractmethod
+    def columns(self, *schemas: str) -> dict[str, list[str]]:
+        """Names of the columns of each table and view of these schemas, by `schema.name`, both in
+        order."""
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> Rows:
+        """The rows of a statement; raises as `run` does."""
+        return self.run(sql, parameters)[1]
+
+    def records(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """The rows, each by the names of its columns; raises as `run` does."""
+        names, rows = self.run(sql, parameters)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def query(self, sql: str, *arguments: Any) -> Rows:
+        """Rows of a statement as the dlt source writes it: `{name}` is a table of the dataset, `%s`
+        an argument. None if a table is missing, as before the first load."""
+        text = re.sub(r"\{(\w+)\}", rf'{DATASET}."\1"', sql).replace("%s", "?")
+        try:
+            return self.execute(text, arguments)
+        except MissingTableError:
+            return []
