@@ -18,6 +18,7 @@ from sqlglot import exp
 
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.simulator.account import ACCOUNT_SID, Account, running_row
+from pipelines.warehouse.duckdb_database import DuckDb
 from pipelines.warehouse.report_hours import write_report_hours
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import ViewError, apply_views, read_columns, read_views
@@ -308,7 +309,7 @@ def test_hours_follow_the_zone(zone: str, utc: str, local: str) -> None:
 
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA conference_insights")
-        write_report_hours(connection, ZoneInfo(zone), 2026)
+        write_report_hours(DuckDb(connection), ZoneInfo(zone), 2026)
         found = connection.execute(
             "SELECT CASE WHEN minute(t) >= change_minute THEN local_hour_after ELSE local_hour END "
             "FROM conference_insights._report_hours, (SELECT ?::TIMESTAMP AS t) "
@@ -373,7 +374,7 @@ def test_views_are_applied_when_a_text_has_changed(
     monkeypatch.setattr(sql, "sql_folder", lambda: folder)
     with duckdb.connect(loaded.path) as connection:
         connection.execute("CREATE OR REPLACE VIEW analytics.by_account AS SELECT 1 AS mine")
-        digest = apply_views(connection, DESCRIPTIONS, "UTC")
+        digest = apply_views(DuckDb(connection), DESCRIPTIONS, "UTC")
         assert connection.table("analytics.by_account").columns == ["mine"]
 
         view = folder / "analytics/by_account.sql"
@@ -382,11 +383,11 @@ def test_views_are_applied_when_a_text_has_changed(
         with pytest.raises(
             ViewError, match=rf"analytics/by_account.sql, line {line}: Binder Error"
         ):
-            apply_views(connection, DESCRIPTIONS, "UTC")
+            apply_views(DuckDb(connection), DESCRIPTIONS, "UTC")
         assert connection.table("analytics.by_account").columns == ["mine"]
 
         view.write_text("-- One.\n-- Grain: one row.\nSELECT c.* FROM analytics.conferences AS c\n")
-        assert apply_views(connection, DESCRIPTIONS, "UTC") != digest
+        assert apply_views(DuckDb(connection), DESCRIPTIONS, "UTC") != digest
         assert "tags" in connection.table("analytics.by_account").columns
     loaded.assert_exact()
 

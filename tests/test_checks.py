@@ -12,6 +12,7 @@ import pytest
 from pipelines.simulator.account import ACCOUNT_SID, Account, iso
 from pipelines.warehouse.changed import take_changed
 from pipelines.warehouse.checks import Check, read_checks, run_checks
+from pipelines.warehouse.duckdb_database import DuckDb
 from tests.conftest import NOW, Command, Loaded, copy_all, loaded_once, sid, summary
 from tests.given_participants import participant, put_participants
 
@@ -103,7 +104,7 @@ def fill(account: Account) -> None:
 
 def findings(path: Path) -> list[tuple[str, str]]:
     with duckdb.connect(path) as connection:
-        return [(f.check.level, f.check.name) for f in run_checks(connection, NOW)]
+        return [(f.check.level, f.check.name) for f in run_checks(DuckDb(connection), NOW)]
 
 
 def test_a_sound_warehouse_has_no_findings(sound: Loaded) -> None:
@@ -241,7 +242,7 @@ def test_a_fail_check_finds_what_a_later_package_wrote(
 
         def found() -> list[str]:
             of = take_changed(connection, former).of
-            return [finding.check.name for finding in run_checks(connection, NOW, of)]
+            return [finding.check.name for finding in run_checks(DuckDb(connection), NOW, of)]
 
         connection.execute(PLANTED[name])
         assert found() == []

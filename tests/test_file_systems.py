@@ -17,11 +17,12 @@ import pytest
 
 from pipelines.errors import SettingsError
 from pipelines.files import replace_file
+from pipelines.run.destination import publish_settings, warehouse_path
 from pipelines.run.loading import Loader
 from pipelines.run.post_load import PublishError
 from pipelines.run.recovery import recover_package
-from pipelines.run.settings import publish_settings, warehouse_path
-from pipelines.warehouse.file import WarehouseError, open_warehouse
+from pipelines.warehouse.file import open_warehouse
+from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import ROOT, Command, Loaded, slow, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")

@@ -15,7 +15,7 @@ import pytest
 from pipelines.run.post_load import publish_now
 from pipelines.simulator.server import InsightsHandler
 from pipelines.warehouse import one_transaction
-from pipelines.warehouse.file import WarehouseError
+from pipelines.warehouse.warehouse import WarehouseError
 from tests import expected
 from tests.conftest import ROOT, Command, Loaded, kill_when, python, sid, slow, summary
 

@@ -94,7 +94,7 @@ def test_it_appears_where_a_kill_interrupted_that(
     loaded.run()
     program = Path(next_version["PYTHONPATH"], "pipelines/run/migrations.py")
     whole = program.read_text()
-    program.write_text(whole.replace("connection.execute(moved,", "__import__('os')._exit(9)#"))
+    program.write_text(whole.replace("database.execute(moved,", "__import__('os')._exit(9)#"))
     assert process("run", **next_version).returncode == 9
     program.write_text(whole)
     assert process("run", **next_version).returncode == 0

@@ -17,6 +17,7 @@ from pipelines.simulator.account import ACCOUNT_SID, Account
 from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.changed import CannotRenewError
 from pipelines.warehouse.checks import run_checks
+from pipelines.warehouse.duckdb_database import DuckDb
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.views import apply_views, read_views
 from tests.conftest import NOW, Loaded, loaded_once, slow, summary
@@ -60,9 +61,10 @@ def renew(
     is_renamed: bool = False,
 ) -> None:
     """Renew the last copy, or build the first, and compare it with the views."""
-    digest = apply_views(connection, DESCRIPTIONS, zone)
-    copies = PublishedCopies(connection, folder, personal, digest, folder.with_name("seal.txt"))
-    findings = run_checks(connection, NOW, copies.changed.of if copies.changed else None)
+    digest = apply_views(DuckDb(connection), DESCRIPTIONS, zone)
+    warehouse, seal = (folder.with_name(name) for name in ("warehouse.duckdb", "seal.txt"))
+    copies = PublishedCopies(connection, folder, personal, digest, warehouse, seal)
+    findings = run_checks(DuckDb(connection), NOW, copies.changed.of if copies.changed else None)
     assert [finding for finding in findings if finding.check.level == "fail"] == []
     try:
         file = copies.publish()

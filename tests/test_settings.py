@@ -21,15 +21,8 @@ from dlt.common.configuration.resolve import resolve_configuration
 
 from pipelines.errors import SettingsError
 from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
-from pipelines.run.settings import (
-    DEFAULTS,
-    Found,
-    find,
-    publish_settings,
-    slack_hook,
-    source_settings,
-    warehouse_path,
-)
+from pipelines.run.destination import publish_settings, warehouse_path
+from pipelines.run.settings import DEFAULTS, Found, find, slack_hook, source_settings
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights import TwilioInsightsConfiguration
 from pipelines.twilio_insights.filters import FILTERS

@@ -16,13 +16,15 @@ import duckdb
 import pytest
 
 from pipelines.errors import SettingsError
+from pipelines.run.destination import warehouse_path
 from pipelines.run.pipeline import run
-from pipelines.run.settings import DEFAULTS, warehouse_path
+from pipelines.run.settings import DEFAULTS
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.progress import Progress
-from pipelines.warehouse.file import BusyError, WarehouseError, open_warehouse
+from pipelines.warehouse.file import open_warehouse
 from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.sql import sql_folder
+from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import ROOT, Command, Loaded, python, sid, slow, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-import duckdb
 from rich.console import Console
 from rich.table import Table
 
@@ -20,8 +19,10 @@ from pipelines.report import write_report
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
-from pipelines.warehouse.file import WarehouseError, open_warehouse, working_folder
+from pipelines.warehouse.file import open_warehouse, working_folder
+from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE
+from pipelines.warehouse.warehouse import WarehouseError
 
 WAREHOUSE = "demo.duckdb"
 USER_SETTINGS = ("SOURCES__", "TWILIO_", "DESTINATION__", "PUBLISH__")
@@ -116,14 +117,14 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         "complete now, with their tags and issues.\n"
     )
     console = Console()
-    with duckdb.connect(path, read_only=True) as connection:
+    copy = copies / "current" / FILE
+    with open_copy(copy) as database:
         for question, sql in QUESTIONS.items():
-            answer = connection.execute(sql)
-            table = Table(*(c[0] for c in answer.description), title=question, title_justify="left")
-            for row in answer.fetchall():
+            columns, rows = database.run(sql)
+            table = Table(*columns, title=question, title_justify="left")
+            for row in rows:
                 table.add_row(*map(str, row))
             console.print(table, "")
-    copy = copies / "current" / FILE
     python, opened = sys.executable, f"duckdb.connect('{copy}', read_only=True)"
     query = "SELECT tag, count(*) FROM analytics.conference_tags GROUP BY tag"
     report = write_report(copy, path.with_name("report.html"))

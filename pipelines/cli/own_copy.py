@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.run.settings import publish_settings, warehouse_path
+from pipelines.run.destination import publish_settings, warehouse_path
 from pipelines.warehouse.published import FILE, adopt_former, expect_own
 
 

@@ -15,10 +15,11 @@ import httpx
 
 from pipelines.logs import visible
 from pipelines.monitor.status import read_status
-from pipelines.run.settings import slack_hook, warehouse_path
+from pipelines.run.destination import warehouse_path
+from pipelines.run.settings import slack_hook
 from pipelines.twilio_insights.api.transport import proxy_for, tls_for
-from pipelines.warehouse.file import BusyError, WarehouseError
 from pipelines.warehouse.runs import StillPendingError
+from pipelines.warehouse.warehouse import BusyError, WarehouseError
 
 log = logging.getLogger("conference_insights")
 

@@ -12,7 +12,6 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from packaging.requirements import Requirement
 
 from pipelines.errors import SettingsError
@@ -30,16 +29,21 @@ from pipelines.monitor.health import (
 )
 from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
 from pipelines.monitor.status import read_status
-from pipelines.run.settings import exposed_files, publish_settings, source_settings, warehouse_path
+from pipelines.run.destination import publish_settings, warehouse_path
+from pipelines.run.settings import exposed_files, source_settings
 from pipelines.times import format_duration
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, RefusedError
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import Settings
-from pipelines.warehouse.file import BusyError, WarehouseError, inspect_warehouse
+from pipelines.warehouse.database import StatementError
+from pipelines.warehouse.duckdb_database import DuckDb
+from pipelines.warehouse.file import inspect_warehouse
+from pipelines.warehouse.integrity import read_all, unused_share
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, other_owner
-from pipelines.warehouse.runs import require_existing_warehouse
+from pipelines.warehouse.status_files import StatusFiles
+from pipelines.warehouse.warehouse import BusyError, WarehouseError
 
 RETRY_BUDGET = "5s"
 """How long requests are retried: somebody is waiting for the answer."""
@@ -200,14 +204,14 @@ def _look_at_disk(path: Path) -> Iterator[HealthIssue]:
 
 def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
     try:
-        require_existing_warehouse(path, directory)
+        StatusFiles(path).require_existing_warehouse(directory)
         if not path.exists():
             if path.parent.exists():
                 expect_trusted(path)
             yield HealthIssue("ok", f"There is no {path} yet; the first run creates it")
             return
-        with inspect_warehouse(path) as connection:
-            yield from _read_all(connection, path)
+        with inspect_warehouse(path) as database:
+            yield from _read_all(database, path)
     except BusyError as error:
         yield HealthIssue("warn", f"Not checked: {error}", "wait until it is free", BUSY)
     except (WarehouseError, OSError) as error:
@@ -217,18 +221,10 @@ def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
         yield HealthIssue("warn", f"{set_aside} holds leftovers of stopped runs", "delete it")
 
 
-def _read_tables(connection: duckdb.DuckDBPyConnection) -> int:
-    """Read every value of every table, to find damage anywhere; return how many tables."""
-    tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
-    for schema, table in tables:
-        connection.execute(f'SELECT bit_xor(hash(t)) FROM "{schema}"."{table}" AS t').fetchall()
-    return len(tables)
-
-
-def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[HealthIssue]:
+def _read_all(database: DuckDb, path: Path) -> Iterator[HealthIssue]:
     try:
-        tables = _read_tables(connection)
-    except duckdb.Error as error:
+        tables = read_all(database)
+    except StatementError as error:
         reason = str(error).splitlines()[0]
         yield HealthIssue(
             "fail",
@@ -237,17 +233,11 @@ def _read_all(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Hea
             DISK,
         )
         return
-    yield HealthIssue(
-        "ok", f"{path} is intact: {tables} tables read by DuckDB {duckdb.__version__}"
-    )
-    (total, free) = connection.execute(
-        "SELECT total_blocks, free_blocks FROM pragma_database_size() "
-        "WHERE database_name = current_database()"
-    ).fetchall()[0]
-    if free > MAX_UNUSED_SHARE * total and free > 100:
+    yield HealthIssue("ok", f"{path} is intact: {tables} tables read by DuckDB {version('duckdb')}")
+    if (share := unused_share(database)) > MAX_UNUSED_SHARE:
         yield HealthIssue(
             "warn",
-            f"{free / total:.0%} of the file is free space",
+            f"{share:.0%} of the file is free space",
             "see pipelines/operations.md, Compact",
         )
 
@@ -271,10 +261,10 @@ def _look_at_copy(directory: Path, warehouse: Path) -> Iterator[HealthIssue]:
             f"chmod o+x {closed[-1]}, or set PUBLISH__DIRECTORY",
         )
     try:
-        with open_copy(copy) as connection:
-            _read_tables(connection)
-            (as_of,) = connection.execute("SELECT as_of FROM analytics.data_as_of").fetchall()[0]
-    except duckdb.Error as error:
+        with open_copy(copy) as database:
+            read_all(database)
+            ((as_of,),) = database.execute("SELECT as_of FROM analytics.data_as_of")
+    except StatementError as error:
         reason = str(error).splitlines()[0]
         yield HealthIssue(
             "fail", f"{copy} cannot be read: {reason}", "run `conference-insights publish`", DISK

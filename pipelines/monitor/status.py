@@ -19,12 +19,12 @@ import click
 from pipelines.lifecycle import RETENTION
 from pipelines.logs import say
 from pipelines.monitor.health import diagnose, print_issue, worst
-from pipelines.run.settings import warehouse_path
+from pipelines.run.destination import warehouse_path
 from pipelines.times import as_utc, format_duration, iso_seconds
-from pipelines.warehouse.file import WarehouseError, working_folder
+from pipelines.warehouse.file import working_folder
 from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
-from pipelines.warehouse.runs import STATUS_FORMAT
 from pipelines.warehouse.snapshot import EXPIRED
+from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
 
 TIMES = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
 """Endings of the names of fields that hold times, UTC without a zone."""
@@ -38,7 +38,9 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
     Raises:
         WarehouseError: a status file cannot be read.
     """
-    content, refused = _read(path, "status"), _read(path, "refused").get("run")
+    files = StatusFiles(path)
+    content = _with_times(files.read(STATUS))
+    refused = _with_times(files.read(REFUSED)).get("run")
     run, good, holds = content.get("run"), content.get("last_good"), content.get("holds", {})
     settings, unfinished = content.get("settings", {}), holds.get("unfinished", [])
     watermarks = [row["loaded_to"] for row in holds.get("watermarks", ())]
@@ -156,22 +158,6 @@ def _pending(by_age: list[dict[str, Any]]) -> str:
     first = min((row["next_try"] for row in by_age if row["next_try"]), default=None)
     later = f"; {waiting:,} answered 404, asked again from {iso_seconds(first)}" if first else ""
     return f"{text}; the next run asks again{later}"
-
-
-def _read(path: Path, kind: str) -> dict[str, Any]:
-    """The content of a status file; empty if there is none, or it has another format."""
-    file = path.with_name(f"{path.name}.{kind}.json")
-    try:
-        if file.exists() and not file.is_file():
-            raise ValueError("it is no ordinary file")
-        content = json.loads(file.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise WarehouseError(f"Cannot read {file}, the next run rewrites it: {error}") from None
-    known = isinstance(content, dict) and content.get("format") == STATUS_FORMAT
-    parsed: dict[str, Any] = _with_times(content) if known else {}
-    return parsed
 
 
 def _with_times(value: Any, name: str = "") -> Any:

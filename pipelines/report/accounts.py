@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
-import duckdb
+from pipelines.warehouse.database import ANALYTICS, Database
 
 NAMES_SHOWN = 10
 """Most names of accounts in an error."""
@@ -15,16 +15,16 @@ class AccountError(ValueError):
     """The requested account is not in the copy, or several are called so."""
 
 
-def find_account(connection: duckdb.DuckDBPyConnection, wanted: str) -> str:
+def find_account(database: Database, wanted: str) -> str:
     """The SID of the account that has this SID or name.
 
     Raises:
         AccountError: there is none, or more than one.
     """
-    known: list[tuple[str, str]] = connection.execute(
+    known: list[tuple[str, str]] = database.execute(
         "SELECT account_sid, account_name FROM analytics.accounts "
         "WHERE account_sid IS NOT NULL ORDER BY account_name, account_sid"
-    ).fetchall()
+    )
     sids = [sid for sid, _ in known if sid == wanted]
     sids = sids or [sid for sid, name in known if name == wanted]
     sids = sids or [sid for sid, name in known if name.casefold() == wanted.casefold()]
@@ -40,16 +40,16 @@ def find_account(connection: duckdb.DuckDBPyConnection, wanted: str) -> str:
     raise AccountError(f"No account is called {wanted}; there are: {_list(names) or 'none'}")
 
 
-def of_account(connection: duckdb.DuckDBPyConnection, text: str) -> str:
+def of_account(database: Database, text: str) -> str:
     """The same SQL, reading only what belongs to `$account`; runs belong to none."""
-    tables = connection.execute(
-        "SELECT table_name FROM duckdb_columns() WHERE schema_name = 'analytics' "
-        "AND column_name = 'account_sid' AND table_name <> 'load_history'"
-    ).fetchall()
-    names = "|".join(name for (name,) in tables)
+    names = "|".join(
+        re.escape(name)
+        for name, columns in database.columns(ANALYTICS).items()
+        if "account_sid" in columns and not name.endswith(".load_history")
+    )
     return re.sub(
-        rf"\banalytics\.({names})\b",
-        lambda table: f"(FROM {table[0]} WHERE account_sid = $account)",
+        rf"\b({names})\b",
+        lambda table: f"(SELECT * FROM {table[0]} WHERE account_sid = $account)",
         text,
     )
 

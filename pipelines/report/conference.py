@@ -8,11 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
-
 from pipelines.exit_codes import USAGE
 from pipelines.lifecycle import RETENTION
 from pipelines.report.published_copy import read_copy
+from pipelines.warehouse.database import Database
 
 FINDINGS = {
     "is_latency_high": "high latency",
@@ -37,7 +36,7 @@ _ABSENCES = {
     "pending": "not loaded yet: a run lists them once the conference is final",
 }
 """By the state of the participants; see `conference_health_card`."""
-_OF_ONE = "FROM analytics.{} WHERE conference_sid = $sid ORDER BY {} NULLS LAST"
+_OF_ONE = "SELECT * FROM analytics.{} WHERE conference_sid = $sid ORDER BY {} NULLS LAST"
 
 
 class Row(dict[str, Any]):
@@ -106,12 +105,13 @@ def read_conference(copy: Path, sid: str) -> Conference:
         CopyError: there is no copy, or it cannot be read.
         UnknownConferenceError: it does not have the conference.
     """
-    with read_copy(copy) as connection:
+    with read_copy(copy) as database:
 
         def of_one(view: str, *order: str) -> list[Row]:
-            return _rows(connection, _OF_ONE.format(view, " NULLS LAST, ".join(order)), sid=sid)
+            text = _OF_ONE.format(view, " NULLS LAST, ".join(order))
+            return [Row(row) for row in database.records(text, {"sid": sid})]
 
-        (data_as_of,) = _rows(connection, "FROM analytics.data_as_of")
+        (data_as_of,) = map(Row, database.records("SELECT * FROM analytics.data_as_of"))
         card = Row()
         for row in of_one("conferences", "ALL") + of_one("conference_health_card", "ALL"):
             card |= row
@@ -131,7 +131,7 @@ def read_conference(copy: Path, sid: str) -> Conference:
             of_one("conference_tag_details", "tag", "item_index"),
             participants,
             events,
-            None if participants else _absence(connection, card, data_as_of["as_of"]),
+            None if participants else _absence(database, card, data_as_of["as_of"]),
         )
 
 
@@ -160,7 +160,7 @@ def measures(participant: Row, direction: str) -> Iterator[tuple[str, str, bool]
     yield "", "silent" * is_silent, False
 
 
-def _absence(connection: duckdb.DuckDBPyConnection, card: Row, as_of: datetime | None) -> str:
+def _absence(database: Database, card: Row, as_of: datetime | None) -> str:
     """Why there are no participants, as far as the copy can tell."""
     if "participants_state" not in card:
         return (
@@ -170,9 +170,10 @@ def _absence(connection: duckdb.DuckDBPyConnection, card: Row, as_of: datetime |
     if known := _ABSENCES.get(card["participants_state"]):
         return known
     listed = (
-        "FROM analytics.conference_health_card WHERE participants_state IN ('listed', 'failed')"
+        "SELECT 1 FROM analytics.conference_health_card "
+        "WHERE participants_state IN ('listed', 'failed') LIMIT 1"
     )
-    if not connection.execute(f"{listed} LIMIT 1").fetchall():
+    if not database.execute(listed):
         return (
             "not loaded: set SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true, then run "
             "`conference-insights run`"
@@ -183,9 +184,3 @@ def _absence(connection: duckdb.DuckDBPyConnection, card: Row, as_of: datetime |
         "not loaded yet: the next `conference-insights run` lists them, or a later one if many "
         "conferences wait"
     )
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, sql: str, **bounds: str) -> list[Row]:
-    answer = connection.execute(sql, bounds)
-    names = [column[0] for column in answer.description]
-    return [Row(zip(names, row, strict=True)) for row in answer.fetchall()]

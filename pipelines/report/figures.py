@@ -10,10 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from pipelines.report.accounts import find_account, of_account
 from pipelines.report.published_copy import read_copy
+from pipelines.warehouse.database import Database, StatementError
 from pipelines.warehouse.sql import sql_files
 
 Row = Mapping[str, Any]
@@ -84,21 +83,21 @@ def read_figures(
         PeriodError: `since` or `until` is not a day, or there is no period between them.
         AccountError: `account` is neither the SID nor the name of one account.
     """
-    with read_copy(copy) as connection:
+    with read_copy(copy) as database:
         texts = {path.stem: text for path, text in sql_files("report")}
         bounds: dict[str, Any] = {}
         if account is not None:
-            bounds["account"] = find_account(connection, account)
-            texts = {name: of_account(connection, text) for name, text in texts.items()}
-        state = _query(connection, texts.pop("state"), bounds).rows[0]
+            bounds["account"] = find_account(database, account)
+            texts = {name: of_account(database, text) for name, text in texts.items()}
+        state = _query(database, texts.pop("state"), bounds).rows[0]
         period = read_period(since, until, state["today"] or datetime.now(UTC).date())
         bounds |= {"from": period.start, "to": period.end, "prior": period.prior.start}
         results: dict[str, QueryResult] = {}
         figures = Figures(period, state, results)
         for name, text in texts.items():
             try:
-                results[name] = _query(connection, text, bounds, figures.can_compare)
-            except (duckdb.CatalogException, duckdb.BinderException):
+                results[name] = _query(database, text, bounds, figures.can_compare)
+            except StatementError:
                 if name not in NOT_IN_OLDER_COPIES:
                     raise
                 results[name] = QueryResult("", ())
@@ -106,21 +105,20 @@ def read_figures(
 
 
 def _query(
-    connection: duckdb.DuckDBPyConnection,
+    database: Database,
     text: str,
     bounds: Mapping[str, Any],
     can_compare: bool = True,
 ) -> QueryResult:
     used = {name: bound for name, bound in bounds.items() if f"${name}" in text}
-    answer = connection.execute(text, used)
-    columns = [column[0] for column in answer.description]
+    columns, found = database.run(text, used)
     hidden = set() if can_compare else {name for name in columns if name.endswith("_before")}
     rows = tuple(
         {
             name: None if name in hidden else float(cell) if isinstance(cell, Decimal) else cell
             for name, cell in zip(columns, row, strict=True)
         }
-        for row in answer.fetchall()
+        for row in found
     )
     return QueryResult(text.splitlines()[0].removeprefix("-- "), rows)
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import duckdb
-
+from pipelines.warehouse.database import Database, StatementError
 from pipelines.warehouse.opened_copy import open_copy
 
 
@@ -16,7 +15,7 @@ class CopyError(OSError):
 
 
 @contextmanager
-def read_copy(copy: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def read_copy(copy: Path) -> Iterator[Database]:
     """Read one copy; a run that publishes another meanwhile does not change it.
 
     Raises:
@@ -27,6 +26,6 @@ def read_copy(copy: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with open_copy(copy) as connection:
             yield connection
-    except duckdb.Error as error:
+    except StatementError as error:
         reason = str(error).partition("\n")[0]
         raise CopyError(f"{copy}: {reason}; run `conference-insights publish`") from None

@@ -13,8 +13,8 @@ from pipelines.twilio_insights.extract.destination_state import loaded_packages
 from pipelines.twilio_insights.extract.flatten import Tables
 from pipelines.twilio_insights.settings import SECTION
 from pipelines.twilio_insights.source import CONTINUES, HAS_TABLES, begun_package
-from pipelines.warehouse.file import DATASET, PIPELINE, Warehouse
-from pipelines.warehouse.one_transaction import destination_of
+from pipelines.warehouse.database import DATASET, PIPELINE
+from pipelines.warehouse.warehouse import Warehouse
 
 log = logging.getLogger("conference_insights")
 
@@ -37,9 +37,9 @@ class Loader:
         announce: Callable[[Sequence[str]], None],
     ) -> None:
         self._begin, self._announce = begin, announce
-        self._query = warehouse.query
+        self._query, self._alone = warehouse.query, warehouse.alone
         self._pipeline = make_pipeline(
-            PIPELINE, destination_of(warehouse), DATASET, warehouse.working_folder
+            PIPELINE, warehouse.destination(), DATASET, warehouse.working_folder
         )
 
     def load(self, batches: Iterable[Tables]) -> None:
@@ -78,7 +78,8 @@ class Loader:
 
     def _load(self) -> None:
         self._announce(self._pipeline.list_normalized_load_packages())
-        self._pipeline.load(raise_on_failed_jobs=True)
+        with self._alone():
+            self._pipeline.load(raise_on_failed_jobs=True)
 
     def _has_package(self, load_id: str) -> bool:
         return bool(self._query("SELECT 1 FROM {_dlt_loads} WHERE load_id = %s", load_id))

@@ -8,13 +8,11 @@ from datetime import datetime
 from typing import Any
 from zlib import decompress
 
-import duckdb
-
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.codec import parse, to_json
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.tables import REFETCHES, TABLES, Column, Table, fit
-from pipelines.warehouse.file import DATASET, with_memory
+from pipelines.warehouse.database import DATASET, Database
 
 _TYPES = {
     "text": "VARCHAR",
@@ -30,20 +28,16 @@ AT_ONCE = 100_000
 """Rows of which values are moved into a new column with one statement."""
 
 
-def migrate_tables(connection: duckdb.DuckDBPyConnection) -> None:
+def migrate_tables(database: Database) -> None:
     """Create tables and columns that are not there, in one transaction.
 
     Versions before there were several resources had a conference in each row of `_refetches`.
     Those before `_watermarks` kept it in dlt's state, loaded through a staging schema, and
     merged table by table: of a package that was lost half-way, child rows may be without parents.
     """
-    present: dict[str, set[str]] = {}
-    for table, column in connection.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = ? AND "
-        "database_name = current_database()",
-        [DATASET],
-    ).fetchall():
-        present.setdefault(table, set()).add(column)
+    present = {
+        name.partition(".")[2]: set(columns) for name, columns in database.columns(DATASET).items()
+    }
     if is_former := "conference_sid" in present.get(REFETCHES.name, ()):
         present[REFETCHES.name] |= {"key"}
     new_tables = [table for table in TABLES if table.name not in present]
@@ -54,100 +48,93 @@ def migrate_tables(connection: duckdb.DuckDBPyConnection) -> None:
     }
     if new_tables or any(new_columns.values()):
         steps = new_tables, new_columns, set(present), is_former
-        with_memory(connection, lambda: _prepare(connection, *steps))
+        database.transact(lambda: _prepare(database, *steps))
 
 
 def _prepare(
-    connection: duckdb.DuckDBPyConnection,
+    database: Database,
     new_tables: list[Table],
     new_columns: dict[Table, list[Column]],
     present: set[str],
     are_refetches_former: bool,
 ) -> None:
-    connection.execute("BEGIN")
-    try:
-        if are_refetches_former:
-            connection.execute(f"ALTER TABLE {_REFETCHES} RENAME COLUMN conference_sid TO key")
-        for table in new_tables:
-            defined = ", ".join(
-                _definition(c) + (" NOT NULL" if not c.nullable else "") for c in table.columns
-            )
-            connection.execute(f"CREATE TABLE {DATASET}.{table.name} ({defined})")
-        for table, columns in new_columns.items():
-            for column in columns:
-                connection.execute(
-                    f"ALTER TABLE {DATASET}.{table.name} ADD COLUMN {_definition(column)}"
-                )
-            if table.rest and (whole := [c for c in columns if c.field.isidentifier()]):
-                _move_values(connection, table, whole)
-        if are_refetches_former:
-            connection.execute(f"UPDATE {_REFETCHES} SET resource = ?", [CONFERENCES.name])
-        connection.execute(f"UPDATE {DATASET}._watermarks SET region = '' WHERE region IS NULL")
-        if "_dlt_loads" in present and "_watermarks" not in present:
-            _take_over_state(connection)
-            _delete_orphans(connection)
-            connection.execute(f"DROP SCHEMA IF EXISTS {DATASET}_staging CASCADE")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+    if are_refetches_former:
+        database.execute(f"ALTER TABLE {_REFETCHES} RENAME COLUMN conference_sid TO key")
+    for table in new_tables:
+        defined = ", ".join(
+            _definition(c) + (" NOT NULL" if not c.nullable else "") for c in table.columns
+        )
+        database.execute(f"CREATE TABLE {DATASET}.{table.name} ({defined})")
+    for table, columns in new_columns.items():
+        for column in columns:
+            database.execute(f"ALTER TABLE {DATASET}.{table.name} ADD COLUMN {_definition(column)}")
+        if table.rest and (whole := [c for c in columns if c.field.isidentifier()]):
+            _move_values(database, table, whole)
+    if are_refetches_former:
+        database.execute(f"UPDATE {_REFETCHES} SET resource = ?", [CONFERENCES.name])
+    database.execute(f"UPDATE {DATASET}._watermarks SET region = '' WHERE region IS NULL")
+    if "_dlt_loads" in present and "_watermarks" not in present:
+        _take_over_state(database)
+        _delete_orphans(database)
+        database.execute(f"DROP SCHEMA IF EXISTS {DATASET}_staging CASCADE")
 
 
 def _definition(column: Column) -> str:
     return f'"{column.name}" {_TYPES[column.type]}'
 
 
-def _move_values(
-    connection: duckdb.DuckDBPyConnection, table: Table, columns: list[Column]
-) -> None:
+def _move_values(database: Database, table: Table, columns: list[Column]) -> None:
     """Into new columns, of what was kept as JSON as long as they were not there."""
-    name, rest = f"{DATASET}.{table.name}", table.rest
-    like = " OR ".join(f"contains({rest}, '\"{column.field}\":')" for column in columns)
-    (end,) = connection.execute(f"SELECT max(rowid) + 1 FROM {name}").fetchall()[0]
-    unnested = ", ".join(f'unnest(?::{_TYPES[c.type]}[]) AS "{c.name}"' for c in columns)
-    assigned = ", ".join(f'"{c.name}" = n."{c.name}"' for c in columns)
-    moved = (
-        f"UPDATE {name} SET {assigned}, "
-        f"{rest} = n.{rest} FROM (SELECT unnest(?) AS row_id, unnest(?::VARCHAR[]) AS {rest}, "
-        f"{unnested}) AS n WHERE {table.name}.rowid = n.row_id"
+    name, rest, keys = f"{DATASET}.{table.name}", table.rest, table.key
+    like = " OR ".join(f"{rest} LIKE '%\"{column.field}\":%'" for column in columns)
+    found = (
+        f"SELECT {', '.join(keys)}, {rest} FROM {name} "
+        f"WHERE {keys[0]} > ? AND ({like}) ORDER BY {keys[0]} LIMIT {AT_ONCE}"
     )
-    for start in range(0, end or 0, AT_ONCE):
-        found = connection.execute(
-            f"SELECT rowid, {rest} FROM {name} WHERE rowid >= ? AND rowid < ? AND ({like})",
-            [start, start + AT_ONCE],
-        ).fetchall()
+    types = {c.name: _TYPES[c.type] for c in table.columns}
+    new = (*keys, str(rest), *(column.name for column in columns))
+    unnested = ", ".join(f'unnest(?::{types[name]}[]) AS "{name}"' for name in new)
+    assigned = ", ".join(f'"{name}" = n."{name}"' for name in new[len(keys) :])
+    same = " AND ".join(f"t.{key} IS NOT DISTINCT FROM n.{key}" for key in keys)
+    moved = f"UPDATE {name} AS t SET {assigned} FROM (SELECT {unnested}) AS n WHERE {same}"
+    last = ""
+    while page := database.execute(found, [last]):
+        if len(page) == AT_ONCE:  # of the last record there may be more
+            page = [row for row in page if row[0] != page[-1][0]]
+        last = page[-1][0]
         rows = []
-        for row_id, text in found:
+        for *key, text in page:
             if not isinstance(kept := parse(text.encode()), dict):
                 continue  # a list, or a text, that was sent instead of an object
             values = [fit(kept.get(column.field), column.type) for column in columns]
             for column, value in zip(columns, values, strict=True):
                 if value is not None:
                     del kept[column.field]
-            rows.append((row_id, to_json(kept) if kept else None, *values))
+            rows.append((*key, to_json(kept) if kept else None, *values))
         if rows:
-            connection.execute(moved, [list(values) for values in zip(*rows, strict=True)])
+            database.execute(moved, [list(values) for values in zip(*rows, strict=True)])
 
 
-def _take_over_state(connection: duckdb.DuckDBPyConnection) -> None:
+def _take_over_state(database: Database) -> None:
     """Watermarks and named drift, from the state of the last completed package."""
-    row = connection.execute(
+    rows = database.execute(
         f"SELECT s.state, l.load_id FROM {DATASET}._dlt_pipeline_state AS s "
-        f"JOIN {DATASET}._dlt_loads AS l ON l.load_id = s._dlt_load_id ORDER BY l.rowid DESC"
-    ).fetchone()
-    if row is None:
+        f"JOIN {DATASET}._dlt_loads AS l ON l.load_id = s._dlt_load_id "
+        "ORDER BY l.inserted_at DESC, l.load_id DESC LIMIT 1"
+    )
+    if not rows:
         return
-    text, load_id = row
+    ((text, load_id),) = rows
     sources: dict[str, Any] = json.loads(decompress(b64decode(text))).get("sources", {})
     state = sources.get("twilio_insights", {})
     watermarks: dict[str, str] = state.get("watermarks", {})
     for account, listed_to in watermarks.items():
-        connection.execute(
+        database.execute(
             f"INSERT INTO {DATASET}._watermarks VALUES (?, ?, '', '', ?, ?)",
             [CONFERENCES.name, account, naive_utc(datetime.fromisoformat(listed_to)), load_id],
         )
     for name, sid in state.get("drift", {}).items():
-        connection.execute(
+        database.execute(
             f"INSERT INTO {DATASET}._drift SELECT account_sid, ?, ?, ? "
             f"FROM {DATASET}.conference_summaries "
             "WHERE conference_sid = ? AND account_sid IS NOT NULL",
@@ -155,9 +142,9 @@ def _take_over_state(connection: duckdb.DuckDBPyConnection) -> None:
         )
 
 
-def _delete_orphans(connection: duckdb.DuckDBPyConnection) -> None:
+def _delete_orphans(database: Database) -> None:
     for child in CONFERENCES.children:
-        connection.execute(
+        database.execute(
             f"DELETE FROM {DATASET}.{child.table.name} WHERE conference_sid NOT IN "
             f"(SELECT conference_sid FROM {DATASET}.conference_summaries)"
         )

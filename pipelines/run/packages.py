@@ -20,8 +20,8 @@ from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction
 from pipelines.twilio_insights.extract.scope import Scope
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.warehouse.file import Warehouse
 from pipelines.warehouse.runs import RunRecord
+from pipelines.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pipelines.run.loading import Loader
@@ -48,9 +48,9 @@ class Packages:
     def __init__(self, warehouse: Warehouse, client: InsightsClient, record: RunRecord) -> None:
         self.warehouse, self.client, self._record = warehouse, client, record
         self._progress = client.progress
-        self._progress.account_sid = client.settings.account_sid
         record.phase("finish")
-        migrate_tables(warehouse.connection)
+        with warehouse.alone():
+            migrate_tables(warehouse)
         self._progress.left_package = recover_package(
             warehouse, lambda: self._make_loader(self._note_loading)
         )
@@ -74,6 +74,7 @@ class Packages:
         accounts = self.accounts
         now = accounts.read()
         self._progress.accounts = len(accounts.followed)
+        self.warehouse.hold_accounts(accounts.followed)
         had = accounts.known_before
         if accounts.is_own_alone and had and accounts.own not in had:
             others = ", ".join(sorted(had))

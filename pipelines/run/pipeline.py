@@ -9,19 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from pipelines.errors import SettingsError
 from pipelines.lifecycle import FINAL_WITHIN, RETENTION, RETENTION_WARNING
+from pipelines.run.destination import PublishSettings, publish_settings, warehouse_path
 from pipelines.run.packages import MAX_NAMED, Packages
 from pipelines.run.post_load import run_post_load
 from pipelines.run.recovery import true_cause
-from pipelines.run.settings import (
-    PublishSettings,
-    publish_settings,
-    source_settings,
-    warehouse_path,
-)
+from pipelines.run.settings import source_settings
 from pipelines.times import iso_seconds, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.clock import FIRST
@@ -29,8 +24,10 @@ from pipelines.twilio_insights.errors import InsightsError, RefusedError, Unavai
 from pipelines.twilio_insights.extract.scope import INCREMENTAL, Sids, TimeRange
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.progress import Progress
-from pipelines.warehouse.file import as_warehouse_error, open_warehouse
-from pipelines.warehouse.runs import RunRecord, StillPendingError, require_existing_warehouse
+from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.runs import RunRecord, StillPendingError
+from pipelines.warehouse.status_files import StatusFiles
+from pipelines.warehouse.warehouse import Place
 
 log = logging.getLogger("conference_insights")
 
@@ -113,17 +110,19 @@ def run(
         PublishError: the published copy could not be renewed; the data is loaded.
     """
     path, stop = warehouse_path(), stop or threading.Event()
-    with RunRecord(path, progress, stop) as record, _unwrap_dlt_errors(path, stop):
+    place, files = DuckDbFile(path), StatusFiles(path)
+    with RunRecord(files, progress, stop) as record, _unwrap_dlt_errors(place, stop):
         settings, delivery = source_settings(), publish_settings(path)
+        progress.account_sid = settings.account_sid
         if backfill:
             settings.filters = {**settings.filters, **backfill.filters}
         record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
-        require_existing_warehouse(path, delivery.directory)
-        with open_warehouse(path) as warehouse:
-            log.info("Warehouse: %s%s", path, " (NEW, created now)" * warehouse.created)
+        files.require_existing_warehouse(delivery.directory)
+        with place.open(settings.account_sid or "") as warehouse:
+            log.info("Warehouse: %s%s", place.name, " (NEW, created now)" * warehouse.created)
             with (
                 record.kept_in(warehouse),
-                _unwrap_dlt_errors(path, stop),  # here, for the row in `_runs`
+                _unwrap_dlt_errors(place, stop),  # here, for the row in `_runs`
                 InsightsClient(settings, progress, stop) as client,
                 closing(Packages(warehouse, client, record)) as packages,
             ):
@@ -230,7 +229,7 @@ def _poll(packages: Packages, polling: Polling) -> StillPendingError | None:
 
 
 @contextmanager
-def _unwrap_dlt_errors(path: Path, stop: threading.Event) -> Iterator[None]:
+def _unwrap_dlt_errors(place: Place, stop: threading.Event) -> Iterator[None]:
     """Raise what went wrong below dlt's step and resource errors; a full disk as such."""
     try:
         yield
@@ -240,4 +239,4 @@ def _unwrap_dlt_errors(path: Path, stop: threading.Event) -> Iterator[None]:
             return  # a request that was given up because the run is to stop
         if isinstance(cause, InsightsError | SettingsError):
             raise cause from cause.__cause__
-        raise as_warehouse_error(error, path) or cause from cause.__cause__
+        raise place.explain(error) or cause from cause.__cause__

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
-
+from pipelines.run.destination import PublishSettings, publish_settings, warehouse_path
 from pipelines.run.migrations import migrate_tables
-from pipelines.run.settings import PublishSettings, publish_settings, warehouse_path
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.warehouse.changed import CannotRenewError
+from pipelines.warehouse.changed import CannotRenewError, Changed
 from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
-from pipelines.warehouse.file import (
-    DATASET,
-    Warehouse,
-    WarehouseError,
-    open_warehouse,
-)
+from pipelines.warehouse.database import DATASET, StatementError
+from pipelines.warehouse.file import open_warehouse
 from pipelines.warehouse.publish import PublishedCopies
-from pipelines.warehouse.published import adopt_former, claim
-from pipelines.warehouse.runs import prepare_runs, renew_status
+from pipelines.warehouse.runs import prepare_runs
+from pipelines.warehouse.status_files import StatusFiles
 from pipelines.warehouse.views import Description, apply_views, read_columns
+from pipelines.warehouse.warehouse import Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -58,22 +52,17 @@ def run_post_load(
         ChecksError: the data is not sound; the former copy stays.
         PublishError: the copy could not be written.
     """
-    tables = warehouse.connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [DATASET]
-    ).fetchall()
-    if ("_dlt_loads",) not in tables:
+    if f"{DATASET}._dlt_loads" not in warehouse.columns(DATASET):
         return None
     begin("views")
-    digest = apply_views(warehouse.connection, DESCRIPTIONS, settings.timezone, rebuild)
+    with warehouse.alone():
+        digest = apply_views(warehouse, DESCRIPTIONS, settings.timezone, rebuild)
     if only_views:
         return None
-    with suppress(OSError):  # which shows when it is written
-        adopt_former(settings.directory, warehouse.path)
-    seal = warehouse.working_folder / "published.txt"
-    copies = PublishedCopies(
-        warehouse.connection, settings.directory, _left_out(settings), digest, seal
-    )
-    told = set[str]()
+    copies, told = warehouse.copies(settings.directory, _left_out(settings), digest), set[str]()
+    if copies is None:
+        _check(warehouse, now, None, begin, told)
+        return None
     try:
         return _publish(copies, warehouse, settings, now, begin, rebuild, told)
     except CannotRenewError:
@@ -90,30 +79,40 @@ def _publish(
     told: set[str],
 ) -> Path:
     """Make the checks and a copy. What is checked is all, once an hour and as long as a check has
-    failed, or else what has changed. What was `told` already is not told again."""
-    failing = has_failed(warehouse.connection)
+    failed, or else what has changed."""
+    failing = has_failed(warehouse)
     if rebuild or failing or not copies.are_current:
-        begin("checks")
         is_some = copies.are_of_this_hour and not rebuild and not failing
-        some = copies.changed if is_some else None
-        findings = run_checks(warehouse.connection, now, some.of if some else None)
-        lines = [f"{finding.check.level.upper()}: {finding}" for finding in findings]
-        for line in [line for line in lines if line not in told]:
-            log.warning("%s", line)
-        told.update(lines)
-        if failed := [finding for finding in findings if finding.check.level == "fail"]:
-            raise ChecksError(
-                f"{len(failed)} check{'s' * (len(failed) > 1)} failed, see analytics.checks; "
-                f"nothing was published. {failed[0]}"
-            )
+        _check(warehouse, now, copies.changed if is_some else None, begin, told)
     begin("publish")
     try:
-        claim(settings.directory, warehouse.path)
         return copies.publish(rebuild)
-    except (OSError, duckdb.Error) as error:
+    except (OSError, StatementError) as error:
         raise PublishError(
             f"All is loaded, but no copy was published to {settings.directory}: {error}"
         ) from None
+
+
+def _check(
+    warehouse: Warehouse,
+    now: datetime,
+    changed: Changed | None,
+    begin: Callable[[str], None],
+    told: set[str],
+) -> None:
+    """Make the checks, of all or of what has changed. What was `told` is not told again."""
+    begin("checks")
+    with warehouse.alone():
+        findings = run_checks(warehouse, now, changed.of if changed else None)
+    lines = [f"{finding.check.level.upper()}: {finding}" for finding in findings]
+    for line in [line for line in lines if line not in told]:
+        log.warning("%s", line)
+    told.update(lines)
+    if failed := [finding for finding in findings if finding.check.level == "fail"]:
+        raise ChecksError(
+            f"{len(failed)} check{'s' * (len(failed) > 1)} failed, see analytics.checks; "
+            f"nothing was published. {failed[0]}"
+        )
 
 
 def _left_out(settings: PublishSettings) -> frozenset[str]:
@@ -138,12 +137,12 @@ def publish_now() -> Path:
     if not path.exists():
         raise nothing
     with open_warehouse(path) as warehouse:
-        prepare_runs(warehouse.connection)
-        migrate_tables(warehouse.connection)  # an earlier version may have loaded it
+        prepare_runs(warehouse)
+        migrate_tables(warehouse)  # an earlier version may have loaded it
         try:
             published = run_post_load(warehouse, settings, datetime.now(UTC), rebuild=True)
         finally:
-            renew_status(warehouse, settings.directory)
+            StatusFiles(path).renew(warehouse, settings.directory)
     if published is None:
         raise nothing
     return published

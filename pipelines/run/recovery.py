@@ -7,10 +7,13 @@ import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.warehouse.database import PIPELINE
 from pipelines.warehouse.error_texts import CORRUPT_FILE
-from pipelines.warehouse.file import PIPELINE, Warehouse, WarehouseError, as_warehouse_error
+from pipelines.warehouse.file import as_warehouse_error
+from pipelines.warehouse.warehouse import Warehouse, WarehouseError
 
 if TYPE_CHECKING:
     from pipelines.run.loading import Loader
@@ -40,7 +43,7 @@ def recover_package(warehouse: Warehouse, make: Callable[[], Loader]) -> str | N
         shutil.rmtree(folder, ignore_errors=True)  # what dlt remembers: the warehouse has it
         return outcome
     except Exception as error:  # damage shows in dlt as an error of any kind
-        damaged = warehouse.path if CORRUPT_FILE in str(error) else None
+        damaged = Path(warehouse.name) if CORRUPT_FILE in str(error) else None
         if fault := as_warehouse_error(error, damaged):
             raise fault from None
         if isinstance(true_cause(error), WarehouseError):

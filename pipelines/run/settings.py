@@ -17,34 +17,32 @@ import stat
 import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import date, time
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.errors import SettingsError
 from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
-from pipelines.warehouse.published import folder_of
 
 log = logging.getLogger("conference_insights")
 
 SECRETS_FILE, CONFIG_FILE = Path(".dlt/secrets.toml"), Path(".dlt/config.toml")
 DEFAULT_WAREHOUSE = "warehouse.duckdb"
-_WAREHOUSE = ("destination", "duckdb", "credentials")
-_TIMEZONE = ("report_timezone",)
-_DIRECTORY, _PERSONAL = ("publish", "directory"), ("publish", "personal_data")
+WAREHOUSE = ("destination", "duckdb", "credentials")
+TIMEZONE = ("report_timezone",)
+DIRECTORY, PERSONAL = ("publish", "directory"), ("publish", "personal_data")
 _HOOK = ("runtime", "slack_incoming_hook")
 DEFAULTS: dict[tuple[str, ...], Any] = {
     **{(*SECTION, one.name): one.default for one in fields(Settings) if one.name != FILTERS[-1]},
     **{(*FILTERS, name): None for name in CONFERENCES.filters},
-    _WAREHOUSE: DEFAULT_WAREHOUSE,
-    _TIMEZONE: "UTC",
-    _DIRECTORY: "<warehouse>.published, beside it",
-    _PERSONAL: True,
+    WAREHOUSE: DEFAULT_WAREHOUSE,
+    TIMEZONE: "UTC",
+    DIRECTORY: "<warehouse>.published, beside it",
+    PERSONAL: True,
     _HOOK: None,
 }
 """The program's settings by path, with what it assumes otherwise."""
@@ -54,8 +52,6 @@ HIDDEN = (*SECRETS, _HOOK[-1])
 """Names of what is never shown."""
 _TOKEN = re.compile("([A-Z]{2})?[0-9A-Za-z]{32}")
 _MOST_BYTES = 1_000_000
-_SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
-_SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy"}
 
 
 class Found(NamedTuple):
@@ -63,16 +59,6 @@ class Found(NamedTuple):
 
     value: Any
     origin: str
-
-
-@dataclass(frozen=True)
-class PublishSettings:
-    """`timezone` is the zone of days and hours; `directory` has the copies; without
-    `personal_data` the copies lack the columns that are marked as personal."""
-
-    timezone: str
-    directory: Path
-    personal_data: bool
 
 
 def source_settings() -> Settings:
@@ -100,65 +86,6 @@ def _filters() -> list[str]:
     return sorted(set[str]().union(*(filter_names(*file) for file in files)))
 
 
-def warehouse_path() -> Path:
-    """Where the warehouse is, as an absolute path.
-
-    Raises:
-        SettingsError: it is not a file, or its name collides with a schema in it.
-    """
-    found = find(*_WAREHOUSE)
-    database = (found.value if found else DEFAULT_WAREHOUSE).removeprefix("duckdb:///")
-    if not database or "://" in database or database.startswith((":", "md:", "{")):
-        raise SettingsError(  # its text may hold a password
-            "destination.duckdb.credentials: no path; write the path of a file"
-        )
-    path = _path(database, _WAREHOUSE)
-    if path.name.split(".")[0].lower() in _SCHEMAS:  # DuckDB's catalog is named so
-        raise SettingsError(
-            f"The warehouse file cannot be named {path.name}: that is also the name of a "
-            "schema, and queries could not tell them apart. Choose another name in "
-            "DESTINATION__DUCKDB__CREDENTIALS"
-        )
-    return path
-
-
-def publish_settings(warehouse: Path) -> PublishSettings:
-    """What views and copies are made by.
-
-    Raises:
-        SettingsError: one is wrong.
-    """
-    zone, directory, personal = (find(*path) for path in (_TIMEZONE, _DIRECTORY, _PERSONAL))
-    timezone = str(zone.value) if zone else "UTC"
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise SettingsError(
-            "report_timezone: that is no time zone; write an IANA name such as Europe/Berlin"
-        ) from None
-    folder = _path(directory.value, _DIRECTORY) if directory else folder_of(warehouse)
-    is_personal = personal.value if personal else True
-    return PublishSettings(timezone, folder, is_personal)
-
-
-def _path(text: str, setting: tuple[str, ...]) -> Path:
-    try:
-        if text.startswith("~") and os.environ.get("HOME") == "":
-            raise RuntimeError  # Python would take /
-        path = Path(text).expanduser().absolute()
-    except RuntimeError:  # ~ of a user who is none, or has no home folder
-        raise SettingsError(
-            f"{'.'.join(setting)}: there is no home folder for that; write the whole path"
-        ) from None
-    # DuckDB would put the file, or its log, somewhere else; and it knows names in UTF-8 alone.
-    if found := re.search(r"[?\\\ud800-\udfff]", str(path)):
-        character = ascii(found[0])[1:-1]
-        raise SettingsError(
-            f"{'.'.join(setting)}: a database cannot be in {path}, because of the {character}"
-        )
-    return path
-
-
 def slack_hook() -> str | None:
     """Where failures and recoveries are posted."""
     found = find(*_HOOK)
@@ -172,14 +99,14 @@ def find(*path: str) -> Found | None:
         SettingsError: it is of another type, or a file is no TOML or not to be trusted.
     """
     # dlt takes the path of the file from either.
-    names = [(*path, "database"), path] if path == _WAREHOUSE else [path]
+    names = [(*path, "database"), path] if path == WAREHOUSE else [path]
     for variable in ("__".join(name).upper() for name in names):
         if text := os.environ.get(variable, "").strip():
             return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
     for file, name in product((SECRETS_FILE, CONFIG_FILE), names):
         value = _in_file(file, name)
         value = value.strip() if isinstance(value, str) else value
-        if value in (None, "") or (isinstance(value, dict) and path == _WAREHOUSE):
+        if value in (None, "") or (isinstance(value, dict) and path == WAREHOUSE):
             continue
         if file == CONFIG_FILE and path[-1] in HIDDEN:
             raise SettingsError(f"{'.'.join(path)} is a secret: move it to {SECRETS_FILE}")

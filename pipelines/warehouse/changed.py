@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import duckdb
 
+from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.definitions import NOT_FINAL, OWNERS
-from pipelines.warehouse.file import ANALYTICS, DATASET
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import read_views
 

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-import duckdb
-
 from pipelines.exit_codes import UNSOUND
 from pipelines.times import naive_utc
-from pipelines.warehouse.file import DATASET
+from pipelines.warehouse.database import DATASET, Database, StatementError
 from pipelines.warehouse.sql import sql_files
 
 CHECKS_TABLE = f"{DATASET}._checks"
@@ -55,23 +53,23 @@ def _read(name: str, text: str) -> Check:
     return Check(name, "warn" if level == "warn" else "fail", sentence, sql)
 
 
-def prepare_checks(connection: duckdb.DuckDBPyConnection) -> None:
+def prepare_checks(database: Database) -> None:
     """Create the table of results if there is none."""
-    connection.execute(
+    database.execute(
         f"CREATE TABLE IF NOT EXISTS {CHECKS_TABLE} (check_name VARCHAR NOT NULL, "
         "level VARCHAR NOT NULL, sentence VARCHAR NOT NULL, violations BIGINT NOT NULL, "
         "sample VARCHAR, failing_since TIMESTAMP, checked_at TIMESTAMP NOT NULL)"
     )
 
 
-def has_failed(connection: duckdb.DuckDBPyConnection) -> bool:
+def has_failed(database: Database) -> bool:
     """Whether a `fail` check found rows when it last ran."""
     failed = f"SELECT 1 FROM {CHECKS_TABLE} WHERE level = 'fail' AND violations > 0"
-    return bool(connection.execute(failed).fetchall())
+    return bool(database.execute(failed))
 
 
 def run_checks(
-    connection: duckdb.DuckDBPyConnection, now: datetime, of: Callable[[str], str] | None = None
+    database: Database, now: datetime, of: Callable[[str], str] | None = None
 ) -> list[CheckResult]:
     """Run every check and keep the results in `_checks`; return those that found rows, worst first.
 
@@ -81,33 +79,34 @@ def run_checks(
         of: limits a `fail` check's SQL to the conferences that changed since all were checked.
     """
     results = [
-        _run(connection, check, of(check.sql) if of and check.level == "fail" else check.sql)
+        _run(database, check, of(check.sql) if of and check.level == "fail" else check.sql)
         for check in read_checks()
     ]
-    since = dict(
-        connection.execute(f"SELECT check_name, failing_since FROM {CHECKS_TABLE}").fetchall()
+    since: dict[str, datetime | None] = dict(
+        database.execute(f"SELECT check_name, failing_since FROM {CHECKS_TABLE}")
     )
     at = naive_utc(now)
     rows = [
         (*check[:3], violations, sample, (since.get(check.name) or at) if violations else None, at)
         for check, violations, sample in results
     ]
-    connection.execute("BEGIN")
-    connection.execute(f"DELETE FROM {CHECKS_TABLE}")
-    connection.executemany(f"INSERT INTO {CHECKS_TABLE} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    connection.execute("COMMIT")
+    with database.transaction():
+        database.execute(f"DELETE FROM {CHECKS_TABLE}")
+        for row in rows:
+            database.execute(f"INSERT INTO {CHECKS_TABLE} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     return sorted((f for f in results if f.violations), key=lambda f: f.check.level)
 
 
-def _run(connection: duckdb.DuckDBPyConnection, check: Check, sql: str) -> CheckResult:
+def _run(database: Database, check: Check, sql: str) -> CheckResult:
     try:
-        count, sample = connection.execute(
-            f"SELECT count(*), first(found) FROM ({sql}) AS found"
-        ).fetchall()[0]
-    except duckdb.Error as error:
+        found = database.records(
+            f"SELECT found.*, count(*) OVER () AS _violations FROM ({sql}) AS found LIMIT 1"
+        )
+    except StatementError as error:
         return CheckResult(
             check._replace(level="fail"), 1, f"it does not run: {str(error).splitlines()[0]}"
         )
-    values = (sample or {}).items()
-    text = ", ".join(f"{name} {value}" for name, value in values) or None
-    return CheckResult(check, count, text)
+    sample = found[0] if found else {}
+    violations = sample.pop("_violations", 0)
+    text = ", ".join(f"{name} {value}" for name, value in sample.items()) or None
+    return CheckResult(check, violations, text)

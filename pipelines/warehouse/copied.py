@@ -13,7 +13,7 @@ import duckdb
 
 from pipelines.files import where_supported
 from pipelines.warehouse.changed import KEY, ONLY_CHANGED, Changed
-from pipelines.warehouse.file import ANALYTICS, DATASET
+from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
 

@@ -1,4 +1,4 @@
-"""What every engine can do for us: run SQL that is written once, in the portable spelling of DuckDB.
+"""What every engine can do for us: run SQL that is written once, as DuckDB spells it.
 
 `sql/README.md` says which spellings are portable. All SQL of ours passes through `Database`, so
 that nothing outside this folder knows which engine there is.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DATASET = "conference_insights"
 PIPELINE = "conference_insights"
@@ -48,7 +51,24 @@ class Database(ABC):
     @abstractmethod
     def columns(self, *schemas: str) -> dict[str, list[str]]:
         """Names of the columns of each table and view of these schemas, by `schema.name`, both in
-        order."""
+        order; dlt's are among them."""
+
+    def create_schema(self, name: str) -> None:
+        """Make a schema where there is none; raises as `run` does."""
+        self.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
+
+    @abstractmethod
+    def replace_view(self, name: str, select: str) -> None:
+        """Make a view, or make it anew; raises as `run` does."""
+
+    @abstractmethod
+    def append(self, table: str, rows: pa.Table) -> None:
+        """Insert rows that have the names of the table's columns; raises as `run` does."""
+
+    def transact(self, do: Callable[[], object]) -> None:
+        """Call `do` in a transaction; again, where the memory that it was given is too little."""
+        with self.transaction():
+            do()
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Rows:
         """The rows of a statement; raises as `run` does."""

@@ -17,7 +17,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
 from pipelines.errors import SettingsError
-from pipelines.warehouse.file import ANALYTICS, DATASET
+from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.views import (
     OUR_TABLES,
     Comment,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import re
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,16 +16,16 @@ from typing import IO, Any
 
 import duckdb
 
-from pipelines.exit_codes import BUSY, DISK
 from pipelines.files import expect_trusted, made_beside, where_supported
 from pipelines.warehouse import error_texts
+from pipelines.warehouse.database import DATASET
+from pipelines.warehouse.duckdb_database import DuckDb, with_memory
+from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rewrite
+from pipelines.warehouse.warehouse import BusyError, Place, Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
-DATASET = "conference_insights"
-PIPELINE = "conference_insights"
-ANALYTICS = "analytics"
 LOCK_TIMEOUT = 5.0
 """Seconds that a run waits for another program to close the file."""
 RUN_LOCK_TIMEOUT = 0.1
@@ -36,18 +35,6 @@ _SETTINGS: dict[str, Any] = {
     "memory_limit": "120MB",  # what does not fit goes to `<file>.tmp`; else 80 % of all
     "preserve_insertion_order": False,  # saves memory, and no view relies on it
 }
-
-
-class WarehouseError(Exception):
-    """The warehouse file or its folder cannot be used."""
-
-    exit_code = DISK
-
-
-class BusyError(Exception):
-    """Another process holds the warehouse; trying again later helps."""
-
-    exit_code = BUSY
 
 
 def as_warehouse_error(error: BaseException, path: Path | None = None) -> WarehouseError | None:
@@ -73,59 +60,44 @@ def as_warehouse_error(error: BaseException, path: Path | None = None) -> Wareho
     return None
 
 
-def with_memory(
-    connection: duckdb.DuckDBPyConnection, do: Callable[[], object], *limits: str
-) -> None:
-    """Call `do` within a memory limit, the first of `limits` or the usual one; if that is too
-    small, as for texts of megabytes, call it again with the next, at last with all the memory of
-    the machine.
+class DuckDbWarehouse(DuckDb, Warehouse):
+    """An open warehouse file, whose connection dlt gets too."""
 
-    Raises:
-        Exception: whatever `do` raises for another reason, or in the last call.
-    """
-    (usual,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
-    try:
-        for limit in limits or (usual,):
-            try:
-                connection.execute(f"SET memory_limit = '{limit}'")
-                do()
-                return
-            except Exception as error:  # dlt raises DuckDB's as its own
-                if not error_texts.OUT_OF_MEMORY.search(str(error)):
-                    raise
-        connection.execute("RESET memory_limit")
-        do()
-    finally:
-        with suppress(duckdb.Error):  # the database has failed, and its error is raised
-            connection.execute(f"SET memory_limit = '{usual}'")
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, created: bool) -> None:
+        super().__init__(connection)
+        self.path, self.name, self.created = path, str(path), created
+        self.working_folder = working_folder(path)
 
+    def destination(self) -> Any:
+        from pipelines.warehouse.one_transaction import destination_of  # brings dlt
 
-@dataclass(frozen=True)
-class Warehouse:
-    """An open warehouse file. Its connection is held for a whole run and handed to dlt, so that
-    no other program can take the file between listing and loading."""
+        return destination_of(self.connection)
 
-    path: Path
-    connection: duckdb.DuckDBPyConnection
-    created: bool
-
-    def query(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        """Rows of a statement, in whose text `{name}` is a table of the dataset and `%s` an
-        argument; none if a table is missing, as before the first load."""
-        text = re.sub(r"\{(\w+)\}", rf'{DATASET}."\1"', sql).replace("%s", "?")
-        try:
-            return self.connection.execute(text, arguments).fetchall()
-        except duckdb.CatalogException:
-            return []
-
-    @property
-    def working_folder(self) -> Path:
-        return working_folder(self.path)
+    def copies(self, directory: Path, personal: frozenset[str], sql_digest: str) -> PublishedCopies:
+        seal = self.working_folder / "published.txt"
+        return PublishedCopies(self.connection, directory, personal, sql_digest, self.path, seal)
 
     def checkpoint(self) -> None:
         """Write the log into the file. DuckDB never does so on its own while dlt holds a cursor,
         and would keep all that a long run loads in memory and in the log."""
         with_memory(self.connection, lambda: self.connection.execute("CHECKPOINT"))
+
+
+@dataclass(frozen=True)
+class DuckDbFile(Place):
+    """The path of a warehouse file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return str(self.path)
+
+    def open(self, account: str = "") -> AbstractContextManager[DuckDbWarehouse]:  # noqa: ARG002
+        return open_warehouse(self.path)
+
+    def explain(self, error: BaseException) -> WarehouseError | None:
+        return as_warehouse_error(error, self.path)
 
 
 def working_folder(path: Path) -> Path:
@@ -134,7 +106,7 @@ def working_folder(path: Path) -> Path:
 
 
 @contextmanager
-def open_warehouse(path: Path) -> Iterator[Warehouse]:
+def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
     """Hold the run lock and the file, created if there is none, while the block lasts.
 
     Raises:
@@ -164,14 +136,14 @@ def open_warehouse(path: Path) -> Iterator[Warehouse]:
             with where_supported():
                 path.chmod(path.stat().st_mode & 0o755)
         try:
-            yield Warehouse(path, connection, created)
+            yield DuckDbWarehouse(path, connection, created)
         finally:
             connection.close()
             lock.truncate(0)
 
 
 @contextmanager
-def inspect_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def inspect_warehouse(path: Path) -> Iterator[DuckDb]:
     """Open it read-only and change nothing.
 
     A process that only reads it is refused as one that writes: no run could start beside either.
@@ -194,7 +166,7 @@ def inspect_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             _connect(path).close()  # fails, and DuckDB says who it is
         try:
             with _connect(path, read_only=True) as connection:
-                yield connection
+                yield DuckDb(connection)
         finally:
             if lock:
                 lock.truncate(0)

@@ -17,13 +17,14 @@ from glob import escape
 from typing import Any
 
 import dlt
+import duckdb
 from dlt.common.destination.client import LoadJob, RunnableLoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
-from pipelines.warehouse.file import Warehouse, with_memory
+from pipelines.warehouse.duckdb_database import with_memory
 
 
 class _DeferredJob(RunnableLoadJob):
@@ -106,8 +107,8 @@ class OneTransactionDuckDb(dlt.destinations.duckdb):
         return self._resolved[key]
 
 
-def destination_of(warehouse: Warehouse) -> OneTransactionDuckDb:
-    """The warehouse's open connection as a destination."""
-    credentials = DuckDbCredentials(warehouse.connection)
+def destination_of(connection: duckdb.DuckDBPyConnection) -> OneTransactionDuckDb:
+    """An open connection as a destination."""
+    credentials = DuckDbCredentials(connection)
     credentials.resolve()  # once: dlt would do it dozens of times, a third of a small run
     return OneTransactionDuckDb(credentials)

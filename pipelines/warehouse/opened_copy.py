@@ -9,6 +9,9 @@ from typing import Any
 
 import duckdb
 
+from pipelines.warehouse.database import StatementError
+from pipelines.warehouse.duckdb_database import DuckDb
+
 _LOCKED_DOWN: dict[str, Any] = {"enable_external_access": False, "lock_configuration": True}
 _NOT_TABLES = """
     SELECT view_name FROM duckdb_views() WHERE NOT internal
@@ -17,15 +20,20 @@ _NOT_TABLES = """
 
 
 @contextmanager
-def open_copy(copy: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_copy(copy: Path) -> Iterator[DuckDb]:
     """Open it so that nothing in it reads any other file; it has tables only.
 
     Raises:
-        duckdb.Error: it cannot be read, or has something else, which no run made.
+        StatementError: it cannot be read, or has something else, which no run made.
     """
     if not copy.is_file():
-        raise duckdb.IOException("it is no file")
-    with duckdb.connect(copy.resolve(), read_only=True, config=_LOCKED_DOWN) as connection:
-        if others := connection.execute(_NOT_TABLES).fetchall():
-            raise duckdb.DataError(f"no run made it: {others[0][0]} is no table")
-        yield connection
+        raise StatementError("it is no file")
+    try:
+        connection = duckdb.connect(copy.resolve(), read_only=True, config=_LOCKED_DOWN)
+    except duckdb.Error as error:
+        raise StatementError(str(error)) from error
+    with connection:
+        database = DuckDb(connection)
+        if others := database.execute(_NOT_TABLES):
+            raise StatementError(f"no run made it: {others[0][0]} is no table")
+        yield database

@@ -21,9 +21,19 @@ import duckdb
 
 from pipelines.warehouse.changed import CannotRenewError, Changed, take_changed
 from pipelines.warehouse.copied import attached, build, renew
+from pipelines.warehouse.database import ANALYTICS, DATASET, StatementError
 from pipelines.warehouse.definitions import NOT_FINAL
-from pipelines.warehouse.file import ANALYTICS, DATASET, with_memory
-from pipelines.warehouse.published import COPIES_KEPT, FILE, delete_old, make_folder, swap, sync
+from pipelines.warehouse.duckdb_database import with_memory
+from pipelines.warehouse.published import (
+    COPIES_KEPT,
+    FILE,
+    adopt_former,
+    claim,
+    delete_old,
+    make_folder,
+    swap,
+    sync,
+)
 
 log = logging.getLogger("conference_insights")
 
@@ -55,6 +65,7 @@ class PublishedCopies:
         folder: where the copies are.
         personal: columns to leave out.
         sql_digest: of the views as they are applied.
+        warehouse: the file that is published.
         seal: the file that tells how the last one was left, in a folder that nobody else can write.
     """
 
@@ -64,9 +75,13 @@ class PublishedCopies:
         folder: Path,
         personal: frozenset[str],
         sql_digest: str,
+        warehouse: Path,
         seal: Path,
     ) -> None:
+        with suppress(OSError):  # which shows when it is written
+            adopt_former(folder, warehouse)
         self._connection, self._folder, self._personal = connection, folder, personal
+        self._warehouse = warehouse
         self._link, self._seal = folder / "current", seal
         self._version = _version(connection, sql_digest, personal)
         self._last = _last(connection, self._link, self._version)
@@ -103,9 +118,10 @@ class PublishedCopies:
 
         Raises:
             CannotRenewError: it has to be rebuilt.
-            OSError: the disk is full, or the folder cannot be written.
-            duckdb.Error: the same, or a view does not run; the copies that were there stay.
+            OSError: the disk is full, or the folder is another warehouse's or cannot be written.
+            StatementError: the same, or a view does not run; the copies that were there stay.
         """
+        claim(self._folder, self._warehouse)
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{self._version}"
         new = self._folder / f"{name}.new"
         try:
@@ -113,9 +129,10 @@ class PublishedCopies:
             with_memory(self._connection, lambda: self._write(new / FILE, rebuild), *MEMORY)
             sync(new)
             new.rename(self._folder / name)
-        except BaseException:
+        except duckdb.Error as error:
+            raise StatementError(str(error)) from error
+        finally:
             shutil.rmtree(new, ignore_errors=True)
-            raise
         self._seal.write_text(_stamp(self._folder / name / FILE))
         try:
             swap(self._link, name)

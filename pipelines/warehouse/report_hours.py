@@ -10,16 +10,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import duckdb
-
-from pipelines.warehouse.file import DATASET
+from pipelines.warehouse.database import DATASET, Database
 
 FIRST_HOUR = datetime(2020, 1, 1, tzinfo=UTC)
 """Twilio has no summaries from before."""
 _QUARTER, _DAY = timedelta(minutes=15), timedelta(days=1)
 
 
-def write_report_hours(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo, year: int) -> None:
+def write_report_hours(database: Database, zone: ZoneInfo, year: int) -> None:
     """Replace `_report_hours`: one row per UTC hour from 2020 to the end of the year after `year`.
 
     In zones that are whole hours from UTC each hour is one local hour. In others, and where clocks
@@ -32,13 +30,13 @@ def write_report_hours(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo, ye
         [pa.array(column, kind) for column, kind in zip(_columns(zone, year), types, strict=True)],
         names=["utc_hour", "local_hour", "local_hour_after", "change_minute"],
     )
-    connection.register("report_hours", table)
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {DATASET}._report_hours AS SELECT "
-        "utc_hour::TIMESTAMP AS utc_hour, local_hour::TIMESTAMP AS local_hour, "
-        "local_hour_after::TIMESTAMP AS local_hour_after, change_minute FROM report_hours"
+    name = f"{DATASET}._report_hours"
+    database.execute(
+        f"CREATE TABLE IF NOT EXISTS {name} (utc_hour TIMESTAMP, local_hour TIMESTAMP, "
+        "local_hour_after TIMESTAMP, change_minute BIGINT)"
     )
-    connection.unregister("report_hours")
+    database.execute(f"DELETE FROM {name}")
+    database.append(name, table)
 
 
 def _columns(zone: ZoneInfo, year: int) -> list[tuple[int | None, ...]]:

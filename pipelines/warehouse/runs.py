@@ -14,24 +14,18 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import duckdb
-
 from pipelines.exit_codes import BUSY
-from pipelines.files import replace_file
-from pipelines.warehouse.file import DATASET, BusyError, Warehouse, WarehouseError
-from pipelines.warehouse.opened_copy import open_copy
-from pipelines.warehouse.published import FILE, owner_file
-from pipelines.warehouse.snapshot import read_rows, take_snapshot
+from pipelines.warehouse.database import DATASET, Database, StatementError
+from pipelines.warehouse.snapshot import take_snapshot
+from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
+from pipelines.warehouse.warehouse import BusyError, Warehouse
 
 log = logging.getLogger("conference_insights")
 
 RUNS_TABLE = f"{DATASET}._runs"
-STATUS_FORMAT = 1
-"""Of the status files; those of another one are not read."""
 COLUMNS = {
     "run_id": "VARCHAR NOT NULL",
     "command": "VARCHAR NOT NULL",
@@ -86,13 +80,13 @@ class RunRecord:
     belongs to the run that does.
 
     Args:
-        path: the warehouse file.
+        files: None for a warehouse of a server, which has the row in `_runs` alone.
         counted: has attributes that are named like columns of `_runs`.
         stop: is set where somebody has stopped the run.
     """
 
-    def __init__(self, path: Path, counted: Any, stop: threading.Event) -> None:
-        self._path = path
+    def __init__(self, files: StatusFiles | None, counted: Any, stop: threading.Event) -> None:
+        self._files = files
         self._counted, self._stop = counted, stop
         self._started, self._clock = _now(), time.monotonic()
         self._outcome, self._phase = "refused", "start"
@@ -100,7 +94,7 @@ class RunRecord:
         self._holds: dict[str, Any] = {}
         self.settings: dict[str, str] = {}
         self._error: BaseException | None = None
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._database: Database | None = None
 
     def __enter__(self) -> RunRecord:
         return self
@@ -108,30 +102,37 @@ class RunRecord:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        refusal = self._path.with_name(f"{self._path.name}.refused.json")
-        if self._outcome == "refused" and not (isinstance(error, BusyError) and refusal.exists()):
+        files = self._files
+        if self._outcome != "refused" or files is None:
+            return
+        if not (isinstance(error, BusyError) and files.path(REFUSED).exists()):
             self._error = error
-            self._write("refused")
+            self._write(REFUSED)
 
     def phase(self, name: str) -> None:
         """Record that the run begins its next step."""
         self._phase = name
         self._update()
-        self._write("status")
+        self._write(STATUS)
 
     @contextmanager
     def kept_in(self, warehouse: Warehouse) -> Iterator[None]:
         """Keep the run's row: `running` until it ends; a killed run's row is closed as `killed`."""
-        connection = warehouse.connection
-        prepare_runs(connection)
-        connection.execute(f"UPDATE {RUNS_TABLE} SET outcome = 'killed' WHERE outcome = 'running'")
-        self._look(connection)
+        with warehouse.alone():
+            prepare_runs(warehouse)
+        killed = f"UPDATE {RUNS_TABLE} SET outcome = 'killed' WHERE outcome = 'running'"
+        if warehouse.writer:
+            warehouse.execute(f"{killed} AND account_sid = ?", [warehouse.writer])
+        else:
+            warehouse.execute(killed)
+        self._look(warehouse)
         row = self._row() | {"outcome": "running"}
         marks = ", ".join(f"${name}" for name in row)
-        connection.execute(f"INSERT INTO {RUNS_TABLE} ({', '.join(row)}) VALUES ({marks})", row)
-        self._connection, self._outcome, outcome = connection, "running", "failed"
-        with suppress(OSError):
-            self._path.with_name(f"{self._path.name}.refused.json").unlink(missing_ok=True)
+        warehouse.execute(f"INSERT INTO {RUNS_TABLE} ({', '.join(row)}) VALUES ({marks})", row)
+        self._database, self._outcome, outcome = warehouse, "running", "failed"
+        if self._files:
+            with suppress(OSError):
+                self._files.path(REFUSED).unlink(missing_ok=True)
         try:
             yield
             outcome = "ok"
@@ -146,25 +147,23 @@ class RunRecord:
             self._outcome = "stopped" if stopped else outcome
             try:
                 self._update()
-                self._look(connection)
-            except duckdb.Error as error:  # must not hide the error of the run itself
+                self._look(warehouse)
+            except StatementError as error:  # must not hide the error of the run itself
                 log.warning("The row of this run in _runs is not complete: %s", error)
-            self._write("status")  # while the lock is held
+            self._write(STATUS)  # while the lock is held
 
-    def _look(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._last_good = _last_good(connection)
+    def _look(self, database: Database) -> None:
+        self._last_good = _last_good(database)
         try:
-            self._holds = take_snapshot(connection, self._counted.horizon or _now())
-        except duckdb.Error as error:  # no reason for a run to fail
+            self._holds = take_snapshot(database, self._counted.horizon or _now())
+        except StatementError as error:  # no reason for a run to fail
             log.warning("What the warehouse holds is not in the status: %s", error)
 
     def _update(self) -> None:
         row = self._row()
         changes = ", ".join(f"{name} = ${name}" for name in row)
-        if self._connection:
-            self._connection.execute(
-                f"UPDATE {RUNS_TABLE} SET {changes} WHERE run_id = $run_id", row
-            )
+        if self._database:
+            self._database.execute(f"UPDATE {RUNS_TABLE} SET {changes} WHERE run_id = $run_id", row)
 
     def _row(self) -> dict[str, Any]:
         ended = None if self._outcome in ("running", "refused") else _now()
@@ -179,72 +178,31 @@ class RunRecord:
         return {name: _stored(value) for name, value in row.items()}
 
     def _write(self, kind: str) -> None:
+        if self._files is None:
+            return
         about = {"phase": self._phase, "pid": os.getpid(), "host": socket.gethostname()}
         error = {"error": str(self._error) if self._error else None}
-        content: dict[str, Any] = {"format": STATUS_FORMAT, "run": self._row() | about | error}
-        if kind == "status":
+        content: dict[str, Any] = {"run": self._row() | about | error}
+        if kind == STATUS:
             content |= {"last_good": self._last_good, "holds": self._holds}
             content["settings"] = self.settings
-        _replace(self._path.with_name(f"{self._path.name}.{kind}.json"), content)
+        self._files.write(kind, content)
 
 
-def require_existing_warehouse(path: Path, copies: Path) -> None:
-    """Check that a warehouse that an earlier run has loaded still exists.
-
-    Its status file shows that, or, if that is gone with the same disk, its published copy.
-
-    Raises:
-        WarehouseError: it is gone, and a new one would lack what Twilio has deleted since.
-    """
-    if path.exists() and path.stat().st_size:  # DuckDB would start a new one in an empty file
-        return
-    witness, held = path.with_name(f"{path.name}.status.json"), 0
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        if witness.is_file():
-            held = json.loads(witness.read_text())["holds"]["rows"]["conference_summaries"]
-    if not held and copies.parent != path.parent and (owner := owner_file(copies, path)):
-        witness = owner
-        with suppress(duckdb.Error), open_copy(copies / "current" / FILE) as copy:
-            held = copy.execute("SELECT count(*) FROM analytics.conferences").fetchall()[0][0]
-    if held:
-        raise WarehouseError(
-            f"{path} is gone. It held {held:,} conferences: restore a backup; or mount "
-            f"its disk; or, to start over with what Twilio still has, delete {witness}"
-        )
-
-
-def renew_status(warehouse: Warehouse, published: Path) -> None:
-    """Update what the warehouse holds in the status file, if a run has left one."""
-    file = warehouse.path.with_name(f"{warehouse.path.name}.status.json")
-    with suppress(OSError, ValueError, duckdb.Error):
-        content = json.loads(file.read_text())
-        if isinstance(content, dict) and content.get("format") == STATUS_FORMAT:
-            content["holds"] = take_snapshot(warehouse.connection, _now())
-            content["settings"]["published"] = str(published)
-            _replace(file, content)
-
-
-def _replace(file: Path, content: dict[str, Any]) -> None:
-    try:
-        replace_file(file, json.dumps(content, default=datetime.isoformat, indent=1))
-    except OSError as error:
-        if ".status." in file.name:  # else the error of the run itself tells it
-            log.warning("Cannot write %s: %s", file, error.strerror)
-
-
-def prepare_runs(connection: duckdb.DuckDBPyConnection) -> None:
+def prepare_runs(database: Database) -> None:
     """Create the table, or add the columns that an earlier version did not have."""
-    definition = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {DATASET}")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {RUNS_TABLE} ({definition})")
-    present = {name for name, *_ in connection.table(RUNS_TABLE).description}
-    for name in COLUMNS.keys() - present:
-        connection.execute(f"ALTER TABLE {RUNS_TABLE} ADD COLUMN {name} {COLUMNS[name]}")
+    present = database.columns(DATASET).get(RUNS_TABLE)
+    if present is None:
+        definition = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+        database.create_schema(DATASET)
+        database.execute(f"CREATE TABLE {RUNS_TABLE} ({definition})")
+        return
+    for name in COLUMNS.keys() - set(present):
+        database.execute(f"ALTER TABLE {RUNS_TABLE} ADD COLUMN {name} {COLUMNS[name]}")
 
 
-def _last_good(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
-    rows = read_rows(
-        connection,
+def _last_good(database: Database) -> dict[str, Any] | None:
+    rows = database.records(
         f"SELECT * FROM {RUNS_TABLE} WHERE outcome IN ('ok', 'pending') AND command <> 'backfill' "
         "ORDER BY started_at DESC LIMIT 1",
     )

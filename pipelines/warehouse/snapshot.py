@@ -6,12 +6,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-import duckdb
-
 from pipelines.lifecycle import RETENTION
 from pipelines.times import naive_utc
+from pipelines.warehouse.database import DATASET, Database
 from pipelines.warehouse.definitions import PENDING
-from pipelines.warehouse.file import DATASET
 from pipelines.warehouse.sql import quoted
 
 HOUR = timedelta(hours=1)
@@ -31,18 +29,14 @@ MAX_FAILURES = 100
 DRIFT_SHOWN_FOR = timedelta(days=7)
 
 
-def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, Any]:
+def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
     """Rows by table, `rows`; what is not final by age, `unfinished`, with how many of them are
     `waiting` after a 404, and until when at least, `next_try`; `checks` that found something; the
     `drift` of the last week; `watermarks` by account; `last_error`, the error class of the last run
     that finished, None if it succeeded. Empty if nothing was loaded yet.
     """
-    tables = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND "
-        "NOT starts_with(table_name, '_dlt') ORDER BY table_name",
-        [DATASET],
-    ).fetchall()
-    names = [name for (name,) in tables]
+    tables = (name.partition(".")[2] for name in database.columns(DATASET))
+    names = [name for name in tables if not name.startswith("_dlt")]
     if not {"conference_summaries", "_refetches"}.issubset(names):
         return {}
     counts = " UNION ALL ".join(
@@ -50,17 +44,16 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
     )
     created = "coalesce(s.create_time, s.fetched_at)"
     by_age = " ".join(
-        f"WHEN {created} > $now - to_hours({age // HOUR}) THEN '{name}'"
+        f"WHEN {created} > $now - INTERVAL '{age // HOUR}' HOUR THEN '{name}'"
         for name, age in AGES.items()
     )
-    unfinished = read_rows(
-        connection,
+    unfinished = database.records(
         f"SELECT CASE {by_age} ELSE '{EXPIRED}' END AS age, count(*) AS conferences, "
         "count(r.next_due_at) AS waiting, min(r.next_due_at) AS next_try "
         f"FROM {DATASET}.conference_summaries AS s "
         f"LEFT JOIN {DATASET}._refetches AS r ON r.key = s.conference_sid "
-        f"AND r.resource = 'conferences' WHERE {PENDING} GROUP BY ALL",
-        now=naive_utc(now),
+        f"AND r.resource = 'conferences' WHERE {PENDING} GROUP BY 1",
+        {"now": naive_utc(now)},
     )
     order = [*AGES, EXPIRED]
     checks = (
@@ -68,24 +61,24 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[
         f"FROM {DATASET}._checks WHERE violations > 0 ORDER BY level, check_name"
     )
     drift = f"SELECT drift FROM {DATASET}._runs WHERE drift IS NOT NULL AND started_at > $since"
-    drifts = connection.execute(drift, {"since": naive_utc(now) - DRIFT_SHOWN_FOR}).fetchall()
+    drifts = database.execute(drift, {"since": naive_utc(now) - DRIFT_SHOWN_FOR})
     last_listed = f"""
         SELECT account_sid, loaded_to FROM {DATASET}._runs WHERE loaded_to IS NOT NULL
         QUALIFY row_number() OVER (PARTITION BY account_sid ORDER BY started_at DESC) = 1
     """
     has_accounts = "accounts" in names
-    watermarks = read_rows(connection, _LISTED) if has_accounts else []
+    watermarks = database.records(_LISTED) if has_accounts else []
     ended = f"""
         SELECT error_class FROM {DATASET}._runs WHERE outcome IN ('ok', 'pending', 'failed')
         ORDER BY started_at DESC LIMIT 1
     """
     return {
-        "watermarks": watermarks or read_rows(connection, last_listed),
-        "accounts": _accounts(connection, now) if has_accounts else {},
-        "last_error": (connection.execute(ended).fetchone() or (None,))[0],
-        "rows": dict(connection.execute(f"{counts} ORDER BY name").fetchall()),
+        "watermarks": watermarks or database.records(last_listed),
+        "accounts": _accounts(database, now) if has_accounts else {},
+        "last_error": next(iter(database.execute(ended)), (None,))[0],
+        "rows": dict(database.execute(f"{counts} ORDER BY name")),
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
-        "checks": read_rows(connection, checks) if "_checks" in names else [],
+        "checks": database.records(checks) if "_checks" in names else [],
         "drift": {name: sid for (run,) in drifts for name, sid in json.loads(run).items()},
     }
 
@@ -97,12 +90,12 @@ _LISTED = f"""
 """
 
 
-def _accounts(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, Any]:
+def _accounts(database: Database, now: datetime) -> dict[str, Any]:
     """How many are `followed`, and how many of these are `failing`; the `failures`, and the
     accounts that `left` a day ago with conferences that nobody asks for any more."""
-    ((followed, failing),) = connection.execute(
+    ((followed, failing),) = database.execute(
         f"SELECT count(*), count(last_error) FROM {DATASET}.accounts WHERE left_at IS NULL"
-    ).fetchall()
+    )
     failures = (
         "SELECT account_sid, friendly_name, error_class, failing_since, asked_at, last_error "
         f"FROM {DATASET}.accounts WHERE left_at IS NULL AND last_error IS NOT NULL "
@@ -112,23 +105,15 @@ def _accounts(connection: duckdb.DuckDBPyConnection, now: datetime) -> dict[str,
         "SELECT a.account_sid, a.friendly_name, a.left_at, count(*) AS pending "
         f"FROM {DATASET}.accounts AS a JOIN {DATASET}.conference_summaries AS s "
         "ON s.account_sid = a.account_sid WHERE a.left_at < $yesterday AND "
-        f"{PENDING} AND coalesce(s.create_time, s.fetched_at) >= $oldest GROUP BY ALL "
-        "ORDER BY ALL"
+        f"{PENDING} AND coalesce(s.create_time, s.fetched_at) >= $oldest GROUP BY 1, 2, 3 "
+        "ORDER BY 1"
     )
     moment = naive_utc(now)
     return {
         "followed": followed,
         "failing": failing,
-        "failures": read_rows(connection, failures),
-        "left": read_rows(
-            connection, left, yesterday=moment - timedelta(days=1), oldest=moment - RETENTION
+        "failures": database.records(failures),
+        "left": database.records(
+            left, {"yesterday": moment - timedelta(days=1), "oldest": moment - RETENTION}
         ),
     }
-
-
-def read_rows(
-    connection: duckdb.DuckDBPyConnection, sql: str, **arguments: Any
-) -> list[dict[str, Any]]:
-    answer = connection.execute(sql, arguments)
-    names = [name for name, *_ in answer.description]
-    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]

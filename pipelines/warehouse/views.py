@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import duckdb
-
 from pipelines.warehouse.checks import prepare_checks
+from pipelines.warehouse.database import (
+    ANALYTICS,
+    DATASET,
+    Database,
+    MissingTableError,
+    StatementError,
+)
 from pipelines.warehouse.definitions import expand
 from pipelines.warehouse.error_texts import LINE_OF_ERROR
-from pipelines.warehouse.file import ANALYTICS, DATASET
 from pipelines.warehouse.report_hours import read_hours, write_report_hours
 from pipelines.warehouse.sql import quoted, sql_files, sql_folder
 
@@ -122,7 +126,7 @@ def read_columns() -> dict[str, dict[str, Any]]:
 
 
 def apply_views(
-    connection: duckdb.DuckDBPyConnection,
+    database: Database,
     tables: Mapping[str, Description],
     timezone: str,
     rebuild: bool = False,
@@ -143,76 +147,62 @@ def apply_views(
         ViewError: a view does not run; all are as before.
     """
     views = read_views()
-    year = connection.execute(
-        "SELECT greatest(2020, least(2100, coalesce(year(max(fetched_at)), 2026), "  # clocks err
-        f"1 + year(max(create_time)))) FROM {DATASET}.conference_summaries"
-    ).fetchall()[0][0]
+    ((fetched, created),) = database.execute(
+        f"SELECT max(fetched_at), max(create_time) FROM {DATASET}.conference_summaries"
+    )
+    year = min(2100, fetched.year if fetched else 2026)  # clocks err
+    year = max(2020, min(year, created.year + 1) if created else year)
     texts = [*(view.text for view in views), repr(read_columns()), repr(tables)]
     zone = ZoneInfo(timezone)
     texts += [timezone, *map(repr, read_hours(zone, year))]
     digest = sha256("\0".join(texts).encode()).hexdigest()[:16]
-    if not rebuild and _applied(connection, views) == digest:
+    if not rebuild and _applied(database, views) == digest:
         return digest
-    connection.execute("BEGIN")
-    try:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ANALYTICS}")
+    with database.transaction():
+        database.create_schema(ANALYTICS)
         for name in RETIRED:
-            connection.execute(f"DROP VIEW IF EXISTS {ANALYTICS}.{name}")
-        write_report_hours(connection, zone, year)
-        prepare_checks(connection)
-        connection.execute(
-            f"CREATE OR REPLACE TABLE {DATASET}._report AS "
-            "SELECT ?::VARCHAR AS report_timezone, ?::VARCHAR AS sql_digest",
-            [timezone, digest],
+            database.execute(f"DROP VIEW IF EXISTS {ANALYTICS}.{name}")
+        write_report_hours(database, zone, year)
+        prepare_checks(database)
+        database.execute(
+            f"CREATE TABLE IF NOT EXISTS {DATASET}._report "
+            "(report_timezone VARCHAR, sql_digest VARCHAR)"
         )
+        database.execute(f"DELETE FROM {DATASET}._report")
+        database.execute(f"INSERT INTO {DATASET}._report VALUES (?, ?)", [timezone, digest])
         for view in views:
-            _create(connection, view)
-        _comment(connection, views, tables)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+            _create(database, view)
+        _comment(database, views, tables)
     return digest
 
 
-def _applied(connection: duckdb.DuckDBPyConnection, views: list[View]) -> str | None:
-    present = "SELECT view_name FROM duckdb_views() WHERE schema_name = ?"
-    if not {(view.name,) for view in views} <= {
-        *connection.execute(present, [ANALYTICS]).fetchall()
-    }:
+def _applied(database: Database, views: list[View]) -> str | None:
+    if not {f"{ANALYTICS}.{view.name}" for view in views} <= database.columns(ANALYTICS).keys():
         return None
     try:
-        return str(connection.execute(f"SELECT sql_digest FROM {DATASET}._report").fetchall()[0][0])
-    except (duckdb.CatalogException, IndexError):
+        return str(database.execute(f"SELECT sql_digest FROM {DATASET}._report")[0][0])
+    except (MissingTableError, IndexError):
         return None
 
 
-def _create(connection: duckdb.DuckDBPyConnection, view: View) -> None:
+def _create(database: Database, view: View) -> None:
     try:
         # The head as empty lines, so that DuckDB's line is that of the file.
         empty = "\n" * view.head.count("\n")
-        connection.execute(
-            f"CREATE OR REPLACE VIEW {ANALYTICS}.{view.name} AS {empty}{view.select}"
-        )
-    except duckdb.Error as error:
+        database.replace_view(f"{ANALYTICS}.{view.name}", f"{empty}{view.select}")
+    except StatementError as error:
         line = LINE_OF_ERROR.search(str(error))
         where = f"{view.path}, line {line[1] if line else 1}"
         raise ViewError(f"{where}: {str(error).splitlines()[0]}") from None
 
 
-def _comment(
-    connection: duckdb.DuckDBPyConnection, views: list[View], tables: Mapping[str, Description]
-) -> None:
+def _comment(database: Database, views: list[View], tables: Mapping[str, Description]) -> None:
     """Comments on all tables, views and columns of the two schemas, as BI tools show them."""
-    columns = connection.execute(
-        "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() "
-        "WHERE schema_name IN (?, ?) AND database_name = current_database() GROUP BY ALL",
-        [DATASET, ANALYTICS],
-    ).fetchall()
-    for of, kind, about, meanings in comments(dict(columns), views, tables):
-        statements = [f"COMMENT ON {kind} {of} IS {quoted(about)}"]
-        statements += [f'COMMENT ON COLUMN {of}."{n}" IS {quoted(m)}' for n, m in meanings.items()]
-        connection.execute(";".join(statements))
+    columns = database.columns(DATASET, ANALYTICS)
+    for of, kind, about, meanings in comments(columns, views, tables):
+        database.execute(f"COMMENT ON {kind} {of} IS {quoted(about)}")
+        for name, meaning in meanings.items():
+            database.execute(f'COMMENT ON COLUMN {of}."{name}" IS {quoted(meaning)}')
 
 
 def comments(

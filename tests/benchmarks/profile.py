@@ -59,9 +59,9 @@ def measure() -> None:
     measured(dlt.Pipeline, "normalize", "normalize")
     measured(dlt.Pipeline, "load", "load, the rest")
     measured(one_transaction.PackageClient, "_merge", "merge")
-    measured(file.Warehouse, "checkpoint", "checkpoint")
+    measured(file.DuckDbWarehouse, "checkpoint", "checkpoint")
     measured(pipeline, "run_post_load", "views, checks, publish")
-    measured(pipeline, "open_warehouse", "open warehouse")
+    measured(file, "open_warehouse", "open warehouse")
 
 
 if __name__ == "__main__":

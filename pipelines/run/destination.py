@@ -1,0 +1,92 @@
+"""Where the settings put the warehouse and its copies."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pipelines.errors import SettingsError
+from pipelines.run.settings import (
+    DEFAULT_WAREHOUSE,
+    DIRECTORY,
+    PERSONAL,
+    TIMEZONE,
+    WAREHOUSE,
+    find,
+)
+from pipelines.warehouse.published import folder_of
+
+_SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
+_SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy"}
+
+
+@dataclass(frozen=True)
+class PublishSettings:
+    """`timezone` is the zone of days and hours; `directory` has the copies; without
+    `personal_data` the copies lack the columns that are marked as personal."""
+
+    timezone: str
+    directory: Path
+    personal_data: bool
+
+
+def warehouse_path() -> Path:
+    """Where the warehouse is, as an absolute path.
+
+    Raises:
+        SettingsError: it is not a file, or its name collides with a schema in it.
+    """
+    found = find(*WAREHOUSE)
+    database = (found.value if found else DEFAULT_WAREHOUSE).removeprefix("duckdb:///")
+    if not database or "://" in database or database.startswith((":", "md:", "{")):
+        raise SettingsError(  # its text may hold a password
+            "destination.duckdb.credentials: no path; write the path of a file"
+        )
+    path = _path(database, WAREHOUSE)
+    if path.name.split(".")[0].lower() in _SCHEMAS:  # DuckDB's catalog is named so
+        raise SettingsError(
+            f"The warehouse file cannot be named {path.name}: that is also the name of a "
+            "schema, and queries could not tell them apart. Choose another name in "
+            "DESTINATION__DUCKDB__CREDENTIALS"
+        )
+    return path
+
+
+def publish_settings(warehouse: Path) -> PublishSettings:
+    """What views and copies are made by.
+
+    Raises:
+        SettingsError: one is wrong.
+    """
+    zone, directory, personal = (find(*path) for path in (TIMEZONE, DIRECTORY, PERSONAL))
+    timezone = str(zone.value) if zone else "UTC"
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsError(
+            "report_timezone: that is no time zone; write an IANA name such as Europe/Berlin"
+        ) from None
+    folder = _path(directory.value, DIRECTORY) if directory else folder_of(warehouse)
+    is_personal = personal.value if personal else True
+    return PublishSettings(timezone, folder, is_personal)
+
+
+def _path(text: str, setting: tuple[str, ...]) -> Path:
+    try:
+        if text.startswith("~") and os.environ.get("HOME") == "":
+            raise RuntimeError  # Python would take /
+        path = Path(text).expanduser().absolute()
+    except RuntimeError:  # ~ of a user who is none, or has no home folder
+        raise SettingsError(
+            f"{'.'.join(setting)}: there is no home folder for that; write the whole path"
+        ) from None
+    # DuckDB would put the file, or its log, somewhere else; and it knows names in UTF-8 alone.
+    if found := re.search(r"[?\\\ud800-\udfff]", str(path)):
+        character = ascii(found[0])[1:-1]
+        raise SettingsError(
+            f"{'.'.join(setting)}: a database cannot be in {path}, because of the {character}"
+        )
+    return path

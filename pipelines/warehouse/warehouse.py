@@ -1,0 +1,106 @@
+"""The seam between what is loaded and where: a warehouse is a DuckDB file or a schema of a server.
+
+Whoever runs, watches or reports knows `Place` and `Warehouse` alone. `file` has the one form,
+`postgres` the other.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.exit_codes import BUSY, DISK
+from pipelines.warehouse.database import Database
+
+if TYPE_CHECKING:
+    from pipelines.warehouse.publish import PublishedCopies
+
+
+class WarehouseError(Exception):
+    """The warehouse cannot be used: the file, its folder, or the server."""
+
+    exit_code = DISK
+
+
+class BusyError(Exception):
+    """Another process holds the warehouse; trying again later helps."""
+
+    exit_code = BUSY
+
+
+class Warehouse(Database):
+    """A warehouse that one run holds. Its connection stays open for the whole run, so that nobody
+    else can take it between listing and loading.
+
+    Attributes:
+        name: for messages: the path, or the server and its database; no user and no password.
+        created: whether this run created it.
+        working_folder: dlt's files.
+        writer: the account whose rows in `_runs` are of runs that hold the same; None: all are.
+    """
+
+    name: str
+    created: bool
+    working_folder: Path
+    writer: str | None = None
+
+    @abstractmethod
+    def destination(self) -> Any:
+        """For dlt's pipeline; there a load package is one transaction."""
+
+    def hold_accounts(self, accounts: Collection[str]) -> None:
+        """Hold these accounts too, until the warehouse is closed.
+
+        Raises:
+            BusyError: another run loads one of them.
+        """
+
+    def alone(self) -> AbstractContextManager[None]:
+        """For what only one process can do at a time: changing tables and views, loading, checks.
+        Others wait."""
+        return nullcontext()
+
+    @abstractmethod
+    def copies(
+        self, directory: Path, personal: frozenset[str], sql_digest: str
+    ) -> PublishedCopies | None:
+        """Its published copies; None where readers query the warehouse itself.
+
+        Args:
+            directory: where they are.
+            personal: columns to leave out.
+            sql_digest: of the views as they are applied.
+        """
+
+    def checkpoint(self) -> None:
+        """Write what was loaded to where it stays."""
+
+
+class Place(ABC):
+    """Where a warehouse is, or will be.
+
+    Attributes:
+        name: as of the warehouse.
+    """
+
+    name: str
+
+    @abstractmethod
+    def open(self, account: str) -> AbstractContextManager[Warehouse]:
+        """Hold it while the block lasts, created if there is none.
+
+        Args:
+            account: of the credentials.
+
+        Raises:
+            BusyError: another run, or another program, holds it.
+            WarehouseError: it cannot be used.
+        """
+
+    @abstractmethod
+    def explain(self, error: BaseException) -> Exception | None:
+        """The error to report for one that a disk, a server, or the machine caused; None for any
+        other."""
