@@ -34,6 +34,8 @@ from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.progress import Progress
 from tests import expected
 from tests.in_memory import folder_in_memory
+from tests.postgres_server import database as database
+from tests.postgres_server import postgres as postgres
 
 gc.freeze()  # what is imported is never garbage, and each run looks for some
 atexit.register(gc.unfreeze)  # or DuckDB's modules say at the exit that they leak

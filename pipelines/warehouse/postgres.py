@@ -1,0 +1,144 @@
+"""A warehouse in a PostgreSQL database, which many runs may load at once, each its own accounts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from pipelines.errors import SettingsError
+from pipelines.warehouse.postgres_errors import explain
+from pipelines.warehouse.warehouse import WarehouseError
+
+try:
+    import psycopg2
+    from psycopg2 import extensions
+
+    from pipelines.warehouse.postgres_warehouse import APPLICATION, PostgresWarehouse
+except ModuleNotFoundError:
+    raise SettingsError(
+        "A warehouse in PostgreSQL needs psycopg2: pip install 'conference-insights[postgres]'"
+    ) from None
+
+
+_SETTINGS = {
+    "application_name": APPLICATION,
+    "connect_timeout": 15,
+    "client_encoding": "UTF8",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+}
+
+
+def _as_number(text: str | None, _: Any) -> int | float | None:
+    """A sum of integers is a NUMERIC there."""
+    if text is None:
+        return None
+    return float(text) if "." in text or not text.lstrip("-").isdigit() else int(text)
+
+
+def _without_zone(text: str | None, cursor: Any) -> Any:
+    """The session's time zone is UTC."""
+    moment = extensions.PYDATETIMETZ(text, cursor)
+    return moment and moment.replace(tzinfo=None)
+
+
+_TYPES = (
+    extensions.new_type((1700,), "number", _as_number),
+    extensions.new_type((1184,), "moment", _without_zone),
+)
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A database, by `postgresql://user:password@host:port/database[?sslmode=…]`."""
+
+    url: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """For messages: without the role and its password."""
+        scheme, rest = self._parts
+        return f"{scheme}://{rest[1]}/{rest[2]}"
+
+    @cached_property
+    def _parts(self) -> tuple[str, tuple[str, str, str, dict[str, str]]]:
+        """The scheme; then what tells who connects, where to, which database, and options.
+
+        It is taken apart here, since libpq would repeat parts of a wrong one, as of a password.
+        """
+        matched = re.fullmatch(
+            r"(postgres(?:ql)?)://(?:(.*)@)?([^@/?#]*)/([^@/?#]+)(?:\?([^@]*))?",
+            self.url,
+            re.DOTALL,
+        )
+        if matched is None:
+            raise SettingsError(
+                "The credentials of the warehouse must be one URL, "
+                "postgresql://user:password@host:port/database, in which %40 stands for @ and %2F "
+                "for / wherever they are part of a user, a password or an option"
+            )
+        scheme, user, host, database, options = matched.groups()
+        return scheme, (user or "", host, unquote(database), dict(parse_qsl(options or "")))
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        _, (user, place, database, options) = self._parts
+        role, _, password = user.partition(":")
+        found = [re.fullmatch(r"(\[.*\]|[^:]*)(?::(\d*))?", one) for one in place.split(",")]
+        if not all(found):
+            raise SettingsError(f"{self.name} has a port that is no number")
+        hosts = [one[1].strip("[]") for one in found if one]
+        ports = [one[2] or "" for one in found if one]
+        given = {
+            "user": unquote(role),
+            "password": unquote(password),
+            "host": ",".join(hosts),
+            "port": ",".join(ports) if any(ports) else "",
+            "dbname": database,
+        }
+        return _SETTINGS | {name: value for name, value in given.items() if value} | options
+
+    def explain(self, error: BaseException) -> WarehouseError | None:
+        """The error for what the server, the network or the role has caused; None for others."""
+        return explain(error, self.name)
+
+    @contextmanager
+    def open(self, account: str) -> Iterator[PostgresWarehouse]:
+        """Hold the account of the credentials, if one is given, and the dataset, made if there is
+        none, while the block lasts.
+
+        Raises:
+            BusyError: another run holds the account.
+            WarehouseError: the server is not available or refuses, or the dataset is of others.
+        """
+        connection = self._connect()
+        try:
+            with TemporaryDirectory(prefix=f"{APPLICATION}-") as folder:
+                warehouse = PostgresWarehouse(connection, self.name, Path(folder))
+                warehouse.hold_accounts([account] if account else [])
+                warehouse.prepare_schemas()
+                yield warehouse
+        finally:
+            connection.close()
+
+    def _connect(self) -> Any:
+        try:
+            connection = psycopg2.connect(**self._arguments)
+        except psycopg2.ProgrammingError:
+            raise SettingsError(
+                f"{self.name} has an option that PostgreSQL does not have"
+            ) from None
+        except psycopg2.Error as error:
+            raise explain(error, self.name) or error from None
+        connection.autocommit = True
+        for kind in _TYPES:
+            extensions.register_type(kind, connection)
+        return connection

@@ -1,0 +1,239 @@
+"""The dataset of a PostgreSQL database, by the one connection of a run.
+
+It does all that a run does, and holds its locks. They are the session's: the server frees them
+when the client is gone, and nothing can be written without them. A pool that gives each
+transaction another session, as PgBouncer in transaction mode, would break that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import errorcodes
+
+from pipelines.warehouse.database import (
+    ANALYTICS,
+    DATASET,
+    MissingTableError,
+    Parameters,
+    Rows,
+    StatementError,
+)
+from pipelines.warehouse.portable import to_dialect
+from pipelines.warehouse.postgres_errors import explain
+from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
+
+APPLICATION = "conference-insights"
+LOCK_WAIT = 900
+"""Seconds that a run waits while others load or change views, which take seconds each."""
+OURS = {"_runs", "_dlt_loads"}
+"""Tables of which a dataset has one at least, if it is one of this program."""
+LOOKUPS = {
+    "conference_summaries": ("account_sid", "create_time"),
+    "conference_participants": ("conference_sid",),
+}
+"""What rows are looked up by, other than their key."""
+_INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
+_TEXTS = (
+    "SELECT table_name, column_name FROM information_schema.columns "
+    "WHERE table_schema = %s AND data_type IN ('text', 'character varying')"
+)
+
+
+class PostgresWarehouse(Warehouse):
+    """The dataset of a database, by the one connection of a run."""
+
+    def __init__(self, connection: Any, name: str, folder: Path) -> None:
+        self.connection, self.name, self.working_folder = connection, name, folder
+        self.created = False
+        self._native("SET TIME ZONE 'UTC'")
+
+    def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
+        """As everywhere; besides, a `WarehouseError` is raised if the server, the network or the
+        role is to blame."""
+        return self._run(to_dialect(sql, "postgres"), parameters)
+
+    def _native(self, sql: str, parameters: Parameters = ()) -> Rows:
+        return self._run(sql, parameters)[1]
+
+    def _run(self, sql: str, parameters: Parameters) -> tuple[list[str], Rows]:
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                if cursor.description is None:
+                    return [], []
+                return [column.name for column in cursor.description], cursor.fetchall()
+        except psycopg2.Error as error:
+            if fault := explain(error, self.name):
+                raise fault from error
+            is_missing = error.pgcode in (
+                errorcodes.UNDEFINED_TABLE,
+                errorcodes.INVALID_SCHEMA_NAME,
+            )
+            kind = MissingTableError if is_missing else StatementError
+            raise kind(str(error).strip()) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._native("BEGIN")
+        try:
+            yield
+        except BaseException:
+            with suppress(WarehouseError):  # the connection may be gone, and it with that
+                self._native("ROLLBACK")
+            raise
+        self._native("COMMIT")
+
+    def columns(self, *schemas: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for schema, table, column in self._native(
+            "SELECT n.nspname, c.relname, a.attname FROM pg_attribute AS a "
+            "JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n "
+            "ON n.oid = c.relnamespace WHERE n.nspname = ANY(%s) AND c.relkind = ANY(%s) "
+            "AND a.attnum > 0 AND NOT a.attisdropped ORDER BY n.nspname, c.relname, a.attnum",
+            (list(schemas), [*"rpvmf"]),
+        ):
+            found.setdefault(f"{schema}.{table}", []).append(column)
+        return found
+
+    def checkpoint(self) -> None:
+        """The server does so itself."""
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        with self._alone("load"):
+            yield
+
+    @contextmanager
+    def changing_views(self) -> Iterator[None]:
+        with self._alone("change views"):
+            yield
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        """One session at a time is in such a block; the others wait."""
+        key = [_key("step", what)]
+        self._native("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_WAIT}s"])
+        try:
+            self._native("SELECT pg_advisory_lock(%s)", key)
+        except WarehouseError as error:
+            raise (
+                BusyError(
+                    f"Other runs {what} in {self.name} since {LOCK_WAIT} seconds: run again later"
+                )
+                if getattr(error.__cause__, "pgcode", "") == "55P03"
+                else error
+            ) from None
+        finally:
+            with suppress(WarehouseError):
+                self._native("SET lock_timeout = 0")
+        try:
+            yield
+        finally:
+            with suppress(WarehouseError, StatementError):
+                self._native("SELECT pg_advisory_unlock(%s)", key)
+
+    def hold_accounts(self, accounts: Collection[str]) -> None:
+        """Hold all of them, or none; the server frees them when this session ends."""
+        keys = {_key("account", account): account for account in accounts}
+        held: dict[int, bool] = dict(
+            self._native(
+                "SELECT k.key, pg_try_advisory_lock(k.key) FROM unnest(%s::bigint[]) AS k(key)",
+                [list(keys)],
+            )
+        )
+        if busy := [key for key, is_held in held.items() if not is_held]:
+            mine = [key for key, is_held in held.items() if is_held]
+            self._native("SELECT pg_advisory_unlock(key) FROM unnest(%s::bigint[]) AS key", [mine])
+            raise BusyError(
+                f"{keys[busy[0]]} in {self.name} is held by another run{self._holder(busy[0])}; "
+                "run again later"
+            )
+
+    def _holder(self, key: int) -> str:
+        found = self._native(
+            "SELECT a.pid, a.client_addr, a.backend_start FROM pg_locks AS l "
+            "JOIN pg_stat_activity AS a ON a.pid = l.pid AND a.datid = l.database "
+            "WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database() "
+            "AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = %s",
+            [key],
+        )
+        for pid, address, started in found:
+            since = f", since {started:%Y-%m-%d %H:%M:%S} UTC" if started else ""
+            return f" (process {pid} of the server, from {address or 'its machine'}{since})"
+        return ""
+
+    def prepare_schemas(self) -> None:
+        """Make the two schemas, each unless it is there; a role that may use them needs no more.
+
+        Raises:
+            WarehouseError: one is there and belongs to something else, or cannot be made.
+        """
+        present = self._relations()
+        if OURS & present.get(DATASET, set()):
+            missing = {ANALYTICS} - present.keys()
+        else:
+            self.created = True
+            missing = {DATASET, ANALYTICS} - present.keys()
+            for schema, names in present.items():
+                if names:
+                    raise WarehouseError(
+                        f"The schema {schema} of {self.name} belongs to something else, as it has "
+                        f"{min(names)}, and nothing of {APPLICATION} is there: use another database"
+                    )
+        if missing:
+            with self._alone("make schemas"):
+                for schema in sorted(missing - self._relations().keys()):
+                    self._native(f"CREATE SCHEMA {schema}")
+
+    def _relations(self) -> dict[str, set[str]]:
+        """The names of the tables and views of our schemas that there are."""
+        rows = self._native(
+            "SELECT n.nspname, array_agg(c.relname::text) FROM pg_namespace AS n "
+            "LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind = ANY(%s) "
+            "WHERE n.nspname = ANY(%s) GROUP BY n.nspname",
+            ([*"rpvmf"], [DATASET, ANALYTICS]),
+        )
+        return {schema: {*names} - {None} for schema, names in rows}
+
+    def destination(self) -> Any:
+        raise NotImplementedError
+
+    def prepare_indexes(self, keys: Mapping[str, Sequence[str]]) -> None:
+        """A unique index on the key of each table, so that a double is an error and never silent,
+        and those for look-ups.
+
+        Raises:
+            WarehouseError: a table has a double already.
+        """
+        present = {name for (name,) in self._native(_INDEXES, [DATASET])}
+        texts = {*self._native(_TEXTS, [DATASET])}
+        for table, (first, *others) in keys.items():
+            # An index takes no text of more than 2.7 kB, as a tag may be.
+            parts = [f"hashtextextended({c}, 0)" if (table, c) in texts else c for c in others]
+            self._prepare_index(f"{table}_key", present, "UNIQUE", table, [first, *parts])
+        for table, columns in LOOKUPS.items():
+            if table in keys:
+                self._prepare_index(f"{table}_lookup", present, "", table, columns)
+
+    def _prepare_index(
+        self, name: str, present: set[str], kind: str, table: str, parts: Sequence[str]
+    ) -> None:
+        if name not in present:
+            try:
+                self._native(
+                    f"CREATE {kind} INDEX {name} ON {DATASET}.{table} ({', '.join(parts)})"
+                )
+            except StatementError as error:
+                raise WarehouseError(f"{table} in {self.name} has a double: {error}") from error
+
+
+def _key(kind: str, name: str) -> int:
+    """Of an advisory lock: 63 bits of a hash, as a database has one space for all programs."""
+    text = "\0".join((APPLICATION, DATASET, kind, name))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
