@@ -21,7 +21,7 @@ from pipelines.run.destination import publish_settings, warehouse_path
 from pipelines.run.loading import Loader
 from pipelines.run.post_load import PublishError
 from pipelines.run.recovery import recover_package
-from pipelines.warehouse.file import open_warehouse
+from pipelines.warehouse.file import DuckDbFile, open_warehouse
 from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import ROOT, Command, Loaded, slow, summary
 
@@ -158,7 +158,7 @@ def test_a_path_in_the_home_folder_of_somebody_without_one_gets_a_sentence(
         warehouse_path()
     monkeypatch.setenv("PUBLISH__DIRECTORY", "~/copies")
     with pytest.raises(SettingsError, match="write the whole path"):
-        publish_settings(Path("/w.duckdb"))
+        publish_settings(DuckDbFile(Path("/w.duckdb")))
 
 
 @pytest.mark.fresh

@@ -32,6 +32,7 @@ from pipelines.warehouse.error_texts import (
     NO_THREAD,
     OUT_OF_MEMORY,
 )
+from pipelines.warehouse.file import DuckDbFile
 from tests.conftest import NOW, Command, Loaded, python, summary
 from tests.test_client import Behaviour, answer, page, serving, settings
 
@@ -66,7 +67,7 @@ def test_data_reaches_the_terminal_escaped(loaded: Loaded, command: Command) -> 
 def test_of_much_that_is_new_the_status_names_some(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, tags=[f"new_{n:03}_{'x' * 100}" for n in range(300)]))
     loaded.run()
-    said = dict(status_lines(read_status(loaded.path, datetime.now(UTC))))["Drift"]
+    said = dict(status_lines(read_status(DuckDbFile(loaded.path), datetime.now(UTC))))["Drift"]
     assert said.startswith("tag = new_")
     assert said.endswith(", and 290 more, see _drift")
     assert len(said) < 3000

@@ -21,7 +21,7 @@ from dlt.common.configuration.resolve import resolve_configuration
 
 from pipelines.errors import SettingsError
 from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
-from pipelines.run.destination import publish_settings, warehouse_path
+from pipelines.run.destination import publish_settings, warehouse_path, warehouse_place
 from pipelines.run.settings import DEFAULTS, Found, find, slack_hook, source_settings
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights import TwilioInsightsConfiguration
@@ -502,7 +502,7 @@ def test_a_wrong_value_gets_a_sentence(
 
 def read_all() -> None:
     source_settings()
-    publish_settings(warehouse_path())
+    publish_settings(warehouse_place())
     slack_hook()
 
 

@@ -21,7 +21,7 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.times import format_duration
 from pipelines.twilio_insights.errors import RefusedError
 from pipelines.warehouse.checks import ChecksError
-from pipelines.warehouse.file import open_warehouse, working_folder
+from pipelines.warehouse.file import DuckDbFile, open_warehouse, working_folder
 from tests.conftest import ROOT, Command, Loaded, kill_when, sid, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -30,7 +30,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def told(loaded: Loaded) -> dict[str, Any]:
-    return read_status(loaded.path, datetime.now(UTC))
+    return read_status(DuckDbFile(loaded.path), datetime.now(UTC))
 
 
 def trouble(loaded: Loaded, **limits: Any) -> list[str]:

@@ -17,12 +17,13 @@ import click
 from pipelines.logs import say, visible
 from pipelines.report.conference import Conference, Row, findings, measures, read_conference
 from pipelines.report.formatting import SPACE, duration, pluralize
+from pipelines.warehouse.warehouse import Place
 
 DIRECTIONS = ("inbound", "outbound")
 ISSUES = ("call_quality", "region_configuration", "participant_behavior", "other")
 
 
-def show_conference(copy: Path, sid: str, as_json: bool) -> None:
+def show_conference(copy: Path | Place, sid: str, as_json: bool) -> None:
     """Print what the copy has of a conference.
 
     Raises:

@@ -15,7 +15,7 @@ import httpx
 
 from pipelines.logs import visible
 from pipelines.monitor.status import read_status
-from pipelines.run.destination import warehouse_path
+from pipelines.run.destination import warehouse_place
 from pipelines.run.settings import slack_hook
 from pipelines.twilio_insights.api.transport import proxy_for, tls_for
 from pipelines.warehouse.runs import StillPendingError
@@ -58,7 +58,7 @@ def alerting(command: str, stop: threading.Event) -> Iterator[None]:
 def _last_error() -> str | None:
     """Error class of the last run that finished or was refused; None if it succeeded."""
     try:
-        error: str | None = read_status(warehouse_path(), datetime.now(UTC))["last_error"]
+        error: str | None = read_status(warehouse_place(), datetime.now(UTC))["last_error"]
     except (WarehouseError, OSError, ValueError):
         return None
     return error if error != BusyError.__name__ else None
@@ -66,7 +66,7 @@ def _last_error() -> str | None:
 
 def _place() -> str:
     try:
-        return f"{socket.gethostname()}, {warehouse_path()}"
+        return f"{socket.gethostname()}, {warehouse_place()}"
     except ValueError:
         return socket.gethostname()
 

@@ -29,7 +29,7 @@ from pipelines.monitor.health import (
 )
 from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
 from pipelines.monitor.status import read_status
-from pipelines.run.destination import publish_settings, warehouse_path
+from pipelines.run.destination import publish_settings, warehouse_place
 from pipelines.run.settings import exposed_files, source_settings
 from pipelines.times import format_duration
 from pipelines.twilio_insights.api.client import InsightsClient
@@ -43,7 +43,7 @@ from pipelines.warehouse.integrity import read_all, unused_share
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, other_owner
 from pipelines.warehouse.status_files import StatusFiles
-from pipelines.warehouse.warehouse import BusyError, WarehouseError
+from pipelines.warehouse.warehouse import BusyError, Place, WarehouseError
 
 RETRY_BUDGET = "5s"
 """How long requests are retried: somebody is waiting for the answer."""
@@ -87,19 +87,24 @@ def _look() -> Iterator[HealthIssue]:
     else:
         yield from _look_at_api(settings)
     try:
-        path = warehouse_path()
-        directory = publish_settings(path).directory
+        place = warehouse_place()
+        directory = publish_settings(place).directory
     except SettingsError as error:
         yield HealthIssue("fail", str(error), "see pipelines/settings.md", USAGE)
         return
-    yield from _look_at_disk(path)
-    yield from _look_at_warehouse(path, directory)
+    if place.path and directory:
+        yield from _look_at_disk(place.path)
+        yield from _look_at_warehouse(place.path, directory)
+    else:
+        yield from _look_at_server(place)
     try:
-        status = read_status(path, datetime.now(UTC))
+        status = read_status(place, datetime.now(UTC))
         yield from diagnose(status, MAX_AGE if status["last_run"] else None, asks_accounts)
     except WarehouseError as error:
-        yield HealthIssue("fail", str(error), "delete that file if no run can", DISK)
-    yield from _look_at_copy(directory, path)
+        next_step = "delete that file if no run can" if place.path else SEE_PROBLEMS
+        yield HealthIssue("fail", str(error), next_step, error.exit_code)
+    if place.path and directory:
+        yield from _look_at_copy(directory, place.path)
 
 
 def _look_at_versions() -> Iterator[HealthIssue]:
@@ -165,7 +170,7 @@ def _look_at_api(settings: Settings) -> Iterator[HealthIssue]:
 def _failures() -> list[dict[str, Any]]:
     """The accounts that the last run could not read."""
     with suppress(SettingsError, WarehouseError):
-        status = read_status(warehouse_path(), datetime.now(UTC))
+        status = read_status(warehouse_place(), datetime.now(UTC))
         return [*status["accounts"].get("failures", ())]
     return []
 
@@ -219,6 +224,18 @@ def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
     set_aside = path.with_name(f"{path.name}.dlt") / "set_aside"
     if set_aside.exists():
         yield HealthIssue("warn", f"{set_aside} holds leftovers of stopped runs", "delete it")
+
+
+def _look_at_server(place: Place) -> Iterator[HealthIssue]:
+    try:
+        with place.read() as database:
+            found = database.query("SELECT count(*) FROM {conference_summaries}")
+    except WarehouseError as error:
+        step = "check the server, its address and the role of the credentials"
+        yield HealthIssue("fail", str(error), step, error.exit_code)
+    else:
+        has = f"has {found[0][0]:,} conferences" if found else "nothing is loaded there yet"
+        yield HealthIssue("ok", f"{place} answers, and {has}")
 
 
 def _read_all(database: DuckDb, path: Path) -> Iterator[HealthIssue]:

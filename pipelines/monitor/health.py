@@ -87,13 +87,13 @@ def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
     elif run["outcome"] == "running" and run["is_alive"] is False:
         yield HealthIssue(
             "warn",
-            f"The last run (process {run['pid']}) was killed (step {run['phase']})",
+            f"The last run was killed{_where(run)}",
             "the next run finishes what it left",
         )
     elif run["outcome"] == "failed":
         yield HealthIssue(
             "warn",
-            f"The last run failed (step {run['phase']}), {run['error_class']}: {run['error']}",
+            f"The last run failed{_where(run)}, {run['error_class']}: {run['error']}",
             SEE_PROBLEMS,
         )
     if refused:
@@ -103,6 +103,11 @@ def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
             f"{refused['error_class']}: {refused['error']}",
             "see pipelines/operations.md, Exit codes",
         )
+
+
+def _where(run: dict[str, Any]) -> str:
+    """The step and the process, which only a status file has."""
+    return f" (step {run['phase']}, process {run['pid']})" if run["phase"] else ""
 
 
 def _retention(status: dict[str, Any]) -> Iterator[HealthIssue]:
@@ -156,6 +161,8 @@ def account_name(account: dict[str, Any]) -> str:
 
 
 def _copies(status: dict[str, Any]) -> Iterator[HealthIssue]:
+    if "published" not in status:
+        return  # of a server there is none
     good, published = status["last_good"], status["published"]
     if other := status["copies_of_another"]:
         yield foreign_copies(other["directory"], other["warehouse"])

@@ -44,10 +44,10 @@ def shown_settings() -> Iterator[Shown]:
         if found or default is not None:
             value, origin = found or Found(default, "default")
             text = str(value).lower() if isinstance(value, bool) else str(value)  # as it is written
-            yield Shown(".".join(path), _masked(path[-1], text), origin)
+            yield Shown(".".join(path), _masked(path, text), origin)
 
 
-def _masked(name: str, text: str) -> str:
+def _masked(path: tuple[str, ...], text: str) -> str:
     """Hide a secret, personal data, and anything that may be a secret in the wrong place."""
     sid = "(AC|SK)[0-9a-fA-F]{32}"
     paths = {"credentials": "[^@]*", "directory": "[^@]*"}
@@ -55,8 +55,8 @@ def _masked(name: str, text: str) -> str:
     plain = paths | {"base_url": f"{host}/?", "account_sid": sid, "api_key_sid": sid}
     plain |= {"accounts": r"own|all|(AC[0-9a-fA-F]{32}[,\s]*)+"}
     plain |= {"accounts_url": rf"(?!.*[0-9A-Za-z]{{32}}){host}(/[\w./-]*)?"}
-    pattern = plain.get(name, "(?!.*[0-9A-Za-z]{32})[^@]*")
-    if name in (*HIDDEN, *PERSONAL) or not re.fullmatch(pattern, text):
+    pattern = plain.get(path[-1], "(?!.*[0-9A-Za-z]{32})[^@]*")
+    if path in HIDDEN or path[-1] in PERSONAL or not re.fullmatch(pattern, text):
         return f"({len(text)} characters)"
     return text
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -19,12 +17,12 @@ import click
 from pipelines.lifecycle import RETENTION
 from pipelines.logs import say
 from pipelines.monitor.health import diagnose, print_issue, worst
-from pipelines.run.destination import warehouse_path
+from pipelines.run.destination import warehouse_place
 from pipelines.times import as_utc, format_duration, iso_seconds
 from pipelines.warehouse.file import working_folder
 from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
 from pipelines.warehouse.snapshot import EXPIRED
-from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
+from pipelines.warehouse.warehouse import Place
 
 TIMES = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
 """Endings of the names of fields that hold times, UTC without a zone."""
@@ -32,29 +30,25 @@ MAX_DRIFT = 10
 """How many undocumented fields and values are listed in the line of the drift."""
 
 
-def read_status(path: Path, now: datetime) -> dict[str, Any]:
-    """All that is known of the warehouse at `path` without opening it; described in operations.md.
+def read_status(place: Place, now: datetime) -> dict[str, Any]:
+    """All that is known of the warehouse; a file is not opened. Described in operations.md.
 
     Raises:
-        WarehouseError: a status file cannot be read.
+        WarehouseError: a status file, or a server, cannot be read.
     """
-    files = StatusFiles(path)
-    content = _with_times(files.read(STATUS))
-    refused = _with_times(files.read(REFUSED)).get("run")
+    recorded = place.recorded(now)
+    content, refused = _with_times(recorded.content), _with_times(recorded.refused)
     run, good, holds = content.get("run"), content.get("last_good"), content.get("holds", {})
     settings, unfinished = content.get("settings", {}), holds.get("unfinished", [])
     watermarks = [row["loaded_to"] for row in holds.get("watermarks", ())]
     watermark = min(watermarks, default=None)
-    directory = Path(settings.get("published", folder_of(path)))
-    other = other_owner(directory, path)
-    made = None if other else made_at(directory)
     return {
-        "warehouse": str(path),
+        "warehouse": place.name,
         "at": now,
         "last_good": good and good | _age(good["ended_at"], now),
-        "last_run": run and run | {"is_alive": _is_alive(path, run)},
+        "last_run": run and run | {"is_alive": recorded.is_alive},
         "last_error": refused["error_class"] if refused else holds.get("last_error"),
-        "refused": refused,
+        "refused": refused or None,
         "watermark": watermark,
         "lookback": settings.get("lookback"),
         "unlisted_deleted_from": watermark and watermark + RETENTION,
@@ -66,6 +60,17 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
         "expired": sum(row["conferences"] for row in unfinished if row["age"] == EXPIRED),
         "drift": holds.get("drift", {}),
         "checks": holds.get("checks", []),
+        "bytes": {"warehouse": recorded.size},
+        **(_copies(place.path, settings.get("published"), now) if place.path else {}),
+    }
+
+
+def _copies(path: Path, published: str | None, now: datetime) -> dict[str, Any]:
+    """The published copies of a file, and the bytes of all that there is."""
+    directory = Path(published or folder_of(path))
+    other = other_owner(directory, path)
+    made = None if other else made_at(directory)
+    return {
         "published": made
         and {"file": str(directory / "current" / FILE), "made_at": made, **_age(made, now)},
         "copies_of_another": other and {"directory": str(directory), "warehouse": other},
@@ -80,13 +85,15 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
 
 def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The lines that people see: title and text of each."""
-    now, good, run, published = (status[k] for k in ("at", "last_good", "last_run", "published"))
+    now, good, run = (status[k] for k in ("at", "last_good", "last_run"))
     sizes = {name: f"{size / 1e6:,.0f} MB" for name, size in status["bytes"].items()}
-    yield "Warehouse", f"{status['warehouse']}, {sizes['warehouse']}; free: {sizes['free']}"
+    free = f"; free: {sizes['free']}" if "free" in sizes else ""
+    yield "Warehouse", f"{status['warehouse']}, {sizes['warehouse']}{free}"
     if good:
         yield "Last good run", f"{_ago(good['ended_at'], now)}: {_counts(good)}"
     if run and not (good and run["run_id"] == good["run_id"]):
-        text = f"{run['command']} {run['run_id']}, {run['outcome']} (step {run['phase']})"
+        step = f" (step {run['phase']})" if run["phase"] else ""
+        text = f"{run['command']} {run['run_id']}, {run['outcome']}{step}"
         yield "Last run", f"started {_ago(run['started_at'], now)}: {text}"
     if watermark := status["watermark"]:
         behind = f"each run lists again from {status['lookback']} before"
@@ -118,7 +125,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         made = "passed" if rows.get("_checks") else "not run yet"
         found = f"{len(status['checks'])} found problems"
         yield "Checks", found if status["checks"] else made
-    if published:
+    if published := status.get("published"):
         age = _ago(published["made_at"], now)
         yield "Published", f"{published['file']}, {age}; all copies: {sizes['published']}"
 
@@ -130,7 +137,7 @@ def show_status(as_json: bool, max_age: timedelta | None) -> int:
         SettingsError: the setting of the warehouse is wrong.
         WarehouseError: a status file cannot be read.
     """
-    status = read_status(warehouse_path(), datetime.now(UTC))
+    status = read_status(warehouse_place(), datetime.now(UTC))
     findings = list(diagnose(status, max_age))
     if as_json:
         status["findings"] = [asdict(finding) for finding in findings]
@@ -167,7 +174,9 @@ def _with_times(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [_with_times(element) for element in value]
     if isinstance(value, str) and name.endswith(TIMES):
-        return as_utc(datetime.fromisoformat(value))
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return as_utc(value)
     return value
 
 
@@ -177,25 +186,6 @@ def _age(moment: datetime, now: datetime) -> dict[str, int]:
 
 def _ago(moment: datetime, now: datetime) -> str:
     return f"{format_duration(now - moment)} ago"
-
-
-def _is_alive(path: Path, run: dict[str, Any]) -> bool | None:
-    """Whether the run holds the run lock, which the kernel frees when the process ends; None if
-    that cannot be seen, as on another host or as another user."""
-    if run["outcome"] != "running":
-        return False
-    holder = ""
-    try:
-        with (working_folder(path) / "run.lock").open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = lock.read() or "somebody"
-    except OSError:
-        return None
-    if not holder and run["host"] != socket.gethostname():
-        return None
-    return f"process {run['pid']} on {run['host']}," in holder
 
 
 def _size(path: Path) -> int:

@@ -15,12 +15,13 @@ from pipelines.report.accounts import AccountError
 from pipelines.report.figures import PeriodError, read_figures
 from pipelines.report.page import write_page
 from pipelines.report.published_copy import CopyError
+from pipelines.warehouse.warehouse import Place
 
 __all__ = ["AccountError", "CopyError", "PeriodError", "write_report"]
 
 
 def write_report(
-    copy: Path,
+    copy: Path | Place,
     output: Path,
     since: str | None = None,
     until: str | None = None,

@@ -12,6 +12,7 @@ from pipelines.exit_codes import USAGE
 from pipelines.lifecycle import RETENTION
 from pipelines.report.published_copy import read_copy
 from pipelines.warehouse.database import Database
+from pipelines.warehouse.warehouse import Place
 
 FINDINGS = {
     "is_latency_high": "high latency",
@@ -98,7 +99,7 @@ class Conference:
         return sorted((one for one in happened if one.at), key=lambda one: one.at or datetime.max)
 
 
-def read_conference(copy: Path, sid: str) -> Conference:
+def read_conference(copy: Path | Place, sid: str) -> Conference:
     """Read what the copy has of a conference.
 
     Raises:

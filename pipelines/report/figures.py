@@ -14,6 +14,7 @@ from pipelines.report.accounts import find_account, of_account
 from pipelines.report.published_copy import read_copy
 from pipelines.warehouse.database import Database, StatementError
 from pipelines.warehouse.sql import sql_files
+from pipelines.warehouse.warehouse import Place
 
 Row = Mapping[str, Any]
 DEFAULT_DAYS, MAX_DAYS = 7, 366
@@ -74,7 +75,7 @@ class Figures:
 
 
 def read_figures(
-    copy: Path, since: str | None, until: str | None, account: str | None = None
+    copy: Path | Place, since: str | None, until: str | None, account: str | None = None
 ) -> Figures:
     """Read one copy; a run that publishes another meanwhile does not change it.
 

@@ -1,4 +1,4 @@
-"""The published copy, which everything here is read from."""
+"""What everything here is read from: the published copy, or a warehouse that is a server."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.warehouse.database import Database, StatementError
 from pipelines.warehouse.opened_copy import open_copy
+from pipelines.warehouse.warehouse import Place
 
 
 class CopyError(OSError):
@@ -15,17 +16,23 @@ class CopyError(OSError):
 
 
 @contextmanager
-def read_copy(copy: Path) -> Iterator[Database]:
-    """Read one copy; a run that publishes another meanwhile does not change it.
+def read_copy(source: Path | Place) -> Iterator[Database]:
+    """Read one copy; a run that publishes another meanwhile does not change it. On a server, what
+    is there now.
 
     Raises:
         CopyError: there is no copy, or it cannot be read.
+        WarehouseError: the server cannot be read.
     """
-    if not copy.exists():
-        raise CopyError(f"Nothing is published at {copy} yet: run `conference-insights run`")
+    if isinstance(source, Place):
+        with source.read() as database:
+            yield database
+        return
+    if not source.exists():
+        raise CopyError(f"Nothing is published at {source} yet: run `conference-insights run`")
     try:
-        with open_copy(copy) as connection:
-            yield connection
+        with open_copy(source) as database:
+            yield database
     except StatementError as error:
         reason = str(error).partition("\n")[0]
-        raise CopyError(f"{copy}: {reason}; run `conference-insights publish`") from None
+        raise CopyError(f"{source}: {reason}; run `conference-insights publish`") from None

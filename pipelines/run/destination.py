@@ -11,13 +11,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipelines.errors import SettingsError
 from pipelines.run.settings import (
     DEFAULT_WAREHOUSE,
+    DESTINATION_TYPE,
     DIRECTORY,
     PERSONAL,
+    SECRETS_FILE,
+    SERVER,
     TIMEZONE,
     WAREHOUSE,
     find,
 )
+from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.published import folder_of
+from pipelines.warehouse.warehouse import Place
 
 _SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
 _SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy"}
@@ -25,11 +30,11 @@ _SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy"}
 
 @dataclass(frozen=True)
 class PublishSettings:
-    """`timezone` is the zone of days and hours; `directory` has the copies; without
-    `personal_data` the copies lack the columns that are marked as personal."""
+    """`timezone` is the zone of days and hours; `directory` has the copies, of which a server has
+    none; without `personal_data` the copies lack the columns that are marked as personal."""
 
     timezone: str
-    directory: Path
+    directory: Path | None
     personal_data: bool
 
 
@@ -55,7 +60,32 @@ def warehouse_path() -> Path:
     return path
 
 
-def publish_settings(warehouse: Path) -> PublishSettings:
+def warehouse_place() -> Place:
+    """Where the warehouse is: a file or a server.
+
+    Raises:
+        SettingsError: what is set is neither, or a package for it is missing.
+    """
+    found = find(*DESTINATION_TYPE)
+    kind = str(found.value) if found else "duckdb"
+    if kind == "duckdb":
+        return DuckDbFile(warehouse_path())
+    if kind != "postgres":
+        raise SettingsError(
+            f"destination_type: this command loads into duckdb or postgres, not {kind}. For other "
+            "engines put the source into a dlt pipeline of your own, see pipelines/servers.md"
+        )
+    if (credentials := find(*SERVER)) is None:
+        raise SettingsError(
+            "destination.postgres.credentials is missing: write postgresql://user:password@host:"
+            f"5432/database into DESTINATION__POSTGRES__CREDENTIALS or {SECRETS_FILE}"
+        )
+    from pipelines.warehouse.postgres import PostgresServer  # its driver is an extra
+
+    return PostgresServer(credentials.value)
+
+
+def publish_settings(place: Place) -> PublishSettings:
     """What views and copies are made by.
 
     Raises:
@@ -69,9 +99,10 @@ def publish_settings(warehouse: Path) -> PublishSettings:
         raise SettingsError(
             "report_timezone: that is no time zone; write an IANA name such as Europe/Berlin"
         ) from None
-    folder = _path(directory.value, DIRECTORY) if directory else folder_of(warehouse)
-    is_personal = personal.value if personal else True
-    return PublishSettings(timezone, folder, is_personal)
+    folder: Path | None = None
+    if place.path:
+        folder = _path(directory.value, DIRECTORY) if directory else folder_of(place.path)
+    return PublishSettings(timezone, folder, personal.value if personal else True)
 
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipelines.errors import SettingsError
 from pipelines.lifecycle import FINAL_WITHIN, RETENTION, RETENTION_WARNING
-from pipelines.run.destination import PublishSettings, publish_settings, warehouse_path
+from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
 from pipelines.run.packages import MAX_NAMED, Packages
 from pipelines.run.post_load import run_post_load
 from pipelines.run.recovery import true_cause
@@ -24,7 +24,6 @@ from pipelines.twilio_insights.errors import InsightsError, RefusedError, Unavai
 from pipelines.twilio_insights.extract.scope import INCREMENTAL, Sids, TimeRange
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.progress import Progress
-from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.runs import RunRecord, StillPendingError
 from pipelines.warehouse.status_files import StatusFiles
 from pipelines.warehouse.warehouse import Place
@@ -109,15 +108,16 @@ def run(
         ChecksError: a check failed; the data is loaded, but not published.
         PublishError: the published copy could not be renewed; the data is loaded.
     """
-    path, stop = warehouse_path(), stop or threading.Event()
-    place, files = DuckDbFile(path), StatusFiles(path)
+    place, stop = warehouse_place(), stop or threading.Event()
+    files = StatusFiles(place.path) if place.path else None
     with RunRecord(files, progress, stop) as record, _unwrap_dlt_errors(place, stop):
-        settings, delivery = source_settings(), publish_settings(path)
+        settings, delivery = source_settings(), publish_settings(place)
         progress.account_sid = settings.account_sid
         if backfill:
             settings.filters = {**settings.filters, **backfill.filters}
         record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
-        files.require_existing_warehouse(delivery.directory)
+        if files and delivery.directory:
+            files.require_existing_warehouse(delivery.directory)
         with place.open(settings.account_sid or "") as warehouse:
             log.info("Warehouse: %s%s", place.name, " (NEW, created now)" * warehouse.created)
             with (

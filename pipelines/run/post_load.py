@@ -7,18 +7,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.run.destination import PublishSettings, publish_settings, warehouse_path
+from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
 from pipelines.run.migrations import migrate_tables
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.changed import CannotRenewError, Changed
 from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
 from pipelines.warehouse.database import DATASET, StatementError
-from pipelines.warehouse.file import open_warehouse
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.status_files import StatusFiles
 from pipelines.warehouse.views import Description, apply_views, read_columns
-from pipelines.warehouse.warehouse import Warehouse, WarehouseError
+from pipelines.warehouse.warehouse import Place, Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -42,31 +41,37 @@ def run_post_load(
     rebuild: bool = False,
     only_views: bool = False,
 ) -> Path | None:
-    """Make views and checks, and publish a copy if no check fails; its file.
+    """Make views and checks, and publish a copy if no check fails; its file. There is none
+    where nothing was loaded yet, and where readers query the warehouse itself.
 
     Checks are made when more than the history of runs has changed since the last copy. `begin` is
-    called with the name of each step. Nothing is done in a warehouse that nothing was loaded into.
+    called with the name of each step.
 
     Raises:
         ViewError: a view does not run.
         ChecksError: the data is not sound; the former copy stays.
         PublishError: the copy could not be written.
     """
-    if f"{DATASET}._dlt_loads" not in warehouse.columns(DATASET):
+    if not _is_loaded(warehouse):
         return None
     begin("views")
     with warehouse.alone():
         digest = apply_views(warehouse, DESCRIPTIONS, settings.timezone, rebuild)
     if only_views:
         return None
-    copies, told = warehouse.copies(settings.directory, _left_out(settings), digest), set[str]()
-    if copies is None:
+    told = set[str]()
+    if settings.directory is None:
         _check(warehouse, now, None, begin, told)
         return None
+    copies = warehouse.copies(settings.directory, _left_out(settings), digest)
     try:
         return _publish(copies, warehouse, settings, now, begin, rebuild, told)
     except CannotRenewError:
         return _publish(copies, warehouse, settings, now, begin, True, told)
+
+
+def _is_loaded(warehouse: Warehouse) -> bool:
+    return f"{DATASET}._dlt_loads" in warehouse.columns(DATASET)
 
 
 def _publish(
@@ -123,26 +128,29 @@ def _left_out(settings: PublishSettings) -> frozenset[str]:
     return frozenset(ours) | {c.name for t in TABLES for c in t.columns if c.personal}
 
 
-def publish_now() -> Path:
-    """Publish the warehouse as it is, built from nothing, without the API; the copy's file.
+def publish_now() -> Path | Place:
+    """Publish the warehouse as it is, built from nothing, without the API: the copy's file, or a
+    server with its views made anew.
 
     Raises:
         WarehouseError: there is none, or it cannot be used.
         BusyError: it is held by a run or another program.
         SettingsError, ViewError, ChecksError, PublishError: as in a run.
     """
-    path = warehouse_path()
-    settings = publish_settings(path)
-    nothing = WarehouseError(f"Nothing is loaded in {path} yet: run `conference-insights run`")
-    if not path.exists():
+    place = warehouse_place()
+    settings, path = publish_settings(place), place.path
+    nothing = WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
+    if path and not path.exists():
         raise nothing
-    with open_warehouse(path) as warehouse:
-        prepare_runs(warehouse)
-        migrate_tables(warehouse)  # an earlier version may have loaded it
+    with place.open("") as warehouse:
+        with warehouse.alone():
+            prepare_runs(warehouse)
+            migrate_tables(warehouse)  # an earlier version may have loaded it
+        if not _is_loaded(warehouse):
+            raise nothing
         try:
             published = run_post_load(warehouse, settings, datetime.now(UTC), rebuild=True)
         finally:
-            StatusFiles(path).renew(warehouse, settings.directory)
-    if published is None:
-        raise nothing
-    return published
+            if path:
+                StatusFiles(path).renew(warehouse, settings.directory)
+    return published or place

@@ -32,14 +32,18 @@ log = logging.getLogger("conference_insights")
 
 SECRETS_FILE, CONFIG_FILE = Path(".dlt/secrets.toml"), Path(".dlt/config.toml")
 DEFAULT_WAREHOUSE = "warehouse.duckdb"
+DESTINATION_TYPE = ("destination_type",)
 WAREHOUSE = ("destination", "duckdb", "credentials")
+SERVER = ("destination", "postgres", "credentials")
 TIMEZONE = ("report_timezone",)
 DIRECTORY, PERSONAL = ("publish", "directory"), ("publish", "personal_data")
 _HOOK = ("runtime", "slack_incoming_hook")
 DEFAULTS: dict[tuple[str, ...], Any] = {
     **{(*SECTION, one.name): one.default for one in fields(Settings) if one.name != FILTERS[-1]},
     **{(*FILTERS, name): None for name in CONFERENCES.filters},
+    DESTINATION_TYPE: "duckdb",
     WAREHOUSE: DEFAULT_WAREHOUSE,
+    SERVER: None,
     TIMEZONE: "UTC",
     DIRECTORY: "<warehouse>.published, beside it",
     PERSONAL: True,
@@ -48,8 +52,8 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
 """The program's settings by path, with what it assumes otherwise."""
 _KINDS = {path[-1]: type(value) for path, value in DEFAULTS.items() if isinstance(value, int)}
 """Whole numbers, and true or false, by name; all others are text."""
-HIDDEN = (*SECRETS, _HOOK[-1])
-"""Names of what is never shown."""
+HIDDEN = {_HOOK, SERVER, *((*SECTION, name) for name in SECRETS)}
+"""What is never shown."""
 _TOKEN = re.compile("([A-Z]{2})?[0-9A-Za-z]{32}")
 _MOST_BYTES = 1_000_000
 
@@ -102,18 +106,18 @@ def find(*path: str) -> Found | None:
     names = [(*path, "database"), path] if path == WAREHOUSE else [path]
     for variable in ("__".join(name).upper() for name in names):
         if text := os.environ.get(variable, "").strip():
-            return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
+            return Found(_typed(path, text, f"{'.'.join(path)} ({variable})"), variable)
     for file, name in product((SECRETS_FILE, CONFIG_FILE), names):
         value = _in_file(file, name)
         value = value.strip() if isinstance(value, str) else value
         if value in (None, "") or (isinstance(value, dict) and path == WAREHOUSE):
             continue
-        if file == CONFIG_FILE and path[-1] in HIDDEN:
+        if file == CONFIG_FILE and path in HIDDEN:
             raise SettingsError(f"{'.'.join(path)} is a secret: move it to {SECRETS_FILE}")
-        return Found(_typed(path[-1], value, f"{'.'.join(name)} in {file}"), str(file))
+        return Found(_typed(path, value, f"{'.'.join(name)} in {file}"), str(file))
     text, variable = from_twilio(path[-1]) if path[:-1] == SECTION else ("", "")
     if text:
-        return Found(_typed(path[-1], text, f"{'.'.join(path)} ({variable})"), variable)
+        return Found(_typed(path, text, f"{'.'.join(path)} ({variable})"), variable)
     return None
 
 
@@ -124,12 +128,13 @@ def _in_file(file: Path, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _typed(name: str, value: Any, origin: str) -> Any:
+def _typed(path: tuple[str, ...], value: Any, origin: str) -> Any:
+    name = path[-1]
     kind = _KINDS.get(name, str)
     if isinstance(value, str) and ("\0" in value or not _is_encodable(value)):
         raise SettingsError(f"{origin}: write text that is UTF-8, without zero characters")
     value = as_text(value) if name == "accounts" else value
-    is_one = name in (*HIDDEN, "account_sid", "api_key_sid")
+    is_one = path in HIDDEN or name in ("account_sid", "api_key_sid")
     if isinstance(value, str) and not is_one and _is_secret(value, name):
         raise SettingsError(f"{origin}: that looks like a token or a key; write what belongs there")
     if type(value) is kind:
@@ -147,7 +152,7 @@ def _typed(name: str, value: Any, origin: str) -> Any:
 def _is_secret(text: str, name: str) -> bool:
     """Whether it looks like a token or key of Twilio's, or holds one that is set: in a wrong place
     it would be shown."""
-    for path in (_HOOK, *((*SECTION, name) for name in SECRETS)):
+    for path in HIDDEN:
         with suppress(SettingsError):  # reported where it is needed
             if (known := find(*path)) and len(known.value) >= 16 and known.value in text:
                 return True

@@ -21,8 +21,9 @@ from pipelines.warehouse import error_texts
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import DuckDb, with_memory
 from pipelines.warehouse.publish import PublishedCopies
+from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
 from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rewrite
-from pipelines.warehouse.warehouse import BusyError, Place, Warehouse, WarehouseError
+from pipelines.warehouse.warehouse import BusyError, Place, Recorded, Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -93,6 +94,16 @@ class DuckDbFile(Place):
     def name(self) -> str:  # type: ignore[override]
         return str(self.path)
 
+    def read(self) -> AbstractContextManager[DuckDb]:
+        return inspect_warehouse(self.path)
+
+    def recorded(self, now: datetime) -> Recorded:  # noqa: ARG002  # the run took the time
+        files = StatusFiles(self.path)
+        content, refused = files.read(STATUS), files.read(REFUSED)
+        size = self.path.stat().st_size if self.path.exists() else 0
+        is_alive = _is_alive(self.path, content["run"]) if content.get("run") else None
+        return Recorded(content, refused.get("run", {}), is_alive, size)
+
     def open(self, account: str = "") -> AbstractContextManager[DuckDbWarehouse]:  # noqa: ARG002
         return open_warehouse(self.path)
 
@@ -103,6 +114,25 @@ class DuckDbFile(Place):
 def working_folder(path: Path) -> Path:
     """dlt's files, beside the warehouse: two warehouses share none."""
     return path.with_name(f"{path.name}.dlt")
+
+
+def _is_alive(path: Path, run: dict[str, Any]) -> bool | None:
+    """Whether the run holds the run lock, which the kernel frees when the process ends; None if
+    that cannot be seen, as on another host or as another user."""
+    if run["outcome"] != "running":
+        return False
+    holder = ""
+    try:
+        with (working_folder(path) / "run.lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = lock.read() or "somebody"
+    except OSError:
+        return None
+    if not holder and run["host"] != socket.gethostname():
+        return None
+    return f"process {run['pid']} on {run['host']}," in holder
 
 
 @contextmanager

@@ -201,6 +201,18 @@ def prepare_runs(database: Database) -> None:
         database.execute(f"ALTER TABLE {RUNS_TABLE} ADD COLUMN {name} {COLUMNS[name]}")
 
 
+def recorded_by(database: Database, now: datetime) -> dict[str, Any]:
+    """The content of a status file, of a warehouse that has none; of its last run `_runs` alone."""
+    if RUNS_TABLE not in database.columns(DATASET):
+        return {}
+    runs = database.records(f"SELECT * FROM {RUNS_TABLE} ORDER BY started_at DESC LIMIT 1")
+    return {
+        "run": next((run | dict.fromkeys(("phase", "pid", "host", "error")) for run in runs), None),
+        "last_good": _last_good(database),
+        "holds": take_snapshot(database, now),
+    }
+
+
 def _last_good(database: Database) -> dict[str, Any] | None:
     rows = database.records(
         f"SELECT * FROM {RUNS_TABLE} WHERE outcome IN ('ok', 'pending') AND command <> 'backfill' "

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.files import replace_file
-from pipelines.warehouse.database import StatementError
-from pipelines.warehouse.file import DuckDbWarehouse
+from pipelines.warehouse.database import Database, StatementError
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, owner_file
 from pipelines.warehouse.snapshot import take_snapshot
@@ -89,10 +88,10 @@ class StatusFiles:
                 f"its disk; or, to start over with what Twilio still has, delete {witness}"
             )
 
-    def renew(self, warehouse: DuckDbWarehouse, published: Path) -> None:
+    def renew(self, database: Database, published: Path | None) -> None:
         """Update what the warehouse holds in the status file, if a run has left one."""
         with suppress(WarehouseError, StatementError):
             if content := self.read(STATUS):
-                content["holds"] = take_snapshot(warehouse, datetime.now(UTC))
+                content["holds"] = take_snapshot(database, datetime.now(UTC))
                 content["settings"]["published"] = str(published)
                 self.write(STATUS, content)

@@ -7,10 +7,11 @@ Whoever runs, watches or reports knows `Place` and `Warehouse` alone. `file` has
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.exit_codes import BUSY, DISK
 from pipelines.warehouse.database import Database
@@ -63,20 +64,44 @@ class Warehouse(Database):
         Others wait."""
         return nullcontext()
 
-    @abstractmethod
-    def copies(
-        self, directory: Path, personal: frozenset[str], sql_digest: str
-    ) -> PublishedCopies | None:
-        """Its published copies; None where readers query the warehouse itself.
+    def copies(self, directory: Path, personal: frozenset[str], sql_digest: str) -> PublishedCopies:
+        """Its published copies, of a file; what a server has, readers query there.
 
         Args:
             directory: where they are.
             personal: columns to leave out.
             sql_digest: of the views as they are applied.
         """
+        raise NotImplementedError(directory, personal, sql_digest)
+
+    def prepare_indexes(self, keys: Mapping[str, Sequence[str]]) -> None:
+        """See to it that no table can hold a key twice, where the engine can.
+
+        Args:
+            keys: columns by table.
+
+        Raises:
+            WarehouseError: a table has a double already.
+        """
 
     def checkpoint(self) -> None:
         """Write what was loaded to where it stays."""
+
+
+class Recorded(NamedTuple):
+    """What is known of a warehouse without a run.
+
+    Attributes:
+        content: as a status file has it: `run`, `last_good`, `holds`, `settings`.
+        refused: the run that could not start; empty if the last one could.
+        is_alive: whether the last run is still at work; None if that cannot be seen.
+        size: of the warehouse in bytes.
+    """
+
+    content: dict[str, Any]
+    refused: dict[str, Any]
+    is_alive: bool | None
+    size: int
 
 
 class Place(ABC):
@@ -84,9 +109,14 @@ class Place(ABC):
 
     Attributes:
         name: as of the warehouse.
+        path: of the file; None where there is none, but a server.
     """
 
     name: str
+    path: Path | None
+
+    def __str__(self) -> str:
+        return self.name
 
     @abstractmethod
     def open(self, account: str) -> AbstractContextManager[Warehouse]:
@@ -98,6 +128,18 @@ class Place(ABC):
         Raises:
             BusyError: another run, or another program, holds it.
             WarehouseError: it cannot be used.
+        """
+
+    @abstractmethod
+    def read(self) -> AbstractContextManager[Database]:
+        """The warehouse for reading alone; raises as `open` does."""
+
+    @abstractmethod
+    def recorded(self, now: datetime) -> Recorded:
+        """What its runs have left.
+
+        Raises:
+            WarehouseError: it cannot be read.
         """
 
     @abstractmethod
