@@ -22,11 +22,16 @@ from dlt.common.schema.utils import get_columns_names_with_prop
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.destinations.impl.postgres.configuration import PostgresCredentials
+from dlt.destinations.impl.postgres.postgres import PostgresClient
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.version import __version__ as dlt_version
 
 from pipelines.run.loading import Loader
+from pipelines.warehouse import one_transaction_postgres
 from pipelines.warehouse.file import open_warehouse
-from pipelines.warehouse.one_transaction import OneTransactionDuckDb, PackageClient
+from pipelines.warehouse.one_transaction import OneTransaction
+from pipelines.warehouse.one_transaction_duckdb import OneTransactionDuckDb, PackageClient
 from tests.conftest import Loaded, sid, slow, summary
 
 pytestmark = pytest.mark.usefixtures("tables_only")
@@ -49,6 +54,28 @@ PARTS: list[tuple[Any, str, str]] = [
     (RunnableLoadJob, "__init__", "file_path"),
     (RunnableLoadJob, "run", ""),
     (dlt.destinations.duckdb, "configuration", "initial_config accept_partial"),
+    (dlt.destinations.postgres, "configuration", "initial_config accept_partial"),
+    (dlt.destinations.postgres, "client", "schema initial_config"),
+    (dlt.destinations.postgres, "adjust_capabilities", "config naming"),
+    (PostgresClient, "should_load_data_to_staging_dataset", "table_name"),
+    (PostgresClient, "create_load_job", "table file_path load_id restore"),
+    (
+        PostgresClient,
+        "create_table_chain_completed_followup_jobs",
+        "table_chain completed_table_chain_jobs",
+    ),
+    (PostgresClient, "complete_load", "load_id"),
+    (PostgresClient, "prepare_load_table", "table_name"),
+    (PostgresClient, "is_storage_initialized", ""),
+    (
+        Psycopg2SqlClient,
+        "__init__",
+        "dataset_name staging_dataset_name credentials capabilities",
+    ),
+    (Psycopg2SqlClient, "open_connection", ""),
+    (Psycopg2SqlClient, "close_connection", ""),
+    (Psycopg2SqlClient, "execute_query", "query args kwargs"),
+    (Psycopg2SqlClient, "begin_transaction", ""),
     (RunContext, "__init__", "run_dir"),
     (RunContext, "initial_providers", ""),
     (RunContext, "initialize_runtime", "runtime_config"),
@@ -80,15 +107,22 @@ def test_what_else_is_taken_from_dlt_is_there(tmp_path: Path) -> None:
         (RuntimeConfiguration, "dlthub_telemetry"),
         (pipeline, "default_schema_name working_dir extract normalize load"),
         (OneTransactionDuckDb, "client_class"),
+        (dlt.destinations.postgres, "client_class"),
+        (Psycopg2SqlClient, "native_connection"),
+        (PostgresCredentials, "host username password database resolve"),
         (ConfigProvider, "supports_secrets supports_sections name"),
     ]
     for owner, names in taken:
         for name in names.split():
             # What is only set would be set in silence, with no effect.
             assert hasattr(owner, name), f"dlt {dlt_version}: {owner} has no {name}"
-    overridden = [name for name in vars(PackageClient) if not name.startswith("_")]
-    for name in overridden:
-        assert hasattr(DuckDbClient, name), f"dlt {dlt_version} never calls {name}"
+    for ours, theirs in (
+        (OneTransaction, DuckDbClient),
+        (OneTransaction, PostgresClient),
+        (one_transaction_postgres.PackageClient, PostgresClient),
+    ):
+        for name in (name for name in vars(ours) if not name.startswith("_")):
+            assert hasattr(theirs, name), f"dlt {dlt_version} never calls {name}"
 
 
 def test_a_connection_that_is_handed_in_is_used_and_not_closed() -> None:

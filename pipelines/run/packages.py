@@ -20,6 +20,7 @@ from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction
 from pipelines.twilio_insights.extract.scope import Scope
 from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.warehouse import Warehouse
 
@@ -51,6 +52,7 @@ class Packages:
         record.phase("finish")
         with warehouse.alone():
             migrate_tables(warehouse)
+            warehouse.prepare_indexes({table.name: table.key for table in TABLES})
         self._progress.left_package = recover_package(
             warehouse, lambda: self._make_loader(self._note_loading)
         )

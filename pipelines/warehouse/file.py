@@ -70,7 +70,7 @@ class DuckDbWarehouse(DuckDb, Warehouse):
         self.working_folder = working_folder(path)
 
     def destination(self) -> Any:
-        from pipelines.warehouse.one_transaction import destination_of  # brings dlt
+        from pipelines.warehouse.one_transaction_duckdb import destination_of  # brings dlt
 
         return destination_of(self.connection)
 

@@ -1,4 +1,4 @@
-"""dlt's DuckDB destination, with a load package as one transaction.
+"""A load package as one transaction, on a destination of dlt that has transactions.
 
 dlt loads each table into a staging schema and merges it in a transaction of its own, and what its
 working folder says of finished jobs is believed. Here a package is in the warehouse as a whole,
@@ -11,20 +11,17 @@ version of dlt has changed them.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import defaultdict
 from functools import cached_property
-from glob import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlt
-import duckdb
+from dlt.common.destination import Destination
 from dlt.common.destination.client import LoadJob, RunnableLoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema.utils import get_columns_names_with_prop
-from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
-from dlt.destinations.impl.duckdb.duck import DuckDbClient
-
-from pipelines.warehouse.duckdb_database import with_memory
+from dlt.destinations.job_client_impl import SqlJobClientBase
 
 
 class _DeferredJob(RunnableLoadJob):
@@ -34,8 +31,22 @@ class _DeferredJob(RunnableLoadJob):
         pass
 
 
-class PackageClient(DuckDbClient):
+class Hints(NamedTuple):
+    """What a merge goes by: `keys` are the columns whose values are replaced, if they are; `scope`
+    a condition on the rows that are deleted instead, if there is one, with `{staging_table}`;
+    `received` a condition on the rows that are inserted."""
+
+    keys: list[str]
+    scope: str | None
+    received: str
+
+
+class OneTransaction(SqlJobClientBase):
     """Keeps the files of a package until all are there, and then loads them together."""
+
+    @abstractmethod
+    def _merge(self, name: str, paths: list[str]) -> None:
+        """Replace the rows that have the same keys, or are in the table's scope."""
 
     def should_load_data_to_staging_dataset(self, *_: Any) -> bool:
         return False
@@ -52,16 +63,15 @@ class PackageClient(DuckDbClient):
 
     def complete_load(self, load_id: str) -> None:
         """Load all files of the package, in whatever folder of it they are, unless it is loaded."""
-        sql, name = self.sql_client, self.sql_client.make_qualified_table_name
-        known = f"SELECT 1 FROM {name(self.schema.loads_table_name)} WHERE load_id = %s"
-        if sql.execute_sql(known, load_id):
+        name = self.sql_client.make_qualified_table_name(self.schema.loads_table_name)
+        if self.sql_client.execute_sql(f"SELECT 1 FROM {name} WHERE load_id = %s", load_id):
             return
         files = defaultdict[str, list[str]](list)
         for jobs in dlt.current.pipeline().get_load_package_info(load_id).jobs.values():
             for job in jobs:
                 if job.file_path.endswith(".parquet"):
-                    files[job.job_file_info.table_name].append(escape(job.file_path))
-        with_memory(sql.native_connection, lambda: self._load(load_id, files))
+                    files[job.job_file_info.table_name].append(job.file_path)
+        self._load(load_id, files)
 
     def _load(self, load_id: str, files: dict[str, list[str]]) -> None:
         with self.sql_client.begin_transaction():
@@ -69,46 +79,27 @@ class PackageClient(DuckDbClient):
                 self._merge(table, paths)
             super().complete_load(load_id)
 
-    def _merge(self, name: str, paths: list[str]) -> None:
-        """Replace the rows that have the same keys, or are in the table's scope."""
+    def _hints(self, name: str) -> Hints:
         table: Any = self.prepare_load_table(name)
-        target = self.sql_client.make_qualified_table_name(name)
-        received = "read_parquet(%s, union_by_name = true)"
-        if table["write_disposition"] == "merge":
-            keys = ", ".join(get_columns_names_with_prop(table, "primary_key"))
-            scope = table.get("x-merge-destination-scope")
-            among = f"({keys}) IN (SELECT ({keys}) FROM {received})"
-            if scope:
-                among = scope.format(staging_table=received, table=target)
-            self.sql_client.execute_sql(f"DELETE FROM {target} WHERE {among}", paths)
+        replaces = table["write_disposition"] == "merge"
         tombstones = get_columns_names_with_prop(table, "hard_delete")
-        condition = " AND ".join(f"{column} IS NULL" for column in tombstones) or "true"
-        self.sql_client.execute_sql(
-            f"INSERT INTO {target} BY NAME SELECT * FROM {received} WHERE {condition}", paths
+        return Hints(
+            get_columns_names_with_prop(table, "primary_key") if replaces else [],
+            table.get("x-merge-destination-scope") if replaces else None,
+            " AND ".join(f"{column} IS NULL" for column in tombstones) or "true",
         )
 
 
-class OneTransactionDuckDb(dlt.destinations.duckdb):
-    """A destination for `dlt.pipeline`."""
-
-    @property
-    def client_class(self) -> type[DuckDbClient]:
-        return PackageClient
+class Remembering(Destination[Any, Any]):
+    """A destination that remembers its configuration: dlt resolves it dozens of times, a tenth of
+    a small run."""
 
     @cached_property
     def _resolved(self) -> dict[str, Any]:
         return {}
 
     def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
-        """Remember it: dlt resolves it dozens of times, a tenth of a small run."""
         key = repr((dict(initial_config or {}) | {"credentials": None}, accept_partial))
         if key not in self._resolved:
             self._resolved[key] = super().configuration(initial_config, accept_partial)
         return self._resolved[key]
-
-
-def destination_of(connection: duckdb.DuckDBPyConnection) -> OneTransactionDuckDb:
-    """An open connection as a destination."""
-    credentials = DuckDbCredentials(connection)
-    credentials.resolve()  # once: dlt would do it dozens of times, a third of a small run
-    return OneTransactionDuckDb(credentials)

@@ -6,15 +6,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote
 
 from pipelines.errors import SettingsError
 from pipelines.warehouse.postgres_errors import explain
-from pipelines.warehouse.warehouse import WarehouseError
+from pipelines.warehouse.runs import recorded_by
+from pipelines.warehouse.warehouse import Place, Recorded, WarehouseError
 
 try:
     import psycopg2
@@ -57,13 +59,14 @@ _TYPES = (
 
 
 @dataclass(frozen=True)
-class PostgresServer:
+class PostgresServer(Place):
     """A database, by `postgresql://user:password@host:port/database[?sslmode=…]`."""
 
     url: str = field(repr=False)
+    path: ClassVar[None] = None  # type: ignore[misc]
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]
         """For messages: without the role and its password."""
         scheme, rest = self._parts
         return f"{scheme}://{rest[1]}/{rest[2]}"
@@ -122,12 +125,29 @@ class PostgresServer:
         connection = self._connect()
         try:
             with TemporaryDirectory(prefix=f"{APPLICATION}-") as folder:
-                warehouse = PostgresWarehouse(connection, self.name, Path(folder))
+                warehouse = PostgresWarehouse(connection, self.name, Path(folder), account or None)
                 warehouse.hold_accounts([account] if account else [])
                 warehouse.prepare_schemas()
                 yield warehouse
         finally:
             connection.close()
+
+    @contextmanager
+    def read(self) -> Iterator[PostgresWarehouse]:
+        """A session that writes nothing, on a standby too."""
+        connection = self._connect()
+        try:
+            connection.set_session(readonly=True)
+            yield PostgresWarehouse(connection, self.name, Path())
+        finally:
+            connection.close()
+
+    def recorded(self, now: datetime) -> Recorded:
+        with self.read() as warehouse:
+            content = recorded_by(warehouse, now)
+            run = content.get("run") or {}
+            is_alive = run.get("outcome") == "running" and warehouse.is_held(run["account_sid"])
+            return Recorded(content, {}, is_alive, warehouse.size)
 
     def _connect(self) -> Any:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2 import errorcodes
@@ -27,6 +27,9 @@ from pipelines.warehouse.database import (
 from pipelines.warehouse.portable import to_dialect
 from pipelines.warehouse.postgres_errors import explain
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 APPLICATION = "conference-insights"
 LOCK_WAIT = 900
@@ -48,15 +51,18 @@ _TEXTS = (
 class PostgresWarehouse(Warehouse):
     """The dataset of a database, by the one connection of a run."""
 
-    def __init__(self, connection: Any, name: str, folder: Path) -> None:
+    def __init__(
+        self, connection: Any, name: str, folder: Path, writer: str | None = None
+    ) -> None:
         self.connection, self.name, self.working_folder = connection, name, folder
+        self.writer = writer
         self.created = False
         self._native("SET TIME ZONE 'UTC'")
 
     def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
         """As everywhere; besides, a `WarehouseError` is raised if the server, the network or the
         role is to blame."""
-        return self._run(to_dialect(sql, "postgres"), parameters)
+        return self._run(to_dialect(sql, "postgres"), _without_nul(parameters))
 
     def _native(self, sql: str, parameters: Parameters = ()) -> Rows:
         return self._run(sql, parameters)[1]
@@ -101,30 +107,40 @@ class PostgresWarehouse(Warehouse):
             found.setdefault(f"{schema}.{table}", []).append(column)
         return found
 
-    def checkpoint(self) -> None:
-        """The server does so itself."""
+    def create_schema(self, name: str) -> None:
+        """They are there, made when the warehouse was opened; a role may have no right to more."""
+
+    def replace_view(self, name: str, select: str) -> None:
+        """In a transaction. One whose columns are others than before is dropped, with those that
+        use it, which are made after it; what was granted on them is to be granted again, unless
+        default privileges say so."""
+        self._native("SAVEPOINT before_view")
+        try:
+            self.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+        except StatementError as error:
+            if getattr(error.__cause__, "pgcode", "") != errorcodes.INVALID_TABLE_DEFINITION:
+                raise
+            self._native("ROLLBACK TO SAVEPOINT before_view")
+            self._native(f"DROP VIEW {name} CASCADE")
+            self.execute(f"CREATE VIEW {name} AS {select}")
+        self._native("RELEASE SAVEPOINT before_view")
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        from pipelines.warehouse.postgres_copy import copy_into
+
+        copy_into(self.connection, table, rows.column_names, iter(rows.to_batches()))
 
     @contextmanager
-    def loading(self) -> Iterator[None]:
-        with self._alone("load"):
-            yield
-
-    @contextmanager
-    def changing_views(self) -> Iterator[None]:
-        with self._alone("change views"):
-            yield
-
-    @contextmanager
-    def _alone(self, what: str) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """One session at a time is in such a block; the others wait."""
-        key = [_key("step", what)]
+        key = [_key("step", "alone")]
         self._native("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_WAIT}s"])
         try:
             self._native("SELECT pg_advisory_lock(%s)", key)
         except WarehouseError as error:
             raise (
                 BusyError(
-                    f"Other runs {what} in {self.name} since {LOCK_WAIT} seconds: run again later"
+                    f"Other runs write to {self.name} since {LOCK_WAIT} seconds: run again later"
                 )
                 if getattr(error.__cause__, "pgcode", "") == "55P03"
                 else error
@@ -154,6 +170,21 @@ class PostgresWarehouse(Warehouse):
                 f"{keys[busy[0]]} in {self.name} is held by another run{self._holder(busy[0])}; "
                 "run again later"
             )
+
+    def is_held(self, account: str) -> bool:
+        """Whether a run holds the account."""
+        return bool(self._holder(_key("account", account)))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all tables and indexes of the dataset."""
+        ((size,),) = self._native(
+            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class AS c "
+            "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = %s AND c.relkind = 'r'",
+            [DATASET],
+        )
+        return int(size)
 
     def _holder(self, key: int) -> str:
         found = self._native(
@@ -187,7 +218,7 @@ class PostgresWarehouse(Warehouse):
                         f"{min(names)}, and nothing of {APPLICATION} is there: use another database"
                     )
         if missing:
-            with self._alone("make schemas"):
+            with self.alone():
                 for schema in sorted(missing - self._relations().keys()):
                     self._native(f"CREATE SCHEMA {schema}")
 
@@ -202,7 +233,9 @@ class PostgresWarehouse(Warehouse):
         return {schema: {*names} - {None} for schema, names in rows}
 
     def destination(self) -> Any:
-        raise NotImplementedError
+        from pipelines.warehouse.one_transaction_postgres import destination_of
+
+        return destination_of(self)
 
     def prepare_indexes(self, keys: Mapping[str, Sequence[str]]) -> None:
         """A unique index on the key of each table, so that a double is an error and never silent,
@@ -231,6 +264,15 @@ class PostgresWarehouse(Warehouse):
                 )
             except StatementError as error:
                 raise WarehouseError(f"{table} in {self.name} has a double: {error}") from error
+
+
+def _without_nul(value: Any) -> Any:
+    """PostgreSQL has no NUL in a text."""
+    if isinstance(value, Mapping):
+        return {name: _without_nul(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [*map(_without_nul, value)]
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _key(kind: str, name: str) -> int:

@@ -1,0 +1,119 @@
+"""dlt's PostgreSQL destination, with a load package as one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dlt
+from dlt.common.schema import Schema
+from dlt.destinations.impl.postgres.configuration import PostgresCredentials
+from dlt.destinations.impl.postgres.postgres import PostgresClient
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from dlt.destinations.sql_client import DBApiCursorImpl, raise_database_error
+from pyarrow.parquet import ParquetFile
+
+from pipelines.warehouse.one_transaction import OneTransaction, Remembering
+from pipelines.warehouse.postgres_copy import copy_into
+from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+
+BATCH = 5_000
+"""Rows that are made CSV at once."""
+
+
+class _HeldSqlClient(Psycopg2SqlClient):
+    """Uses the connection of the warehouse, which has the locks, and leaves it open."""
+
+    def __init__(self, like: Psycopg2SqlClient, warehouse: PostgresWarehouse) -> None:
+        super().__init__(
+            like.dataset_name, like.staging_dataset_name, like.credentials, like.capabilities
+        )
+        self._warehouse = warehouse
+
+    @property
+    def native_connection(self) -> Any:
+        return self._warehouse.connection
+
+    def open_connection(self) -> Any:
+        return self.native_connection
+
+    def close_connection(self) -> None:
+        pass
+
+    @contextmanager
+    @raise_database_error
+    def execute_query(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        with self.native_connection.cursor() as cursor:
+            cursor.execute(query, args or kwargs or None)
+            yield DBApiCursorImpl(cursor)
+
+    @contextmanager
+    def begin_transaction(self) -> Iterator[Any]:
+        with self._warehouse.transaction():
+            yield self
+
+
+class PackageClient(OneTransaction, PostgresClient):
+    """Copies the files to the server. The schema is there already, and may be another's."""
+
+    def is_storage_initialized(self) -> bool:
+        return True
+
+    def _merge(self, name: str, paths: list[str]) -> None:
+        hints = self._hints(name)
+        target = self.sql_client.make_qualified_table_name(name)
+        execute, received = self.sql_client.execute_sql, f"pg_temp.received_{name}"
+        execute(
+            f"CREATE TEMPORARY TABLE received_{name} ON COMMIT DROP AS "
+            f"SELECT * FROM {target} WITH NO DATA"
+        )
+        written: dict[str, None] = {}
+        for path in paths:
+            with ParquetFile(path) as file:
+                columns = file.schema_arrow.names
+                written |= dict.fromkeys(f'"{column}"' for column in columns)
+                batches = file.iter_batches(BATCH)
+                copy_into(self.sql_client.native_connection, received, columns, batches)
+        if hints.keys:
+            execute(f"ANALYZE {received}")
+            keys = ", ".join(hints.keys)
+            among = f"({keys}) IN (SELECT {keys} FROM {received})"
+            if hints.scope:
+                among = hints.scope.format(staging_table=received, table=target)
+            execute(f"DELETE FROM {target} WHERE {among}")
+        names = ", ".join(written)
+        execute(
+            f"INSERT INTO {target} ({names}) SELECT {names} FROM {received} WHERE {hints.received}"
+        )
+
+
+class OneTransactionPostgres(Remembering, dlt.destinations.postgres):
+    """A destination for `dlt.pipeline`."""
+
+    warehouse: PostgresWarehouse
+
+    @property
+    def client_class(self) -> type[PostgresClient]:
+        return PackageClient
+
+    @classmethod
+    def adjust_capabilities(cls, caps: Any, config: Any, naming: Any) -> Any:
+        caps.preferred_loader_file_format = "parquet"
+        caps.loader_file_format_selector = None  # it would have another driver for that
+        return super().adjust_capabilities(caps, config, naming)
+
+    def client(self, schema: Schema, initial_config: Any = None) -> PostgresClient:
+        client: PostgresClient = super().client(schema, initial_config)
+        client.sql_client = _HeldSqlClient(client.sql_client, self.warehouse)
+        return client
+
+
+def destination_of(warehouse: PostgresWarehouse) -> OneTransactionPostgres:
+    """The warehouse's open connection as a destination; dlt gets no credentials."""
+    credentials = PostgresCredentials()
+    credentials.host = credentials.username = credentials.password = credentials.database = "held"
+    credentials.resolve()
+    destination = OneTransactionPostgres(credentials)
+    destination.warehouse = warehouse
+    return destination

@@ -1,0 +1,198 @@
+"""A load package is in a PostgreSQL database as a whole or not at all, and exact."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.run.migrations import _definition
+from pipelines.run.pinned_dlt import make_pipeline
+from pipelines.simulator.account import Row
+from pipelines.twilio_insights.extract.flatten import Tables, flatten
+from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.twilio_insights.source import begun_package
+from pipelines.twilio_insights.tables import TABLES
+from pipelines.warehouse.database import DATASET, PIPELINE
+from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.warehouse import WarehouseError
+from tests.conftest import NOW, summary
+
+ACCOUNT = f"AC{1:032x}"
+HOUR = timedelta(hours=1)
+KEYS = {table.name: table.key for table in TABLES}
+
+
+def prepare(warehouse: PostgresWarehouse) -> None:
+    """As migrations do."""
+    with warehouse.changing_views():
+        for table in TABLES:
+            columns = ", ".join(map(_definition, table.columns))
+            warehouse.execute(f"CREATE TABLE IF NOT EXISTS {DATASET}.{table.name} ({columns})")
+        warehouse.prepare_indexes(KEYS)
+
+
+@pytest.fixture
+def warehouse(database: str) -> Iterator[PostgresWarehouse]:
+    with PostgresServer(database).open(ACCOUNT) as opened:
+        prepare(opened)
+        yield opened
+
+
+def rows_of(rows: Sequence[Row], digest: int = 1) -> Tables:
+    return flatten(CONFERENCES, [*rows], [digest] * len(rows), [NOW] * len(rows))
+
+
+def load(warehouse: PostgresWarehouse, *batches: Tables) -> None:
+    folder = Path(mkdtemp(dir=warehouse.working_folder))  # nothing is left of an earlier run's
+    pipeline = make_pipeline(PIPELINE, warehouse.destination(), DATASET, folder)
+    pipeline.extract(begun_package(iter(batches), None))
+    pipeline.normalize()
+    with warehouse.loading():
+        pipeline.load(raise_on_failed_jobs=True)
+
+
+def held(warehouse: PostgresWarehouse, table: str, columns: str) -> Counter[tuple[Any, ...]]:
+    return Counter(warehouse.execute(f"SELECT {columns} FROM {DATASET}.{table}"))
+
+
+def count(warehouse: PostgresWarehouse) -> dict[str, int]:
+    tables = [table.name for table in TABLES] + ["_dlt_loads"]
+    counts = {t: warehouse.query(f"SELECT count(*) FROM {{{t}}}") for t in tables}
+    return {table: found[0][0] for table, found in counts.items() if found and found[0][0]}
+
+
+ODD = ["", None, "NULL", r"\N", "a\nb\r\n", 'say "x", ok', "süß ☎ \U0001f600", "\\.", "%s %", " "]
+
+
+def test_what_is_loaded_is_what_was_received(warehouse: PostgresWarehouse) -> None:
+    rows = [
+        summary(number, HOUR, friendly_name=text, tags=[text or "none", "x"])
+        for number, text in enumerate(ODD)
+    ]
+    load(warehouse, rows_of(rows[:4]), rows_of(rows[4:]))
+    found = held(warehouse, "conference_summaries", "friendly_name")
+    assert found == Counter((text,) for text in ODD)
+    tags = held(warehouse, "conference_tags", "tag, _tombstone")
+    assert tags == Counter((text, None) for row in rows for text in row["tags"])
+    (times,) = held(warehouse, "conference_summaries", "create_time, fetched_at")
+    assert times == ((NOW - HOUR).replace(tzinfo=None), NOW.replace(tzinfo=None))
+
+
+def test_a_character_that_postgresql_refuses_is_replaced(warehouse: PostgresWarehouse) -> None:
+    load(warehouse, rows_of([summary(1, HOUR, friendly_name="a\0b", tags=["\0"])]))
+    assert held(warehouse, "conference_summaries", "friendly_name") == {("a\ufffdb",): 1}
+    assert held(warehouse, "conference_tags", "tag") == {("\ufffd",): 1}
+    (said,) = warehouse.records("SELECT ? AS a, unnest(?) AS b", ["\0", ["x\0"]])
+    assert said == {"a": "\ufffd", "b": "x\ufffd"}
+
+
+def test_later_copies_replace_a_record_and_all_of_its_children(
+    warehouse: PostgresWarehouse,
+) -> None:
+    load(warehouse, rows_of([summary(1, HOUR, tags=["a", "b"]), summary(2, HOUR, tags=["c"])]))
+    load(warehouse, rows_of([summary(1, HOUR, tags=["b"], friendly_name="new")], digest=2))
+    assert held(warehouse, "conference_tags", "tag") == {("b",): 1, ("c",): 1}
+    load(warehouse, rows_of([summary(1, HOUR, "in_progress", tags=None)], digest=3))
+    assert held(warehouse, "conference_tags", "tag") == {("c",): 1}
+    assert held(warehouse, "conference_summaries", "row_digest") == {(3,): 1, (1,): 1}
+    assert count(warehouse)["_dlt_loads"] == 3
+
+
+LONG = "x" * 50_000
+
+
+def test_texts_of_any_length_have_a_place_in_the_indexes(warehouse: PostgresWarehouse) -> None:
+    load(warehouse, rows_of([summary(1, HOUR, tags=[LONG, f"{LONG}y"], friendly_name=LONG)]))
+    assert held(warehouse, "conference_tags", "length(tag)") == {(50_000,): 1, (50_001,): 1}
+
+
+@pytest.mark.parametrize("table", ["conference_summaries", "conference_tags"])
+def test_if_one_table_cannot_be_loaded_nothing_is(warehouse: PostgresWarehouse, table: str) -> None:
+    load(warehouse, rows_of([summary(1, HOUR)]))
+    before = count(warehouse)
+    warehouse.execute(f"CREATE UNIQUE INDEX one ON {DATASET}.{table} (_dlt_load_id)")
+    rows = rows_of([summary(number, HOUR) for number in (2, 3)])
+    with pytest.raises(Exception, match="duplicate key"):
+        load(warehouse, rows)
+    assert count(warehouse) == before
+    warehouse.execute(f"DROP INDEX {DATASET}.one")
+    load(warehouse, rows)
+    assert count(warehouse)["conference_summaries"] == 3
+
+
+def test_a_double_that_a_merge_would_leave_is_an_error(warehouse: PostgresWarehouse) -> None:
+    rows = rows_of([summary(1, HOUR)])
+    with pytest.raises(Exception, match="duplicate key"):
+        load(warehouse, rows, rows)
+    assert count(warehouse) == {}
+    load(warehouse, rows)
+    warehouse.execute(f"DROP INDEX {DATASET}.conference_summaries_key")
+    table = f"{DATASET}.conference_summaries"
+    warehouse.execute(f"INSERT INTO {table} SELECT * FROM {table}")
+    with pytest.raises(WarehouseError, match=r"conference_summaries in postgresql://.* a double"):
+        warehouse.prepare_indexes(KEYS)
+
+
+class KilledError(BaseException):
+    """As if the process ended here."""
+
+
+def test_what_ends_a_load_half_way_leaves_nothing_to_be_committed_later(
+    warehouse: PostgresWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.warehouse.one_transaction_postgres import PackageClient
+
+    merge = PackageClient._merge
+
+    def killed(client: PackageClient, name: str, paths: list[str]) -> None:
+        merge(client, name, paths)
+        if name == "conference_tags":
+            raise KilledError
+
+    monkeypatch.setattr(PackageClient, "_merge", killed)
+    with pytest.raises(KilledError):
+        load(warehouse, rows_of([summary(1, HOUR)]))
+    with warehouse.transaction():
+        warehouse.execute("CREATE TABLE other (a BIGINT)")
+    assert count(warehouse) == {}
+
+
+def test_a_package_is_loaded_once(
+    warehouse: PostgresWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.warehouse.one_transaction_postgres import PackageClient
+
+    complete = PackageClient.complete_load
+
+    def twice(client: PackageClient, load_id: str) -> None:
+        complete(client, load_id)
+        warehouse.execute(f"DELETE FROM {DATASET}.conference_tags")
+        complete(client, load_id)
+
+    monkeypatch.setattr(PackageClient, "complete_load", twice)
+    load(warehouse, rows_of([summary(1, HOUR)]))
+    found = count(warehouse)
+    assert (found["_dlt_loads"], found["conference_summaries"]) == (1, 1)
+    assert "conference_tags" not in found
+
+
+def test_a_file_is_read_in_pieces(tmp_path: Path) -> None:
+    from pipelines.warehouse.one_transaction_postgres import _Csv
+
+    rows = pa.table({"a": range(20_000), "b": [None, "", "x", "\0"] * 5_000})
+    pq.write_table(rows, tmp_path / "f.parquet", row_group_size=7_000)
+    with pq.ParquetFile(tmp_path / "f.parquet") as file:
+        read = b"".join(iter(partial(_Csv(file).read, 999), b""))
+    lines = read.decode().splitlines()
+    assert lines[:4] == ['"0",', '"1",""', '"2","x"', '"3","\ufffd"']
+    assert len(lines) == 20_000
