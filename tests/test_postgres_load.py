@@ -34,7 +34,7 @@ KEYS = {table.name: table.key for table in TABLES}
 
 def prepare(warehouse: PostgresWarehouse) -> None:
     """As migrations do."""
-    with warehouse.changing_views():
+    with warehouse.alone():
         for table in TABLES:
             columns = ", ".join(map(_definition, table.columns))
             warehouse.execute(f"CREATE TABLE IF NOT EXISTS {DATASET}.{table.name} ({columns})")
@@ -57,7 +57,7 @@ def load(warehouse: PostgresWarehouse, *batches: Tables) -> None:
     pipeline = make_pipeline(PIPELINE, warehouse.destination(), DATASET, folder)
     pipeline.extract(begun_package(iter(batches), None))
     pipeline.normalize()
-    with warehouse.loading():
+    with warehouse.alone():
         pipeline.load(raise_on_failed_jobs=True)
 
 
@@ -187,12 +187,12 @@ def test_a_package_is_loaded_once(
 
 
 def test_a_file_is_read_in_pieces(tmp_path: Path) -> None:
-    from pipelines.warehouse.one_transaction_postgres import _Csv
+    from pipelines.warehouse.postgres_copy import _Csv
 
     rows = pa.table({"a": range(20_000), "b": [None, "", "x", "\0"] * 5_000})
     pq.write_table(rows, tmp_path / "f.parquet", row_group_size=7_000)
     with pq.ParquetFile(tmp_path / "f.parquet") as file:
-        read = b"".join(iter(partial(_Csv(file).read, 999), b""))
+        read = b"".join(iter(partial(_Csv(file.iter_batches(5_000)).read, 999), b""))
     lines = read.decode().splitlines()
     assert lines[:4] == ['"0",', '"1",""', '"2","x"', '"3","\ufffd"']
     assert len(lines) == 20_000

@@ -51,9 +51,7 @@ _TEXTS = (
 class PostgresWarehouse(Warehouse):
     """The dataset of a database, by the one connection of a run."""
 
-    def __init__(
-        self, connection: Any, name: str, folder: Path, writer: str | None = None
-    ) -> None:
+    def __init__(self, connection: Any, name: str, folder: Path, writer: str | None = None) -> None:
         self.connection, self.name, self.working_folder = connection, name, folder
         self.writer = writer
         self.created = False
