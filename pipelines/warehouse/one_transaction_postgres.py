@@ -76,8 +76,8 @@ class PackageClient(OneTransaction, PostgresClient):
                 batches = file.iter_batches(BATCH)
                 copy_into(self.sql_client.native_connection, received, columns, batches)
         if hints.keys:
-            execute(f"ANALYZE {received}")
             keys = ", ".join(hints.keys)
+            execute(f"ANALYZE {received} ({keys})")
             among = f"({keys}) IN (SELECT {keys} FROM {received})"
             if hints.scope:
                 among = hints.scope.format(staging_table=received, table=target)
