@@ -10,12 +10,15 @@ from datetime import datetime
 
 import pytest
 
+from pipelines.errors import SettingsError
+from pipelines.warehouse import postgres_warehouse
 from pipelines.warehouse.database import DATASET, MissingTableError, StatementError
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
-from tests.conftest import ROOT, python
-from tests.postgres_server import started
+from tests.conftest import ROOT, python, summary
+from tests.postgres_server import PostgresTestServer, free_port, started
+from tests.test_postgres_load import HOUR, count, load, prepare, rows_of
 
 ACCOUNT, OTHER = f"AC{1:032x}", f"AC{2:032x}"
 
@@ -136,3 +139,144 @@ def test_a_killed_client_releases_its_lock_at_once(database: str) -> None:
                 return
         except BusyError:
             assert time.monotonic() < deadline
+
+
+def test_a_role_needs_no_more_than_its_schemas(postgres: PostgresTestServer, database: str) -> None:
+    role = postgres.new_role()
+    name = database.rpartition("/")[2]
+    address = postgres.url_of(name, role, "secret")
+    with pytest.raises(WarehouseError, match=f"permission denied for database {name}") as said:
+        with PostgresServer(address).open(ACCOUNT):
+            raise AssertionError
+    assert said.value.exit_code == 77
+    for schema in (DATASET, "analytics"):
+        postgres.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}", database)
+    with PostgresServer(address).open(ACCOUNT) as warehouse:
+        assert warehouse.created
+        prepare(warehouse)
+        load(warehouse, rows_of([summary(1, HOUR)]))
+        load(warehouse, rows_of([summary(1, HOUR, friendly_name="new")]))
+        assert count(warehouse)["conference_summaries"] == 1
+        warehouse.execute("CREATE OR REPLACE VIEW analytics.v AS SELECT 1 AS a")
+        warehouse.execute("COMMENT ON VIEW analytics.v IS '50 %'")
+        with pytest.raises(WarehouseError, match="may not do what a run needs"):
+            warehouse.execute("CREATE TABLE public.other (a BIGINT)")
+
+
+@pytest.mark.parametrize("schema", [DATASET, "analytics"])
+def test_a_schema_of_something_else_is_refused(
+    postgres: PostgresTestServer, database: str, schema: str
+) -> None:
+    postgres.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.theirs (a int)", database)
+    said = rf"The schema {schema} of \S+ belongs to something else, as it has theirs"
+    with pytest.raises(WarehouseError, match=said), PostgresServer(database).open(ACCOUNT):
+        raise AssertionError
+
+
+def test_a_server_that_does_not_answer_or_refuses_is_told_apart(
+    postgres: PostgresTestServer,
+) -> None:
+    port, secret = postgres.port, postgres.password
+    for url, code, words in (
+        (f"postgresql://u:p4ss@127.0.0.1:{free_port()}/db", 69, "Connection refused"),
+        ("postgresql://u:p4ss@no-such-host.invalid/db", 69, "could not translate host name"),
+        (postgres.url_of("postgres", password="p4ss"), 77, "password authentication failed"),
+        (f"postgresql://nobody:p4ss@127.0.0.1:{port}/postgres", 77, "authentication failed"),
+        (f"postgresql://postgres@127.0.0.1:{port}/postgres", 77, "no password supplied"),
+        (postgres.url_of("nothing"), 77, 'database "nothing" does not exist'),
+        (f"{postgres.url}?sslmode=require", 77, "server does not support SSL"),
+    ):
+        with pytest.raises(WarehouseError, match=words) as said, PostgresServer(url).open(ACCOUNT):
+            raise AssertionError
+        assert said.value.exit_code == code, url
+        assert "p4ss" not in str(said.value)
+        assert secret not in str(said.value)
+        assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://u:p4ss@host:5433/db?sslmode=require", "postgresql://host:5433/db"),
+        ("postgresql://u:p4/s@s#s@host/db", "postgresql://host/db"),
+        ("postgres://u%40tenant:p4ss@[::1]:5433/d%20b", "postgres://[::1]:5433/d%20b"),
+        ("postgresql://u:p4ss@one:1,two:2/db", "postgresql://one:1,two:2/db"),
+        ("postgresql://u:p4ss@/db?host=/run/postgresql", "postgresql:///db"),
+    ],
+)
+def test_a_name_has_no_credentials(url: str, name: str) -> None:
+    server = PostgresServer(url)
+    assert server.name == name
+    assert "p4" not in repr(server)
+    assert "p4" in server._arguments["password"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "p4ss",
+        "mysql://u:p4ss@host/db",
+        "postgresql://u:p4ss@host",
+        "postgresql://u:p4ss@host/",
+        "postgresql://u:p4ss@host:p4ss/db",
+        "postgresql://u:p4ss@host/db?p4ss=p4ss",
+        "postgresql://u:p4ss@host:99999999/db",
+        "postgresql://u@host/db?password=p@4ss",
+        "",
+    ],
+)
+def test_a_wrong_url_is_a_wrong_setting_and_not_repeated(url: str) -> None:
+    with pytest.raises((SettingsError, WarehouseError)) as said, PostgresServer(url).open(ACCOUNT):
+        raise AssertionError
+    assert "4ss" not in str(said.value)
+
+
+def test_what_ends_in_the_middle_is_unavailable(
+    postgres: PostgresTestServer, database: str
+) -> None:
+    server = PostgresServer(database)
+    with server.open(ACCOUNT) as warehouse:
+        prepare(warehouse)
+        (pid,) = warehouse.execute("SELECT pg_backend_pid()")[0]
+        postgres.execute(f"SELECT pg_terminate_backend({pid})")
+        with pytest.raises(WarehouseError, match=r"not available|cannot be reached") as said:
+            with warehouse.transaction():
+                warehouse.execute("SELECT 1")
+        assert said.value.exit_code == 69
+        with pytest.raises(Exception, match="closed") as by_dlt:
+            load(warehouse, rows_of([summary(1, HOUR)]))
+        fault = server.explain(by_dlt.value)
+        assert fault is not None
+        assert fault.exit_code == 69
+    assert server.explain(ValueError("x")) is None
+
+
+def test_steps_of_several_runs_wait_for_each_other(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_warehouse, "LOCK_WAIT", 0.05)
+    server = PostgresServer(database)
+    with server.open(ACCOUNT) as one, server.open(OTHER) as other:
+        with one.loading(), other.changing_views():
+            with pytest.raises(BusyError, match=r"Other runs load in .* run again later") as said:
+                with other.loading():
+                    raise AssertionError
+            assert said.value.exit_code == 75
+            with pytest.raises(BusyError), one.changing_views():
+                raise AssertionError
+        with other.loading(), one.changing_views():
+            assert one.execute("SHOW lock_timeout") == [("0",)]
+
+
+def test_without_its_package_the_setting_is_to_blame() -> None:
+    program = """
+        import sys
+        sys.modules["psycopg2"] = None
+        from pipelines.errors import SettingsError
+        try:
+            import pipelines.warehouse.postgres
+        except SettingsError as error:
+            print(error)
+    """
+    with python(program, PYTHONPATH=str(ROOT)) as started:
+        assert "pip install 'conference-insights[postgres]'" in started.communicate()[0]

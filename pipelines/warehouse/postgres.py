@@ -57,6 +57,14 @@ _TYPES = (
     extensions.new_type((1184,), "moment", _without_zone),
 )
 
+_PLACE = r"(?:\[[^\]@]*\]|[^@/?#:,\[\]]+)(?::\d*)?"
+_URL = re.compile(
+    r"(?P<scheme>postgres(?:ql)?)://"
+    r"(?:(?P<user>[^:]*)(?::(?P<password>.*))?@)?"  # the last @: a password may have one too
+    rf"(?P<places>(?:{_PLACE}(?:,{_PLACE})*)?)/(?P<database>[^@/?#]+)(?:\?(?P<options>[^@]*))?",
+    re.DOTALL,
+)
+
 
 @dataclass(frozen=True)
 class PostgresServer(Place):
@@ -68,46 +76,31 @@ class PostgresServer(Place):
     @property
     def name(self) -> str:  # type: ignore[override]
         """For messages: without the role and its password."""
-        scheme, rest = self._parts
-        return f"{scheme}://{rest[1]}/{rest[2]}"
+        return "{scheme}://{places}/{database}".format(**self._parts)
 
     @cached_property
-    def _parts(self) -> tuple[str, tuple[str, str, str, dict[str, str]]]:
-        """The scheme; then what tells who connects, where to, which database, and options.
-
-        It is taken apart here, since libpq would repeat parts of a wrong one, as of a password.
-        """
-        matched = re.fullmatch(
-            r"(postgres(?:ql)?)://(?:(.*)@)?([^@/?#]*)/([^@/?#]+)(?:\?([^@]*))?",
-            self.url,
-            re.DOTALL,
+    def _parts(self) -> dict[str, str]:
+        """It is taken apart here: libpq would repeat a part of a wrong one, as of a password."""
+        if matched := _URL.fullmatch(self.url):
+            return {name: part or "" for name, part in matched.groupdict().items()}
+        raise SettingsError(
+            "The credentials of the warehouse must be one URL, "
+            "postgresql://user:password@host:port/database, in which %40 stands for @ and %2F "
+            "for / wherever they are part of a user, a password or an option"
         )
-        if matched is None:
-            raise SettingsError(
-                "The credentials of the warehouse must be one URL, "
-                "postgresql://user:password@host:port/database, in which %40 stands for @ and %2F "
-                "for / wherever they are part of a user, a password or an option"
-            )
-        scheme, user, host, database, options = matched.groups()
-        return scheme, (user or "", host, unquote(database), dict(parse_qsl(options or "")))
 
     @property
     def _arguments(self) -> dict[str, Any]:
-        _, (user, place, database, options) = self._parts
-        role, _, password = user.partition(":")
-        found = [re.fullmatch(r"(\[.*\]|[^:]*)(?::(\d*))?", one) for one in place.split(",")]
-        if not all(found):
-            raise SettingsError(f"{self.name} has a port that is no number")
-        hosts = [one[1].strip("[]") for one in found if one]
-        ports = [one[2] or "" for one in found if one]
-        given = {
-            "user": unquote(role),
-            "password": unquote(password),
-            "host": ",".join(hosts),
+        parts = self._parts
+        places = re.findall(r"(\[.*?\]|[^:,]+)(?::(\d*))?", parts["places"])
+        ports = [port for _, port in places]
+        given = {name: unquote(parts[name]) for name in ("user", "password")} | {
+            "host": ",".join(host.strip("[]") for host, _ in places),
             "port": ",".join(ports) if any(ports) else "",
-            "dbname": database,
+            "dbname": unquote(parts["database"]),
         }
-        return _SETTINGS | {name: value for name, value in given.items() if value} | options
+        given = {name: value for name, value in given.items() if value}
+        return _SETTINGS | given | dict(parse_qsl(parts["options"]))
 
     def explain(self, error: BaseException) -> WarehouseError | None:
         """The error for what the server, the network or the role has caused; None for others."""
