@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipelines.warehouse.database import DATASET, PIPELINE
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from pipelines.warehouse.warehouse import WarehouseError
-from tests.conftest import NOW, summary
+from tests.conftest import NOW, ROOT, python, slow, summary
 
 ACCOUNT = f"AC{1:032x}"
 HOUR = timedelta(hours=1)
@@ -33,8 +34,9 @@ KEYS = {table.name: table.key for table in TABLES}
 
 
 def prepare(warehouse: PostgresWarehouse) -> None:
-    """As migrations do."""
+    """As a run does: its row comes first, so that others know whose schema it is."""
     with warehouse.alone():
+        warehouse.execute(f"CREATE TABLE IF NOT EXISTS {DATASET}._runs (run_id VARCHAR)")
         for table in TABLES:
             columns = ", ".join(map(_definition, table.columns))
             warehouse.execute(f"CREATE TABLE IF NOT EXISTS {DATASET}.{table.name} ({columns})")
@@ -196,3 +198,52 @@ def test_a_file_is_read_in_pieces(tmp_path: Path) -> None:
     lines = read.decode().splitlines()
     assert lines[:4] == ['"0",', '"1",""', '"2","x"', '"3","\ufffd"']
     assert len(lines) == 20_000
+
+
+LOADS = """
+import sys
+from tests.test_postgres_load import *
+url, account, packages = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+sys.stdin.read(1)  # all begin at once
+with PostgresServer(url).open(f"AC{account:032x}") as warehouse:
+    prepare(warehouse)
+    for package in range(packages):
+        load(warehouse, rows_of(conferences(account, package), digest=package))
+"""
+
+
+def conferences(account: int, package: int) -> list[Row]:
+    """Some are new in each package, and some are those of the one before."""
+    numbers = range(account * 1_000_000 + package * 100, account * 1_000_000 + package * 100 + 200)
+    tags = [f"tag {package}", "same"]
+    return [summary(n, HOUR, account_sid=f"AC{account:032x}", tags=tags) for n in numbers]
+
+
+@pytest.mark.parametrize("exists", [False, *slow(True)])
+def test_several_processes_load_accounts_of_their_own_at_once(database: str, exists: bool) -> None:
+    accounts, packages = (1, 2), 2
+    if exists:
+        with PostgresServer(database).open("") as first:
+            prepare(first)
+            load(first, rows_of(conferences(1, 0)))
+    with ExitStack() as stack:
+        given = [(database, str(account), str(packages)) for account in accounts]
+        workers = [stack.enter_context(python(LOADS, *g, PYTHONPATH=str(ROOT))) for g in given]
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("x")
+            worker.stdin.flush()
+        for worker in workers:
+            assert worker.communicate(timeout=100)[1] == ""
+    latest = {
+        row["conference_sid"]: (row["account_sid"], package, {*row["tags"]})
+        for account in accounts
+        for package in range(packages)
+        for row in conferences(account, package)
+    }
+    with PostgresServer(database).open("") as warehouse:
+        found = held(warehouse, "conference_summaries", "conference_sid, account_sid, row_digest")
+        assert found == Counter((sid, *of[:2]) for sid, of in latest.items())
+        tags = held(warehouse, "conference_tags", "conference_sid, tag")
+        assert tags == Counter((sid, tag) for sid, of in latest.items() for tag in of[2])
+        assert count(warehouse)["_dlt_loads"] == len(accounts) * packages + exists
