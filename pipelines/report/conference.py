@@ -114,7 +114,7 @@ def read_conference(copy: Path | Place, sid: str) -> Conference:
 
         (data_as_of,) = map(Row, database.records("SELECT * FROM analytics.data_as_of"))
         card = Row()
-        for row in of_one("conferences", "ALL") + of_one("conference_health_card", "ALL"):
+        for row in of_one("conferences", "1") + of_one("conference_health_card", "1"):
             card |= row
         if not card:
             raise UnknownConferenceError(

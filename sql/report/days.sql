@@ -5,11 +5,12 @@
 --   `expired` add up to `conferences`.
 -- NULL: percentiles and shares of a day that has no final conference.
 -- Caveats: `conferences_before` is the same day of the period before.
-WITH days AS (
-    SELECT
-        CAST($from AS DATE) + CAST(n.range AS INTEGER) AS day,
-        CAST($prior AS DATE) + CAST(n.range AS INTEGER) AS day_before
-    FROM range(date_diff('day', CAST($from AS DATE), CAST($to AS DATE))) AS n
+WITH RECURSIVE days AS (
+    SELECT CAST($from AS DATE) AS day, CAST($prior AS DATE) AS day_before
+    UNION ALL
+    SELECT d.day + 1, d.day_before + 1
+    FROM days AS d
+    WHERE d.day + 1 < CAST($to AS DATE)
 ),
 ranked AS (
     SELECT
