@@ -10,6 +10,9 @@ from typing import Any
 
 import duckdb
 
+from pipelines.warehouse.database import Database
+from pipelines.warehouse.duckdb_database import DuckDb
+
 TIMES = ("create_time", "start_time", "end_time")
 COLUMNS = (
     "conference_sid, account_sid, friendly_name, status, end_reason, ended_by, mixer_region, "
@@ -44,12 +47,10 @@ def of_api(rows: list[dict[str, Any]]) -> Contents:
 
 def of_warehouse(path: Path) -> Contents:
     with duckdb.connect(path, read_only=True) as connection:
-        return of_connection(connection)
+        return of_database(DuckDb(connection))
 
 
-def of_connection(
-    connection: duckdb.DuckDBPyConnection, dataset: str = "conference_insights"
-) -> Contents:
+def of_database(database: Database, dataset: str = "conference_insights") -> Contents:
     columns = {
         "conference_summaries": COLUMNS,
         "conference_tags": "conference_sid, tag",
@@ -59,7 +60,7 @@ def of_connection(
         "conference_detected_issues": "conference_sid, issue, issue_count",
     }
     return {
-        table: Counter(connection.execute(f"SELECT {names} FROM {dataset}.{table}").fetchall())
+        table: Counter(database.execute(f"SELECT {names} FROM {dataset}.{table}"))
         for table, names in columns.items()
     }
 

@@ -27,6 +27,7 @@ import yaml
 from pipelines.cli.command_line import main
 from pipelines.simulator.account import Account
 from pipelines.simulator.server import InsightsServer
+from pipelines.warehouse.duckdb_database import DuckDb
 from tests import expected
 from tests.conftest import ROOT, Loaded, environment, summary
 from tests.machine import Machine, booted, wait_for
@@ -411,7 +412,7 @@ def go_on(account: Account) -> None:
 
 def assert_exact_in_calls(loaded: Loaded) -> None:
     with duckdb.connect(loaded.path, read_only=True) as connection:
-        found = expected.of_connection(connection, "calls")
+        found = expected.of_database(DuckDb(connection), "calls")
     assert found == expected.of_api(loaded.account.rows())
 
 

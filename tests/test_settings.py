@@ -22,7 +22,7 @@ from dlt.common.configuration.resolve import resolve_configuration
 from pipelines.errors import SettingsError
 from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
 from pipelines.run.destination import publish_settings, warehouse_path, warehouse_place
-from pipelines.run.settings import DEFAULTS, Found, find, slack_hook, source_settings
+from pipelines.run.settings import DEFAULTS, HIDDEN, Found, find, slack_hook, source_settings
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights import TwilioInsightsConfiguration
 from pipelines.twilio_insights.filters import FILTERS
@@ -63,7 +63,7 @@ def test_the_environment_comes_before_secrets_and_those_before_config(
         assert find(*path) == Found(twilio, variable)
     else:
         assert find(*path) is None
-    if name not in ("auth_token", "api_key_secret", "slack_incoming_hook"):
+    if path not in HIDDEN:
         write(CONFIG, f"{'.'.join(path)} = {json.dumps(config)}\n")
         assert find(*path) == Found(config, str(CONFIG))
     write(SECRETS, f"{'.'.join(path)} = {json.dumps(secrets)}\n")
@@ -535,10 +535,8 @@ def test_a_secret_that_is_wrong_is_not_shown(
 
 
 TOKENS = ["0123456789abcdef" * 2, "SK" + "0123456789ABCDEF" * 2, "aB3" * 10 + "zz", CANARY]
-FREE = [
-    path for path in DEFAULTS if path[-1] not in ("auth_token", "api_key_secret", "account_sid")
-]
-FREE = [path for path in FREE if path[-1] not in ("api_key_sid", "slack_incoming_hook")]
+FREE = [path for path in DEFAULTS if path not in HIDDEN]
+FREE = [path for path in FREE if path[-1] not in ("account_sid", "api_key_sid")]
 
 
 @pytest.mark.parametrize("around", ["{}", "token={}", " {}!"])
@@ -816,6 +814,7 @@ def test_doctor_shows_just_what_a_run_uses(
         f"{OWN}.base_url": (settings.base_url, "SOURCES__TWILIO_INSIGHTS__BASE_URL"),
         f"{OWN}.lookback": (settings.lookback, str(CONFIG)),
         f"{OWN}.page_size": (str(settings.page_size), str(CONFIG)),
+        "destination_type": ("duckdb", "default"),
         f"{OWN}.accounts": ("own", "default"),
         f"{OWN}.participants": ("false", "default"),
         f"{OWN}.participant_requests": (str(settings.participant_requests), "default"),

@@ -26,6 +26,7 @@ from pipelines.twilio_insights.extract.flatten import flatten
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.twilio_insights.settings import SECTION, Settings
 from pipelines.twilio_insights.tables import TABLES
+from pipelines.warehouse.duckdb_database import DuckDb
 from tests import expected
 from tests.conftest import NOW, ROOT, Loaded, sid, summary
 
@@ -121,7 +122,7 @@ def test_it_loads_into_any_dlt_pipeline(
         account.put(summary(100 + hours, -hours * HOUR))
     pipeline.run(twilio_insights())
     with duckdb.connect(tmp_path / "theirs.duckdb") as connection:
-        assert expected.of_connection(connection, "calls") == expected.of_api(account.rows())
+        assert expected.of_database(DuckDb(connection), "calls") == expected.of_api(account.rows())
 
 
 def test_alone_a_failure_loads_nothing_and_is_raised(

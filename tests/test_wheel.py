@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines.warehouse.duckdb_database import DuckDb
 from tests import expected
 from tests.conftest import ROOT, Loaded, summary
 
@@ -53,4 +54,4 @@ def test_the_wheel_runs_from_an_empty_folder(
     with duckdb.connect(loaded.path) as connection:
         views = "SELECT view_name FROM duckdb_views() WHERE schema_name = 'analytics'"
         assert {name for (name,) in connection.execute(views).fetchall()} == files
-        assert expected.of_connection(connection)
+        assert expected.of_database(DuckDb(connection))

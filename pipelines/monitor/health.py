@@ -87,13 +87,13 @@ def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
     elif run["outcome"] == "running" and run["is_alive"] is False:
         yield HealthIssue(
             "warn",
-            f"The last run was killed{_where(run)}",
+            f"The last run{_process(run)} was killed{_step(run)}",
             "the next run finishes what it left",
         )
     elif run["outcome"] == "failed":
         yield HealthIssue(
             "warn",
-            f"The last run failed{_where(run)}, {run['error_class']}: {run['error']}",
+            f"The last run failed{_step(run)}, {run['error_class']}: {run['error']}",
             SEE_PROBLEMS,
         )
     if refused:
@@ -105,9 +105,13 @@ def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
         )
 
 
-def _where(run: dict[str, Any]) -> str:
-    """The step and the process, which only a status file has."""
-    return f" (step {run['phase']}, process {run['pid']})" if run["phase"] else ""
+def _step(run: dict[str, Any]) -> str:
+    """Only a status file has it."""
+    return f" (step {run['phase']})" if run["phase"] else ""
+
+
+def _process(run: dict[str, Any]) -> str:
+    return f" (process {run['pid']})" if run["pid"] else ""
 
 
 def _retention(status: dict[str, Any]) -> Iterator[HealthIssue]:

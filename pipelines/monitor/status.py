@@ -96,8 +96,9 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         text = f"{run['command']} {run['run_id']}, {run['outcome']}{step}"
         yield "Last run", f"started {_ago(run['started_at'], now)}: {text}"
     if watermark := status["watermark"]:
-        behind = f"each run lists again from {status['lookback']} before"
-        yield "Watermark", f"{iso_seconds(watermark)}, {_ago(watermark, now)}; {behind}"
+        lookback = status["lookback"]  # of a server it is not known
+        behind = f"; each run lists again from {lookback} before" if lookback else ""
+        yield "Watermark", f"{iso_seconds(watermark)}, {_ago(watermark, now)}{behind}"
         deleted = status["unlisted_deleted_from"]
         expiry = f"in {format_duration(deleted - now)}" if deleted > now else "now"
         yield "Retention", f"unlisted data starts to expire {expiry}, {deleted:%d %b}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from pipelines.warehouse.database import Database, StatementError
+from pipelines.warehouse.database import ANALYTICS, Database, StatementError
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.warehouse import Place
 
@@ -24,14 +24,16 @@ def read_copy(source: Path | Place) -> Iterator[Database]:
         CopyError: there is no copy, or it cannot be read.
         WarehouseError: the server cannot be read.
     """
-    if isinstance(source, Place):
-        with source.read() as database:
-            yield database
-        return
-    if not source.exists():
-        raise CopyError(f"Nothing is published at {source} yet: run `conference-insights run`")
+    nothing = f"Nothing is published at {source} yet: run `conference-insights run`"
+    if isinstance(source, Path) and not source.exists():
+        raise CopyError(nothing)
+    opened: AbstractContextManager[Database] = (
+        open_copy(source) if isinstance(source, Path) else source.read()
+    )
     try:
-        with open_copy(source) as database:
+        with opened as database:
+            if isinstance(source, Place) and not database.columns(ANALYTICS):
+                raise CopyError(nothing)
             yield database
     except StatementError as error:
         reason = str(error).partition("\n")[0]

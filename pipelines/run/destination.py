@@ -72,8 +72,9 @@ def warehouse_place() -> Place:
         return DuckDbFile(warehouse_path())
     if kind != "postgres":
         raise SettingsError(
-            f"destination_type: this command loads into duckdb or postgres, not {kind}. For other "
-            "engines put the source into a dlt pipeline of your own, see pipelines/servers.md"
+            "destination_type: this command loads into duckdb or postgres; write one of them. For "
+            "other engines put the source into a dlt pipeline of your own, see "
+            "pipelines/beyond_one_machine.md"
         )
     if (credentials := find(*SERVER)) is None:
         raise SettingsError(

@@ -143,11 +143,11 @@ def publish_now() -> Path | Place:
     if path and not path.exists():
         raise nothing
     with place.open("") as warehouse:
+        if not _is_loaded(warehouse):
+            raise nothing
         with warehouse.alone():
             prepare_runs(warehouse)
             migrate_tables(warehouse)  # an earlier version may have loaded it
-        if not _is_loaded(warehouse):
-            raise nothing
         try:
             published = run_post_load(warehouse, settings, datetime.now(UTC), rebuild=True)
         finally:

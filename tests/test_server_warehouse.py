@@ -1,0 +1,210 @@
+"""A warehouse in PostgreSQL has the same as one in a file, by the same commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.report.figures import read_figures
+from pipelines.run.post_load import DESCRIPTIONS, publish_now
+from pipelines.simulator.account import ACCOUNT_SID
+from pipelines.simulator.sample_data import busy_account
+from pipelines.twilio_insights.tables import TABLES
+from pipelines.warehouse.database import Database
+from pipelines.warehouse.file import inspect_warehouse
+from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.views import read_views
+from tests import expected
+from tests.conftest import NOW, Command, Loaded, loaded_once, sid, summary
+from tests.postgres_server import PostgresTestServer
+from tests.test_report import copy_of
+
+OF_RUNS = {"_dlt_load_id", "checked_at", "last_good_run_at", "run_before_this_copy"}
+"""Columns that differ from run to run."""
+OF_ONE_RUN = {"load_history", "data_as_of"}
+"""Views about the runs, of which the second warehouse has others."""
+
+
+@pytest.fixture
+def server_url(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """From now on the warehouse is a new database."""
+    monkeypatch.setenv("DESTINATION_TYPE", "postgres")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", database)
+    return database
+
+
+@dataclass
+class Both:
+    """One account, loaded into a file and into a database."""
+
+    loaded: Loaded
+    place: PostgresServer
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresTestServer) -> Iterator[Both]:
+    account = busy_account(NOW, days=9, per_day=4)
+    url = postgres.new_database()
+    with loaded_once(account, tmp_path_factory.mktemp("both")) as loaded:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
+            patch.setenv("REPORT_TIMEZONE", "Europe/Berlin")
+            loaded.run()
+            loaded.run()  # the copy has the run before the one that makes it
+            patch.setenv("DESTINATION_TYPE", "postgres")
+            patch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
+            loaded.run()
+        yield Both(loaded, PostgresServer(url))
+
+
+def as_text(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """In their order, without what differs from run to run; a double may in its last digit."""
+    return [
+        ", ".join(
+            f"{n} {v:.9g}" if isinstance(v, float) else f"{n} {v}"
+            for n, v in row.items()
+            if n not in OF_RUNS
+        )
+        for row in rows
+    ]
+
+
+def rows_of(database: Database, name: str) -> Counter[str]:
+    return Counter(as_text(database.records(f"SELECT * FROM {name}")))
+
+
+def test_every_table_has_the_same_rows(both: Both) -> None:
+    with inspect_warehouse(both.loaded.path) as file, both.place.read() as server:
+        for table in TABLES:
+            name = f"conference_insights.{table.name}"
+            assert rows_of(server, name) == rows_of(file, name), name
+        assert rows_of(file, "conference_insights.conference_participants")
+
+
+def test_every_view_has_the_same_rows_and_comments(both: Both) -> None:
+    comments = (
+        "SELECT table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE schema_name = 'analytics' AND comment IS NOT NULL"
+    )
+    with inspect_warehouse(both.loaded.path) as file, both.place.read() as server:
+        for view in read_views():
+            name = f"analytics.{view.name}"
+            if view.name not in OF_ONE_RUN:
+                assert rows_of(server, name) == rows_of(file, name), name
+        found = server.execute(
+            "SELECT c.relname, a.attname, col_description(c.oid, a.attnum) FROM pg_class AS c "
+            "JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attribute AS a "
+            "ON a.attrelid = c.oid WHERE n.nspname = 'analytics' AND a.attnum > 0 "
+            "AND col_description(c.oid, a.attnum) IS NOT NULL"
+        )
+        assert {*found} == {*file.execute(comments)}
+        assert len(found) > 100
+
+
+def test_the_report_has_the_same_figures(both: Both) -> None:
+    of_file, of_server = (
+        read_figures(source, None, None) for source in (copy_of(both.loaded), both.place)
+    )
+    for name, result in of_file.results.items():
+        assert Counter(as_text(of_server.results[name].rows)) == Counter(as_text(result.rows)), name
+
+
+def test_a_second_run_writes_nothing(loaded: Loaded, server_url: str) -> None:
+    for number in range(1, 4):
+        loaded.account.put(summary(number, timedelta(hours=number)))
+    assert loaded.run().rows_new == 3
+    with PostgresServer(server_url).read() as server:
+        before = server.execute("SELECT count(*) FROM conference_insights._dlt_loads")
+    again = loaded.run()
+    assert (again.rows_new, again.rows_updated, again.rows_unchanged) == (0, 0, 3)
+    with PostgresServer(server_url).read() as server:
+        assert server.execute("SELECT count(*) FROM conference_insights._dlt_loads") == before
+
+
+def test_what_becomes_final_is_loaded_by_the_next_run(loaded: Loaded, server_url: str) -> None:
+    loaded.finish_after_a_run({number: timedelta(hours=number * 20) for number in range(1, 5)})
+    assert loaded.run().rows_updated == 4
+    with PostgresServer(server_url).read() as server:
+        assert expected.of_database(server) == expected.of_api(loaded.account.rows())
+
+
+def test_a_killed_run_is_known_and_made_good(
+    loaded: Loaded, server_url: str, command: Command
+) -> None:
+    loaded.account.put(summary(1, timedelta(hours=1)))
+    place = PostgresServer(server_url)
+    with place.open(ACCOUNT_SID):
+        busy = command("run")
+        assert busy.returncode == 75, busy.stderr
+        assert "is held by another run" in busy.stderr
+    loaded.run()
+    with place.open(ACCOUNT_SID) as warehouse:
+        warehouse.execute("UPDATE conference_insights._runs SET outcome = 'running'")
+        assert place.recorded(NOW).is_alive
+    status = command("status")
+    assert "WARN  The last run was killed\n" in status.stdout
+    loaded.run()
+    with place.read() as server:
+        assert server.execute(
+            "SELECT outcome FROM conference_insights._runs ORDER BY started_at"
+        ) == [("killed",), ("ok",)]
+
+
+def test_all_commands_know_the_server(loaded: Loaded, server_url: str, command: Command) -> None:
+    place = PostgresServer(server_url).name
+    for early in ("report", "publish"):
+        nothing = command(early)
+        assert (nothing.returncode, place in nothing.stderr) == (74, True), nothing
+    for number in range(1, 4):
+        loaded.account.put(summary(number, timedelta(hours=number)))
+    first = command("run")
+    assert first.returncode == 0, first.stderr
+    assert f"Warehouse: {place} (NEW, created now)" in first.stderr
+    assert command("backfill", "--from", "2d").returncode == 0
+    assert command("publish").stdout == f"{place}\n"
+    assert publish_now().__str__() == place
+    status = command("status", "--max-age", "2h")
+    assert f"Warehouse      {place}, " in status.stdout
+    assert "3 conference_summaries" in status.stdout
+    assert json.loads(command("status", "--json").stdout)["warehouse"] == place
+    doctor = command("doctor")
+    assert f"{place} answers, and has 3 conferences" in doctor.stdout
+    password = server_url.split(":")[2].partition("@")[0]
+    for said in (first, status, doctor):
+        assert password not in said.stdout + said.stderr
+    assert command("report").returncode == 0
+    assert Path("report.html").exists()
+    shown = command("show", sid(1))
+    assert re.search(rf"^Conference +{sid(1)}$", shown.stdout, re.MULTILINE)
+    assert not [*Path.cwd().glob("*.duckdb*")]
+
+
+def test_tables_are_described(both: Both) -> None:
+    with both.place.read() as server:
+        found = server.execute(
+            "SELECT c.relname, obj_description(c.oid) FROM pg_class AS c JOIN pg_namespace AS n "
+            "ON n.oid = c.relnamespace WHERE n.nspname = 'conference_insights'"
+        )
+    assert {name: about.table for name, about in DESCRIPTIONS.items()}.items() <= dict(
+        found
+    ).items()
+
+
+def test_a_view_with_other_columns_replaces_the_former(loaded: Loaded, server_url: str) -> None:
+    loaded.account.put(summary(1, timedelta(hours=1)))
+    loaded.run()
+    with PostgresServer(server_url).open("") as warehouse:
+        warehouse.execute("DROP VIEW analytics.by_account")
+        warehouse.execute("CREATE VIEW analytics.by_account AS SELECT 1 AS another")
+    publish_now()
+    with PostgresServer(server_url).read() as server:
+        ((conferences,),) = server.execute("SELECT sum(conferences) FROM analytics.by_account")
+    assert conferences == 1
