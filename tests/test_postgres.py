@@ -248,7 +248,9 @@ def test_what_ends_in_the_middle_is_unavailable(
         fault = server.explain(by_dlt.value)
         assert fault is not None
         assert fault.exit_code == 69
-    assert server.explain(ValueError("x")) is None
+    unrelated = ValueError("x")
+    unrelated.__context__, unrelated.__suppress_context__ = by_dlt.value, True
+    assert server.explain(unrelated) is None
 
 
 def test_steps_of_several_runs_wait_for_each_other(
@@ -262,9 +264,30 @@ def test_steps_of_several_runs_wait_for_each_other(
                 with other.alone():
                     raise AssertionError
             assert said.value.exit_code == 75
-            assert other.execute("SHOW lock_timeout") == [("0",)]
         with other.alone():
             pass
+
+
+def test_limits_of_sessions_of_people_are_not_for_runs(
+    postgres: PostgresTestServer, database: str
+) -> None:
+    role = postgres.new_role()
+    for limit in ("statement_timeout", "idle_session_timeout", "lock_timeout"):
+        postgres.execute(f"ALTER ROLE {role} SET {limit} = '20ms'")
+    postgres.execute(f"ALTER ROLE {role} SET TimeZone = 'Asia/Tokyo'")
+    name = database.rpartition("/")[2]
+    postgres.execute(f"GRANT CREATE ON DATABASE {name} TO {role}")
+    with PostgresServer(postgres.url_of(name, role, "secret")).open(ACCOUNT) as warehouse:
+        time.sleep(0.1)
+        warehouse.execute("SELECT pg_sleep(0.1)")
+        assert warehouse.execute("SHOW TimeZone") == [("UTC",)]
+
+
+def test_a_database_that_lacks_characters_is_refused(postgres: PostgresTestServer) -> None:
+    postgres.execute("CREATE DATABASE few ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
+    with pytest.raises(WarehouseError, match="encoded in LATIN1"):
+        with PostgresServer(postgres.url_of("few")).open(ACCOUNT):
+            raise AssertionError
 
 
 def test_without_its_package_the_setting_is_to_blame() -> None:

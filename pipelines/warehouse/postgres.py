@@ -119,11 +119,28 @@ class PostgresServer(Place):
         try:
             with TemporaryDirectory(prefix=f"{APPLICATION}-") as folder:
                 warehouse = PostgresWarehouse(connection, self.name, Path(folder), account or None)
+                self._expect_own_session(connection)
                 warehouse.hold_accounts([account] if account else [])
                 warehouse.prepare_schemas()
                 yield warehouse
         finally:
             connection.close()
+
+    def _expect_own_session(self, connection: Any) -> None:
+        """Where a pool answers, not the server: one that lends a session for a transaction only
+        lends ours, which is idle, to the next who asks, and with it our locks."""
+        if (session := _session_of(connection)) == connection.info.backend_pid:
+            return
+        other = self._connect()
+        try:
+            if _session_of(other) == session:
+                raise SettingsError(
+                    f"{self.name} is a pool that lends a session for each transaction, so that no "
+                    "lock would hold: give the address of the server itself, or of a pool that "
+                    "lends one for each connection (PgBouncer's pool_mode = session)"
+                )
+        finally:
+            other.close()
 
     @contextmanager
     def read(self) -> Iterator[PostgresWarehouse]:
@@ -155,3 +172,10 @@ class PostgresServer(Place):
         for kind in _TYPES:
             extensions.register_type(kind, connection)
         return connection
+
+
+def _session_of(connection: Any) -> int:
+    """The process of the server that answers."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])

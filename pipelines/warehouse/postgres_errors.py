@@ -87,7 +87,7 @@ def _of_connection(text: str, name: str) -> WarehouseError:
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _one_line(error: BaseException) -> str:

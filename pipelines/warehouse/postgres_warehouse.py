@@ -7,6 +7,7 @@ transaction another session, as PgBouncer in transaction mode, would break that.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
@@ -39,8 +40,15 @@ OURS = {"_runs", "_dlt_loads"}
 LOOKUPS = {
     "conference_summaries": ("account_sid", "create_time"),
     "conference_participants": ("conference_sid",),
+    "_refetches": ("key",),
+    "_listings": ("parent_key",),
 }
 """What rows are looked up by, other than their key."""
+_NO_LIMITS = (
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', "
+    "'lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout')"
+)
+"""A run may take long, and waits for Twilio meanwhile; people's sessions may have limits."""
 _INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
 _TEXTS = (
     "SELECT table_name, column_name FROM information_schema.columns "
@@ -56,6 +64,7 @@ class PostgresWarehouse(Warehouse):
         self.writer = writer
         self.created = False
         self._native("SET TIME ZONE 'UTC'")
+        self._native(_NO_LIMITS)
 
     def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
         """As everywhere; besides, a `WarehouseError` is raised if the server, the network or the
@@ -141,22 +150,14 @@ class PostgresWarehouse(Warehouse):
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """One session at a time is in such a block; the others wait."""
-        key = [_key("step", "alone")]
-        self._native("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_WAIT}s"])
-        try:
-            self._native("SELECT pg_advisory_lock(%s)", key)
-        except WarehouseError as error:
-            raise (
-                BusyError(
+        """One session at a time is in such a block; the others wait, and a signal ends that."""
+        key, deadline = [_key("step", "alone")], time.monotonic() + LOCK_WAIT
+        while not self._native("SELECT pg_try_advisory_lock(%s)", key)[0][0]:
+            if time.monotonic() > deadline:
+                raise BusyError(
                     f"Other runs write to {self.name} since {LOCK_WAIT} seconds: run again later"
                 )
-                if getattr(error.__cause__, "pgcode", "") == "55P03"
-                else error
-            ) from None
-        finally:
-            with suppress(WarehouseError):
-                self._native("SET lock_timeout = 0")
+            time.sleep(0.05)
         try:
             yield
         finally:
@@ -214,6 +215,11 @@ class PostgresWarehouse(Warehouse):
         Raises:
             WarehouseError: one is there and belongs to something else, or cannot be made.
         """
+        if (encoding := self._native("SHOW server_encoding")[0][0]) != "UTF8":
+            raise WarehouseError(
+                f"{self.name} is encoded in {encoding}, which lacks characters that names have: "
+                "create a database with ENCODING 'UTF8'"
+            )
         present = self._relations()
         if OURS & present.get(DATASET, set()):
             missing = {ANALYTICS} - present.keys()
