@@ -294,7 +294,7 @@ def test_postgresql_has_the_same_rows(
     def call(sql: str) -> list[tuple[Any, ...]]:
         return postgres.execute(sql, database)
 
-    with PostgresServer(database).open("") as copied:
+    with PostgresServer(database).open() as copied:
         with duckdb.connect(known.path, read_only=True) as connection:
             for table in tables(known):
                 call(created(known, "postgres", table))

@@ -223,7 +223,7 @@ def conferences(account: int, package: int) -> list[Row]:
 def test_several_processes_load_accounts_of_their_own_at_once(database: str, exists: bool) -> None:
     accounts, packages = (1, 2), 2
     if exists:
-        with PostgresServer(database).open("") as first:
+        with PostgresServer(database).open() as first:
             prepare(first)
             load(first, rows_of(conferences(1, 0)))
     with ExitStack() as stack:
@@ -241,7 +241,7 @@ def test_several_processes_load_accounts_of_their_own_at_once(database: str, exi
         for package in range(packages)
         for row in conferences(account, package)
     }
-    with PostgresServer(database).open("") as warehouse:
+    with PostgresServer(database).open() as warehouse:
         found = held(warehouse, "conference_summaries", "conference_sid, account_sid, row_digest")
         assert found == Counter((sid, *of[:2]) for sid, of in latest.items())
         tags = held(warehouse, "conference_tags", "conference_sid, tag")

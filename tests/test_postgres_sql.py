@@ -50,7 +50,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresTestServer)
             patch.setenv("REPORT_TIMEZONE", ZONE)
             loaded.run()
         file = DuckDb(stack.enter_context(duckdb.connect(loaded.path)))
-        server = stack.enter_context(place.open(""))
+        server = stack.enter_context(place.open())
         for change in (
             "conference_summaries SET account_sid = NULL WHERE conference_sid = "
             "(SELECT max(conference_sid) FROM conference_insights.conference_summaries)",

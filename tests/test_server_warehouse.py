@@ -13,24 +13,16 @@ from typing import Any
 
 import pytest
 
-from pipelines.report.figures import read_figures
-from pipelines.run.post_load import DESCRIPTIONS, publish_now
+from pipelines.run.post_load import publish_now
 from pipelines.simulator.account import ACCOUNT_SID
 from pipelines.simulator.sample_data import busy_account
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.database import Database
 from pipelines.warehouse.file import inspect_warehouse
 from pipelines.warehouse.postgres import PostgresServer
-from pipelines.warehouse.views import read_views
 from tests import expected
 from tests.conftest import NOW, Command, Loaded, loaded_once, sid, summary
 from tests.postgres_server import PostgresTestServer
-from tests.test_report import copy_of
-
-OF_RUNS = {"_dlt_load_id", "checked_at", "last_good_run_at", "run_before_this_copy"}
-"""Columns that differ from run to run."""
-OF_ONE_RUN = {"load_history", "data_as_of"}
-"""Views about the runs, of which the second warehouse has others."""
 
 
 @pytest.fixture
@@ -58,7 +50,6 @@ def both(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresTestServer)
             patch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
             patch.setenv("REPORT_TIMEZONE", "Europe/Berlin")
             loaded.run()
-            loaded.run()  # the copy has the run before the one that makes it
             patch.setenv("DESTINATION_TYPE", "postgres")
             patch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
             loaded.run()
@@ -66,12 +57,12 @@ def both(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresTestServer)
 
 
 def as_text(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """In their order, without what differs from run to run; a double may in its last digit."""
+    """In their order, but for the load package; a double may differ in its last digit."""
     return [
         ", ".join(
             f"{n} {v:.9g}" if isinstance(v, float) else f"{n} {v}"
             for n, v in row.items()
-            if n not in OF_RUNS
+            if n != "_dlt_load_id"
         )
         for row in rows
     ]
@@ -87,34 +78,6 @@ def test_every_table_has_the_same_rows(both: Both) -> None:
             name = f"conference_insights.{table.name}"
             assert rows_of(server, name) == rows_of(file, name), name
         assert rows_of(file, "conference_insights.conference_participants")
-
-
-def test_every_view_has_the_same_rows_and_comments(both: Both) -> None:
-    comments = (
-        "SELECT table_name, column_name, comment FROM duckdb_columns() "
-        "WHERE schema_name = 'analytics' AND comment IS NOT NULL"
-    )
-    with inspect_warehouse(both.loaded.path) as file, both.place.read() as server:
-        for view in read_views():
-            name = f"analytics.{view.name}"
-            if view.name not in OF_ONE_RUN:
-                assert rows_of(server, name) == rows_of(file, name), name
-        found = server.execute(
-            "SELECT c.relname, a.attname, col_description(c.oid, a.attnum) FROM pg_class AS c "
-            "JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attribute AS a "
-            "ON a.attrelid = c.oid WHERE n.nspname = 'analytics' AND a.attnum > 0 "
-            "AND col_description(c.oid, a.attnum) IS NOT NULL"
-        )
-        assert {*found} == {*file.execute(comments)}
-        assert len(found) > 100
-
-
-def test_the_report_has_the_same_figures(both: Both) -> None:
-    of_file, of_server = (
-        read_figures(source, None, None) for source in (copy_of(both.loaded), both.place)
-    )
-    for name, result in of_file.results.items():
-        assert Counter(as_text(of_server.results[name].rows)) == Counter(as_text(result.rows)), name
 
 
 def test_a_second_run_writes_nothing(loaded: Loaded, server_url: str) -> None:
@@ -146,16 +109,22 @@ def test_a_killed_run_is_known_and_made_good(
         assert busy.returncode == 75, busy.stderr
         assert "is held by another run" in busy.stderr
     loaded.run()
-    with place.open(ACCOUNT_SID) as warehouse:
+    with place.open() as warehouse:
         warehouse.execute("UPDATE conference_insights._runs SET outcome = 'running'")
+        ((run_id,),) = warehouse.execute("SELECT run_id FROM conference_insights._runs")
+        warehouse.hold_run(run_id)
         assert place.recorded(NOW).is_alive
+        assert loaded.run().rows_new == 0
+        assert place.recorded(NOW).content["last_good"]
+        outcomes = warehouse.execute("SELECT outcome FROM conference_insights._runs ORDER BY 1")
+        assert outcomes == [("ok",), ("running",)]
     status = command("status")
     assert "WARN  The last run was killed\n" in status.stdout
     loaded.run()
     with place.read() as server:
         assert server.execute(
             "SELECT outcome FROM conference_insights._runs ORDER BY started_at"
-        ) == [("killed",), ("ok",)]
+        ) == [("killed",), ("ok",), ("ok",)]
 
 
 def test_all_commands_know_the_server(loaded: Loaded, server_url: str, command: Command) -> None:
@@ -187,21 +156,10 @@ def test_all_commands_know_the_server(loaded: Loaded, server_url: str, command: 
     assert not [*Path.cwd().glob("*.duckdb*")]
 
 
-def test_tables_are_described(both: Both) -> None:
-    with both.place.read() as server:
-        found = server.execute(
-            "SELECT c.relname, obj_description(c.oid) FROM pg_class AS c JOIN pg_namespace AS n "
-            "ON n.oid = c.relnamespace WHERE n.nspname = 'conference_insights'"
-        )
-    assert {name: about.table for name, about in DESCRIPTIONS.items()}.items() <= dict(
-        found
-    ).items()
-
-
 def test_a_view_with_other_columns_replaces_the_former(loaded: Loaded, server_url: str) -> None:
     loaded.account.put(summary(1, timedelta(hours=1)))
     loaded.run()
-    with PostgresServer(server_url).open("") as warehouse:
+    with PostgresServer(server_url).open() as warehouse:
         warehouse.execute("DROP VIEW analytics.by_account")
         warehouse.execute("CREATE VIEW analytics.by_account AS SELECT 1 AS another")
     publish_now()

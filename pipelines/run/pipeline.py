@@ -118,7 +118,7 @@ def run(
         record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
         if files and delivery.directory:
             files.require_existing_warehouse(delivery.directory)
-        with place.open(settings.account_sid or "") as warehouse:
+        with place.open() as warehouse:
             log.info("Warehouse: %s%s", place.name, " (NEW, created now)" * warehouse.created)
             with (
                 record.kept_in(warehouse),

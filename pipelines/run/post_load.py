@@ -142,7 +142,7 @@ def publish_now() -> Path | Place:
     nothing = WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
     if path and not path.exists():
         raise nothing
-    with place.open("") as warehouse:
+    with place.open() as warehouse:
         if not _is_loaded(warehouse):
             raise nothing
         with warehouse.alone():

@@ -104,7 +104,7 @@ class DuckDbFile(Place):
         is_alive = _is_alive(self.path, content["run"]) if content.get("run") else None
         return Recorded(content, refused.get("run", {}), is_alive, size)
 
-    def open(self, account: str = "") -> AbstractContextManager[DuckDbWarehouse]:  # noqa: ARG002
+    def open(self) -> AbstractContextManager[DuckDbWarehouse]:
         return open_warehouse(self.path)
 
     def explain(self, error: BaseException) -> WarehouseError | None:

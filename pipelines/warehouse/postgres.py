@@ -107,20 +107,19 @@ class PostgresServer(Place):
         return explain(error, self.name)
 
     @contextmanager
-    def open(self, account: str) -> Iterator[PostgresWarehouse]:
-        """Hold the account of the credentials, if one is given, and the dataset, made if there is
-        none, while the block lasts.
+    def open(self, *accounts: str) -> Iterator[PostgresWarehouse]:
+        """Have the dataset open, made if there is none, and hold accounts while the block lasts.
 
         Raises:
-            BusyError: another run holds the account.
+            BusyError: another run holds one of them.
             WarehouseError: the server is not available or refuses, or the dataset is of others.
         """
         connection = self._connect()
         try:
             with TemporaryDirectory(prefix=f"{APPLICATION}-") as folder:
-                warehouse = PostgresWarehouse(connection, self.name, Path(folder), account or None)
+                warehouse = PostgresWarehouse(connection, self.name, Path(folder))
                 self._expect_own_session(connection)
-                warehouse.hold_accounts([account] if account else [])
+                warehouse.hold_accounts(accounts)
                 warehouse.prepare_schemas()
                 yield warehouse
         finally:
@@ -156,7 +155,7 @@ class PostgresServer(Place):
         with self.read() as warehouse:
             content = recorded_by(warehouse, now)
             run = content.get("run") or {}
-            is_alive = run.get("outcome") == "running" and warehouse.is_held(run["account_sid"])
+            is_alive = run.get("outcome") == "running" and warehouse.is_at_work(run["run_id"])
             return Recorded(content, {}, is_alive, warehouse.size)
 
     def _connect(self) -> Any:

@@ -59,9 +59,8 @@ _TEXTS = (
 class PostgresWarehouse(Warehouse):
     """The dataset of a database, by the one connection of a run."""
 
-    def __init__(self, connection: Any, name: str, folder: Path, writer: str | None = None) -> None:
+    def __init__(self, connection: Any, name: str, folder: Path) -> None:
         self.connection, self.name, self.working_folder = connection, name, folder
-        self.writer = writer
         self.created = False
         self._native("SET TIME ZONE 'UTC'")
         self._native(_NO_LIMITS)
@@ -181,9 +180,11 @@ class PostgresWarehouse(Warehouse):
                 "run again later"
             )
 
-    def is_held(self, account: str) -> bool:
-        """Whether a run holds the account."""
-        return bool(self._holder(_key("account", account)))
+    def hold_run(self, run_id: str) -> None:
+        self._native("SELECT pg_advisory_lock(%s)", [_key("run", run_id)])
+
+    def is_at_work(self, run_id: str) -> bool:
+        return bool(self._holder(_key("run", run_id)))
 
     @property
     def size(self) -> int:

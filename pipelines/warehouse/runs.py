@@ -120,11 +120,12 @@ class RunRecord:
         """Keep the run's row: `running` until it ends; a killed run's row is closed as `killed`."""
         with warehouse.alone():
             prepare_runs(warehouse)
-        killed = f"UPDATE {RUNS_TABLE} SET outcome = 'killed' WHERE outcome = 'running'"
-        if warehouse.writer:
-            warehouse.execute(f"{killed} AND account_sid = ?", [warehouse.writer])
-        else:
-            warehouse.execute(killed)
+        running = f"SELECT run_id FROM {RUNS_TABLE} WHERE outcome = 'running'"
+        for (run_id,) in warehouse.execute(running):
+            if not warehouse.is_at_work(run_id):
+                killed = f"UPDATE {RUNS_TABLE} SET outcome = 'killed' WHERE run_id = ?"
+                warehouse.execute(killed, [run_id])
+        warehouse.hold_run(self._counted.run_id)
         self._look(warehouse)
         row = self._row() | {"outcome": "running"}
         marks = ", ".join(f"${name}" for name in row)
@@ -138,6 +139,9 @@ class RunRecord:
             outcome = "ok"
         except StillPendingError:
             outcome = "pending"
+            raise
+        except BusyError:  # of a server, which another run loads: there was no run of this
+            warehouse.execute(f"DELETE FROM {RUNS_TABLE} WHERE run_id = ?", [row["run_id"]])
             raise
         except BaseException as error:
             self._error = error

@@ -40,17 +40,23 @@ class Warehouse(Database):
         name: for messages: the path, or the server and its database; no user and no password.
         created: whether this run created it.
         working_folder: dlt's files.
-        writer: the account whose rows in `_runs` are of runs that hold the same; None: all are.
     """
 
     name: str
     created: bool
     working_folder: Path
-    writer: str | None = None
 
     @abstractmethod
     def destination(self) -> Any:
         """For dlt's pipeline; there a load package is one transaction."""
+
+    def hold_run(self, run_id: str) -> None:
+        """Let others see that this run is at work, until the warehouse is closed."""
+
+    def is_at_work(self, run_id: str) -> bool:  # noqa: ARG002
+        """Whether the run, of another process, still is; where one alone holds the warehouse, none
+        is."""
+        return False
 
     def hold_accounts(self, accounts: Collection[str]) -> None:
         """Hold these accounts too, until the warehouse is closed.
@@ -119,11 +125,8 @@ class Place(ABC):
         return self.name
 
     @abstractmethod
-    def open(self, account: str) -> AbstractContextManager[Warehouse]:
-        """Hold it while the block lasts, created if there is none.
-
-        Args:
-            account: of the credentials.
+    def open(self) -> AbstractContextManager[Warehouse]:
+        """Hold it while the block lasts, created if there is none; a server's, several may.
 
         Raises:
             BusyError: another run, or another program, holds it.

@@ -15,11 +15,12 @@ from pipelines.twilio_insights.errors import (
 )
 from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import LoadPackage
-from pipelines.twilio_insights.extract.stored_accounts import StoredAccounts, new_row
+from pipelines.twilio_insights.extract.stored_accounts import AccountRow, StoredAccounts, new_row
 from pipelines.twilio_insights.resources import Resource
 
 REFUSED_FOR = timedelta(hours=23)
 """How long an account that was refused is not asked again: once a day, whenever the run begins."""
+LEFT_AFTER = timedelta(days=1)
 MAX_SKEW = timedelta(hours=1)
 """A watermark further ahead of the API's clock than this was set by a wrong one."""
 
@@ -117,9 +118,14 @@ class Accounts:
         if self.fault is None:
             for row in list(self._rows.values()):
                 is_mine = row.followed_by == self.own and row.account_sid not in self.followed
-                if is_mine and row.left_at is None:
+                if is_mine and row.left_at is None and not self._may_be_anothers(row, moment):
                     self._rows[row.account_sid] = row._replace(left_at=moment)
         return now
+
+    def _may_be_anothers(self, row: AccountRow, moment: datetime) -> bool:
+        """Whether another run, with a list of its own, may have listed it within the last day."""
+        is_all = self._settings.accounts == "all"
+        return not is_all and bool(row.listed_to and row.listed_to > moment - LEFT_AFTER)
 
     def _now(self) -> datetime:
         try:
