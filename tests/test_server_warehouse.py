@@ -118,13 +118,14 @@ def test_a_killed_run_is_known_and_made_good(
         assert place.recorded(NOW).content["last_good"]
         outcomes = warehouse.execute("SELECT outcome FROM conference_insights._runs ORDER BY 1")
         assert outcomes == [("ok",), ("running",)]
+        warehouse.execute("UPDATE conference_insights._runs SET outcome = 'running'")
     status = command("status")
     assert "WARN  The last run was killed\n" in status.stdout
     loaded.run()
     with place.read() as server:
         assert server.execute(
             "SELECT outcome FROM conference_insights._runs ORDER BY started_at"
-        ) == [("killed",), ("ok",), ("ok",)]
+        ) == [("killed",), ("killed",), ("ok",)]
 
 
 def test_all_commands_know_the_server(loaded: Loaded, server_url: str, command: Command) -> None:
