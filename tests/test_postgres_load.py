@@ -73,7 +73,19 @@ def count(warehouse: PostgresWarehouse) -> dict[str, int]:
     return {table: found[0][0] for table, found in counts.items() if found and found[0][0]}
 
 
-ODD = ["", None, "NULL", r"\N", "a\nb\r\n", 'say "x", ok', "süß ☎ \U0001f600", "\\.", "%s %", " "]
+ODD = [
+    "",
+    None,
+    "NULL",
+    r"\N",
+    "a\nb\r\n",
+    'say "x", ok',
+    "süß ☎ \U0001f600",
+    "\\.",
+    "%s %",
+    " ",
+    "a\n\\.\nb",
+]
 
 
 def test_what_is_loaded_is_what_was_received(warehouse: PostgresWarehouse) -> None:
