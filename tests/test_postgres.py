@@ -185,6 +185,7 @@ def test_a_server_that_does_not_answer_or_refuses_is_told_apart(
         (f"postgresql://postgres@127.0.0.1:{port}/postgres", 77, "no password supplied"),
         (postgres.url_of("nothing"), 77, 'database "nothing" does not exist'),
         (f"{postgres.url}?sslmode=require", 77, "server does not support SSL"),
+        (f"{postgres.url}?sslmode=verify-full", 77, "root certificate|does not support SSL"),
     ):
         with pytest.raises(WarehouseError, match=words) as said, PostgresServer(url).open(ACCOUNT):
             raise AssertionError
@@ -268,18 +269,27 @@ def test_steps_of_several_runs_wait_for_each_other(
             pass
 
 
+def test_rows_are_sent_as_utf_8_whatever_the_address_says(database: str) -> None:
+    with PostgresServer(f"{database}?client_encoding=latin1").open(ACCOUNT) as warehouse:
+        prepare(warehouse)
+        load(warehouse, rows_of([summary(1, HOUR, friendly_name="süß ☎")]))
+        ((name,),) = warehouse.query("SELECT friendly_name FROM {conference_summaries}")
+        assert name == "süß ☎"
+        assert warehouse.execute("SELECT length(?)", [name]) == [(5,)]
+
+
 def test_limits_of_sessions_of_people_are_not_for_runs(
     postgres: PostgresTestServer, database: str
 ) -> None:
     role = postgres.new_role()
     for limit in ("statement_timeout", "idle_session_timeout", "lock_timeout"):
-        postgres.execute(f"ALTER ROLE {role} SET {limit} = '20ms'")
+        postgres.execute(f"ALTER ROLE {role} SET {limit} = '200ms'")
     postgres.execute(f"ALTER ROLE {role} SET TimeZone = 'Asia/Tokyo'")
     name = database.rpartition("/")[2]
     postgres.execute(f"GRANT CREATE ON DATABASE {name} TO {role}")
     with PostgresServer(postgres.url_of(name, role, "secret")).open(ACCOUNT) as warehouse:
-        time.sleep(0.1)
-        warehouse.execute("SELECT pg_sleep(0.1)")
+        time.sleep(0.3)
+        warehouse.execute("SELECT pg_sleep(0.3)")
         assert warehouse.execute("SHOW TimeZone") == [("UTC",)]
 
 

@@ -27,6 +27,7 @@ from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import NOW, ROOT, python, slow, summary
+from tests.postgres_server import started
 
 ACCOUNT = f"AC{1:032x}"
 HOUR = timedelta(hours=1)
@@ -73,7 +74,19 @@ def count(warehouse: PostgresWarehouse) -> dict[str, int]:
     return {table: found[0][0] for table, found in counts.items() if found and found[0][0]}
 
 
-ODD = ["", None, "NULL", r"\N", "a\nb\r\n", 'say "x", ok', "süß ☎ \U0001f600", "\\.", "%s %", " "]
+ODD = [
+    "",
+    None,
+    "NULL",
+    r"\N",
+    "a\nb\r\n",
+    'say "x", ok',
+    "süß ☎ \U0001f600",
+    "\\.",
+    "%s %",
+    " ",
+    "a\n\\.\nb",
+]
 
 
 def test_what_is_loaded_is_what_was_received(warehouse: PostgresWarehouse) -> None:
@@ -247,3 +260,31 @@ def test_several_processes_load_accounts_of_their_own_at_once(database: str, exi
         tags = held(warehouse, "conference_tags", "conference_sid, tag")
         assert tags == Counter((sid, tag) for sid, of in latest.items() for tag in of[2])
         assert count(warehouse)["_dlt_loads"] == len(accounts) * packages + exists
+
+
+def test_a_server_that_crashes_in_a_load_has_nothing_of_it() -> None:
+    from pipelines.warehouse.one_transaction_postgres import PackageClient
+
+    merge = PackageClient._merge
+    with started() as server, pytest.MonkeyPatch.context() as patch:
+
+        def crashing(client: PackageClient, name: str, paths: list[str]) -> None:
+            merge(client, name, paths)
+            if name == "conference_tags":
+                server.stop()
+
+        place = PostgresServer(server.url)
+        with place.open(ACCOUNT) as warehouse:
+            prepare(warehouse)
+            load(warehouse, rows_of([summary(1, HOUR)]))
+            patch.setattr(PackageClient, "_merge", crashing)
+            with pytest.raises(Exception, match="closed") as crashed:
+                load(warehouse, rows_of([summary(number, HOUR) for number in (1, 2)], digest=2))
+            assert getattr(place.explain(crashed.value), "exit_code", None) == 69
+        patch.undo()
+        server.start()
+        with place.open(ACCOUNT) as warehouse:
+            assert held(warehouse, "conference_summaries", "row_digest") == {(1,): 1}
+            assert count(warehouse)["_dlt_loads"] == 1
+            load(warehouse, rows_of([summary(number, HOUR) for number in (1, 2)], digest=2))
+            assert held(warehouse, "conference_summaries", "row_digest") == {(2,): 2}

@@ -32,7 +32,6 @@ except ModuleNotFoundError:
 _SETTINGS = {
     "application_name": APPLICATION,
     "connect_timeout": 15,
-    "client_encoding": "UTF8",
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 6,
@@ -100,7 +99,10 @@ class PostgresServer(Place):
             "dbname": unquote(parts["database"]),
         }
         given = {name: value for name, value in given.items() if value}
-        return _SETTINGS | given | dict(parse_qsl(parts["options"]))
+        options = dict(parse_qsl(parts["options"])) | {
+            "client_encoding": "UTF8"
+        }  # as rows are sent
+        return _SETTINGS | given | options
 
     def explain(self, error: BaseException) -> WarehouseError | None:
         """The error for what the server, the network or the role has caused; None for others."""

@@ -117,24 +117,15 @@ class PostgresWarehouse(Warehouse):
         """They are there, made when the warehouse was opened; a role may have no right to more."""
 
     def replace_view(self, name: str, select: str) -> None:
-        """In a transaction. One whose columns are others than before is dropped, with those that
-        use it, which are made after it; what was granted on them is to be granted again, unless
-        default privileges say so."""
-        self._native("SAVEPOINT before_view")
-        try:
-            self.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
-        except StatementError as error:
-            if getattr(error.__cause__, "pgcode", "") != errorcodes.INVALID_TABLE_DEFINITION:
-                raise
-            self._native("ROLLBACK TO SAVEPOINT before_view")
-            self._native(f"DROP VIEW {name} CASCADE")
-            self.execute(f"CREATE VIEW {name} AS {select}")
-        self._native("RELEASE SAVEPOINT before_view")
+        from pipelines.warehouse.postgres_views import replace_view
+
+        replace_view(self, self._native, name, select)
 
     def checkpoint(self) -> None:
         """Have the server know how much there is now: until it looks itself, a minute later, it
         would plan as if new tables were nearly empty, and take minutes for a look-up."""
-        self._native("SELECT pg_stat_force_next_flush()")
+        if self.connection.server_version >= 150_000:  # earlier ones flush twice a second
+            self._native("SELECT pg_stat_force_next_flush()")
         for (table,) in self._native(
             "SELECT relname FROM pg_stat_user_tables WHERE schemaname = %s "
             "AND n_mod_since_analyze > 1000 + n_live_tup / 10",

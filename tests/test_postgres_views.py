@@ -1,0 +1,59 @@
+"""Views of an earlier version are made anew in PostgreSQL, and nothing of others is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pipelines.run.migrations import migrate_tables
+from pipelines.run.post_load import DESCRIPTIONS
+from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.runs import prepare_runs
+from pipelines.warehouse.views import apply_views, read_views
+from pipelines.warehouse.warehouse import WarehouseError
+from tests.postgres_server import PostgresTestServer
+
+VIEWS = [f"analytics.{view.name}" for view in read_views()]
+
+
+@pytest.fixture
+def former(database: str) -> Iterator[PostgresWarehouse]:
+    """Has two views of an earlier version, with other columns than now."""
+    with PostgresServer(database).open("") as warehouse:
+        prepare_runs(warehouse)
+        migrate_tables(warehouse)
+        warehouse.execute("CREATE VIEW analytics.conferences AS SELECT 1 AS former")
+        warehouse.execute(
+            "CREATE VIEW analytics.conference_volume AS SELECT former FROM analytics.conferences"
+        )
+        yield warehouse
+
+
+def apply(warehouse: PostgresWarehouse) -> None:
+    apply_views(warehouse, DESCRIPTIONS, "UTC")
+
+
+def test_views_with_other_columns_are_made_anew(former: PostgresWarehouse) -> None:
+    apply(former)
+    assert sorted(former.columns("analytics")) == sorted(VIEWS)
+    assert "former" not in former.columns("analytics")["analytics.conference_volume"]
+
+
+def test_what_others_have_made_of_a_view_is_not_dropped(
+    former: PostgresWarehouse, postgres: PostgresTestServer, database: str
+) -> None:
+    postgres.execute(
+        "CREATE VIEW public.theirs AS SELECT former FROM analytics.conferences", database
+    )
+    said = "view theirs depends on view analytics.conferences: drop what is yours there, run again"
+    with pytest.raises(WarehouseError, match=said) as refused:
+        apply(former)
+    assert refused.value.exit_code == 74
+    assert former.execute("SELECT former FROM analytics.conference_volume") == [(1,)]
+    assert len(former.columns("analytics")) == 2
+    postgres.execute("DROP VIEW public.theirs", database)
+    apply(former)
+    postgres.execute("CREATE VIEW theirs AS SELECT * FROM analytics.conferences", database)
+    apply_views(former, DESCRIPTIONS, "UTC", rebuild=True)  # with the same columns
