@@ -28,6 +28,7 @@ PAGES = {
     name: (ROOT / name).read_text()
     for name in (
         "README.md",
+        "pipelines/beyond_one_machine.md",
         "pipelines/how_it_works.md",
         "pipelines/how_to_change_it.md",
         "pipelines/operations.md",
@@ -43,6 +44,7 @@ PAGES = {
     )
 }
 WITH_TESTS_OF_THEIR_OWN = {
+    "pipelines/beyond_one_machine.md",
     "pipelines/how_to_change_it.md",
     "pipelines/scheduling.md",
     "pipelines/several_accounts.md",
