@@ -217,6 +217,7 @@ LOADS = """
 import sys
 from tests.test_postgres_load import *
 url, account, packages = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+print("ready", flush=True)
 sys.stdin.read(1)  # all begin at once
 with PostgresServer(url).open(f"AC{account:032x}") as warehouse:
     prepare(warehouse)
@@ -242,6 +243,9 @@ def test_several_processes_load_accounts_of_their_own_at_once(database: str, exi
     with ExitStack() as stack:
         given = [(database, str(account), str(packages)) for account in accounts]
         workers = [stack.enter_context(python(LOADS, *g, PYTHONPATH=str(ROOT))) for g in given]
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "ready\n"
         for worker in workers:
             assert worker.stdin is not None
             worker.stdin.write("x")
