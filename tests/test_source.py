@@ -25,8 +25,10 @@ from pipelines.twilio_insights.codec import digest
 from pipelines.twilio_insights.extract.flatten import flatten
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.twilio_insights.settings import SECTION, Settings
+from pipelines.twilio_insights.source import without_lists
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.duckdb_database import DuckDb
+from pipelines.warehouse.postgres import PostgresServer
 from tests import expected
 from tests.conftest import NOW, ROOT, Loaded, sid, summary
 
@@ -123,6 +125,36 @@ def test_it_loads_into_any_dlt_pipeline(
     pipeline.run(twilio_insights())
     with duckdb.connect(tmp_path / "theirs.duckdb") as connection:
         assert expected.of_database(DuckDb(connection), "calls") == expected.of_api(account.rows())
+
+
+def test_it_loads_into_postgresql_by_dlt_alone(
+    account: Account, server: InsightsServer, database: str, tmp_path: Path
+) -> None:
+    pipeline = dlt.pipeline(
+        "somebody_elses",
+        destination=dlt.destinations.postgres(database),
+        dataset_name="calls",
+        pipelines_dir=str(tmp_path / "pipelines"),
+    )
+    for number in range(10):
+        account.put(summary(number, number * 60 * HOUR + HOUR, "in_progress"))
+    for _ in range(2):
+        pipeline.run(twilio_insights())
+        for number in range(10):
+            account.put(summary(number, number * 60 * HOUR + HOUR))
+        account.now += HOUR
+    with PostgresServer(database).read() as connection:
+        assert expected.of_database(connection, "calls") == expected.of_api(account.rows())
+
+
+def test_a_list_is_spread_where_an_engine_takes_none(tmp_path: Path) -> None:
+    sql = "SELECT %s || x FROM (VALUES ('a'), ('b'), ('c')) AS t(x) WHERE x IN (SELECT unnest(%s))"
+    for found, wanted in ((["c", "a"], [("no a",), ("no c",)]), ([], [])):
+        text, arguments = without_lists(sql, ("no ", found))
+        assert "unnest" not in text
+        with duckdb.connect() as connection:
+            rows = connection.execute(text.replace("%s", "?"), arguments).fetchall()
+        assert sorted(rows) == wanted
 
 
 def test_alone_a_failure_loads_nothing_and_is_raised(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -253,8 +253,12 @@ def _package() -> dict[str, Any]:
 
 
 def _query(client: SqlClientBase[Any]) -> Callable[..., list[tuple[Any, ...]]]:
+    takes_lists = client.capabilities.sqlglot_dialect in ("duckdb", "postgres")
+
     def query(sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
         text = re.sub(r"\{(\w+)\}", lambda t: client.make_qualified_table_name(t[1]), sql)
+        if not takes_lists:
+            text, arguments = without_lists(text, arguments)
         try:
             rows = client.execute_sql(text, *arguments)
         except DatabaseUndefinedRelation:  # nothing was loaded yet
@@ -262,3 +266,18 @@ def _query(client: SqlClientBase[Any]) -> Callable[..., list[tuple[Any, ...]]]:
         return cast(list[tuple[Any, ...]], rows or [])
 
     return query
+
+
+def without_lists(sql: str, arguments: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """The same with a mark for each element of a list: most engines take no list, or have another
+    word for `unnest`."""
+    rest, parts, values = list(arguments), [], list[Any]()
+    for part in re.split(r"(SELECT unnest\(%s\)|%s)", sql):
+        if "%s" not in part:
+            parts.append(part)
+            continue
+        value = rest.pop(0)
+        elements = [value] if part == "%s" else [*value]
+        parts.append(", ".join(["%s"] * len(elements)) or "NULL")
+        values += elements
+    return "".join(parts), tuple(values)
