@@ -34,6 +34,7 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, i
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.progress import Progress
 from tests import expected
+from tests.forked import COMMAND, Forked
 from tests.in_memory import folder_in_memory
 
 gc.freeze()  # what is imported is never garbage, and each run looks for some
@@ -279,22 +280,16 @@ def kill_when(
     command: str = "run",
 ) -> tuple[int, str]:
     """Start a command in a folder, send it a signal once the condition holds, and give its end."""
-    started = subprocess.Popen(
-        [sys.executable, "-m", "pipelines", command],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-        # What runs the tests may ignore hang-ups, as nohup does, and children would too.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-    )
+    # What runs the tests may ignore hang-ups, as nohup does, and children would too.
+    as_usual = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    started = Forked(as_usual + COMMAND, command, folder=folder)
     deadline = time.monotonic() + 300
-    while not condition() and started.poll() is None:
+    while not condition() and started.is_alive():
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    started.send_signal(number)
-    said = started.communicate(timeout=300)[1]
-    return started.returncode, said
+    with suppress(ProcessLookupError):
+        os.kill(started.pid, number)
+    return started.end()
 
 
 _AT = """
