@@ -29,16 +29,23 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 
 from pipelines.cli import command_line
 from pipelines.run.pipeline import Polling, run
+from pipelines.run.post_load import run_post_load
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, iso, running_row
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.progress import Progress
 from tests import expected
+from tests.forked import COMMAND, Forked
 from tests.in_memory import folder_in_memory
 from tests.postgres_server import database as database
 from tests.postgres_server import postgres as postgres
 
 gc.freeze()  # what is imported is never garbage, and each run looks for some
 atexit.register(gc.unfreeze)  # or DuckDB's modules say at the exit that they leak
+_connect = duckdb.connect
+# More threads only cost time where there is little data; processes of their own have all.
+duckdb.connect = lambda database=":memory:", read_only=False, config=None: _connect(
+    database, read_only, {"threads": 1} | (config or {})
+)
 if place := folder_in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", place)
 
@@ -113,10 +120,11 @@ class Loaded:
         self.server.requests.clear()
         return run(Progress("run", **kwargs), polling, stop=stop)
 
-    def load(self) -> Progress:
-        """Run to the end of the load, without views, checks and a copy: what a test begins with."""
+    def load(self, views: bool = False) -> Progress:
+        """Run to the end of the load, or with `views` to that of the views, without checks and a
+        copy: what a test begins with."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(POST_LOAD, lambda *_, **__: None)
+            patch.setattr(POST_LOAD, views_alone if views else lambda *_, **__: None)
             return self.run()
 
     def finish_after_a_run(self, ages: dict[int, timedelta]) -> None:
@@ -131,8 +139,12 @@ class Loaded:
         assert expected.of_warehouse(self.path) == expected.of_api(self.account.rows())
 
     def query(self, sql: str) -> list[Any]:
-        with duckdb.connect(self.path, read_only=True) as connection:
+        with expected.reading(self.path) as connection:
             return connection.execute(sql).fetchall()
+
+
+def views_alone(*arguments: Any, **options: Any) -> None:
+    run_post_load(*arguments, **options | {"only_views": True})
 
 
 @pytest.fixture
@@ -141,10 +153,13 @@ def loaded(account: Account, server: InsightsServer, tmp_path: Path) -> Loaded:
 
 
 @contextmanager
-def loaded_once(account: Account, folder: Path) -> Iterator[Loaded]:
-    """A warehouse of a whole module, for tests that only read it."""
+def loaded_once(account: Account, folder: Path, empty: Path | None = None) -> Iterator[Loaded]:
+    """A warehouse of a whole module, for tests that only read it; it may begin as a copy of an
+    empty one."""
     with InsightsServer(account) as server, pytest.MonkeyPatch.context() as patch:
         path = folder / "warehouse.duckdb"
+        if empty:
+            shutil.copy(empty, path)
         settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(path), "DLT_DATA_DIR": str(folder)}
         for name, value in (environment(server) | settings).items():
             patch.setenv(name, value)
@@ -156,7 +171,7 @@ def loaded_once(account: Account, folder: Path) -> Iterator[Loaded]:
 def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All tables and views, as a run makes them, with nothing in them, not even that run."""
     with loaded_once(Account(NOW), tmp_path_factory.mktemp("empty")) as loaded:
-        loaded.run()
+        loaded.load(views=True)
         with duckdb.connect(loaded.path) as connection:
             for table in ("_runs", "_watermarks", "_dlt_loads"):
                 connection.execute(f"DELETE FROM conference_insights.{table}")
@@ -182,6 +197,12 @@ def tables_only(
 
 
 @pytest.fixture
+def views_only(prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, but with their views: for tests that look at views, not at checks or a copy."""
+    monkeypatch.setattr(POST_LOAD, views_alone)
+
+
+@pytest.fixture
 def with_participants(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs load them too."""
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
@@ -192,12 +213,12 @@ def is_fresh(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def well(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def well(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Loaded:
     """A run has left all well, by the real clock, by which `status` and `doctor` judge."""
     account = Account(datetime.now(UTC))
     for number in range(1, 4):
         account.put(summary(number, NOW - account.now + timedelta(hours=number)))
-    with loaded_once(account, tmp_path_factory.mktemp("well")) as loaded:
+    with loaded_once(account, tmp_path_factory.mktemp("well"), empty_warehouse) as loaded:
         loaded.run()
     return loaded
 
@@ -261,22 +282,16 @@ def kill_when(
     command: str = "run",
 ) -> tuple[int, str]:
     """Start a command in a folder, send it a signal once the condition holds, and give its end."""
-    started = subprocess.Popen(
-        [sys.executable, "-m", "pipelines", command],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-        # What runs the tests may ignore hang-ups, as nohup does, and children would too.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-    )
+    # What runs the tests may ignore hang-ups, as nohup does, and children would too.
+    as_usual = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    started = Forked(as_usual + COMMAND, command, folder=folder)
     deadline = time.monotonic() + 300
-    while not condition() and started.poll() is None:
+    while not condition() and started.is_alive():
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    started.send_signal(number)
-    said = started.communicate(timeout=300)[1]
-    return started.returncode, said
+    with suppress(ProcessLookupError):
+        os.kill(started.pid, number)
+    return started.end()
 
 
 _AT = """

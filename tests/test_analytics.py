@@ -18,6 +18,7 @@ from sqlglot import exp
 
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.simulator.account import ACCOUNT_SID, Account, running_row
+from pipelines.warehouse.checks import run_checks
 from pipelines.warehouse.duckdb_database import DuckDb
 from pipelines.warehouse.report_hours import write_report_hours
 from pipelines.warehouse.sql import sql_files
@@ -40,10 +41,11 @@ def given() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def known(
-    given: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    given: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path
 ) -> Iterator[Loaded]:
     """The given conferences in a warehouse that tests only read."""
-    with loaded_once(Account(NOW), tmp_path_factory.mktemp("known")) as loaded:
+    folder = tmp_path_factory.mktemp("known")
+    with loaded_once(Account(NOW), folder, empty_warehouse) as loaded:
         load(loaded, given)
         put_accounts(loaded, *json.loads((FOLDER / "accounts.json").read_text()))
         with duckdb.connect(loaded.path) as connection:
@@ -66,7 +68,7 @@ def load(loaded: Loaded, given: list[dict[str, Any]]) -> None:
         created = datetime.fromisoformat(row["create_time"])
         values = {name: value for name, value in row.items() if name != "number"}
         loaded.account.put(running_row(sid(number), created) | values)
-    loaded.run()
+    loaded.load(views=True)
 
 
 def put_accounts(loaded: Loaded, *rows: dict[str, Any]) -> None:
@@ -133,9 +135,12 @@ def test_a_participant_expires_with_its_conference(copied: Loaded) -> None:
     assert sorted(copied.query(state)) == [("expired",), ("final",)]
 
 
+@pytest.mark.usefixtures("views_only")
 def test_views_of_one_conference_and_of_none(loaded: Loaded) -> None:
     loaded.account.put(summary(1, timedelta(hours=2)))
     loaded.run()
+    with duckdb.connect(loaded.path) as connection:
+        run_checks(DuckDb(connection), NOW)
     of_others = {name for name in VIEWS if "participant" in name}
     for name in VIEWS.keys() - of_others - {"stg_accounts", "unstarted_and_timeouts"}:
         assert loaded.query(f"FROM analytics.{name}"), name
@@ -147,6 +152,7 @@ def test_views_of_one_conference_and_of_none(loaded: Loaded) -> None:
     assert {name for name in VIEWS if loaded.query(f"FROM analytics.{name}")} == always
 
 
+@pytest.mark.usefixtures("views_only")
 def test_a_conference_expires_when_twilio_no_longer_has_it(loaded: Loaded) -> None:
     loaded.account.put(summary(1, timedelta(days=29), "in_progress"))
     loaded.run()
@@ -158,6 +164,7 @@ def test_a_conference_expires_when_twilio_no_longer_has_it(loaded: Loaded) -> No
     assert loaded.query("SELECT pending, expired FROM analytics.completeness_by_day") == [(0, 1)]
 
 
+@pytest.mark.usefixtures("views_only")
 def test_accounts_are_told_apart(loaded: Loaded, given: list[dict[str, Any]]) -> None:
     load(loaded, given)
     with duckdb.connect(loaded.path) as connection:
@@ -322,6 +329,7 @@ def test_hours_follow_the_zone(zone: str, utc: str, local: str) -> None:
     assert moment.replace(minute=0, tzinfo=None, fold=0) == datetime.fromisoformat(local)
 
 
+@pytest.mark.usefixtures("views_only")
 def test_days_are_those_of_the_report_timezone(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +354,7 @@ def test_days_are_those_of_the_report_timezone(
     assert [(day.day, count) for day, count in loaded.query(daily)] == [(24, 2), (25, 3)]
 
 
+@pytest.mark.usefixtures("views_only")
 def test_weekdays_of_any_year(loaded: Loaded) -> None:
     loaded.account.now = datetime(2024, 1, 2, tzinfo=UTC)
     for number, created in enumerate(["2023-12-31T12:00:00Z", "2024-01-01T12:00:00Z"]):
@@ -360,6 +369,7 @@ def test_weekdays_of_any_year(loaded: Loaded) -> None:
     assert loaded.query(same) == [(1,), (7,)]
 
 
+@pytest.mark.usefixtures("views_only")
 def test_views_are_applied_when_a_text_has_changed(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -392,6 +402,7 @@ def test_views_are_applied_when_a_text_has_changed(
     loaded.assert_exact()
 
 
+@pytest.mark.usefixtures("views_only")
 def test_a_view_that_fails_does_not_undo_the_load(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,8 +465,11 @@ ALL_SQL = [*sql_files("analytics"), *sql_files("checks")]
 
 
 @pytest.mark.parametrize("dialect", ["postgres", "snowflake", "bigquery", "clickhouse", "spark"])
-@pytest.mark.parametrize(("path", "text"), ALL_SQL, ids=[path.stem for path, _ in ALL_SQL])
-def test_every_view_can_be_carried_to_other_engines(path: Path, text: str, dialect: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "text"), sql_files("checks"), ids=lambda of: getattr(of, "stem", "")
+)
+def test_every_check_can_be_carried_to_other_engines(path: Path, text: str, dialect: str) -> None:
+    """As every view can, in `test_dialects.py`."""
     (carried,) = sqlglot.transpile(
         text, read="duckdb", write=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -21,9 +22,8 @@ Meanings = dict[str, dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    with loaded_once(Account(NOW), tmp_path_factory.mktemp("empty")) as loaded:
-        loaded.run()
+def empty(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Iterator[Loaded]:
+    with loaded_once(Account(NOW), tmp_path_factory.mktemp("empty"), empty_warehouse) as loaded:
         yield loaded
 
 

@@ -26,6 +26,7 @@ def sids(folder: Path) -> list[str]:
 @pytest.fixture
 def small(loaded: Loaded) -> Loaded:
     loaded.account.put(summary(1, HOUR))
+    shutil.copy(loaded.path, loaded.path.with_name("another.duckdb"))
     return loaded
 
 

@@ -41,15 +41,15 @@ def statements(dialect: str, only: str | None = None) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+def known(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Iterator[Loaded]:
     """Of some conferences with participants, one without account, one with a mean opinion score
     that no double has exactly, and runs in a time zone that changes its clocks."""
     account = busy_account(NOW, days=9, per_day=4)
-    with loaded_once(account, tmp_path_factory.mktemp("known")) as loaded:
+    with loaded_once(account, tmp_path_factory.mktemp("known"), empty_warehouse) as loaded:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
             patch.setenv("REPORT_TIMEZONE", "Europe/Berlin")
-            loaded.run()
+            loaded.load(views=True)
         with duckdb.connect(loaded.path) as connection:
             for change in (
                 "conference_summaries SET account_sid = NULL WHERE conference_sid = "

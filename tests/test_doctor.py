@@ -67,9 +67,11 @@ def secrets_exposed(_: Loaded) -> None:
 
 
 def damaged(loaded: Loaded) -> None:
+    blocks = "SELECT max(block_id) FROM pragma_storage_info('conference_insights._report_hours')"
+    ((block,),) = loaded.query(blocks)
     with loaded.path.open("r+b") as file:
-        file.seek(loaded.path.stat().st_size // 3)
-        file.write(os.urandom(loaded.path.stat().st_size // 3))
+        file.seek((12 << 10) + block * (256 << 10))
+        file.write(os.urandom(256 << 10))
 
 
 def no_database(loaded: Loaded) -> None:

@@ -109,8 +109,9 @@ ODD = ["job_feature%2Flogin", "a\nb", "o'brien", 'quo"te', "%s%(x)s{0}"]
 def test_a_working_folder_may_have_any_name(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    small.path = Path(name).absolute() / "warehouse.duckdb"
+    prepared, small.path = small.path, Path(name).absolute() / "warehouse.duckdb"
     small.path.parent.mkdir()
+    shutil.copy(prepared, small.path)
     monkeypatch.chdir(small.path.parent)
     assert small.run().rows_new == 1
     small.account.put(summary(2, HOUR))
@@ -137,6 +138,7 @@ def test_an_output_of_another_encoding_is_written_to(
 ) -> None:
     place = tmp_path / "Ω→"
     place.mkdir()
+    shutil.copy(small.path, place / "w.duckdb")
     settings = {"DESTINATION__DUCKDB__CREDENTIALS": str(place / "w.duckdb")}
     for name in ("run", "status"):
         done = process(name, PYTHONIOENCODING="latin-1", **settings)
@@ -165,7 +167,7 @@ def test_a_path_in_the_home_folder_of_somebody_without_one_gets_a_sentence(
 def test_a_link_to_nothing_is_followed(small: Loaded, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     small.path.symlink_to("disk/real.duckdb")
-    small.run()
+    small.load()
     assert small.path.is_symlink()
     assert (tmp_path / "disk/real.duckdb").is_file()
     assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["real.duckdb"]

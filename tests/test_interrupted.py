@@ -17,7 +17,8 @@ from pipelines.simulator.server import InsightsHandler
 from pipelines.warehouse import one_transaction_duckdb
 from pipelines.warehouse.warehouse import WarehouseError
 from tests import expected
-from tests.conftest import ROOT, Command, Loaded, kill_when, python, sid, slow, summary
+from tests.conftest import Command, Loaded, kill_when, sid, slow, summary
+from tests.forked import Forked
 
 pytestmark = pytest.mark.usefixtures("tables_only")
 
@@ -44,9 +45,8 @@ def test_a_full_disk_exits_74_and_loses_nothing(loaded: Loaded, kib: int) -> Non
         text = random.Random(number).randbytes(2000).hex()
         loaded.account.put(summary(number, number * HOUR / 50, friendly_name=text))
     before = loaded.path.stat().st_size // 1024
-    full = python(FULL, str((before + kib) * 1024), PYTHONPATH=str(ROOT))
-    _, said = full.communicate(timeout=300)
-    assert full.returncode == 74, said
+    code, said = Forked(FULL, str((before + kib) * 1024)).end()
+    assert code == 74, said
     assert "Traceback" not in said
     assert "File too large" in said
     assert sid(1) in {sid for (sid,) in loaded.query("SELECT conference_sid FROM " + SUMMARIES)}

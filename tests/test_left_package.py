@@ -21,14 +21,13 @@ from pipelines.twilio_insights.progress import Progress
 from tests import expected
 from tests.conftest import (
     NOW,
-    ROOT,
     Command,
     Loaded,
     environment,
     kill_when,
-    python,
     summary,
 )
+from tests.forked import Forked
 
 pytestmark = pytest.mark.usefixtures("tables_only")
 
@@ -197,15 +196,13 @@ def test_a_kill_while_the_file_is_created_leaves_nothing_in_the_way(
     loaded: Loaded, size: int
 ) -> None:
     loaded.path.with_name("warehouse.duckdb.new").write_bytes(bytes(size))
-    loaded.run()
+    loaded.load()
     loaded.assert_exact()
 
 
 def kill_before_merge(number: int) -> None:
     """Kill a run before the n-th merge statement of its package."""
-    killed = python(KILLED, str(number), PYTHONPATH=str(ROOT))
-    killed.communicate(timeout=60)
-    assert killed.returncode == -signal.SIGKILL
+    assert Forked(KILLED, str(number)).end()[0] == -signal.SIGKILL
 
 
 KILLED = """

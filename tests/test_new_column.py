@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import ROOT, Command, Loaded, sid, summary
 
+pytestmark = pytest.mark.usefixtures("tables_only")
+
 HOUR = timedelta(hours=1)
 DATASET = "conference_insights"
 VALUES = "voice_bots, transcript_language, extra_fields"

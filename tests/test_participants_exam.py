@@ -184,14 +184,14 @@ def shown() -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def examined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+def examined(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Iterator[Loaded]:
     account = Account(NOW)
     put_conferences(account)
-    with loaded_once(account, tmp_path_factory.mktemp("exam")) as loaded:
+    with loaded_once(account, tmp_path_factory.mktemp("exam"), empty_warehouse) as loaded:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
             patch.setenv("REPORT_TIMEZONE", ZONE)
-            loaded.run()
+            loaded.load()
             account.now += LATER
             loaded.run()
         yield loaded

@@ -20,11 +20,13 @@ from pipelines.run.post_load import PublishError, publish_now
 from pipelines.simulator.sample_data import busy_account
 from pipelines.twilio_insights.errors import UnavailableError
 from pipelines.warehouse import copied
+from pipelines.warehouse.publish import _stamp
 from pipelines.warehouse.views import read_columns, read_views
-from tests.conftest import NOW, Command, Loaded, loaded_once, python, summary
+from tests.conftest import NOW, Command, Loaded, copy_all, loaded_once, python, summary
+from tests.expected import reading
 
 HOUR = timedelta(hours=1)
-BUSY = {"days": 9, "per_day": 150}
+BUSY = {"days": 9, "per_day": 50}
 PUBLISHED = [view.name for view in read_views() if not view.is_staging]
 LOCKED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
@@ -33,9 +35,10 @@ LOCKED: dict[str, str | bool | int | float | list[str]] = {
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def published(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Loaded:
     """What a run leaves, for tests that only read it."""
-    with loaded_once(busy_account(NOW, **BUSY), tmp_path_factory.mktemp("busy")) as loaded:
+    folder = tmp_path_factory.mktemp("busy")
+    with loaded_once(busy_account(NOW, **BUSY), folder, empty_warehouse) as loaded:
         loaded.run()
     return loaded
 
@@ -48,12 +51,21 @@ def lively(loaded: Loaded, published: Loaded) -> Loaded:
     return loaded
 
 
+@pytest.fixture
+def with_copy(lively: Loaded, published: Loaded) -> Loaded:
+    """The same, with the copy that the run left."""
+    copy_all(published.path, lively.path)
+    seal = lively.path.with_name(f"{lively.path.name}.dlt") / "published.txt"
+    seal.write_text(_stamp(copy_of(lively).resolve()))  # as if it had been written there
+    return lively
+
+
 def copy_of(loaded: Loaded) -> Path:
     return loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
 
 
 def contents(path: Path, names: list[str] = PUBLISHED) -> dict[str, Counter[Any]]:
-    with duckdb.connect(path, read_only=True) as connection:
+    with reading(path) as connection:
         return {
             name: Counter(connection.execute(f"FROM analytics.{name}").fetchall()) for name in names
         }
@@ -86,7 +98,6 @@ def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.Monk
     def run() -> dict[str, int]:
         renewed.clear()
         lively.run()
-        assert_published(lively)
         return dict(renewed)
 
     assert run() == {"_build": len(PUBLISHED)}
@@ -94,9 +105,11 @@ def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.Monk
     for minutes in (20, 300):
         lively.account.now += timedelta(minutes=minutes)
         assert run() == changed
+    assert_published(lively)
     assert run() == {"_replace": len(copied.OF_RUNS)}
     lively.account.now += timedelta(days=31)
     assert run() == changed, "what was pending has expired"
+    assert_published(lively)
     monkeypatch.setenv("REPORT_TIMEZONE", "Asia/Tokyo")
     assert run() == {"_build": len(PUBLISHED)}
     with duckdb.connect(lively.path) as connection:
@@ -112,10 +125,11 @@ def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.Monk
             )
     lively.account.now += HOUR
     assert run() == {"_build": len(PUBLISHED), **changed}
+    assert_published(lively)
 
 
-def test_a_restored_warehouse_is_published_anew(lively: Loaded) -> None:
-    lively.run()
+def test_a_restored_warehouse_is_published_anew(with_copy: Loaded) -> None:
+    lively = with_copy
     backup = lively.path.read_bytes()
     lively.account.now += HOUR
     lively.run()
@@ -143,8 +157,8 @@ def test_names_comments_and_plain_types_are_kept(published: Loaded) -> None:
     assert "one row per conference" in tables["conferences"]
 
 
-def test_a_damaged_copy_is_made_anew(lively: Loaded) -> None:
-    lively.run()
+def test_a_damaged_copy_is_made_anew(with_copy: Loaded) -> None:
+    lively = with_copy
     copy = copy_of(lively).resolve()
     copy.chmod(0o644)
     for damage in (b"no database", os.urandom(64 << 10)):
@@ -161,7 +175,6 @@ def test_a_damaged_copy_is_made_anew(lively: Loaded) -> None:
 def test_a_view_that_was_dropped_or_changed_by_hand_is_mended(
     lively: Loaded, command: Command
 ) -> None:
-    lively.run()
     views = lively.query("SELECT sql FROM duckdb_views() WHERE schema_name = 'analytics'")
     for spoil in (
         "DROP VIEW analytics.by_account",
@@ -183,9 +196,9 @@ def test_an_owner_that_was_half_written_is_written_again(lively: Loaded) -> None
 
 
 def test_personal_data_is_in_no_copy_once_it_is_left_out(
-    lively: Loaded, monkeypatch: pytest.MonkeyPatch
+    with_copy: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lively.run()
+    lively = with_copy
     monkeypatch.setenv("PUBLISH__PERSONAL_DATA", "false")
     lively.run()
     found = lively.path.with_name("warehouse.published").glob("*/insights.duckdb")
@@ -224,10 +237,9 @@ def test_others_can_read_it_whatever_the_umask(lively: Loaded) -> None:
     [*(pytest.param(old, marks=pytest.mark.programs) for old in ("1.2.2", "1.4.5", "1.5.6")), None],
 )
 def test_every_engine_reads_it_while_a_run_writes(
-    version: str | None, lively: Loaded, old_engine: Callable[[str], Path]
+    version: str | None, with_copy: Loaded, old_engine: Callable[[str], Path]
 ) -> None:
-    place = {"PYTHONPATH": str(old_engine(version))} if version else {}
-    lively.run()
+    place, lively = {"PYTHONPATH": str(old_engine(version))} if version else {}, with_copy
     conferences = lively.query("SELECT count(*) FROM analytics.conferences")[0][0]
     lively.account.now += HOUR
     lively.server.latency = 1.5
@@ -302,8 +314,8 @@ def test_personal_columns_can_be_left_out(lively: Loaded, monkeypatch: pytest.Mo
         assert connection.execute("SELECT friendly_name FROM analytics.conferences").fetchall()
 
 
-def test_a_reader_keeps_what_it_opened(lively: Loaded) -> None:
-    lively.run()
+def test_a_reader_keeps_what_it_opened(with_copy: Loaded) -> None:
+    lively = with_copy
     with duckdb.connect(copy_of(lively), read_only=True) as connection:
         count = "SELECT count(*) FROM analytics.conferences"
         before = connection.execute(count).fetchall()
@@ -327,8 +339,8 @@ def test_no_copy_fails_the_run_but_not_the_load(
     assert (tmp_path / "bi/current/insights.duckdb").is_file()
 
 
-def test_two_warehouses_do_not_share_a_folder(lively: Loaded, command: Command) -> None:
-    lively.run()
+def test_two_warehouses_do_not_share_a_folder(with_copy: Loaded, command: Command) -> None:
+    lively = with_copy
     before = contents(copy_of(lively))
     directory = {"PUBLISH__DIRECTORY": "warehouse.published"}
     done = command("run", DESTINATION__DUCKDB__CREDENTIALS="another.duckdb", **directory)
@@ -367,8 +379,8 @@ def test_of_nothing_there_is_no_copy(loaded: Loaded, command: Command) -> None:
     assert not loaded.path.exists()
 
 
-def test_publish_makes_a_copy_of_what_there_is(lively: Loaded, command: Command) -> None:
-    lively.run()
+def test_publish_makes_a_copy_of_what_there_is(with_copy: Loaded, command: Command) -> None:
+    lively = with_copy
     before = copy_of(lively).resolve()
     done = command("publish")
     assert done.returncode == 0, done.stderr
@@ -389,9 +401,9 @@ def test_a_wrong_setting_is_named(name: str, value: str, loaded: Loaded, command
 
 
 def test_a_full_disk_leaves_the_former_copy(
-    lively: Loaded, monkeypatch: pytest.MonkeyPatch
+    with_copy: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lively.run()
+    lively = with_copy
     before = copy_of(lively).resolve()
 
     def full(*_: object) -> None:
@@ -408,6 +420,7 @@ def test_a_full_disk_leaves_the_former_copy(
     assert_published(lively)
 
 
+@pytest.mark.usefixtures("prepared")
 def test_an_account_that_fails_keeps_no_other_from_the_copy(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from pipelines.simulator.sample_data import busy_account
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.settings import TWILIO_NAMES
 from pipelines.twilio_insights.tables import TABLES
-from tests import expected, reference
+from tests import expected, forked, reference
 from tests.conftest import NOW, ROOT, environment, sid, summary
 
 PAGES = {
@@ -84,7 +84,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shell = next(block for block in all_blocks("sh") if "TWILIO_ACCOUNT_SID" in block)
     # `status` and `doctor` judge by the real clock.
     start = (datetime.now(UTC) - timedelta(days=12)).replace(hour=14, minute=30, second=0)
-    with InsightsServer(busy_account(start, days=2, per_day=300)) as server:
+    with InsightsServer(busy_account(start, days=2, per_day=100)) as server:
         names = environment(server)
         participants = next(block for block in all_blocks("sh") if "PARTICIPANTS" in block)
         shell = shell.replace("AC...", names["TWILIO_ACCOUNT_SID"])
@@ -128,7 +128,7 @@ def test_a_restore_without_its_backup_changes_nothing(tmp_path: Path) -> None:
 
 
 def run_shell(program: str, folder: Path, **env: str) -> None:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{forked.server()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-eu", "-c", program],
         cwd=folder,

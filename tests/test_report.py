@@ -55,7 +55,7 @@ def report(loaded: Loaded, since: str | None = None, until: str | None = None) -
 
 
 @pytest.fixture(scope="module")
-def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+def lively(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Iterator[Loaded]:
     """Sixteen days, with what others could write wherever they can."""
     account = busy_account(NOW, days=16, per_day=90)
     for n, name in enumerate((*HOSTILE, TURNED, *[LONG] * 4, *[WIDE] * 3)):
@@ -75,10 +75,10 @@ def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         }
         account.put(summary(n, 2 * DAY, **values))
     account.put(summary(99, 2 * DAY, "in_progress", tags=["low_mos"], detected_issues={"x": 1}))
-    with loaded_once(account, tmp_path_factory.mktemp("report")) as loaded:
-        loaded.run()
+    with loaded_once(account, tmp_path_factory.mktemp("report"), empty_warehouse) as loaded:
+        loaded.load()
         loaded.account.now += timedelta(minutes=45)
-        loaded.run()
+        loaded.load()
         with duckdb.connect(loaded.path) as connection:
             people = People(connection)
             groups = ("participant_region", "country_code", "call_type", "call_direction")
@@ -406,23 +406,19 @@ def test_an_empty_period_is_a_page_too(since: str, until: str, lively: Loaded) -
     assert "nan" not in page.text.lower()
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_warehouse_without_conferences(loaded: Loaded) -> None:
-    loaded.account.put(summary(1, timedelta(hours=2)))
     loaded.run()
-    with duckdb.connect(loaded.path) as connection:
-        connection.execute("DELETE FROM conference_insights.conference_summaries")
-        for child in ("conference_tags", "conference_tag_info", "conference_detected_issues"):
-            connection.execute(f"DELETE FROM conference_insights.{child}")
-    publish_now()
     page = report(loaded)
     assert "No conference is loaded yet." in page.text
     assert set(page.cards.values()) == {"0", NONE}
 
 
+@pytest.mark.usefixtures("prepared")
 def test_a_single_conference_of_which_little_is_known(loaded: Loaded) -> None:
     loaded.account.put(summary(1, DAY, "in_progress"))
     loaded.account.put(summary(2, DAY, tags=["high_jitter"], tag_info=None, end_reason=None))
-    loaded.run()
+    loaded.load()
     with duckdb.connect(loaded.path) as connection:
         connection.execute(
             "UPDATE conference_insights.conference_summaries SET create_time = NULL "
@@ -437,6 +433,7 @@ def test_a_single_conference_of_which_little_is_known(loaded: Loaded) -> None:
     assert "Without a name" in page.section("worst").text
 
 
+@pytest.mark.usefixtures("prepared")
 def test_huge_numbers(loaded: Loaded) -> None:
     most = 2**31
     for n in (1, 2):
@@ -473,11 +470,11 @@ def put_account(loaded: Loaded, sid: str, name: str | None, **values: Any) -> No
 
 
 @pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+def several(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Iterator[Loaded]:
     """Three accounts with conferences, of which one is refused; two share a name; and one left."""
     account = busy_account(NOW, days=15, per_day=20)
-    with loaded_once(account, tmp_path_factory.mktemp("several")) as loaded:
-        loaded.run()
+    with loaded_once(account, tmp_path_factory.mktemp("several"), empty_warehouse) as loaded:
+        loaded.load()
         with duckdb.connect(loaded.path) as connection:
             connection.execute(
                 "UPDATE conference_insights.conference_summaries SET account_sid = "
@@ -563,6 +560,7 @@ def test_an_account_must_be_known_and_one(
     assert "No conference is loaded yet." in Path("left.html").read_text()
 
 
+@pytest.mark.usefixtures("prepared")
 def test_accounts_are_told_apart(loaded: Loaded) -> None:
     for n in range(6):
         loaded.account.put(summary(n, (1 + n) * DAY))
@@ -583,6 +581,7 @@ def test_accounts_are_told_apart(loaded: Loaded) -> None:
     assert "Twilio conferences of 2 accounts" in page.root.all("header")[0].text
 
 
+@pytest.mark.usefixtures("prepared")
 def test_days_are_those_of_the_report_timezone(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -641,6 +640,7 @@ def test_what_is_no_period_is_said(since: str, until: str | None, said: str) -> 
         read_period(since, until, date(2026, 11, 20))
 
 
+@pytest.mark.usefixtures("prepared")
 def test_the_command_writes_the_page(loaded: Loaded, command: Command, tmp_path: Path) -> None:
     done = command("report")
     assert done.returncode == 74

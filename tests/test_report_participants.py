@@ -34,13 +34,13 @@ JAPAN: dict[str, Any] = {"participant_region": "jp1", "country_code": "JP", "cal
 
 
 @pytest.fixture(scope="module")
-def called(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+def called(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Iterator[Loaded]:
     """One region is bad; before the week before are names of others, and another account."""
     account = Account(NOW)
     for conference, days in enumerate((2, 9, 15, 16, 16, 0.1, 3)):
         account.put(summary(conference, days * DAY))
-    with loaded_once(account, tmp_path_factory.mktemp("called")) as loaded:
-        loaded.run()
+    with loaded_once(account, tmp_path_factory.mktemp("called"), empty_warehouse) as loaded:
+        loaded.load()
         put_account(loaded, "AC2", "Branch")
         both: Metrics = {
             "inbound": {"packet_loss_percentage": 7.25, "jitter_avg": 1.5, "mos": 2.25},

@@ -23,7 +23,8 @@ PAGE = (ROOT / "pipelines/several_accounts.md").read_text()
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Loaded by the page's commands, in their order, of a simulated parent and its subaccounts."""
     folder = tmp_path_factory.mktemp("several_accounts")
-    with InsightsServer(busy_tree(datetime.now(UTC) - timedelta(minutes=1))) as server:
+    now = datetime.now(UTC) - timedelta(minutes=1)
+    with InsightsServer(busy_tree(now, per_day=100)) as server:
         subaccounts = server.account.subaccounts.values()
         refused = [one for one in subaccounts if one.refusal()]
         named = ",".join(one.sid for one in subaccounts if not one.refusal())

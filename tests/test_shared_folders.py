@@ -60,6 +60,7 @@ def test_a_link_into_such_a_folder_is_refused(small: Loaded, tmp_path: Path) -> 
         small.run()
 
 
+@pytest.mark.usefixtures("prepared")
 def test_no_copy_is_put_where_every_user_can_write(
     small: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_nothing_can_be_written_by_others_whatever_the_umask(
     ] == []
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_a_warehouse_that_others_could_write_is_closed_to_them(small: Loaded) -> None:
     small.run()
     small.path.chmod(0o666)

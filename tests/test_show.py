@@ -145,7 +145,7 @@ def list_participants(connection: duckdb.DuckDBPyConnection, answers: dict[int, 
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+def known(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Iterator[Loaded]:
     """A conference with three participants and some without, for tests that only read."""
     account = Account(NOW)
     account.put(
@@ -176,7 +176,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     account.put(summary(3, 3 * HOUR, "in_progress"))
     account.put(summary(4, timedelta(days=29)))
     account.put(summary(5, 5 * HOUR))
-    with loaded_once(account, tmp_path_factory.mktemp("known")) as loaded:
+    with loaded_once(account, tmp_path_factory.mktemp("known"), empty_warehouse) as loaded:
         loaded.load()
         loaded.account.now += timedelta(days=2)
         loaded.account.put(summary(6, timedelta(hours=-47)))

@@ -98,7 +98,7 @@ def test_the_timeout_has_an_outcome_of_its_own(loaded: Loaded) -> None:
     assert (status["last_error"], trouble(loaded)) == (None, [])
 
 
-@pytest.mark.usefixtures("prepared")
+@pytest.mark.usefixtures("tables_only")
 def test_the_timeout_is_no_failure_for_people(loaded: Loaded, hook: Hook, command: Command) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress"))
     loaded.account.logins.clear()

@@ -46,7 +46,7 @@ def test_it_goes_on_where_the_earlier_version_ended(old: Loaded) -> None:
     assert done.window_from == old.account.now - 48 * HOUR
     assert (done.rows_new, done.pending_before, done.pending_after) == (1, 1, 0)
     old.assert_exact()
-    assert old.run().rows_updated == 0
+    assert old.load().rows_updated == 0
     assert old.query(f"SELECT count(*) FROM {DATASET}._runs WHERE outcome = 'ok'") == [(3,)]
     # Views and columns are those of this version.
     views = old.query("SELECT view_name FROM duckdb_views() WHERE schema_name = 'analytics'")
@@ -71,7 +71,7 @@ def test_it_is_published_before_any_run_of_this_version(old: Loaded, command: Co
 
 def test_a_column_that_came_later_is_added(old: Loaded) -> None:
     forget_column(old.path, "conference_summaries", "recording_enabled")
-    old.run()
+    old.load()
     assert old.query(
         f"SELECT conference_sid, recording_enabled FROM {DATASET}.conference_summaries "
         "WHERE recording_enabled IS NOT NULL"
@@ -258,7 +258,7 @@ def test_a_merge_that_an_earlier_version_began_is_made_whole(staged: Loaded) -> 
     finished = kept + HOUR
     work = staged.path.with_name("warehouse.duckdb.dlt")
     expected = {kept, finished} if work.exists() else {kept}
-    done = staged.run()
+    done = staged.load()
     staged.assert_exact()
     assert done.window_from in {moment - 48 * HOUR for moment in expected}
     assert "newer_still" in " ".join(done.drift)
