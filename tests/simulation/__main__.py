@@ -14,14 +14,20 @@ import click
 
 from tests.simulation import months
 from tests.simulation.api import LASTING, PASSING
-from tests.simulation.months import EVENTS, KILLS, simulate, simulate_until
+from tests.simulation.engines import File, Server, engine_of
+from tests.simulation.months import EVENTS, simulate, simulate_until
 
 EXPECTED = {
-    *PASSING,
-    *LASTING,
-    *EVENTS,
-    *(f"{kind}: one account" for kind in ("refused", "down")),
-    *(f"kill: {moment}" for moment in [*KILLS, "listing", "fetching", "any time"]),
+    f"{engine.name}: {kind}"
+    for engine in (File, Server)
+    for kind in (
+        *PASSING,
+        *LASTING,
+        *EVENTS,
+        *engine.events,
+        *(f"{kind}: one account" for kind in ("refused", "down")),
+        *(f"kill: {moment}" for moment in [*engine.kills, "listing", "fetching", "any time"]),
+    )
 }
 
 ENOUGH = 100
@@ -58,7 +64,7 @@ def main(seeds: int, first: int, minutes: float, jobs: int, every_moment: bool) 
             struck += what
             done += 1
             if broken or seeds == 1:
-                click.echo(f"seed {seed}: {broken or 'fine'}")
+                click.echo(f"seed {seed}, {engine_of(seed).name}: {broken or 'fine'}")
                 click.echo("".join(f"    {line}\n" for line in log))
             if broken:
                 failed.append(seed)
