@@ -55,7 +55,6 @@ class PostgresWarehouse(Warehouse):
         self.connection, self.name, self.working_folder = connection, name, folder
         self.writer = writer
         self.created = False
-        self._native("SET TIME ZONE 'UTC'")
 
     def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
         """As everywhere; besides, a `WarehouseError` is raised if the server, the network or the

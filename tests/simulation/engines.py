@@ -32,7 +32,7 @@ STATEMENTS = {
     "before COMMIT": 1,
     "after COMMIT": 1,
     "record": 10,
-    "view": 20,
+    "view": 30,
 }
 FILES = {"extract": 31, "normalize": 36, "load": 105, "state": 32, "views": 50}
 
@@ -185,7 +185,7 @@ class Server(Engine):
     """A database of a PostgreSQL server, which other seeds of this process have had before."""
 
     name = "PostgreSQL"
-    kills: ClassVar = {**FILES, **STATEMENTS, "write": 25}
+    kills: ClassVar = {**FILES, **STATEMENTS, "write": 30}
     events = (
         "old copy put back",
         "server stopped",
@@ -198,6 +198,7 @@ class Server(Engine):
     def __init__(self, folder: Path) -> None:
         self.server = _server()
         self.url = self.server.new_database()
+        self.server.set_otherwise(self.url)
         self.database = self.url.rpartition("/")[2]
         self.environment = {
             "DESTINATION_TYPE": "postgres",
@@ -205,6 +206,7 @@ class Server(Engine):
             "TMPDIR": str(folder),
         }
         self.has_copy = False
+        self.house = DuckDb(duckdb.connect())
 
     def open(self) -> AbstractContextManager[Database]:
         return PostgresServer(self.url).read()
@@ -257,13 +259,15 @@ class Server(Engine):
             time.sleep(0.01)
 
     def close(self) -> None:
+        self.house.connection.close()
         for database in (self.database, f"{self.database}_copy"):
             self.server.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     def stale(self, turn: int) -> list[str]:
         """The views are to have the rows that DuckDB's have for the same tables."""
-        with self.open() as server, warehouse.in_memory(server) as house:
-            return warehouse.different(server, house, turn)
+        with self.open() as server:
+            warehouse.fill(self.house, server)
+            return warehouse.different(server, self.house, turn)
 
 
 SHARE = 3

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.warehouse.database import ANALYTICS, DATASET, Database
-from pipelines.warehouse.duckdb_database import DuckDb
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.views import apply_views
 from tests.simulation import participants
@@ -138,33 +134,34 @@ def _rounded(value: Any) -> Any:
     return round(float(value), 6) if isinstance(value, float | Decimal) else value
 
 
-@contextmanager
-def in_memory(database: Database) -> Iterator[Database]:
-    """DuckDB with the same tables, and its own views."""
-    with duckdb.connect() as connection:
-        house = DuckDb(connection)
-        house.create_schema(DATASET)
-        prepare_runs(house)
-        migrate_tables(house)
-        house.execute(f"CREATE TABLE {DATASET}._dlt_loads (load_id VARCHAR, status BIGINT)")
-        ours = house.columns(DATASET)
-        for table in ours.keys() & database.columns(DATASET).keys():
-            if rows := database.records(f"SELECT {', '.join(ours[table])} FROM {table}"):
-                house.append(table, pa.Table.from_pylist(rows))
-        apply_views(house, DESCRIPTIONS, "UTC")
-        yield house
+def fill(house: Database, database: Database) -> None:
+    """Give DuckDB the rows that another engine has, and its own views, unless it has them."""
+    house.create_schema(DATASET)
+    prepare_runs(house)
+    migrate_tables(house)
+    columns = house.columns(DATASET)
+    for table in (f"{DATASET}.{name}" for name in ("_runs", *DESCRIPTIONS)):
+        house.execute(f"DELETE FROM {table}")
+        if rows := database.records(f"SELECT {', '.join(columns[table])} FROM {table}"):
+            house.append(table, pa.Table.from_pylist(rows))
+    apply_views(house, DESCRIPTIONS, "UTC")
 
 
 def _select(database: Database, table: str, columns: list[str]) -> list[Any]:
     """Rows, with times as the model has them."""
     rows = database.execute(f"SELECT {', '.join(columns)} FROM {DATASET}.{table}")
-    return [list(map(_as_told, columns, row)) for row in rows]
+    times = [at for at, name in enumerate(columns) if name in (*TIMES, "occurred_at")]
+    found = [list(row) for row in rows]
+    for row in found if times else ():
+        for at in times:
+            row[at] = _as_told(columns[at], row[at])
+    return found
 
 
-def _as_told(name: str, value: Any) -> Any:
-    if name == "occurred_at":
-        return round(value.replace(tzinfo=UTC).timestamp() * 1000)
-    return value and value.strftime("%Y-%m-%d %H:%M:%S") if name in TIMES else value
+def _as_told(name: str, moment: datetime | None) -> int | str | None:
+    if name == "occurred_at" and moment:
+        return round(moment.replace(tzinfo=UTC).timestamp() * 1000)
+    return moment.strftime("%Y-%m-%d %H:%M:%S") if moment else None
 
 
 def _watermarks(database: Database) -> dict[str, int]:
