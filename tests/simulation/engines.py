@@ -197,9 +197,11 @@ class Server(Engine):
 
     def __init__(self, folder: Path) -> None:
         self.server = _server()
-        self.url = self.server.new_database()
-        self.server.set_otherwise(self.url)
-        self.database = self.url.rpartition("/")[2]
+        made, self.role = self.server.new_database(), self.server.new_role()
+        self.server.set_otherwise(made)
+        self.database = made.rpartition("/")[2]
+        self.server.execute(f"ALTER DATABASE {self.database} OWNER TO {self.role}")
+        self.url = self.server.url_of(self.database, self.role, "secret")
         self.environment = {
             "DESTINATION_TYPE": "postgres",
             "DESTINATION__POSTGRES__CREDENTIALS": self.url,
@@ -222,7 +224,8 @@ class Server(Engine):
 
     def _copy(self, database: str, into: str) -> None:
         self.server.execute(f"DROP DATABASE IF EXISTS {into} WITH (FORCE)")
-        self.server.execute(f"CREATE DATABASE {into} TEMPLATE {database} STRATEGY file_copy")
+        of = f"OWNER {self.role} TEMPLATE {database} STRATEGY file_copy"
+        self.server.execute(f"CREATE DATABASE {into} {of}")
 
     def meanwhile(self, months: Months, began: int) -> Callable[[str], None]:
         """Stops the server, or ends all sessions, at a statement of the run."""
@@ -262,6 +265,7 @@ class Server(Engine):
         self.house.connection.close()
         for database in (self.database, f"{self.database}_copy"):
             self.server.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        self.server.execute(f"DROP ROLE {self.role}")
 
     def stale(self, turn: int) -> list[str]:
         """The views are to have the rows that DuckDB's have for the same tables."""
