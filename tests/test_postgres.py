@@ -16,8 +16,8 @@ from pipelines.warehouse.database import DATASET, MissingTableError, StatementEr
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
-from tests.conftest import ROOT, python, summary
-from tests.postgres_server import PostgresTestServer, free_port, started
+from tests.conftest import NOW, ROOT, python, summary
+from tests.postgres_server import OTHERWISE, PostgresTestServer, free_port, started
 from tests.test_postgres_load import HOUR, count, load, prepare, rows_of
 
 ACCOUNT, OTHER = f"AC{1:032x}", f"AC{2:032x}"
@@ -312,3 +312,25 @@ def test_without_its_package_the_setting_is_to_blame() -> None:
     """
     with python(program, PYTHONPATH=str(ROOT)) as started:
         assert "pip install 'conference-insights[postgres]'" in started.communicate()[0]
+
+
+def test_settings_of_a_database_have_no_say_in_a_run(
+    postgres: PostgresTestServer, database: str
+) -> None:
+    """Nor in whether the server sees that a client is gone with its machine."""
+    postgres.set_otherwise(database)
+    with PostgresServer(database).open(ACCOUNT) as warehouse:
+        prepare(warehouse)
+        load(warehouse, rows_of([summary(1, HOUR, friendly_name=r"a\nb")]))
+        assert warehouse.execute(
+            "SELECT friendly_name, create_time, 0.1::DOUBLE, '\\' || friendly_name "
+            f"FROM {DATASET}.conference_summaries"
+        ) == [(r"a\nb", (NOW - HOUR).replace(tzinfo=None), 0.1, r"\a\nb")]
+        shown = warehouse.execute(
+            "SELECT name, setting FROM pg_settings WHERE name LIKE '%timeout' "
+            "OR name LIKE 'tcp_keepalives%' OR name = 'transaction_isolation'"
+        )
+        of_session: dict[str, str] = dict(shown)
+    assert {of_session[name] for name in OTHERWISE if name.endswith("timeout")} <= {"0"}
+    assert of_session["tcp_keepalives_idle"] == "30"
+    assert of_session["transaction_isolation"] == "read committed"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from json import dumps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -36,6 +37,23 @@ _SETTINGS = {
     "keepalives_interval": 10,
     "keepalives_count": 6,
 }
+
+_SESSION = {
+    "TimeZone": "UTC",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "default_transaction_isolation": "read committed",
+    "standard_conforming_strings": "on",
+    "extra_float_digits": "1",
+    # The server looks too: it holds the locks of a client whose machine is gone, else for hours.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "6",
+}
+"""What a role or a database may have otherwise, and a run must not go by."""
 
 
 def _as_number(text: str | None, _: Any) -> int | float | None:
@@ -163,13 +181,19 @@ class PostgresServer(Place):
     def _connect(self) -> Any:
         try:
             connection = psycopg2.connect(**self._arguments)
+            connection.autocommit = True
+            with connection.cursor() as cursor:  # those that this version of PostgreSQL has
+                cursor.execute(
+                    "SELECT set_config(name, %s::json ->> name, false) FROM pg_settings "
+                    "WHERE name = ANY(%s)",
+                    [dumps(_SESSION), [*_SESSION]],
+                )
         except psycopg2.ProgrammingError:
             raise SettingsError(
                 f"{self.name} has an option that PostgreSQL does not have"
             ) from None
         except psycopg2.Error as error:
             raise explain(error, self.name) or error from None
-        connection.autocommit = True
         for kind in _TYPES:
             extensions.register_type(kind, connection)
         return connection

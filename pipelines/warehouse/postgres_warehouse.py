@@ -44,11 +44,6 @@ LOOKUPS = {
     "_listings": ("parent_key",),
 }
 """What rows are looked up by, other than their key."""
-_NO_LIMITS = (
-    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', "
-    "'lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout')"
-)
-"""A run may take long, and waits for Twilio meanwhile; people's sessions may have limits."""
 _INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
 _TEXTS = (
     "SELECT table_name, column_name FROM information_schema.columns "
@@ -62,8 +57,6 @@ class PostgresWarehouse(Warehouse):
     def __init__(self, connection: Any, name: str, folder: Path) -> None:
         self.connection, self.name, self.working_folder = connection, name, folder
         self.created = False
-        self._native("SET TIME ZONE 'UTC'")
-        self._native(_NO_LIMITS)
 
     def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
         """As everywhere; besides, a `WarehouseError` is raised if the server, the network or the

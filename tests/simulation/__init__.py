@@ -1,4 +1,5 @@
 """Simulated months of runs from one seed: a changing account, a faulty API, killed processes.
 
-Nothing here but `child` imports the program: the model answers from its own log.
+The model answers from its own log. Of the program, `child` runs the command, and `engines` and
+`warehouse` read through its connections.
 """

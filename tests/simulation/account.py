@@ -18,6 +18,8 @@ REACH = 46 * HOUR
 ACCOUNTS = tuple("AC" + digit * 32 for digit in "567")
 ACCOUNT_SID = ACCOUNTS[0]
 """That of the credentials; the others are its subaccounts."""
+NEIGHBOUR = "AC" + 32 * "8"
+"""One with credentials of its own, which others load into the same database."""
 TEXTS = [
     "account_sid",
     "friendly_name",
@@ -84,15 +86,22 @@ class Account:
     """All conferences, by creation time, of one or more accounts, and the API's clock."""
 
     def __init__(
-        self, dice: random.Random, start: int, span: int, count: int, accounts: int
+        self,
+        dice: random.Random,
+        start: int,
+        span: int,
+        count: int,
+        accounts: int,
+        has_neighbour: bool,
     ) -> None:
         self.now, self.sids = start, ACCOUNTS[:accounts]
         created = [start - 32 * DAY + dice.randrange(32 * DAY + span) for _ in range(count)]
         created += 30 * dice.sample(created, 3)  # so many in a second are more than a page has
         created.sort()
-        shares = [6, 2, 1][:accounts]
+        everyone = [*self.sids, NEIGHBOUR]
+        shares = [*[6, 2, 1][:accounts], 2 * has_neighbour]
         self.conferences = [
-            _conference(dice, moment, dice.choices(self.sids, shares)[0]) for moment in created
+            _conference(dice, moment, dice.choices(everyone, shares)[0]) for moment in created
         ]
         self.by_sid = {c.sid: c for c in self.conferences}
         self._created = created

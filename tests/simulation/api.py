@@ -19,10 +19,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tests.simulation.account import ACCOUNT_SID, DAY, Account, Conference, Version
+from tests.simulation.account import ACCOUNT_SID, DAY, NEIGHBOUR, Account, Conference, Version
 from tests.simulation.participants import Person
 
 TOKEN = "canary-0d1e2f-auth-token"
+LOGINS = {
+    "Basic " + b64encode(f"{sid}:{TOKEN}".encode()).decode(): sid
+    for sid in (ACCOUNT_SID, NEIGHBOUR)
+}
 LIST, ACCOUNTS_PATH = "/v1/Conferences", "/2010-04-01/Accounts.json"
 PARTICIPANTS = "/Participants"
 
@@ -152,6 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: Api
+    own = ""
+    """The account of the credentials."""
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""
@@ -161,10 +167,12 @@ class _Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(url.query))
         # One that lists a single conference takes the place of a fetch by SID.
         listing = url.path == ACCOUNTS_PATH or (url.path == LIST and "ConferenceSid" not in query)
-        fault, number = self.server.next_fault(url.path, listing)
-        login = "Basic " + b64encode(f"{ACCOUNT_SID}:{TOKEN}".encode()).decode()
-        if self.headers["Authorization"] != login:
+        self.own = LOGINS.get(self.headers["Authorization"], "")
+        if not self.own:
             return self._send(401, b'{"code": 20003}')
+        fault, number = None, 0
+        if self.own == ACCOUNT_SID:
+            fault, number = self.server.next_fault(url.path, listing)
         if url.path == LIST and not {"CreatedAfter", "CreatedBefore"} <= query.keys():
             self.server.bad_requests.append(self.path)
         spoil = getattr(self, "_" + (fault or "").replace("-", "_"), None)
@@ -187,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fault_of_account(self, path: str, query: dict[str, str]) -> str | None:
         account, kind = self.server.plan.of_account or ("", "")
-        asked = query.get("Subaccount", ACCOUNT_SID)
+        asked = query.get("Subaccount", self.own)
         if path.endswith(PARTICIPANTS):
             asked = self.server.account.by_sid[path.split("/")[-2]].account
         if path == ACCOUNTS_PATH or asked != account:
@@ -203,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._participants(path, query, lag)
         if path != LIST:
             known = account.by_sid.get(path.rpartition("/")[2])
-            if known and known.account != ACCOUNT_SID:
+            if known and known.account != self.own:
                 known = None
             version = known and self._see(known, lag)
             return (200, version.body) if version else (404, b'{"code": 20404, "status": 404}')
@@ -249,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         return json.dumps(body).encode()
 
     def _ordered(self, after: int, before: int, query: dict[str, str]) -> list[Conference]:
-        account, sid = query.get("Subaccount", ACCOUNT_SID), query.get("ConferenceSid")
+        account, sid = query.get("Subaccount", self.own), query.get("ConferenceSid")
         found = [
             conference
             for conference in self.server.account.created_between(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import dlt.destinations.impl.duckdb.duck
+import dlt.destinations.impl.postgres.postgres
 import dlt.sources.helpers.requests
 import httpcore
 import pyarrow.parquet
@@ -25,6 +27,7 @@ from tests.simulation.statements import Kinds, watch_statements
 
 PRELOADED = (
     dlt.destinations.impl.duckdb.duck,
+    dlt.destinations.impl.postgres.postgres,
     dlt.sources.helpers.requests,
     httpcore,
     pyarrow.parquet,
@@ -108,6 +111,11 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
             wire.send(int(ended.code or 0))
 
 
+_OF_DLT = re.compile(
+    r"(?:/warehouse\.duckdb\.dlt|/conference-insights-\w+)/conference_insights/(.*)"
+)
+
+
 def _of_file(path: str) -> str | None:
     if "/sql/analytics/" in path:
         return "views"
@@ -115,9 +123,9 @@ def _of_file(path: str) -> str | None:
         return "publish"
     if ".status.json" in path:
         return "status file"
-    _, inside, rest = path.partition("warehouse.duckdb.dlt/conference_insights/")
-    if not inside:
+    if not (found := _OF_DLT.search(path)):
         return None
+    rest = found[1]
     if rest.startswith(("normalize/extracted", "normalize/new")):
         return "extract"
     return rest.split("/")[0] if rest.startswith(("normalize/", "load/")) else "state"

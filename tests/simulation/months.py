@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import shutil
 import signal
 import socket
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tests.in_memory import folder_in_memory
 from tests.simulation import warehouse
@@ -25,6 +25,7 @@ from tests.simulation.account import (
     DAY,
     HOUR,
     MINUTE,
+    NEIGHBOUR,
     RETENTION,
     Account,
     Conference,
@@ -32,38 +33,15 @@ from tests.simulation.account import (
     Version,
 )
 from tests.simulation.api import LASTING, PASSING, TOKEN, Api, Plan
+from tests.simulation.engines import SHARE, Engine, engine_of
 from tests.simulation.participants import ASKED_AGAIN, Person, people_of
 from tests.simulation.worker import BrokenError, Worker, hire
 
 CONFERENCES, RUNS = 2_000, 7
-KILLS = {
-    "extract": 31,
-    "normalize": 36,
-    "load": 105,
-    "state": 32,
-    "schema": 1,
-    "write": 10,
-    "completed": 1,
-    "before COMMIT": 1,
-    "after COMMIT": 1,
-    "record": 10,
-    "status file": 17,
-    "views": 50,
-    "publish": 10,
-}
-"""Kinds of moments at which a run can be killed, and about how many of each it has."""
-DEATHS = ("request", "any time", "fetch", *KILLS)
-EVENTS = (
-    "SIGTERM",
-    "two at once",
-    "old copy put back",
-    "working folder lost",
-    "torn log",
-    "folder copied in mid-run",
-    "gap",
-    "backfill",
-    "participants listed",
-)
+ANYWHERE = ("request", "any time", "fetch")
+"""Moments of a death that no engine has a say in."""
+EVENTS = ("SIGTERM", "two at once", "gap", "backfill", "participants listed")
+"""What happens with every engine."""
 
 
 @dataclass
@@ -72,6 +50,7 @@ class Months:
 
     seed: int
     folder: Path
+    engine: Engine
     struck: Counter[str] = field(default_factory=Counter)
     log: list[str] = field(default_factory=list)
 
@@ -84,7 +63,8 @@ class Months:
             self.steps[self.dice.randrange(3, RUNS)] = 34 * DAY
         self.has_several = self.dice.random() < 0.5
         accounts = len(ACCOUNTS) if self.has_several else 1
-        self.account = Account(self.dice, start, sum(self.steps), CONFERENCES, accounts)
+        span, others = sum(self.steps), self.engine.has_neighbour
+        self.account = Account(self.dice, start, span, CONFERENCES, accounts, others)
         # Drawn apart, so that a seed is the same with them or without.
         apart = random.Random(f"participants {self.seed}")
         self.has_participants = apart.random() < 0.4
@@ -96,10 +76,10 @@ class Months:
         """When the participants of a conference were last listed by a replica that lags behind."""
         self.evil = socket.create_server(("127.0.0.1", 0))
         self.api = Api(self.account, self.dice, self.evil.getsockname()[1], of_conferences)
-        self.path = self.folder / "warehouse.duckdb"
         self.worker: Worker | None = None
-        self.stored = self.read()
-        self.opened = 0
+        self.stored = self.engine.read()
+        self.opened = Counter[str]()
+        """Rows of `_runs` by the account of the credentials."""
         self.uncertain: set[str] = set()
         """Stale copies of these were shown, maybe when a correction could be seen for the last
         time: which final copy is stored is left open until the newest was."""
@@ -107,11 +87,6 @@ class Months:
         """When the run began that set the watermark of an account."""
         self.killed_at: int | None = None
         """When the run began that may have left a package."""
-        self.package_lost = False
-        """With the working folder: what it had merged in part is mended while the API has it."""
-        self.copy: tuple[Path, int] | None = None
-        self.midway: tuple[Path, int] | None = None
-        """A copy of the folder made while a run loaded, and when that run began."""
         self.package_rows = self.dice.choice([700, 100_000, 100_000])
         self.environment = {
             "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
@@ -124,23 +99,26 @@ class Months:
             "SOURCES__TWILIO_INSIGHTS__PARTICIPANTS": str(self.has_participants).lower(),
             "SOURCES__TWILIO_INSIGHTS__PARTICIPANT_REQUESTS": str(self.most_listings),
             "HOME": str(self.folder),
+            **self.engine.environment,
         }
 
     def live(self) -> None:
         """Run after run; the last ones are quiet, and must leave everything exact."""
-        kill_from = self.dice.randrange(RUNS - 4)
+        deaths = (*ANYWHERE, *self.engine.kills)
+        turn = deaths[self.seed // SHARE % len(deaths)]  # so that all have one
+        kill_from = self.dice.randrange(RUNS - 4) * (turn not in ("schema", "view"))
         for number, step in enumerate(self.steps):
             self.account.now += step
             if step > RETENTION:
                 self.struck["gap"] += 1
-            self.disturb()
+            self.engine.disturb(self)
             killed = any(name.startswith("kill") for name in self.struck + self.api.struck)
             due = number >= kill_from and not killed
             death = None
             if due:
-                death = self.death(DEATHS[self.seed % len(DEATHS)])  # so that all have their turn
+                death = self.death(turn)
             elif self.dice.random() < 0.15:
-                death = self.death(self.dice.choice(DEATHS))
+                death = self.death(self.dice.choice(deaths))
             if due and number == RUNS - 1:
                 death = "request", 1  # this one surely strikes
             self.run(["run"], self.plan(), death)
@@ -148,11 +126,11 @@ class Months:
             raise BrokenError("fewer than three kinds of fault struck")
         self.api.seconds_a_request = 0
         self.account.now += 30 * HOUR  # longer than any waiting after a 404
-        self.run(["run"], Plan())
-        self.run(["backfill", "--from", "30d"], Plan())
+        self.run(["run"], Plan(), quiet=True)
+        self.run(["backfill", "--from", "30d"], Plan(), quiet=True)
         self.struck["backfill"] += 1
-        self.run(["run"], Plan())
-        last = self.stored.runs[-1]
+        self.run(["run"], Plan(), quiet=True)
+        last = self.stored.runs[ACCOUNT_SID][-1]
         if last["accounts_failed"]:
             raise BrokenError(f"not asked again: {last['accounts_failed']}")
         if last["rows_new"] or last["rows_updated"]:
@@ -164,53 +142,15 @@ class Months:
             return
         raise BrokenError("somebody connected to the foreign origin")
 
-    def disturb(self) -> None:
-        """Between runs people and machines do things to the files."""
-        event = self.dice.random()
-        wal = self.path.with_name(f"{self.path.name}.wal")
-        if event < 0.07 and self.copy:
-            copy, self.opened = self.copy
-            shutil.copy(copy, self.path)
-            wal.unlink(missing_ok=True)
-            self.struck["old copy put back"] += 1
-            self.log.append("an old copy was put back")
-            self.stored = self.read()
-        elif event < 0.12:
-            shutil.rmtree(self.folder / "warehouse.duckdb.dlt", ignore_errors=True)
-            self.struck["working folder lost"] += 1
-            self.package_lost |= self.killed_at is not None
-            self.log.append("the working folder was lost")
-        elif event < 0.3 and self.path.exists() and not wal.exists():
-            copy = self.folder / "copy"
-            shutil.copy(self.path, copy)
-            self.copy = copy, self.opened
-        elif event < 0.45 and self.midway:
-            self.put_back(*self.midway)
-        elif wal.exists() and self.dice.random() < 0.6:
-            self.tear(wal)
+    def note(self, event: str, more: str = "") -> None:
+        self.struck[event] += 1
+        self.log.append(f"{event} {more}".strip())
 
-    def tear(self, log: Path) -> None:
-        """What was written last is lost, as if the power had failed."""
-        size = log.stat().st_size
-        with log.open("r+b") as file:
-            file.truncate(self.dice.choice([0, size // 2, size - 1, self.dice.randrange(size)]))
-        self.struck["torn log"] += 1
-        self.log.append("the log lost its tail")
-        self.take_as_it_is()
-
-    def put_back(self, copy: Path, began: int) -> None:
-        for place in self.path.parent.glob("warehouse.duckdb*"):
-            shutil.rmtree(place) if place.is_dir() else place.unlink()
-        shutil.copytree(copy, self.folder, dirs_exist_ok=True)
-        self.struck["folder copied in mid-run"] += 1
-        self.log.append("a folder that was copied in mid-run was put back")
-        self.killed_at = began
-        self.take_as_it_is()
-
-    def take_as_it_is(self) -> None:
+    def restore(self, event: str) -> None:
         """What the warehouse holds now is where it goes on from."""
-        self.stored = self.read()
-        self.opened = len(self.stored.runs)
+        self.note(event)
+        self.stored = self.engine.read()
+        self.opened = Counter({sid: len(runs) for sid, runs in self.stored.runs.items()})
 
     def plan(self) -> Plan:
         plan, dice = Plan(), self.dice
@@ -228,76 +168,72 @@ class Months:
 
     def death(self, kind: str) -> tuple[str, int]:
         """When a run is to be killed: at the n-th moment of a kind."""
-        return kind, self.dice.randrange(KILLS.get(kind, 2 if kind == "fetch" else 15)) + 1
+        return kind, self.dice.randrange(
+            self.engine.kills.get(kind, 2 if kind == "fetch" else 15)
+        ) + 1
 
-    def run(self, arguments: list[str], plan: Plan, death: tuple[str, int] | None = None) -> None:
+    def run(
+        self,
+        arguments: list[str],
+        plan: Plan,
+        death: tuple[str, int] | None = None,
+        quiet: bool = False,
+    ) -> None:
         """Run the command, wait for its end, check everything."""
         moment = death[0] if death else ""
         if death and moment in ("request", "fetch"):
             plan.signal, plan.fetching = (death[1], signal.SIGKILL), moment == "fetch"
         worker = self.worker = self.worker or self.hire()
         plan.process = worker.process.pid
-        now = self.account.now
+        now, waiting = self.account.now, None
         self.api.begin(plan)
-        copying = None
-        if not death and not plan.signal and self.dice.random() < 0.25:
-            copying = self.copying(now)
-        worker.begin(arguments, death if moment in KILLS else None, waits=copying is not None)
+        self.engine.was_cut = False
+        if not (death or plan.signal or quiet) and self.dice.random() < 0.25:
+            waiting = self.engine.meanwhile(self, now)
+        exact = death if moment in self.engine.kills else None
+        worker.begin(arguments, exact, waits=waiting is not None)
         timer = threading.Timer(self.dice.random() * 0.5, worker.process.kill)
         if moment == "any time":
             timer.start()
-        twin = None
-        if not (death or copying or plan.signal or plan.lasting) and self.dice.random() < 0.05:
-            twin = self.hire()
-            twin.begin(arguments)
-            self.struck["two at once"] += 1
-        code, kind = worker.outcome(copying)
+        neighbour = twin = None
+        if self.engine.has_neighbour:
+            neighbour = self.begin_beside("neighbour at once", 0.5, ["run"], NEIGHBOUR)
+        if not (death or waiting or plan.signal or plan.lasting):
+            twin = self.begin_beside("two at once", 0.05, arguments)
+        code, kind = worker.outcome(waiting)
         timer.cancel()
         if code == -signal.SIGKILL:
             self.worker = None
-            if kind or moment == "any time":
-                self.struck[f"kill: {kind or moment}"] += 1
+            self.struck[f"kill: {kind or moment}"] += bool(kind or moment == "any time")
         self.log.append(
             f"{' '.join(arguments)} at {now}: {code}, met {self.api.met}, plan {plan.passing} "
             f"{plan.lasting} {plan.signal} {death}"
         )
-        codes = [code]
-        if twin:
-            codes.append(twin.outcome()[0])
-            twin.wire.close()
-            if {*codes} - {0, 75} or 0 not in codes:
-                raise BrokenError(f"two at once ended with {codes}")
+        codes, others = [code, *_codes(twin)], _codes(neighbour)
+        self.engine.settle()
         self.check(now, codes, plan)
+        if others:
+            self.check_neighbour(now, others)
 
-    def copying(self, began: int) -> Callable[[str], None]:
-        """Copies database and log at a moment of the run, and the working folder at a later one."""
-        place, seen = self.folder / "midway", itertools.count(1)
-        first = self.dice.randrange(10, 450)
-        second = first + self.dice.choice([0, self.dice.randrange(150)])
+    def begin_beside(
+        self, event: str, chance: float, arguments: list[str], account: str = ACCOUNT_SID
+    ) -> Worker | None:
+        """Start a run of another process, by chance."""
+        if self.dice.random() > chance:
+            return None
+        worker = self.hire(account)
+        worker.begin(arguments)
+        self.struck[event] += 1
+        return worker
 
-        def waiting(_: str) -> None:
-            moment = next(seen)
-            if moment == first:
-                shutil.rmtree(place, ignore_errors=True)
-                place.mkdir()
-                self.midway = None
-                for file in (self.path, self.path.with_name(f"{self.path.name}.wal")):
-                    if file.exists():
-                        shutil.copy(file, place)
-            if moment == second and (place / self.path.name).exists():
-                work = f"{self.path.name}.dlt"
-                shutil.copytree(self.folder / work, place / work)
-                self.midway = place, began
-
-        return waiting
-
-    def hire(self) -> Worker:
-        return hire(self.folder, self.environment, self.package_rows)
-
-    def read(self) -> warehouse.Stored:
-        if not self.path.exists():
-            return warehouse.Stored({}, {}, [], set(), {}, [])
-        return warehouse.read(self.path)
+    def hire(self, account: str = ACCOUNT_SID) -> Worker:
+        own: dict[str, str] = {}
+        folder = self.folder
+        if account == NEIGHBOUR:
+            folder /= "neighbour"
+            folder.mkdir(exist_ok=True)
+            own = {"TWILIO_ACCOUNT_SID": account, "SOURCES__TWILIO_INSIGHTS__ACCOUNTS": "own"}
+        return hire(folder, self.environment | own, self.package_rows)
 
     def check(self, now: int, codes: list[int], plan: Plan) -> None:
         """The invariants.
@@ -305,20 +241,24 @@ class Months:
         Raises:
             BrokenError: one does not hold.
         """
-        before, self.stored = self.stored, self.read()
+        before, self.stored = self.stored, self.engine.read()
         stored, code = self.stored, min(codes)
         met = {fault for fault, _ in self.api.met}
         self.uncertain |= self.api.stale
         self.lagged |= dict.fromkeys(self.api.stale_people, now)
+        if len(codes) > 1 and ({*codes} - {0, 75} or 0 not in codes):
+            raise BrokenError(f"two at once ended with {codes}")
         self.check_exit_code(code, plan)
         if self.api.bad_requests:
             raise BrokenError(f"requests without both bounds: {self.api.bad_requests}")
         if stored.doubled:
             raise BrokenError(f"doubled: {stored.doubled[:3]}")
-        self.check_runs(codes)
-        self.check_contents(before, whole=code == 0)
-        if (stale := warehouse.stale_copies(self.path, self.opened)) and code == 0:
-            raise BrokenError(f"the published copy is stale: {stale}")
+        if stored.orphans:
+            raise BrokenError(f"child rows without a parent: {list(stored.orphans)[:3]}")
+        self.check_runs(ACCOUNT_SID, codes)
+        self.check_contents(before)
+        if code == 0 and (stale := self.engine.stale(self.opened[ACCOUNT_SID])):
+            raise BrokenError(f"readers see what is stale: {stale}")
         skewed = bool(met & {"far-date", "no-date"})
         for account, watermark in stored.watermarks.items():
             # On a slow machine it is seconds ahead of the model's clock, which stands in a run.
@@ -327,9 +267,16 @@ class Months:
                 self.check_watermark(account, watermark, listed_at)
         self.killed_at = (self.killed_at or now) if code == -signal.SIGKILL else None
         if code == 0 and not skewed:
-            self.check_complete(now)
-            self.check_all_people(now)
+            self.check_complete(now, ACCOUNT_SID)
         self.check_people(before)
+
+    def check_neighbour(self, now: int, codes: list[int]) -> None:
+        """Whatever happens to the other run, this one is complete, if the server lets it."""
+        if codes != [0] and not (self.engine.was_cut and codes == [69]):
+            raise BrokenError(f"the neighbour's exit code is {codes}")
+        self.check_runs(NEIGHBOUR, codes)
+        if codes == [0]:
+            self.check_complete(now, NEIGHBOUR)
 
     def check_exit_code(self, code: int, plan: Plan) -> None:
         met = self.api.met
@@ -347,34 +294,30 @@ class Months:
             expected = {0} if plan.of_account[1] == "refused" else {69}
         if plan.signal:
             expected = expected | {128 + plan.signal[1], -plan.signal[1]}
+        if self.engine.was_cut:
+            expected = expected | {69}
         if code != -signal.SIGKILL and code not in expected:
             raise BrokenError(f"exit code {code}, not {expected}")
 
-    def check_runs(self, codes: list[int]) -> None:
+    def check_runs(self, writer: str, codes: list[int]) -> None:
         """Every run that held the warehouse has its row, and each row says how it ended."""
-        outcomes = [run["outcome"] for run in self.stored.runs]
-        if codes == [-signal.SIGKILL]:
-            if not self.opened <= len(outcomes) <= self.opened + 1:
-                raise BrokenError(f"_runs has {outcomes}, not {self.opened} rows, or one more")
-            self.opened = len(outcomes)
+        outcomes, known = [run["outcome"] for run in self.stored.runs[writer]], self.opened[writer]
+        if codes == [-signal.SIGKILL] or (self.engine.was_cut and codes != [0]):
+            if not known <= len(outcomes) <= known + 1:
+                raise BrokenError(f"_runs has {outcomes}, not {known} rows, or one more")
+            self.opened[writer] = len(outcomes)
             return
-        self.opened += sum(code != 75 for code in codes)
+        self.opened[writer] = known = known + sum(code != 75 for code in codes)
         last = {0: "ok", 143: "stopped"}.get(min(codes), "failed")
-        if len(outcomes) != self.opened or outcomes[-1] != last or "running" in outcomes:
-            raise BrokenError(f"after {codes}, _runs has {outcomes}, not {self.opened} rows")
+        if len(outcomes) != known or outcomes[-1] != last or "running" in outcomes:
+            raise BrokenError(f"after {codes}, _runs has {outcomes}, not {known} rows")
 
-    def check_contents(self, before: warehouse.Stored, whole: bool) -> None:
+    def check_contents(self, before: warehouse.Stored) -> None:
         """Nothing is stored that was never shown, and nothing final is replaced by less."""
-        stored = self.stored
-        if whole and stored.orphans:
-            raise BrokenError(f"child rows without a parent: {list(stored.orphans)[:3]}")
         end = self.account.now
-        for sid, contents in stored.summaries.items():
+        for sid, contents in self.stored.summaries.items():
             conference, earlier = self.account.by_sid[sid], None
             now = _which(conference, contents, end)
-            lost = self.package_lost and conference.at(end) is None
-            if now is None and (lost or not whole):
-                continue  # its package is not finished
             if now is None:
                 raise BrokenError(f"{sid} was never shown so: {contents}")
             if sid in before.summaries:
@@ -395,13 +338,13 @@ class Months:
             if shown and not conference.late and conference.sid not in self.stored.summaries:
                 raise BrokenError(f"{conference.sid}: created before the watermark, but not stored")
 
-    def check_complete(self, now: int) -> None:
+    def check_complete(self, now: int, writer: str) -> None:
         """Everything that was to be seen when the run began is stored as it was then, or newer."""
-        last = self.stored.runs[-1]
+        last = self.stored.runs[writer][-1]
         backfill = last["command"] == "backfill"
         failed = json.loads(last["accounts_failed"] or "{}")
         for conference in self.account.conferences:
-            if conference.account in failed:
+            if conference.account in failed or not _is_of(writer, conference):
                 continue
             sid, shown = conference.sid, self.shown(conference, now)
             if shown is None or (conference.late and not backfill):
@@ -414,6 +357,7 @@ class Months:
                 self.uncertain.discard(sid)
             elif sid not in self.api.stale and (sid not in self.uncertain or kept.rank < 2):
                 raise BrokenError(f"{sid} is stale: {kept.state}, shown was {shown.state}")
+        self.check_all_people(now, writer, last)
 
     def check_people(self, before: warehouse.Stored) -> None:
         """Each participant is stored as it was shown, and never less final than before."""
@@ -426,15 +370,17 @@ class Months:
                 if earlier and kept.rank < earlier.rank:
                     raise BrokenError(f"{sid}: {earlier.state} was replaced by {kept.state}")
 
-    def check_all_people(self, now: int) -> None:
+    def check_all_people(self, now: int, writer: str, last: dict[str, Any]) -> None:
         """After a run with none left to list, all that were to be seen when it began are stored."""
-        told = json.loads(self.stored.runs[-1]["resources"] or "{}").get("participants")
+        told = json.loads(last["resources"] or "{}").get("participants")
         if not told or told["waiting"] or told["listings_due"] == self.most_listings:
             return
         if told["listings"] < told["listings_due"]:  # some could not be listed
             return
         self.struck["participants listed"] += 1
         for person in self.people.values():
+            if not _is_of(writer, person.conference):
+                continue
             if (shown := person.at(now)) and self.is_listed(person, now):
                 stored = self.stored.people.get(person.sid)
                 kept = stored and person.which(stored, self.account.now)
@@ -462,6 +408,20 @@ class Months:
         return conference.at(now)
 
 
+def _codes(beside: Worker | None) -> list[int]:
+    """The exit code of a run that another process made, if there was one."""
+    if beside is None:
+        return []
+    code, _ = beside.outcome()
+    beside.wire.close()
+    return [code]
+
+
+def _is_of(writer: str, conference: Conference) -> bool:
+    """Whether a run with the credentials of that account loads it."""
+    return (conference.account == NEIGHBOUR) == (writer == NEIGHBOUR)
+
+
 def _which(conference: Conference, contents: Contents, until: int) -> Version | None:
     """The newest version shown until then that is just so."""
     for version in reversed(conference.versions):
@@ -473,7 +433,7 @@ def _which(conference: Conference, contents: Contents, until: int) -> Version | 
 def every_moment(months: Months) -> None:
     """Kill a run, and the next that finishes what it left, at each moment there is, in turn."""
     months.run(["run"], Plan())
-    for kind in KILLS:
+    for kind in months.engine.kills:
         for number in itertools.count(1):
             months.account.now += HOUR  # so that there is something to load
             before = months.struck.total()
@@ -489,8 +449,8 @@ def simulate(
 ) -> tuple[Counter[str], str | None, list[str]]:
     """What struck; what broke, if anything; and what was done until then."""
     place = folder_in_memory()
-    with tempfile.TemporaryDirectory(prefix="conference-insights-", dir=place) as folder:
-        months = Months(seed, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir=place) as folder:
+        months = Months(seed, Path(folder), engine_of(seed)(Path(folder)))
         try:
             live(months)
             broken = None
@@ -503,7 +463,10 @@ def simulate(
             months.api.shutdown()
             months.api.server_close()
             months.evil.close()
-        return months.struck + months.api.struck, broken, months.log
+            months.engine.close()
+        struck = months.struck + months.api.struck
+        of = {f"{months.engine.name}: {name}": count for name, count in struck.items()}
+        return Counter(of), broken, months.log
 
 
 def simulate_until(deadline: float, seed: int) -> tuple[Counter[str], str | None, list[str]] | None:

@@ -76,7 +76,9 @@ def people_of(conference: Conference) -> list[Person]:
         row = _row(dice, sid, conference)
         rows = [(appears, row | {"processing_state": dice.choice(["in_progress", None])})]
         rows.append((done, row | _outcome(dice)))
-        rows += [(s, row | _outcome(dice)) for s, _ in finals if s > done and dice.random() < 0.5]
+        corrected = [s for s, _ in finals if s > done and dice.random() < 0.5]
+        complete = {"processing_state": "complete"}  # a correction does not make it less final
+        rows += [(since, row | _outcome(dice) | complete) for since in corrected]
         versions = [_version(since, content) for since, content in rows]
         people.append(Person(sid, conference, versions, late))
     return people

@@ -1,4 +1,4 @@
-"""Tells of every statement that the program gives to DuckDB, whichever way it takes."""
+"""Tells of every statement that the program gives to an engine, whichever way it takes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import duckdb
+import psycopg2
+from psycopg2 import extensions
 
 BEGIN, COMMIT, ROLLBACK, COMMITTED = "BEGIN", "COMMIT", "ROLLBACK", "COMMITTED"
 """Moments of a transaction; the last is the one after a COMMIT that succeeded."""
@@ -20,6 +22,22 @@ def watch_statements(tell: Callable[[str], None]) -> None:
 
     DuckDB's class cannot be changed, so each connection is given out inside of another object.
     """
+
+    class Cursor(extensions.cursor):  # type: ignore[misc]
+        def execute(self, query: Any, parameters: Any = None) -> None:
+            text = query if isinstance(query, str) else query.as_string(self)
+            self._do(text, super().execute, query, parameters)
+
+        def copy_expert(self, sql: str, *arguments: Any) -> None:
+            self._do(sql, super().copy_expert, sql, *arguments)
+
+        def _do(self, text: str, call: Callable[..., None], *arguments: Any) -> None:
+            tell(text)
+            call(*arguments)
+            if _ENDS.search(text):
+                tell(COMMITTED)
+
+    psycopg2.connect = functools.partial(psycopg2.connect, cursor_factory=Cursor)
     connect = duckdb.connect
 
     @functools.wraps(connect)
@@ -99,6 +117,8 @@ class Kinds:
             return "after COMMIT" if was else None
         if _MAKES.match(statement):
             return "schema"
+        if _MAKES_VIEW.match(statement):
+            return "view"
         if not (found := _WRITES.match(statement)) or found["table"] in _AFTERWARDS:
             return None
         if found["table"] == "_runs":
@@ -108,11 +128,12 @@ class Kinds:
         return "completed" if found["table"] == "_dlt_loads" else "write"
 
 
-_DATASET = r'"?conference_insights(_staging)?"?'
+_DATASET = r'"?(?:conference_insights|pg_temp)"?'
 _WRITES = re.compile(
     r"\s*(INSERT(\s+OR\s+REPLACE)?\s+INTO|DELETE\s+FROM|UPDATE|MERGE\s+INTO|TRUNCATE\s+TABLE|COPY)\s+"
-    rf'{_DATASET}\."?(?P<table>\w+)',
+    rf'{_DATASET}\."?(?:received_)?(?P<table>\w+)',
     re.IGNORECASE,
 )
 _MAKES = re.compile(rf"\s*(CREATE|ALTER)\s+(SCHEMA|TABLE)\s+{_DATASET}", re.IGNORECASE)
+_MAKES_VIEW = re.compile(r"\s*(CREATE(\s+OR\s+REPLACE)?|DROP)\s+VIEW", re.IGNORECASE)
 _AFTERWARDS = {"_checks", "_report", "_report_hours"}

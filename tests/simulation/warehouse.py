@@ -1,15 +1,21 @@
-"""What the file really holds, read with plain DuckDB and nothing of the program."""
+"""What the warehouse really holds, read with plain SQL that every engine takes."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-import duckdb
+import pyarrow as pa
 
+from pipelines.run.migrations import migrate_tables
+from pipelines.run.post_load import DESCRIPTIONS
+from pipelines.warehouse.database import ANALYTICS, DATASET, Database
+from pipelines.warehouse.runs import prepare_runs
+from pipelines.warehouse.views import apply_views
 from tests.simulation import participants
 from tests.simulation.account import NUMBERS, TEXTS, TIMES, Contents, canonical
 
@@ -26,70 +32,71 @@ _CHILDREN = {
 @dataclass
 class Stored:
     """The four tables of conferences and those of participants by SID, the watermarks by account
-    (seconds since 1970) and the rows of `_runs`."""
+    (seconds since 1970) and the rows of `_runs` by the account of the credentials."""
 
     summaries: dict[str, Contents]
     people: dict[str, participants.Contents]
     doubled: list[str]
     orphans: set[str]
     watermarks: dict[str, int]
-    runs: list[dict[str, Any]]
+    runs: dict[str, list[dict[str, Any]]]
 
 
-def read(path: Path) -> Stored:
-    with duckdb.connect(path, read_only=True) as connection:
-        listed = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-        tables = {name for (name,) in listed}
-        if "conference_summaries" not in tables:
-            runs = _rows(connection, "_runs", "ORDER BY started_at") if "_runs" in tables else []
-            return Stored({}, {}, [], set(), {}, runs)
-        listed = _select(connection, "conference_summaries", ["conference_sid", *_ROOT])
-        children: list[dict[str, list[Any]]] = []
-        doubled = [sid for sid, n in Counter(sid for sid, *_ in listed).items() if n > 1]
-        for table, columns in _CHILDREN.items():
-            of_sid: dict[str, list[Any]] = defaultdict(list)
-            for sid, *row in _select(connection, table, ["conference_sid", *columns]):
-                of_sid[sid].append(row[0] if table == "conference_tags" else tuple(row))
-            doubled += [sid for sid, rows in of_sid.items() if len(rows) != len(set(rows))]
-            children.append(of_sid)
-        summaries: dict[str, Contents] = {}
-        for sid, *row in listed:
-            if row[-1] is not None:
-                row[-1] = canonical(json.loads(row[-1]))
-            tags, info, issues = (frozenset(of_sid.get(sid, ())) for of_sid in children)
-            summaries[sid] = (tuple(row), tags, info, issues)
-        people, people_doubled, people_orphans = _people(connection, tables)
-        return Stored(
-            summaries,
-            people,
-            doubled + people_doubled,
-            ({sid for of_sid in children for sid in of_sid} - summaries.keys()) | people_orphans,
-            _watermarks(connection),
-            _rows(connection, "_runs", "ORDER BY started_at"),
-        )
+def read(database: Database) -> Stored:
+    tables = {name.partition(".")[2] for name in database.columns(DATASET)}
+    runs = defaultdict[str, list[dict[str, Any]]](list)
+    if "_runs" in tables:
+        for run in database.records(f"SELECT * FROM {DATASET}._runs ORDER BY started_at"):
+            runs[run["account_sid"]].append(run)
+    if "conference_summaries" not in tables:
+        return Stored({}, {}, [], set(), {}, runs)
+    listed = _select(database, "conference_summaries", ["conference_sid", *_ROOT])
+    children: list[dict[str, list[Any]]] = []
+    doubled = [sid for sid, n in Counter(sid for sid, *_ in listed).items() if n > 1]
+    for table, columns in _CHILDREN.items():
+        of_sid: dict[str, list[Any]] = defaultdict(list)
+        for sid, *row in _select(database, table, ["conference_sid", *columns]):
+            of_sid[sid].append(row[0] if table == "conference_tags" else tuple(row))
+        doubled += [sid for sid, rows in of_sid.items() if len(rows) != len(set(rows))]
+        children.append(of_sid)
+    summaries: dict[str, Contents] = {}
+    for sid, *row in listed:
+        if row[-1] is not None:
+            row[-1] = canonical(json.loads(row[-1]))
+        tags, info, issues = (frozenset(of_sid.get(sid, ())) for of_sid in children)
+        summaries[sid] = (tuple(row), tags, info, issues)
+    people, people_doubled, people_orphans = _people(database, tables)
+    return Stored(
+        summaries,
+        people,
+        doubled + people_doubled,
+        ({sid for of_sid in children for sid in of_sid} - summaries.keys()) | people_orphans,
+        _watermarks(database),
+        runs,
+    )
 
 
 _OF_PEOPLE = {
     "metrics": participants.METRICS,
-    "events": ["event", "event_index", "epoch_ms(occurred_at)"],
+    "events": ["event", "event_index", "occurred_at"],
     "coaching": ["coached_call_sid"],
 }
 
 
 def _people(
-    connection: duckdb.DuckDBPyConnection, tables: set[str]
+    database: Database, tables: set[str]
 ) -> tuple[dict[str, participants.Contents], list[str], set[str]]:
     """The participants, those that are there twice, and children that belong to none."""
     if "conference_participants" not in tables:
         return {}, [], set()
     columns = ["participant_sid", *participants.ROOT]
-    listed = _select(connection, "conference_participants", columns)
+    listed = _select(database, "conference_participants", columns)
     doubled = [sid for sid, n in Counter(sid for sid, *_ in listed).items() if n > 1]
     children: list[dict[str, list[Any]]] = []
     for name, of in _OF_PEOPLE.items():
         of_sid: dict[str, list[Any]] = defaultdict(list)
         table = f"conference_participant_{name}"
-        for sid, *row in _select(connection, table, ["participant_sid", *of]):
+        for sid, *row in _select(database, table, ["participant_sid", *of]):
             of_sid[sid].append(row[0] if len(row) == 1 else tuple(row))
         doubled += [sid for sid, rows in of_sid.items() if len(rows) != len(set(rows))]
         children.append(of_sid)
@@ -111,49 +118,56 @@ _PUBLISHED = (
 )
 
 
-def stale_copies(path: Path, turn: int) -> list[str]:
-    """Tables of the published copy, if there is one, that are not what the views say.
-
-    They take turns, a third of them each time.
-
-    Raises:
-        duckdb.Error: it cannot be read.
-    """
-    published = path.with_name("warehouse.published") / "current/insights.duckdb"
-    if not published.exists():
-        return []
-    with duckdb.connect(published, read_only=True) as copied, duckdb.connect(path) as views:
-        found = {
-            name: Counter(copied.execute(f"FROM analytics.{name}").fetchall())
-            for name in _PUBLISHED[turn % 3 :: 3]
-        }
-        made = views.execute("SELECT 1 FROM duckdb_views() WHERE schema_name = 'analytics'")
-        if not made.fetchall():
-            return [*found]  # a copy from before the first views was put back
-        return [
-            name
-            for name, rows in found.items()
-            if rows != Counter(views.execute(f"FROM analytics.{name}").fetchall())
-        ]
+def different(seen: Database, house: Database, turn: int) -> list[str]:
+    """Views that have other rows in one than in the other, of a third of them."""
+    if not house.columns(ANALYTICS):
+        return [*_PUBLISHED]  # a copy from before the first views was put back
+    return [name for name in _PUBLISHED[turn % 3 :: 3] if _view(seen, name) != _view(house, name)]
 
 
-def _select(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str]) -> list[Any]:
-    named = [
-        f"strftime({name}, '%Y-%m-%d %H:%M:%S')" if name in TIMES else name for name in columns
-    ]
-    sql = f"SELECT {', '.join(named)} FROM conference_insights.{table}"
-    return connection.execute(sql).fetchall()
+def _view(database: Database, name: str) -> Counter[tuple[Any, ...]]:
+    rows = database.execute(f"SELECT * FROM {ANALYTICS}.{name}")
+    return Counter(tuple(map(_rounded, row)) for row in rows)
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, table: str, rest: str) -> list[dict[str, Any]]:
-    answer = connection.execute(f"FROM conference_insights.{table} {rest}")
-    names = [name for name, *_ in answer.description]
-    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+def _rounded(value: Any) -> Any:
+    return round(float(value), 6) if isinstance(value, float | Decimal) else value
 
 
-def _watermarks(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    listed = connection.execute(
-        "SELECT account_sid, max(epoch(listed_to))::BIGINT FROM conference_insights._watermarks "
-        "GROUP BY account_sid"
+def fill(house: Database, database: Database) -> None:
+    """Give DuckDB the rows that another engine has, and its own views, unless it has them."""
+    house.create_schema(DATASET)
+    prepare_runs(house)
+    migrate_tables(house)
+    columns = house.columns(DATASET)
+    for table in (f"{DATASET}.{name}" for name in ("_runs", *DESCRIPTIONS)):
+        house.execute(f"DELETE FROM {table}")
+        if rows := database.records(f"SELECT {', '.join(columns[table])} FROM {table}"):
+            house.append(table, pa.Table.from_pylist(rows))
+    apply_views(house, DESCRIPTIONS, "UTC")
+
+
+def _select(database: Database, table: str, columns: list[str]) -> list[Any]:
+    """Rows, with times as the model has them."""
+    rows = database.execute(f"SELECT {', '.join(columns)} FROM {DATASET}.{table}")
+    times = [at for at, name in enumerate(columns) if name in (*TIMES, "occurred_at")]
+    found = [list(row) for row in rows]
+    for row in found if times else ():
+        for at in times:
+            row[at] = _as_told(columns[at], row[at])
+    return found
+
+
+def _as_told(name: str, moment: datetime | None) -> int | str | None:
+    if name == "occurred_at" and moment:
+        return round(moment.replace(tzinfo=UTC).timestamp() * 1000)
+    return moment.strftime("%Y-%m-%d %H:%M:%S") if moment else None
+
+
+def _watermarks(database: Database) -> dict[str, int]:
+    listed: dict[str, datetime] = dict(
+        database.execute(
+            f"SELECT account_sid, max(listed_to) FROM {DATASET}._watermarks GROUP BY account_sid"
+        )
     )
-    return dict(listed.fetchall())
+    return {sid: int(moment.replace(tzinfo=UTC).timestamp()) for sid, moment in listed.items()}

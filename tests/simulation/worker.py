@@ -1,4 +1,4 @@
-"""Processes that run the real command; the program is imported there, and only there."""
+"""Processes that run the real command."""
 
 from __future__ import annotations
 
