@@ -21,6 +21,7 @@ from pipelines.warehouse.file import (
     WarehouseError,
     open_warehouse,
 )
+from pipelines.warehouse.lake import publish_lake
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.published import adopt_former, claim
 from pipelines.warehouse.runs import prepare_runs, renew_status
@@ -57,6 +58,7 @@ def run_post_load(
         ViewError: a view does not run.
         ChecksError: the data is not sound; the former copy stays.
         PublishError: the copy could not be written.
+        LakeError, BusyError: the lake could not.
     """
     tables = warehouse.connection.execute(
         "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [DATASET]
@@ -109,11 +111,16 @@ def _publish(
     begin("publish")
     try:
         claim(settings.directory, warehouse.path)
-        return copies.publish(rebuild)
+        copy = copies.publish(rebuild)
     except (OSError, duckdb.Error) as error:
         raise PublishError(
             f"All is loaded, but no copy was published to {settings.directory}: {error}"
         ) from None
+    if settings.lake:
+        begin("lake")
+        where = warehouse.connection, warehouse.path, settings.lake
+        publish_lake(*where, settings.personal_data, rebuild)
+    return copy
 
 
 def _left_out(settings: PublishSettings) -> frozenset[str]:

@@ -28,6 +28,7 @@ from pipelines.errors import SettingsError
 from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
+from pipelines.warehouse.lake_store import DEFAULT_KEEP, LakeSettings, lake_of
 from pipelines.warehouse.published import folder_of
 
 log = logging.getLogger("conference_insights")
@@ -45,6 +46,8 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
     _TIMEZONE: "UTC",
     _DIRECTORY: "<warehouse>.published, beside it",
     _PERSONAL: True,
+    ("publish", "lake"): None,
+    ("publish", "lake_keep"): DEFAULT_KEEP,
     _HOOK: None,
 }
 """The program's settings by path, with what it assumes otherwise."""
@@ -73,6 +76,7 @@ class PublishSettings:
     timezone: str
     directory: Path
     personal_data: bool
+    lake: LakeSettings | None = None
 
 
 def source_settings() -> Settings:
@@ -137,8 +141,8 @@ def publish_settings(warehouse: Path) -> PublishSettings:
             "report_timezone: that is no time zone; write an IANA name such as Europe/Berlin"
         ) from None
     folder = _path(directory.value, _DIRECTORY) if directory else folder_of(warehouse)
-    is_personal = personal.value if personal else True
-    return PublishSettings(timezone, folder, is_personal)
+    lake = lake_of(*(f.value if (f := find("publish", n)) else None for n in ("lake", "lake_keep")))
+    return PublishSettings(timezone, folder, personal.value if personal else True, lake)
 
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:
