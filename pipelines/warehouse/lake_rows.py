@@ -58,9 +58,11 @@ class LakeTable:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """Tables whose rows take those of this one with them when they are written."""
-        owner = OWNERS.get(self.name, (ROOT, ""))[0]
-        return (owner,) if self.is_by_month and owner != self.name else ()
+        """Tables with whose rows those of this one are loaded anew, or deleted."""
+        if self.name in OWNERS:
+            return (OWNERS[self.name][0],)
+        of_its_own = self.name in (*NOT_FINAL, *_PARENTS) or not self.is_by_month
+        return () if of_its_own else (ROOT,)
 
     @property
     def partitions(self) -> list[str]:

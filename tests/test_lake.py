@@ -1,0 +1,383 @@
+"""The lake: what is committed is exact, whoever writes, reads or dies at the same time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.errors import SettingsError
+from pipelines.exit_codes import BUSY, DISK, REFUSED, UNAVAILABLE, USAGE, exit_code
+from pipelines.lake_spark import read
+from pipelines.simulator.sample_data import busy_account
+from pipelines.warehouse.file import BusyError
+from pipelines.warehouse.lake_commits import Commit, Commits, newest
+from pipelines.warehouse.lake_rows import LakeTable, lake_tables, personal_columns
+from pipelines.warehouse.lake_store import LakeError, Store
+from pipelines.warehouse.lake_writer import TableWriter
+from tests.conftest import NOW, ROOT, Command, loaded_once, python
+from tests.lakes import CONFERENCES, EVERYTHING, TABLES, Publisher, other, rows_in_lake
+
+OTHER = "AC" + "f" * 32
+SECRET = "Caller-4711"
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Conferences of two months with participants; one has no account, one no creation time, and
+    names are personal."""
+    account = busy_account(NOW, days=25, per_day=2)
+    with loaded_once(account, tmp_path_factory.mktemp("known")) as loaded:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
+            loaded.run()
+    Publisher(loaded.path, "").execute(
+        "DELETE FROM _report_hours WHERE utc_hour NOT BETWEEN '2026-10-20' AND '2026-11-22'",
+        "UPDATE conference_summaries SET account_sid = NULL WHERE conference_sid = "
+        "(SELECT max(conference_sid) FROM conference_summaries)",
+        "UPDATE conference_summaries SET create_time = NULL WHERE conference_sid = "
+        "(SELECT min(conference_sid) FROM conference_summaries)",
+        f"UPDATE conference_summaries SET friendly_name = '{SECRET}' || conference_sid",
+        f"UPDATE conference_participants SET label = '{SECRET}' || participant_sid",
+    )
+    return loaded.path
+
+
+@pytest.fixture
+def one(known: Path, tmp_path: Path) -> Publisher:
+    shutil.copy(known, tmp_path / "warehouse.duckdb")
+    return Publisher(tmp_path / "warehouse.duckdb", tmp_path / "lake")
+
+
+@pytest.fixture
+def two(known: Path, tmp_path: Path, one: Publisher) -> Publisher:
+    """Another warehouse, of another account, with the same lake."""
+    return other(known, tmp_path / "two/warehouse.duckdb", one.lake, OTHER, "D")
+
+
+def assert_exact(*publishers: Publisher) -> None:
+    """The lake has the rows of all of them."""
+    names = EVERYTHING if len(publishers) == 1 else CONFERENCES
+    found = rows_in_lake(publishers[0].lake, *names)
+    expected = [publisher.rows(*names) for publisher in publishers]
+    for name in names:
+        whole = expected[0][name]
+        for rows in expected[1:]:
+            whole = whole + rows[name]
+        assert found[name] == whole, name
+
+
+def files(publisher: Publisher) -> dict[str, set[str]]:
+    """By folder, the committed files."""
+    found: dict[str, set[str]] = {}
+    state = read(publisher.lake)
+    for table in state.tables:
+        for file in state.files(table):
+            path = Path(file).relative_to(publisher.lake)
+            found.setdefault(str(path.parent), set()).add(path.name)
+    return found
+
+
+def written(before: dict[str, set[str]], after: dict[str, set[str]]) -> list[str]:
+    parts = (part for part in {*before, *after} if before.get(part) != after.get(part))
+    return sorted("/".join(f.partition("=")[2] or f for f in part.split("/")) for part in parts)
+
+
+def test_a_run_publishes_all_that_the_views_need(
+    with_participants: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLISH__LAKE", "lake")
+    with loaded_once(busy_account(NOW, days=9, per_day=2), tmp_path) as loaded:
+        loaded.run()
+    publisher = Publisher(loaded.path, tmp_path / "lake")
+    assert {*TABLES} == {*lake_tables()} == {*read(publisher.lake).tables}
+    found = rows_in_lake(publisher.lake, *CONFERENCES)
+    assert found == publisher.rows(*CONFERENCES)
+    assert all(found[name] for name in CONFERENCES[:7])
+    publisher.publish()  # with the row of the run that is over
+    assert_exact(publisher)
+
+
+def test_tables_are_partitioned_by_account_and_month(one: Publisher) -> None:
+    one.publish()
+    state = read(one.lake)
+    (commit,) = state.commits
+    months = {row[0] for row in rows_in_lake(one.lake, "conference_insights.conference_tags")}
+    for table in TABLES[:8]:
+        folders = {Path(file).parent.name for file in state.files(table)}
+        assert folders <= {"created_month=2026-10-01", "created_month=2026-11-01"} | {
+            "created_month=__HIVE_DEFAULT_PARTITION__"
+        }, (table, months)
+        by = state.store.open(table).metadata().partition_columns
+        assert by == ["warehouse", "account_sid", "created_month"]
+    assert "account_sid=__HIVE_DEFAULT_PARTITION__" in str(state.files("conference_summaries"))
+    assert commit.name.startswith(f"{one.path} on ")
+
+
+def test_only_what_has_changed_is_written(one: Publisher) -> None:
+    one.publish()
+    before = files(one)
+    one.publish()
+    assert files(one) == before
+    find = "(SELECT conference_sid FROM conference_tags ORDER BY 1 DESC LIMIT 1)"
+    one.load(
+        "2000000000.1",
+        f"UPDATE conference_summaries SET status = 'x', _dlt_load_id = $load_id "
+        f"WHERE conference_sid = {find}",
+        f"DELETE FROM conference_tags WHERE conference_sid = {find}",
+    )
+    one.publish()
+    assert_exact(one)
+    parts = written(before, files(one))
+    of = {part.split("/")[0] for part in parts}
+    months = {part.split("/")[-1] for part in parts}
+    assert len(months) == 1
+    assert {"conference_summaries", "conference_tags"} <= of
+    assert not {"_runs", "_report_hours", "conference_participant_metrics"} & of
+
+
+def test_rows_that_leave_a_partition_leave_the_lake(one: Publisher) -> None:
+    """Deleted without a load package, or created in another month than was said first."""
+    one.publish()
+    one.execute("DELETE FROM conference_tags WHERE tag = 'high_jitter'")
+    one.publish()
+    assert_exact(one)
+    one.load(
+        "2000000000.2",
+        "UPDATE conference_summaries SET create_time = create_time - INTERVAL 90 DAY, "
+        "_dlt_load_id = $load_id WHERE create_time > TIMESTAMP '2026-11-18'",
+    )
+    one.publish()
+    assert_exact(one)
+    one.execute(*(f"DELETE FROM {table}" for table in TABLES[:8]))
+    one.publish()
+    assert_exact(one)
+
+
+def test_a_restored_backup_is_published_as_it_is(one: Publisher, tmp_path: Path) -> None:
+    one.publish()
+    shutil.copy(one.path, tmp_path / "backup")
+    one.load("2000000000.3", "UPDATE conference_summaries SET status='x', _dlt_load_id=$load_id")
+    one.publish()
+    shutil.copy(tmp_path / "backup", one.path)
+    one.publish()
+    assert_exact(one)
+
+
+def test_several_warehouses_have_one_lake(one: Publisher, two: Publisher) -> None:
+    one.publish()
+    two.publish()
+    assert_exact(one, two)
+    one.load("2000000000.4", "UPDATE conference_summaries SET status='x', _dlt_load_id=$load_id")
+    one.publish()
+    two.publish()
+    assert_exact(one, two)
+    assert len(read(one.lake).dataset("_report").to_table()) == 1
+    found = rows_in_lake(one.lake, "analytics.conferences", "analytics.accounts")
+    conferences = one.rows("analytics.conferences")["analytics.conferences"]
+    assert found["analytics.conferences"].total() == 2 * conferences.total()
+    assert found["analytics.accounts"].total() == 3
+
+
+def test_an_account_has_one_warehouse(one: Publisher, two: Publisher) -> None:
+    one.publish()
+    before = files(one)
+    two.execute(
+        f"ATTACH '{one.path}' AS first",
+        "INSERT INTO accounts BY NAME FROM first.conference_insights.accounts",
+    )
+    with pytest.raises(BusyError, match=f"from another warehouse, {one.path} on .*only one may"):
+        two.publish()
+    assert BusyError.exit_code == 75
+    assert files(one) == before
+
+
+def test_a_copy_with_other_accounts_is_refused(one: Publisher, two: Publisher) -> None:
+    """One file was copied to start two warehouses."""
+    one.publish()
+    two.execute("UPDATE _runs SET run_id = substr(run_id, 2)")
+    with pytest.raises(BusyError, match="from another copy of this warehouse"):
+        two.publish()
+    assert_exact(one)
+
+
+# Killed anywhere, and read at any moment.
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches SIGKILL."""
+
+
+class Steps:
+    """Counts what is written, and kills before one of the writes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count, self.fatal = 0, -1
+        table = deltalake.DeltaTable
+        for owner, name in ((deltalake, "write_deltalake"), (table, "create"), (Store, "delete")):
+            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
+
+    def _counted(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **named: Any) -> Any:
+            self.count += 1
+            if self.count == self.fatal:
+                raise Killed
+            return write(*arguments, **named)
+
+        return step
+
+
+def test_killed_at_any_step_the_next_run_makes_it_whole(
+    one: Publisher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one.publish()
+    first = rows_in_lake(one.lake, *CONFERENCES)
+    shutil.copytree(one.lake, tmp_path / "committed")
+    shutil.copy(one.path, tmp_path / "former")
+    one.load(
+        "2000000000.5",
+        *(f"UPDATE {table} SET _dlt_load_id = $load_id" for table in TABLES[:8]),
+        "UPDATE conference_summaries SET status = 'x'",
+        "UPDATE conference_tags SET tag = 'x' || tag",
+    )
+    shutil.copy(one.path, tmp_path / "changed")
+    steps = Steps(monkeypatch)
+    one.publish()
+    last, count = rows_in_lake(one.lake, *CONFERENCES), steps.count
+    assert count >= 9
+    for fatal in range(1, count + 2):
+        shutil.rmtree(one.lake)
+        shutil.copytree(tmp_path / "committed", one.lake)
+        steps.count, steps.fatal = 0, fatal
+        with pytest.raises(Killed) if fatal <= count else nullcontext():
+            one.publish()
+        assert rows_in_lake(one.lake, *CONFERENCES) == (last if fatal > count else first)
+        steps.fatal = -1
+        if fatal % 2:  # what was written is of a package that is lost
+            shutil.copy(tmp_path / "former", one.path)
+        one.publish()
+        assert rows_in_lake(one.lake, *CONFERENCES) == (first if fatal % 2 else last), fatal
+        shutil.copy(tmp_path / "changed", one.path)
+
+
+@pytest.mark.parametrize("fatal", [2, 3, 9])
+def test_killed_at_first_the_lake_is_still_made(
+    one: Publisher, monkeypatch: pytest.MonkeyPatch, fatal: int
+) -> None:
+    steps = Steps(monkeypatch)
+    steps.fatal = fatal
+    with pytest.raises(Killed):
+        one.publish()
+    steps.fatal = -1
+    one.publish()
+    assert_exact(one)
+
+
+WRITER = """
+import sys
+from tests.lakes import Publisher
+publisher = Publisher(*sys.argv[1:3])
+for number in range(1, int(sys.argv[3]) + 1):
+    publisher.load(
+        f"300000000{number}.0",
+        f"UPDATE conference_summaries SET status = '{number}', _dlt_load_id = $load_id",
+        f"UPDATE conference_tags SET tag = concat('{number} ', conference_sid), "
+        "_dlt_load_id = $load_id",
+        f"UPDATE conference_participants SET label = '{number}', _dlt_load_id = $load_id",
+    )
+    publisher.publish()
+    print(number, flush=True)
+"""
+
+
+def states(url: str) -> dict[str, set[str]]:
+    """By account, the numbers that tables have."""
+    lake, found = read(url), dict[str, set[str]]()
+    numbers = {"conference_summaries": "status", "conference_tags": "tag"}
+    for table, column in (numbers | {"conference_participants": "label"}).items():
+        for row in lake.dataset(table).to_table(["warehouse", column]).to_pylist():
+            found.setdefault(row["warehouse"], set()).add(row[column].split()[0])
+    return found
+
+
+def assert_read_while_written(one: Publisher, two: Publisher, rounds: int) -> None:
+    """Two processes write, each its own account, and no reader ever sees a state that was none."""
+    for publisher in (one, two):
+        for table, column in (("summaries", "status"), ("tags", "tag"), ("participants", "label")):
+            publisher.execute(f"UPDATE conference_{table} SET {column} = '0'")
+        publisher.execute(
+            "DELETE FROM conference_tags WHERE rowid NOT IN (SELECT min(rowid) "
+            "FROM conference_tags GROUP BY conference_sid)"
+        )
+        publisher.publish()
+    writers = [
+        python(WRITER, str(p.path), str(p.lake), str(rounds), PYTHONPATH=str(ROOT))
+        for p in (one, two)
+    ]
+    seen = list[dict[str, set[str]]]()
+    while any(writer.poll() is None for writer in writers):
+        seen.append(states(str(one.lake)))
+    assert [writer.communicate()[1] for writer in writers] == ["", ""]
+    assert [state for state in seen if any(len(of) != 1 for of in state.values())] == []
+    assert all(len(state) == 2 for state in seen)
+    numbers = [[int(*state[name]) for state in seen] for name in seen[0]]
+    assert all(of == sorted(of) for of in numbers)
+    assert len({*map(tuple, zip(*numbers, strict=True))}) > 2
+    assert {*map(str, range(rounds, rounds + 1))} == set.union(*states(str(one.lake)).values())
+    assert_exact(one, two)
+
+
+def test_whoever_reads_while_others_write_sees_one_state(one: Publisher, two: Publisher) -> None:
+    """Takes some seconds: two processes start and publish."""
+    assert_read_while_written(one, two, 3)
+
+
+def test_no_commit_of_another_is_lost(one: Publisher, two: Publisher) -> None:
+    """What one prepares on the commits that it has read does not replace a later one."""
+    one.publish()
+    commits = Commits(Store(one.lake))
+    tries = list[int]()
+
+    def add(found: list[Commit]) -> list[Commit]:
+        tries.append(len(found))
+        if len(tries) == 1:
+            two.publish()
+        return [*found, found[0]._replace(number=found[-1].number + 1, warehouse="third")]
+
+    commits.change(add)
+    assert tries == [1, 2]
+    assert len(read(one.lake).commits) == 3
+
+
+def test_two_copies_of_a_warehouse_are_told_apart_as_they_write(
+    one: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.publish()
+    shutil.copy(one.path, tmp_path / "copy.duckdb")
+    copy = Publisher(tmp_path / "copy.duckdb", one.lake)
+    status = "UPDATE conference_summaries SET status = '{}', _dlt_load_id = $load_id"
+    one.load("2000000000.6", status.format("one"))
+    copy.load("2000000000.7", status.format("copy"))
+    real, done = TableWriter.bring, list[str]()
+
+    def bring(writer: TableWriter, table: LakeTable, *others: Any) -> Any:
+        if table.name == "conference_tags" and not done:
+            done.append(table.name)
+            copy.publish()
+        return real(writer, table, *others)
+
+    monkeypatch.setattr(TableWriter, "bring", bring)
+    with pytest.raises(BusyError, match="Another copy of this warehouse writes to the lake"):
+        one.publish()
+    assert rows_in_lake(one.lake, *CONFERENCES) == copy.rows(*CONFERENCES)
+    one.publish()
+    assert_exact(one)
