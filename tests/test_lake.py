@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -11,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
-import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import SettingsError
-from pipelines.exit_codes import BUSY, DISK, REFUSED, UNAVAILABLE, USAGE, exit_code
+from pipelines.exit_codes import DISK, REFUSED, UNAVAILABLE, USAGE, exit_code
 from pipelines.lake_spark import read
 from pipelines.simulator.sample_data import busy_account
+from pipelines.warehouse import lake, lake_store
 from pipelines.warehouse.file import BusyError
-from pipelines.warehouse.lake_commits import Commit, Commits, newest
+from pipelines.warehouse.lake_commits import Commit, Commits
 from pipelines.warehouse.lake_rows import LakeTable, lake_tables, personal_columns
 from pipelines.warehouse.lake_store import LakeError, Store
 from pipelines.warehouse.lake_writer import TableWriter
-from tests.conftest import NOW, ROOT, Command, loaded_once, python
-from tests.lakes import CONFERENCES, EVERYTHING, TABLES, Publisher, other, rows_in_lake
+from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, python
+from tests.lakes import CONFERENCES, EVERYTHING, KEEP, TABLES, Publisher, other, rows_in_lake
 
 OTHER = "AC" + "f" * 32
 SECRET = "Caller-4711"
@@ -284,7 +283,7 @@ def test_killed_at_first_the_lake_is_still_made(
 
 WRITER = """
 import sys
-from tests.lakes import Publisher
+from tests.lakes import CONFERENCES, EVERYTHING, KEEP, TABLES, Publisher, other, rows_in_lake
 publisher = Publisher(*sys.argv[1:3])
 for number in range(1, int(sys.argv[3]) + 1):
     publisher.load(
@@ -381,3 +380,227 @@ def test_two_copies_of_a_warehouse_are_told_apart_as_they_write(
     assert rows_in_lake(one.lake, *CONFERENCES) == copy.rows(*CONFERENCES)
     one.publish()
     assert_exact(one)
+
+
+# What is deleted from it, and what never.
+
+
+def stored(publisher: Publisher) -> str:
+    """All that is in any file of the lake, also in those that no version has."""
+    found = list[str]()
+    for file in Path(publisher.lake).rglob("*"):
+        if file.suffix == ".parquet":
+            found.append(str(pq.read_table(file, partitioning=None).to_pylist()))
+        elif file.is_file():
+            found.append(file.read_text())
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("fatal", [None, 2, 20])
+def test_personal_data_is_gone_for_good_when_it_is_left_out(
+    one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch, fatal: int | None
+) -> None:
+    """Also if the run that leaves it out is killed, and from statistics in the log."""
+    two.execute(
+        "UPDATE conference_summaries SET friendly_name = 'Theirs'",
+        "UPDATE conference_participants SET label = 'Theirs'",
+    )
+    two.publish()
+    one.publish()
+    one.load("2000000000.8", "UPDATE conference_summaries SET status='x', _dlt_load_id=$load_id")
+    one.publish()
+    assert SECRET in stored(one)
+    log = Path(one.lake, "conference_summaries/_delta_log").glob("*.json")
+    assert not any(SECRET in file.read_text() for file in log)
+    steps = Steps(monkeypatch)
+    if fatal:
+        steps.fatal = fatal if fatal < 10 else -1
+        monkeypatch.setattr(Store, "delete", _killed if fatal > 10 else Store.delete)
+        with pytest.raises(Killed):
+            one.publish(personal_data=False)
+        monkeypatch.undo()
+    one.publish(personal_data=False)
+    assert SECRET not in stored(one)
+    state = read(one.lake)
+    rows = state.dataset("conference_summaries").to_table().to_pylist()
+    assert {row["friendly_name"] for row in rows} == {None, "Theirs"}
+    assert [commit.may_have_personal for commit in state.commits].count(False) == 1
+    names = [name for name in CONFERENCES if not personal_columns()[name.partition(".")[2]]]
+    assert len(names) > 3
+    both = {name: one.rows(name)[name] + two.rows(name)[name] for name in names}
+    assert rows_in_lake(one.lake, *names) == both
+    before = files(one)
+    one.publish(personal_data=False)
+    assert files(one) == before
+    one.publish()
+    assert SECRET in stored(one)
+
+
+def _killed(*_: Any) -> None:
+    raise Killed
+
+
+def test_what_is_purged_is_in_no_file(one: Publisher) -> None:
+    one.publish()
+    one.execute(
+        "UPDATE conference_summaries SET friendly_name = NULL",
+        "UPDATE conference_participants SET label = NULL",
+    )
+    one.publish(purge=True)
+    assert SECRET not in stored(one)
+    assert_exact(one)
+
+
+def test_old_files_and_logs_are_deleted_once_a_day(
+    one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the warehouse that publishes, and nothing that a commit of another one names."""
+    monkeypatch.setattr(lake, "machine_time", lambda: NOW)
+    two.publish()
+    change = "UPDATE conference_summaries SET status = '{}', _dlt_load_id = $load_id"
+    for number in range(3):
+        one.load(f"200000000{number}.9", change.format(number))
+        one.publish()
+    every = {str(p) for p in Path(one.lake, "conference_summaries").rglob("*.parquet")}
+    theirs = {file for file in every if "D" in file.split("warehouse=")[1][:1]}
+    kept = {*read(one.lake).files("conference_summaries")}
+    assert theirs < kept < every
+    before = read(one.lake).commits[0].versions
+    later = NOW + timedelta(days=2)
+    monkeypatch.setattr(lake, "machine_time", lambda: later)
+    one.publish(keep=KEEP)
+    assert {str(p) for p in Path(one.lake, "conference_summaries").rglob("*.parquet")} >= every
+    monkeypatch.setattr(lake, "machine_time", lambda: later + timedelta(days=1))
+    one.publish(keep=timedelta())
+    left = {str(p) for p in Path(one.lake, "conference_summaries").rglob("part-*c000*.parquet")}
+    assert left == kept
+    idle = read(one.lake).commits[0]
+    assert idle.versions["conference_summaries"] > before["conference_summaries"]
+    assert len(Commits(Store(one.lake)).read()) == 2
+    assert_exact(one, two)
+    two.publish()
+    assert_exact(one, two)
+
+
+def test_logs_stay_as_long_as_one_was_killed_and_did_not_come_back(
+    one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake, "machine_time", lambda: NOW)
+    two.publish()
+    former = two.rows(*CONFERENCES)
+    two.load("2000000000.9", "UPDATE conference_summaries SET status='x', _dlt_load_id=$load_id")
+    monkeypatch.setattr(Commits, "change", _killed)
+    with pytest.raises(Killed):
+        two.publish()
+    monkeypatch.undo()
+    one.publish()
+    version = read(one.lake).commits[0].versions["conference_summaries"]
+    for days in (40, 41):
+        monkeypatch.setattr(lake, "machine_time", lambda days=days: NOW + timedelta(days=days))
+        one.publish(keep=timedelta())
+    assert read(one.lake).commits[0].versions["conference_summaries"] == version
+    found = rows_in_lake(one.lake, *CONFERENCES)
+    assert found == {name: rows + one.rows(name)[name] for name, rows in former.items()}
+
+
+# What is wrong where it is, or with what it takes.
+
+
+def test_a_folder_with_something_else_is_left_alone(one: Publisher) -> None:
+    folder = Path(one.lake)
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(LakeError, match="has something else, such as thesis") as found:
+        one.publish()
+    assert exit_code(found.value) == DISK
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+    with pytest.raises(LakeError, match="There is no lake at"):
+        read(one.lake)
+
+
+def test_a_table_of_somebody_else_is_left_alone(one: Publisher) -> None:
+    theirs = pa.table({"n": [1]})
+    deltalake.write_deltalake(f"{one.lake}/_commits", theirs)
+    with pytest.raises(LakeError, match="is no commit table of this version") as found:
+        one.publish()
+    assert exit_code(found.value) == DISK
+    assert deltalake.DeltaTable(f"{one.lake}/_commits").to_pyarrow_table() == theirs
+
+
+def test_a_file_where_the_lake_should_be(one: Publisher) -> None:
+    Path(one.lake).write_text("")
+    with pytest.raises(LakeError, match=r"cannot be used: .*File exists") as found:
+        one.publish()
+    assert exit_code(found.value) == DISK
+
+
+def test_a_package_is_missing(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    """Which shows before anything is loaded."""
+    monkeypatch.setattr(lake_store, "find_spec", lambda _: None)
+    done = command("run", PUBLISH__LAKE="lake")
+    assert done.returncode == USAGE
+    assert "pip install 'conference-insights[lake]'" in done.stderr
+    assert loaded.server.requests == []
+
+
+@pytest.mark.parametrize("keep", ["soon", "5m", "31d"])
+def test_how_long_states_are_kept_is_a_duration(
+    loaded: Loaded, command: Command, keep: str
+) -> None:
+    done = command("run", PUBLISH__LAKE_KEEP=keep)
+    assert done.returncode == USAGE
+    assert "publish.lake_keep: " in done.stderr
+
+
+REFUSING = """
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Refusing(BaseHTTPRequestHandler):
+    def do_GET(self):
+        text = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+    do_HEAD = do_PUT = do_POST = do_GET
+    def log_message(self, *_):
+        pass
+server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+print(f"http://127.0.0.1:{server.server_port}", flush=True)
+server.serve_forever()
+"""
+
+
+def test_a_bucket_refuses_or_cannot_be_reached(
+    one: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own, since `deltalake` would not let this one answer."""
+    one.lake = "s3://bucket/lake"
+    server = python(REFUSING)
+    assert server.stdout
+    for name, value in S3.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.stdout.readline().strip())
+    with pytest.raises(LakeError, match="refuses the credentials, or they lack") as found:
+        one.publish()
+    assert exit_code(found.value) == REFUSED
+    server.kill()
+    server.communicate()
+    monkeypatch.setattr(lake_store, "_STORAGE", {"max_retries": "1", "retry_timeout": "1s"})
+    with pytest.raises(LakeError, match=r"cannot be reached: .*the next run brings") as found:
+        one.publish()
+    assert exit_code(found.value) == UNAVAILABLE
+    assert "\\x1b" not in str(found.value)
+    with pytest.raises(LakeError, match="cannot be reached"):
+        read(one.lake)
+
+
+S3 = {
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_REGION": "us-east-1",
+    "AWS_ALLOW_HTTP": "true",
+}
