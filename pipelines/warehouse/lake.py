@@ -2,7 +2,8 @@
 
 Each warehouse rewrites its own partitions where rows have changed, and names the versions of all
 tables in the commit table at last. Readers go by that: `pipelines/lake_spark.py`. What a killed run
-wrote is in no commit, and the next one writes those partitions again. `lake.md` tells more.
+wrote is in no commit, and the next one writes those partitions again. More is in
+`pipelines/warehouse/lake.md`.
 """
 
 from __future__ import annotations
