@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -331,7 +332,7 @@ def assert_read_while_written(one: Publisher, two: Publisher, rounds: int) -> No
     assert all(len(state) == 2 for state in seen)
     numbers = [[int(*state[name]) for state in seen] for name in seen[0]]
     assert all(of == sorted(of) for of in numbers)
-    assert len({*map(tuple, zip(*numbers, strict=True))}) > 2
+    assert len({*map(tuple, zip(*numbers, strict=True))}) > 1
     assert {*map(str, range(rounds, rounds + 1))} == set.union(*states(str(one.lake)).values())
     assert_exact(one, two)
 
@@ -555,6 +556,23 @@ def test_how_long_states_are_kept_is_a_duration(
     assert "publish.lake_keep: " in done.stderr
 
 
+PAGE = (ROOT / "pipelines/warehouse/lake.md").read_text()
+
+
+def test_the_command_and_the_example_of_the_page_run(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = re.findall(r"^    (PUBLISH__LAKE=.*)$", PAGE, re.MULTILINE)
+    setting, _, words = line.partition(" conference-insights ")
+    name, _, place = setting.partition("=")
+    with loaded_once(busy_account(NOW, days=2, per_day=9), tmp_path):
+        done = command(*words.split(), **{name: str(tmp_path / "lake")})
+    assert (done.returncode, f"Lake: {tmp_path}/lake (" in done.stderr) == (0, True)
+    example = re.findall("^```py\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)[0]
+    exec(example.replace(place, str(tmp_path / "lake")), {})
+    assert "high_latency" in capsys.readouterr().out
+
+
 REFUSING = """
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Refusing(BaseHTTPRequestHandler):
@@ -650,7 +668,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.slow
 def test_a_bucket_is_read_while_two_write_it(one: Publisher, two: Publisher, bucket: str) -> None:
     one.lake = two.lake = bucket
-    assert_read_while_written(one, two, 4)
+    assert_read_while_written(one, two, 2)
 
 
 @pytest.mark.slow
