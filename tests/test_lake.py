@@ -164,6 +164,12 @@ def test_rows_that_leave_a_partition_leave_the_lake(one: Publisher) -> None:
     assert_exact(one)
 
 
+def test_what_dlt_loaded_without_a_run_is_published(one: Publisher) -> None:
+    one.execute("DELETE FROM _runs")
+    one.publish()
+    assert_exact(one)
+
+
 def test_a_restored_backup_is_published_as_it_is(one: Publisher, tmp_path: Path) -> None:
     one.publish()
     shutil.copy(one.path, tmp_path / "backup")

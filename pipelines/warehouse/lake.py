@@ -72,11 +72,13 @@ class _Lake:
         self._commits = Commits(self._store)
         self._name = f"{path} on {socket.gethostname()}"
         self._connection, self._personal_data = connection, personal_data
-        ((self._id,),) = connection.execute(  # which moves with the warehouse, as no path does
-            f"SELECT run_id FROM {DATASET}._runs ORDER BY started_at, run_id LIMIT 1"
-        ).fetchall()
         packages = connection.execute(f"SELECT load_id FROM {DATASET}._dlt_loads ORDER BY rowid")
         self._packages = [load_id for (load_id,) in packages.fetchall()]
+        runs = connection.execute(
+            f"SELECT run_id FROM {DATASET}._runs ORDER BY started_at, run_id LIMIT 1"
+        ).fetchall()
+        # The first run moves with the warehouse, as no path does; with dlt alone there is none.
+        self._id = runs[0][0] if runs else self._packages[0]
         accounts = (f"SELECT {ACCOUNT} FROM {DATASET}.{table}" for table in (ROOT, "accounts"))
         found = connection.execute(" UNION ".join(accounts)).fetchall()
         self._accounts = sorted(sid for (sid,) in found if sid)
