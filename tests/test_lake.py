@@ -390,6 +390,35 @@ def test_two_copies_of_a_warehouse_are_told_apart_as_they_write(
     assert_exact(one)
 
 
+def test_what_another_copy_wrote_in_between_is_not_committed(
+    one: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other partitions than this one's, without a commit of its own."""
+    one.publish()
+    former = rows_in_lake(one.lake, *CONFERENCES)
+    shutil.copy(one.path, tmp_path / "copy.duckdb")
+    copy = Publisher(tmp_path / "copy.duckdb", one.lake)
+    status = "UPDATE conference_summaries SET status = 'x', _dlt_load_id = $load_id WHERE "
+    one.load("2000000000.6", f"{status} create_time >= '2026-11-01'")
+    copy.load("2000000000.7", f"{status} create_time < '2026-11-01'")
+    real, done = TableWriter._write, list[str]()
+
+    def write(writer: TableWriter, table: LakeTable, *others: Any) -> Any:
+        if not done:
+            done.append(table.name)
+            with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+                patch.setattr(Commits, "change", _killed)
+                copy.publish()
+        return real(writer, table, *others)
+
+    monkeypatch.setattr(TableWriter, "_write", write)
+    with pytest.raises(BusyError, match="Another copy of this warehouse writes to the lake"):
+        one.publish()
+    assert rows_in_lake(one.lake, *CONFERENCES) == former
+    one.publish()
+    assert_exact(one)
+
+
 # What is deleted from it, and what never.
 
 

@@ -26,7 +26,7 @@ VIEWS = [view.name for view in read_views()]
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     """Of some conferences with participants, one without account, one with no creation time, in a
     time zone that changes its clocks."""
-    account = busy_account(NOW, days=30, per_day=4)
+    account = busy_account(NOW, days=21, per_day=3)
     with loaded_once(account, tmp_path_factory.mktemp("known")) as loaded:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SOURCES__TWILIO_INSIGHTS__PARTICIPANTS", "true")
@@ -46,7 +46,7 @@ def in_spark(program: str, *given: Any, **env: str) -> Any:
     folder = install_beside("pyspark-4.3.0", "pyspark==4.3.0", "py4j==0.10.9.9")
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + program],
-        env=os.environ | {"PYTHONPATH": f"{folder}:{ROOT}", "TZ": "Asia/Tokyo"} | env,
+        env=os.environ | {"PYTHONPATH": f"{folder}:{ROOT}", "TZ": "UTC"} | env,
         input=json.dumps(given),
         stdout=subprocess.PIPE,
         text=True,
