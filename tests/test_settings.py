@@ -547,7 +547,7 @@ def test_a_token_in_the_wrong_place_is_not_shown(
     monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", CANARY)
     # Anything can be part of a path or of what is searched for, and all of a name.
-    is_free = path[-1] in ("credentials", "directory") or path[:-1] == FILTERS
+    is_free = path[-1] in ("credentials", "directory", "lake") or path[:-1] == FILTERS
     unclear = is_free and (around != "{}" or path[-1] == "friendly_name")
     for token in [CANARY] if unclear else TOKENS:
         monkeypatch.setenv("__".join(path).upper(), around.format(token))

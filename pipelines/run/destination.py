@@ -13,6 +13,8 @@ from pipelines.run.settings import (
     DEFAULT_WAREHOUSE,
     DESTINATION_TYPE,
     DIRECTORY,
+    LAKE,
+    LAKE_KEEP,
     PERSONAL,
     SECRETS_FILE,
     SERVER,
@@ -21,6 +23,7 @@ from pipelines.run.settings import (
     find,
 )
 from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.lake_store import LakeSettings, lake_of
 from pipelines.warehouse.published import folder_of
 from pipelines.warehouse.warehouse import Place
 
@@ -36,6 +39,7 @@ class PublishSettings:
     timezone: str
     directory: Path | None
     personal_data: bool
+    lake: LakeSettings | None = None
 
 
 def warehouse_path() -> Path:
@@ -100,10 +104,13 @@ def publish_settings(place: Place) -> PublishSettings:
         raise SettingsError(
             "report_timezone: that is no time zone; write an IANA name such as Europe/Berlin"
         ) from None
+    lake = lake_of(*(found.value if (found := find(*path)) else None for path in (LAKE, LAKE_KEEP)))
     folder: Path | None = None
     if place.path:
         folder = _path(directory.value, DIRECTORY) if directory else folder_of(place.path)
-    return PublishSettings(timezone, folder, personal.value if personal else True)
+    elif lake:
+        raise SettingsError("publish.lake: a lake is written from a warehouse file, not a server")
+    return PublishSettings(timezone, folder, personal.value if personal else True, lake)
 
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:

@@ -13,6 +13,8 @@ from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.changed import CannotRenewError, Changed
 from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
 from pipelines.warehouse.database import DATASET, StatementError
+from pipelines.warehouse.file import DuckDbWarehouse
+from pipelines.warehouse.lake import publish_lake
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.status_files import StatusFiles
@@ -51,6 +53,7 @@ def run_post_load(
         ViewError: a view does not run.
         ChecksError: the data is not sound; the former copy stays.
         PublishError: the copy could not be written.
+        LakeError, BusyError: the lake could not.
     """
     if not _is_loaded(warehouse):
         return None
@@ -60,7 +63,7 @@ def run_post_load(
     if only_views:
         return None
     told = set[str]()
-    if settings.directory is None:
+    if not isinstance(warehouse, DuckDbWarehouse) or settings.directory is None:
         _check(warehouse, now, None, begin, told)
         return None
     copies = warehouse.copies(settings.directory, _left_out(settings), digest)
@@ -76,7 +79,7 @@ def _is_loaded(warehouse: Warehouse) -> bool:
 
 def _publish(
     copies: PublishedCopies,
-    warehouse: Warehouse,
+    warehouse: DuckDbWarehouse,
     settings: PublishSettings,
     now: datetime,
     begin: Callable[[str], None],
@@ -91,11 +94,16 @@ def _publish(
         _check(warehouse, now, copies.changed if is_some else None, begin, told)
     begin("publish")
     try:
-        return copies.publish(rebuild)
+        copy = copies.publish(rebuild)
     except (OSError, StatementError) as error:
         raise PublishError(
             f"All is loaded, but no copy was published to {settings.directory}: {error}"
         ) from None
+    if settings.lake:
+        begin("lake")
+        where = warehouse.connection, warehouse.path, settings.lake
+        publish_lake(*where, settings.personal_data, rebuild)
+    return copy
 
 
 def _check(

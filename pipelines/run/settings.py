@@ -27,6 +27,7 @@ from pipelines.errors import SettingsError
 from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
+from pipelines.warehouse.lake_store import DEFAULT_KEEP
 
 log = logging.getLogger("conference_insights")
 
@@ -37,6 +38,7 @@ WAREHOUSE = ("destination", "duckdb", "credentials")
 SERVER = ("destination", "postgres", "credentials")
 TIMEZONE = ("report_timezone",)
 DIRECTORY, PERSONAL = ("publish", "directory"), ("publish", "personal_data")
+LAKE, LAKE_KEEP = ("publish", "lake"), ("publish", "lake_keep")
 _HOOK = ("runtime", "slack_incoming_hook")
 DEFAULTS: dict[tuple[str, ...], Any] = {
     **{(*SECTION, one.name): one.default for one in fields(Settings) if one.name != FILTERS[-1]},
@@ -47,6 +49,8 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
     TIMEZONE: "UTC",
     DIRECTORY: "<warehouse>.published, beside it",
     PERSONAL: True,
+    LAKE: None,
+    LAKE_KEEP: DEFAULT_KEEP,
     _HOOK: None,
 }
 """The program's settings by path, with what it assumes otherwise."""

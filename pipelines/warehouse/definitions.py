@@ -15,8 +15,8 @@ from typing import Any
 
 from pipelines.lifecycle import RETENTION
 
-_SOURCE = Path(__file__).parents[1] / "twilio_insights"
-_RESOURCES: dict[str, Any] = tomllib.loads((_SOURCE / "resources.toml").read_text("utf-8"))
+SOURCE = Path(__file__).parents[1] / "twilio_insights"
+_RESOURCES: dict[str, Any] = tomllib.loads((SOURCE / "resources.toml").read_text("utf-8"))
 NOT_FINAL = {
     resource["table"]: "coalesce({}, '') NOT IN ('{}')".format(
         resource["state"], "', '".join(resource["final_states"])
@@ -55,7 +55,7 @@ def expand(text: str, between: str = " ") -> str:
 @cache
 def documented_tags() -> list[str]:
     """The tags that Twilio documents, as `tables.toml` of the source lists them."""
-    columns = tomllib.loads((_SOURCE / "tables.toml").read_text("utf-8"))["conference_tags"][
+    columns = tomllib.loads((SOURCE / "tables.toml").read_text("utf-8"))["conference_tags"][
         "columns"
     ]
     return list(columns["tag"]["values"])

@@ -75,6 +75,13 @@ class DuckDbWarehouse(DuckDb, Warehouse):
         return destination_of(self.connection)
 
     def copies(self, directory: Path, personal: frozenset[str], sql_digest: str) -> PublishedCopies:
+        """Its published copies.
+
+        Args:
+            directory: where they are.
+            personal: columns to leave out.
+            sql_digest: of the views as they are applied.
+        """
         seal = self.working_folder / "published.txt"
         return PublishedCopies(self.connection, directory, personal, sql_digest, self.path, seal)
 

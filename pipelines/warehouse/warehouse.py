@@ -11,13 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pipelines.exit_codes import BUSY, DISK
 from pipelines.warehouse.database import Database
-
-if TYPE_CHECKING:
-    from pipelines.warehouse.publish import PublishedCopies
 
 
 class WarehouseError(Exception):
@@ -69,16 +66,6 @@ class Warehouse(Database):
         """For what only one process can do at a time: changing tables and views, loading, checks.
         Others wait."""
         return nullcontext()
-
-    def copies(self, directory: Path, personal: frozenset[str], sql_digest: str) -> PublishedCopies:
-        """Its published copies, of a file; what a server has, readers query there.
-
-        Args:
-            directory: where they are.
-            personal: columns to leave out.
-            sql_digest: of the views as they are applied.
-        """
-        raise NotImplementedError(directory, personal, sql_digest)
 
     def prepare_indexes(self, keys: Mapping[str, Sequence[str]]) -> None:
         """See to it that no table can hold a key twice, where the engine can.

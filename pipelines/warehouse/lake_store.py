@@ -1,0 +1,177 @@
+"""Where a lake is: a folder, or a bucket by the URLs and variables that `object_store` knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipelines.errors import SettingsError
+from pipelines.exit_codes import REFUSED, UNAVAILABLE
+from pipelines.times import parse_duration
+from pipelines.warehouse.warehouse import WarehouseError
+
+_STORAGE = {
+    "connect_timeout": "10s",
+    "timeout": "60s",
+    "max_retries": "5",
+    "retry_timeout": "120s",
+}
+"""How long a bucket that does not answer is waited for; credentials, region and endpoint are in the
+variables of its own tools, such as AWS_ACCESS_KEY_ID."""
+_REFUSED = re.compile("40[13] |AccessDenied|lacked the necessary privileges|Unauthenticated")
+_DOWN = re.compile("error sending request|client error|dns error|timed out|\\b50[0-9] |max_retries")
+_COLOUR = re.compile(r"\x1b\[\d*m")
+
+
+DEFAULT_KEEP = "7d"
+MOST_KEPT = timedelta(days=30)
+"""The logs of the tables are kept as long."""
+
+
+class LakeSettings(NamedTuple):
+    """The folder or URL of a lake, and how long its earlier states can be read."""
+
+    url: str
+    keep: timedelta
+
+
+def lake_of(url: str | None, keep: str | None) -> LakeSettings | None:
+    """Read the settings of the lake.
+
+    Raises:
+        SettingsError: one is wrong, or a package is missing.
+    """
+    try:
+        kept = parse_duration(keep or DEFAULT_KEEP)
+        if not timedelta(hours=1) <= kept <= MOST_KEPT:
+            raise ValueError("write a duration from 1h to 30d")
+    except ValueError as error:
+        raise SettingsError(f"publish.lake_keep: {error}") from None
+    if not url:
+        return None
+    expect_package()
+    return LakeSettings(url if "://" in url else str(Path(url).expanduser().absolute()), kept)
+
+
+def expect_package() -> None:
+    """Raise a SettingsError if a lake cannot be used here."""
+    if find_spec("deltalake") is None:
+        raise SettingsError(
+            "A lake needs one more package, deltalake: pip install 'conference-insights[lake]'"
+        )
+
+
+class LakeError(WarehouseError):
+    """A lake cannot be written or read; its readers still have its former state."""
+
+
+class LakeRefusedError(LakeError):
+    """The bucket refuses the credentials, or what they ask for."""
+
+    exit_code = REFUSED
+
+
+class LakeUnavailableError(LakeError):
+    """The bucket cannot be reached."""
+
+    exit_code = UNAVAILABLE
+
+
+class Store:
+    """The tables of a lake, by name, and the files of each."""
+
+    def __init__(self, url: str) -> None:
+        expect_package()
+        import deltalake  # which takes time, and may be missing
+        import deltalake.exceptions
+        import deltalake.fs
+
+        self.url, self.delta = url.rstrip("/"), deltalake
+        self.conflict = deltalake.exceptions.CommitFailedError
+        """Raised where another writer was faster."""
+        self._options = _STORAGE if "://" in url else {}
+
+    def uri(self, table: str) -> str:
+        return f"{self.url}/{table}"
+
+    def open(self, table: str, version: int | None = None) -> Any:
+        """The table, at its newest version or another."""
+        return self.delta.DeltaTable(
+            self.uri(table), version=version, storage_options=self._options
+        )
+
+    def exists(self, table: str) -> bool:
+        return bool(self.delta.DeltaTable.is_deltatable(self.uri(table), self._options))
+
+    def create(self, table: str, schema: Any, by: list[str], stats: list[str]) -> Any:
+        """Make the table, unless there is one; the least and the largest values of the columns in
+        `stats` alone are in its log, where nothing is ever deleted for a person's sake."""
+        configuration = {
+            "delta.dataSkippingStatsColumns": ",".join(stats),
+            # When it is safe is known to us alone: see `Commits`.
+            "delta.enableExpiredLogCleanup": "false",
+            "delta.logRetentionDuration": f"interval {MOST_KEPT.days} days",
+        }
+        return self.delta.DeltaTable.create(
+            self.uri(table),
+            schema,
+            mode="ignore",
+            partition_by=by,
+            configuration=configuration,
+            storage_options=self._options,
+        )
+
+    def make_folder(self) -> None:
+        if not self._options:
+            Path(self.url).mkdir(parents=True, exist_ok=True)
+
+    def listed(self, folder: str = "", recursive: bool = False) -> list[str]:
+        """Paths in the lake."""
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(folder, allow_not_found=True, recursive=recursive)
+        return [found.path for found in self._files.get_file_info(selector)]
+
+    def delete(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self._files.delete_file(path)
+
+    @property
+    def _files(self) -> Any:
+        from pyarrow.fs import PyFileSystem
+
+        return PyFileSystem(self.delta.fs.DeltaStorageHandler(self.url, self._options))
+
+
+@contextmanager
+def lake_errors(url: str, then: str = "") -> Iterator[None]:
+    """Raise what a disk, a network or a bucket causes as an error that says so, and what `then`."""
+    errors: tuple[type[Exception], ...] = (OSError,)
+    with suppress(ImportError):  # as `Store` says
+        from deltalake.exceptions import DeltaError
+
+        errors += (DeltaError,)
+    try:
+        yield
+    except errors as error:
+        raise _explained(url, str(error), then) from None
+
+
+def _explained(url: str, error: str, then: str) -> LakeError:
+    text = _COLOUR.sub("", error)
+    said = " ".join(text.replace("↳", " ").split())[:600]
+    if _REFUSED.search(text):
+        return LakeRefusedError(
+            f"The lake {url} refuses the credentials, or they lack the right to list, read, write "
+            f"and delete there: {said}{then}"
+        )
+    if "NoSuchBucket" in text:
+        return LakeError(f"There is no bucket of that name: {url}{then}")
+    if _DOWN.search(text):
+        return LakeUnavailableError(f"The lake {url} cannot be reached: {said}{then}")
+    return LakeError(f"The lake {url} cannot be used: {said}{then}")
