@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -63,6 +64,7 @@ class Forked:
 def server() -> Path:
     """Start it once; the folder of its socket and of the stub."""
     folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
     stub = folder / "conference-insights"
     text = STUB.replace("COMMAND", repr(COMMAND))
     stub.write_text(text.format(python=sys.executable, path=str(folder / "socket")))
@@ -102,6 +104,7 @@ def _serve(path: str) -> None:
                 _answer(asked)
                 os._exit(0)
             asked.close()
+    os._exit(0)  # without DuckDB's words about what is left in memory
 
 
 def _answer(asked: socket.socket) -> None:

@@ -825,6 +825,7 @@ def test_doctor_shows_just_what_a_run_uses(
         "report_timezone": ("UTC", "default"),
         "publish.directory": ("copies", "PUBLISH__DIRECTORY"),
         "publish.personal_data": ("true", "default"),
+        "publish.lake_keep": ("7d", "default"),
     }
     done = command("run")
     assert done.returncode == 0, done.stderr
