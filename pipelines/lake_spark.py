@@ -14,9 +14,9 @@ from typing import Any
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.dialects import write_views
-from pipelines.warehouse.lake_commits import COMMITS, WAREHOUSE, Commit, Commits, newest
-from pipelines.warehouse.lake_rows import SHARED
-from pipelines.warehouse.lake_store import LakeError, Store, lake_errors
+from pipelines.warehouse.lake.commits import COMMITS, WAREHOUSE, Commit, Commits, newest
+from pipelines.warehouse.lake.rows import SHARED
+from pipelines.warehouse.lake.store import LakeError, Store, lake_errors
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 
 from pipelines.lake_spark import read
-from pipelines.warehouse.lake import publish_lake
-from pipelines.warehouse.lake_store import LakeSettings
+from pipelines.warehouse.lake.publishing import publish_lake
+from pipelines.warehouse.lake.store import LakeSettings
 from pipelines.warehouse.views import read_views
 
 KEEP = timedelta(days=7)

@@ -19,11 +19,11 @@ import pytest
 from pipelines.exit_codes import DISK, REFUSED, UNAVAILABLE, USAGE, exit_code
 from pipelines.lake_spark import read
 from pipelines.simulator.sample_data import busy_account
-from pipelines.warehouse import lake, lake_store
-from pipelines.warehouse.lake_commits import Commit, Commits
-from pipelines.warehouse.lake_rows import LakeTable, lake_tables, personal_columns
-from pipelines.warehouse.lake_store import LakeError, Store
-from pipelines.warehouse.lake_writer import TableWriter
+from pipelines.warehouse.lake import store
+from pipelines.warehouse.lake.commits import Commit, Commits
+from pipelines.warehouse.lake.rows import LakeTable, lake_tables, personal_columns
+from pipelines.warehouse.lake.store import LakeError, Store
+from pipelines.warehouse.lake.writer import TableWriter
 from pipelines.warehouse.warehouse import BusyError
 from tests.conftest import NOW, ROOT, Command, Loaded, install_beside, loaded_once, python
 from tests.lakes import CONFERENCES, EVERYTHING, KEEP, TABLES, Publisher, other, rows_in_lake
@@ -492,7 +492,7 @@ def test_old_files_and_logs_are_deleted_once_a_day(
     one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of the warehouse that publishes, and nothing that a commit of another one names."""
-    monkeypatch.setattr(lake, "machine_time", lambda: NOW)
+    monkeypatch.setattr(publishing, "machine_time", lambda: NOW)
     two.publish()
     change = "UPDATE conference_summaries SET status = '{}', _dlt_load_id = $load_id"
     for number in range(3):
@@ -504,10 +504,10 @@ def test_old_files_and_logs_are_deleted_once_a_day(
     assert theirs < kept < every
     before = read(one.lake).commits[0].versions
     later = NOW + timedelta(days=2)
-    monkeypatch.setattr(lake, "machine_time", lambda: later)
+    monkeypatch.setattr(publishing, "machine_time", lambda: later)
     one.publish(keep=KEEP)
     assert {str(p) for p in Path(one.lake, "conference_summaries").rglob("*.parquet")} >= every
-    monkeypatch.setattr(lake, "machine_time", lambda: later + timedelta(days=1))
+    monkeypatch.setattr(publishing, "machine_time", lambda: later + timedelta(days=1))
     one.publish(keep=timedelta())
     left = {str(p) for p in Path(one.lake, "conference_summaries").rglob("part-*c000*.parquet")}
     assert left == kept
@@ -522,7 +522,7 @@ def test_old_files_and_logs_are_deleted_once_a_day(
 def test_logs_stay_as_long_as_one_was_killed_and_did_not_come_back(
     one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lake, "machine_time", lambda: NOW)
+    monkeypatch.setattr(publishing, "machine_time", lambda: NOW)
     two.publish()
     former = two.rows(*CONFERENCES)
     two.load("2000000000.9", "UPDATE conference_summaries SET status='x', _dlt_load_id=$load_id")
@@ -533,7 +533,9 @@ def test_logs_stay_as_long_as_one_was_killed_and_did_not_come_back(
     one.publish()
     version = read(one.lake).commits[0].versions["conference_summaries"]
     for days in (40, 41):
-        monkeypatch.setattr(lake, "machine_time", lambda days=days: NOW + timedelta(days=days))
+        monkeypatch.setattr(
+            publishing, "machine_time", lambda days=days: NOW + timedelta(days=days)
+        )
         one.publish(keep=timedelta())
     assert read(one.lake).commits[0].versions["conference_summaries"] == version
     found = rows_in_lake(one.lake, *CONFERENCES)
@@ -575,7 +577,7 @@ def test_a_package_is_missing(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     """Which shows before anything is loaded."""
-    monkeypatch.setattr(lake_store, "find_spec", lambda _: None)
+    monkeypatch.setattr(store, "find_spec", lambda _: None)
     done = command("run", PUBLISH__LAKE="lake")
     assert done.returncode == USAGE
     assert "pip install 'conference-insights[lake]'" in done.stderr
@@ -591,7 +593,7 @@ def test_how_long_states_are_kept_is_a_duration(
     assert "publish.lake_keep: " in done.stderr
 
 
-PAGE = (ROOT / "pipelines/warehouse/lake.md").read_text()
+PAGE = (ROOT / "pipelines/warehouse/lake/README.md").read_text()
 
 
 def test_the_command_and_the_example_of_the_page_run(
@@ -643,7 +645,7 @@ def test_a_bucket_refuses_or_cannot_be_reached(
     assert exit_code(found.value) == REFUSED
     server.kill()
     server.communicate()
-    monkeypatch.setattr(lake_store, "_STORAGE", {"max_retries": "1", "retry_timeout": "1s"})
+    monkeypatch.setattr(store, "_STORAGE", {"max_retries": "1", "retry_timeout": "1s"})
     with pytest.raises(LakeError, match=r"cannot be reached: .*the next run brings") as found:
         one.publish()
     assert exit_code(found.value) == UNAVAILABLE

@@ -37,7 +37,7 @@ PAGES = {
         "pipelines/scheduling.md",
         "pipelines/settings.md",
         "pipelines/several_accounts.md",
-        "pipelines/warehouse/lake.md",
+        "pipelines/warehouse/lake/README.md",
         "sql/README.md",
         "sql/connect.md",
         "tests/README.md",

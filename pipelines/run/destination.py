@@ -23,7 +23,7 @@ from pipelines.run.settings import (
     find,
 )
 from pipelines.warehouse.file import DuckDbFile
-from pipelines.warehouse.lake_store import LakeSettings, lake_of
+from pipelines.warehouse.lake.store import LakeSettings, lake_of
 from pipelines.warehouse.published import folder_of
 from pipelines.warehouse.warehouse import Place
 

@@ -14,7 +14,7 @@ from pipelines.warehouse.changed import CannotRenewError, Changed
 from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
 from pipelines.warehouse.database import DATASET, StatementError
 from pipelines.warehouse.file import DuckDbWarehouse
-from pipelines.warehouse.lake import publish_lake
+from pipelines.warehouse.lake.publishing import publish_lake
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.status_files import StatusFiles

@@ -27,7 +27,7 @@ from pipelines.errors import SettingsError
 from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
-from pipelines.warehouse.lake_store import DEFAULT_KEEP
+from pipelines.warehouse.lake.store import DEFAULT_KEEP
 
 log = logging.getLogger("conference_insights")
 

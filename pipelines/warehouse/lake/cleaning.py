@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipelines.warehouse.lake_commits import WAREHOUSE, Commit, Commits, newest
-from pipelines.warehouse.lake_rows import ACCOUNT, MONTH, Part
-from pipelines.warehouse.lake_store import Store
+from pipelines.warehouse.lake.commits import WAREHOUSE, Commit, Commits, newest
+from pipelines.warehouse.lake.rows import ACCOUNT, MONTH, Part
+from pipelines.warehouse.lake.store import Store
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 Files = dict[Part, dict[str, int]]
@@ -44,7 +44,7 @@ def delete_old(store: Store, tables: Iterable[str], warehouse: str, keep: timede
             store.delete(path)
 
 
-def keep_house(
+def delete_unneeded(
     store: Store,
     commits: Commits,
     tables: Iterable[str],

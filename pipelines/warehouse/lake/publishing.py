@@ -3,7 +3,7 @@
 Each warehouse rewrites its own partitions where rows have changed, and names the versions of all
 tables in the commit table at last. Readers go by that: `pipelines/lake_spark.py`. What a killed run
 wrote is in no commit, and the next one writes those partitions again. More is in
-`pipelines/warehouse/lake.md`.
+`pipelines/warehouse/lake/README.md`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import duckdb
 from pipelines.times import machine_time, naive_utc
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import with_memory
-from pipelines.warehouse.lake_commits import Commit, Commits, newest
-from pipelines.warehouse.lake_house import delete_old, keep_house
-from pipelines.warehouse.lake_rows import ACCOUNT, ROOT, Part, lake_tables, read_table
-from pipelines.warehouse.lake_store import LakeSettings, Store, lake_errors
-from pipelines.warehouse.lake_writer import OtherCopyError, TableWriter
+from pipelines.warehouse.lake.cleaning import delete_old, delete_unneeded
+from pipelines.warehouse.lake.commits import Commit, Commits, newest
+from pipelines.warehouse.lake.rows import ACCOUNT, ROOT, Part, lake_tables, read_table
+from pipelines.warehouse.lake.store import LakeSettings, Store, lake_errors
+from pipelines.warehouse.lake.writer import OtherCopyError, TableWriter
 from pipelines.warehouse.publish import MEMORY
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.warehouse import BusyError
@@ -106,7 +106,9 @@ class _Lake:
             delete_old(self._store, self._tables, self._id, timedelta())
             self._commit(new._replace(may_have_personal=self._personal_data), new, forget=True)
         elif last and last.committed_at.date() != self._now.date():
-            keep_house(self._store, self._commits, self._tables, self._id, self._now, self._keep)
+            delete_unneeded(
+                self._store, self._commits, self._tables, self._id, self._now, self._keep
+            )
         parts = sum(map(len, written.values()))
         log.info("Lake: %s (%d partitions written)", self._store.url, parts)
 

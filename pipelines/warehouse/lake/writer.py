@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 
 from pipelines.warehouse.database import DATASET
-from pipelines.warehouse.lake_commits import Commit
-from pipelines.warehouse.lake_house import Files, own_files
-from pipelines.warehouse.lake_rows import (
+from pipelines.warehouse.lake.cleaning import Files, own_files
+from pipelines.warehouse.lake.commits import Commit
+from pipelines.warehouse.lake.rows import (
     WHOLE,
     LakeTable,
     Part,
@@ -22,7 +22,7 @@ from pipelines.warehouse.lake_rows import (
     personal_columns,
     schema_of,
 )
-from pipelines.warehouse.lake_store import LakeError, Store
+from pipelines.warehouse.lake.store import LakeError, Store
 from pipelines.warehouse.warehouse import BusyError
 
 ROWS_AT_ONCE, PARTS_AT_ONCE = 200_000, 200

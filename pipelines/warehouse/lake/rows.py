@@ -13,7 +13,7 @@ import duckdb
 
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.definitions import NOT_FINAL, OWNERS, SOURCE
-from pipelines.warehouse.lake_commits import WAREHOUSE
+from pipelines.warehouse.lake.commits import WAREHOUSE
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import read_views
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from pipelines.warehouse.lake_store import LakeError, Store
+from pipelines.warehouse.lake.store import LakeError, Store
 from pipelines.warehouse.warehouse import BusyError
 
 COMMITS = "_commits"

@@ -1,0 +1,1 @@
+"""The lake: the tables as Delta, for Spark and all else that reads Delta or Parquet."""
