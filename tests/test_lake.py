@@ -19,7 +19,7 @@ import pytest
 from pipelines.exit_codes import DISK, REFUSED, UNAVAILABLE, USAGE, exit_code
 from pipelines.lake_spark import read
 from pipelines.simulator.sample_data import busy_account
-from pipelines.warehouse.lake import store
+from pipelines.warehouse.lake import publishing, store
 from pipelines.warehouse.lake.commits import Commit, Commits
 from pipelines.warehouse.lake.rows import LakeTable, lake_tables, personal_columns
 from pipelines.warehouse.lake.store import LakeError, Store
