@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
+import psycopg2
 import pytest
 
 from pipelines.run.migrations import migrate_tables
@@ -12,7 +14,7 @@ from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.views import apply_views, read_views
-from pipelines.warehouse.warehouse import WarehouseError
+from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.postgres_server import PostgresTestServer
 
 VIEWS = [f"analytics.{view.name}" for view in read_views()]
@@ -57,3 +59,40 @@ def test_what_others_have_made_of_a_view_is_not_dropped(
     apply(former)
     postgres.execute("CREATE VIEW theirs AS SELECT * FROM analytics.conferences", database)
     apply_views(former, DESCRIPTIONS, "UTC", rebuild=True)  # with the same columns
+
+
+def test_grants_on_a_view_that_is_made_anew_stay(
+    former: PostgresWarehouse, postgres: PostgresTestServer, database: str
+) -> None:
+    """Also where default privileges would grant it to more."""
+    few, all_ = (postgres.new_role() for _ in range(2))
+    postgres.execute(
+        f"""
+        REVOKE ALL ON analytics.conference_volume FROM PUBLIC;
+        GRANT SELECT ON analytics.conference_volume TO {few} WITH GRANT OPTION;
+        GRANT SELECT ON analytics.conferences TO PUBLIC;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA analytics GRANT SELECT ON TABLES TO {all_}
+        """,
+        database,
+    )
+    apply(former)
+    granted = (
+        "SELECT c.relname, coalesce(r.rolname, 'PUBLIC'), a.is_grantable FROM pg_class AS c "
+        "CROSS JOIN LATERAL aclexplode(c.relacl) AS a LEFT JOIN pg_roles AS r ON r.oid = a.grantee "
+        "WHERE c.relname IN ('conferences', 'conference_volume') AND a.grantee <> c.relowner"
+    )
+    found = postgres.execute(granted, database)
+    assert sorted(found) == [("conference_volume", few, True), ("conferences", "PUBLIC", False)]
+
+
+def test_a_reader_who_does_not_end_is_named_and_nobody_waits_for_long(
+    former: PostgresWarehouse, database: str
+) -> None:
+    connection = psycopg2.connect(database, application_name="dashboards")
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT former FROM analytics.conferences")
+        with pytest.raises(BusyError, match=r"postgres \(dashboards\).*next run changes the view"):
+            apply(former)
+        assert former.columns("analytics")["analytics.conferences"] == ["former"]
+        connection.rollback()
+    apply(former)

@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from pipelines.errors import SettingsError
+from pipelines.exit_codes import STALE
+from pipelines.monitor.health import diagnose
+from pipelines.monitor.status import read_status
 from pipelines.run.post_load import publish_now
 from pipelines.simulator.account import ACCOUNT_SID
 from pipelines.simulator.sample_data import busy_account
@@ -167,3 +171,53 @@ def test_a_view_with_other_columns_replaces_the_former(loaded: Loaded, server_ur
     with PostgresServer(server_url).read() as server:
         ((conferences,),) = server.execute("SELECT sum(conferences) FROM analytics.by_account")
     assert conferences == 1
+
+
+def test_an_account_of_another_list_has_not_left(
+    loaded: Loaded, server_url: str, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    """It is behind, where nobody lists it, and `status` says so."""
+    other = loaded.account.add_subaccount(f"AC{1:032x}", "Other")
+    loaded.account.put(summary(1, timedelta(hours=1)))
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__ACCOUNTS", other.sid)
+    loaded.run()
+    loaded.account.now += timedelta(days=3)
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__ACCOUNTS", ACCOUNT_SID)
+    loaded.run()
+    place = PostgresServer(server_url)
+    with place.read() as server:
+        left = "SELECT count(left_at) FROM conference_insights.accounts"
+        assert server.execute(left) == [(0,)]
+    status = read_status(place, loaded.account.now)
+    status["last_good"]["ended_at"] = loaded.account.now
+    (issue,) = diagnose(status, timedelta(hours=2))
+    assert issue.code == STALE
+    assert f"Stale: {other.sid} was listed 3 days ago" in issue.what
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PERSONAL_DATA", "false"), ("DIRECTORY", "copies"), ("LAKE", "lake")],
+)
+def test_what_has_no_effect_on_a_server_is_refused(
+    name: str, value: str, loaded: Loaded, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"PUBLISH__{name}", value)
+    with pytest.raises(SettingsError, match=f"publish.{name.lower()}: .*unset it"):
+        loaded.run()
+
+
+def test_a_forgotten_destination_type_is_named(
+    loaded: Loaded, server_url: str, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.delenv("DESTINATION_TYPE")
+    assert "but not destination_type: the warehouse is a file" in command("status").stderr
+
+
+def test_doctor_sees_that_a_run_would_be_refused(
+    loaded: Loaded, postgres: PostgresTestServer, server_url: str, command: Command
+) -> None:
+    role = postgres.new_role()
+    url = postgres.url_of(server_url.rpartition("/")[2], role, "secret")
+    done = command("doctor", DESTINATION__POSTGRES__CREDENTIALS=url)
+    assert (done.returncode, done.stdout.count("see Roles in")) == (77, 1)

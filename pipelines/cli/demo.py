@@ -25,7 +25,7 @@ from pipelines.warehouse.published import FILE
 from pipelines.warehouse.warehouse import WarehouseError
 
 WAREHOUSE = "demo.duckdb"
-USER_SETTINGS = ("SOURCES__", "TWILIO_", "DESTINATION__", "PUBLISH__")
+USER_SETTINGS = ("SOURCES__", "TWILIO_", "DESTINATION_", "PUBLISH__")
 QUESTIONS = {
     "How many conferences a day, and how many are final?": """
         SELECT created_date, sum(conferences) AS conferences, sum(complete) AS complete,

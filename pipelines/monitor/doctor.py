@@ -96,7 +96,10 @@ def _look() -> Iterator[HealthIssue]:
         yield from _look_at_disk(place.path)
         yield from _look_at_warehouse(place.path, directory)
     else:
-        yield from _look_at_server(place)
+        found = list(_look_at_server(place))
+        yield from found
+        if worst(found):
+            return  # nor can it tell what its runs have left
     try:
         status = read_status(place, datetime.now(UTC))
         yield from diagnose(status, MAX_AGE if status["last_run"] else None, asks_accounts)
@@ -228,6 +231,7 @@ def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
 
 def _look_at_server(place: Place) -> Iterator[HealthIssue]:
     try:
+        place.expect_usable()
         with place.read() as database:
             found = database.query("SELECT count(*) FROM {conference_summaries}")
     except WarehouseError as error:

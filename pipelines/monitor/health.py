@@ -16,6 +16,8 @@ from pipelines.logs import say
 from pipelines.times import format_duration, iso_seconds
 
 SEE_PROBLEMS = "see pipelines/operations.md, When something goes wrong"
+MAX_RUN = timedelta(hours=1)
+"""How long before its end a run may have listed its first account."""
 MAX_NAMED = 10
 """Accounts that are named one by one."""
 WORST_FIRST = (USAGE, DISK, REFUSED, UNSOUND, UNAVAILABLE, BUSY, STALE)
@@ -76,6 +78,15 @@ def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIss
             "fail",
             f"Stale: the last good run {last}; {format_duration(max_age)} is the limit",
             "check that `conference-insights run` is scheduled, and how it ended last",
+            STALE,
+        )
+    elif status["watermark"] and now - status["watermark"] > max_age + MAX_RUN:
+        behind = format_duration(now - status["watermark"])
+        yield HealthIssue(
+            "fail",
+            f"Stale: {status['furthest_behind']} was listed {behind} ago, and others since; "
+            f"{format_duration(max_age)} is the limit",
+            "check the run that loads this account, and that it is in a list or active",
             STALE,
         )
 

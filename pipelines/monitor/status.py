@@ -40,8 +40,8 @@ def read_status(place: Place, now: datetime) -> dict[str, Any]:
     content, refused = _with_times(recorded.content), _with_times(recorded.refused)
     run, good, holds = content.get("run"), content.get("last_good"), content.get("holds", {})
     settings, unfinished = content.get("settings", {}), holds.get("unfinished", [])
-    watermarks = [row["loaded_to"] for row in holds.get("watermarks", ())]
-    watermark = min(watermarks, default=None)
+    watermarks = holds.get("watermarks", ())
+    watermark = min((row["loaded_to"] for row in watermarks), default=None)
     return {
         "warehouse": place.name,
         "at": now,
@@ -50,6 +50,9 @@ def read_status(place: Place, now: datetime) -> dict[str, Any]:
         "last_error": refused["error_class"] if refused else holds.get("last_error"),
         "refused": refused or None,
         "watermark": watermark,
+        "furthest_behind": next(
+            (row["account_sid"] for row in watermarks if row["loaded_to"] == watermark), None
+        ),
         "lookback": settings.get("lookback"),
         "unlisted_deleted_from": watermark and watermark + RETENTION,
         "rows": holds.get("rows", {}),

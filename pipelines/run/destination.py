@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from pipelines.warehouse.warehouse import Place
 
 _SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
 _SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy"}
+
+
+log = logging.getLogger("conference_insights")
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ def warehouse_place() -> Place:
     found = find(*DESTINATION_TYPE)
     kind = str(found.value) if found else "duckdb"
     if kind == "duckdb":
+        if found is None and find(*SERVER):
+            log.warning(
+                "destination.postgres.credentials is set, but not destination_type: the warehouse "
+                "is a file"
+            )
         return DuckDbFile(warehouse_path())
     if kind != "postgres":
         raise SettingsError(
@@ -108,8 +117,16 @@ def publish_settings(place: Place) -> PublishSettings:
     folder: Path | None = None
     if place.path:
         folder = _path(directory.value, DIRECTORY) if directory else folder_of(place.path)
-    elif lake:
-        raise SettingsError("publish.lake: a lake is written from a warehouse file, not a server")
+    elif directory or lake:
+        raise SettingsError(
+            f"publish.{'directory' if directory else 'lake'}: copies and lakes are made of a "
+            "warehouse file; a server has none, so unset it"
+        )
+    elif personal and not personal.value:
+        raise SettingsError(
+            "publish.personal_data: readers of a server see what they are granted, so this has no "
+            "effect; unset it, and see Roles in pipelines/beyond_one_machine.md"
+        )
     return PublishSettings(timezone, folder, personal.value if personal else True, lake)
 
 

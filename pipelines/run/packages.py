@@ -59,7 +59,7 @@ class Packages:
         if self._progress.left_package:  # which a version without regions may have written
             warehouse.query("UPDATE {_watermarks} SET region = '' WHERE region IS NULL")
         self.stored = DestinationState(warehouse.query, CONFERENCES)
-        self.accounts = Accounts(client, warehouse.query, CONFERENCES)
+        self.accounts = Accounts(client, warehouse.query, CONFERENCES, warehouse.is_shared)
         self.extraction = Extraction(client, CONFERENCES, self.stored, self.accounts, PACKAGE_ROWS)
         self._progress.filters = client.settings.shown_filters
         self._progress.loaded_to = self.accounts.loaded_to

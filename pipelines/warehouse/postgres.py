@@ -171,6 +171,10 @@ class PostgresServer(Place):
         finally:
             connection.close()
 
+    def expect_usable(self) -> None:
+        with self.read() as warehouse:
+            warehouse.expect_usable()
+
     def recorded(self, now: datetime) -> Recorded:
         with self.read() as warehouse:
             content = recorded_by(warehouse, now)

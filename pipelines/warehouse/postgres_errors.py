@@ -31,7 +31,11 @@ _BY_CODE: list[tuple[str, type[WarehouseError], str]] = [
     ("08|57P0|53300", ServerUnavailableError, "{name} is not available: {error}"),
     ("28", ServerRefusedError, "{name} refuses the role of the credentials: {error}"),
     ("3D000", ServerRefusedError, "{name} does not exist: {error}"),
-    ("42501", ServerRefusedError, "The role may not do what a run needs in {name}: {error}"),
+    (
+        "42501",
+        ServerRefusedError,
+        "The role may not do that in {name}, see Roles in pipelines/beyond_one_machine.md: {error}",
+    ),
     (
         "25006",
         ServerRefusedError,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,13 @@ from pipelines.warehouse.database import (
     StatementError,
 )
 from pipelines.warehouse.portable import to_dialect
-from pipelines.warehouse.postgres_errors import explain
+from pipelines.warehouse.postgres_errors import ServerRefusedError, explain
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from pipelines.warehouse.postgres_views import Views
 
 APPLICATION = "conference-insights"
 LOCK_WAIT = 900
@@ -53,6 +56,8 @@ _TEXTS = (
 
 class PostgresWarehouse(Warehouse):
     """The dataset of a database, by the one connection of a run."""
+
+    is_shared = True
 
     def __init__(self, connection: Any, name: str, folder: Path) -> None:
         self.connection, self.name, self.working_folder = connection, name, folder
@@ -110,9 +115,13 @@ class PostgresWarehouse(Warehouse):
         """They are there, made when the warehouse was opened; a role may have no right to more."""
 
     def replace_view(self, name: str, select: str) -> None:
-        from pipelines.warehouse.postgres_views import replace_view
+        self._views.replace(name, select)
 
-        replace_view(self, self._native, name, select)
+    @cached_property
+    def _views(self) -> Views:
+        from pipelines.warehouse.postgres_views import Views
+
+        return Views(self, self._native)
 
     def checkpoint(self) -> None:
         """Have the server know how much there is now: until it looks itself, a minute later, it
@@ -200,27 +209,51 @@ class PostgresWarehouse(Warehouse):
         Raises:
             WarehouseError: one is there and belongs to something else, or cannot be made.
         """
+        if missing := self._missing_schemas():
+            with self.alone():
+                for schema in sorted(missing - self._relations().keys()):
+                    self._native(f"CREATE SCHEMA {schema}")
+
+    def expect_usable(self) -> None:
+        """Check that a run could use the database.
+
+        Raises:
+            WarehouseError: it could not.
+        """
+        may = "has_schema_privilege(name, 'CREATE')"
+        if self._missing_schemas():
+            may = "has_database_privilege(current_database(), 'CREATE')"
+        schemas = [DATASET, ANALYTICS]
+        ((is_allowed,),) = self._native(
+            f"SELECT bool_and({may}) FROM unnest(%s) AS name", [schemas]
+        )
+        if not is_allowed:
+            raise ServerRefusedError(
+                f"The role may not make what a run needs in {self.name}: see Roles in "
+                "pipelines/beyond_one_machine.md"
+            )
+
+    def _missing_schemas(self) -> set[str]:
+        """Those that are to be made.
+
+        Raises:
+            WarehouseError: the database cannot be used.
+        """
         if (encoding := self._native("SHOW server_encoding")[0][0]) != "UTF8":
             raise WarehouseError(
                 f"{self.name} is encoded in {encoding}, which lacks characters that names have: "
                 "create a database with ENCODING 'UTF8'"
             )
         present = self._relations()
-        if OURS & present.get(DATASET, set()):
-            missing = {ANALYTICS} - present.keys()
-        else:
+        if not OURS & present.get(DATASET, set()):
             self.created = True
-            missing = {DATASET, ANALYTICS} - present.keys()
             for schema, names in present.items():
                 if names:
                     raise WarehouseError(
                         f"The schema {schema} of {self.name} belongs to something else, as it has "
                         f"{min(names)}, and nothing of {APPLICATION} is there: use another database"
                     )
-        if missing:
-            with self.alone():
-                for schema in sorted(missing - self._relations().keys()):
-                    self._native(f"CREATE SCHEMA {schema}")
+        return {DATASET, ANALYTICS} - present.keys()
 
     def _relations(self) -> dict[str, set[str]]:
         """The names of the tables and views of our schemas that there are."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pipelines.exit_codes import BUSY, DISK
 from pipelines.warehouse.database import Database
@@ -37,11 +37,13 @@ class Warehouse(Database):
         name: for messages: the path, or the server and its database; no user and no password.
         created: whether this run created it.
         working_folder: dlt's files.
+        is_shared: whether others may load other accounts into it at the same time.
     """
 
     name: str
     created: bool
     working_folder: Path
+    is_shared: ClassVar[bool] = False
 
     @abstractmethod
     def destination(self) -> Any:
@@ -123,6 +125,13 @@ class Place(ABC):
     @abstractmethod
     def read(self) -> AbstractContextManager[Database]:
         """The warehouse for reading alone; raises as `open` does."""
+
+    def expect_usable(self) -> None:  # noqa: B027  # of a file, the disk and itself tell
+        """Check, as far as that can be seen from outside, that a run could use it.
+
+        Raises:
+            WarehouseError: it could not.
+        """
 
     @abstractmethod
     def recorded(self, now: datetime) -> Recorded:

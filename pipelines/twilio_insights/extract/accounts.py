@@ -15,12 +15,11 @@ from pipelines.twilio_insights.errors import (
 )
 from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import LoadPackage
-from pipelines.twilio_insights.extract.stored_accounts import AccountRow, StoredAccounts, new_row
+from pipelines.twilio_insights.extract.stored_accounts import StoredAccounts, new_row
 from pipelines.twilio_insights.resources import Resource
 
 REFUSED_FOR = timedelta(hours=23)
 """How long an account that was refused is not asked again: once a day, whenever the run begins."""
-LEFT_AFTER = timedelta(days=1)
 MAX_SKEW = timedelta(hours=1)
 """A watermark further ahead of the API's clock than this was set by a wrong one."""
 
@@ -36,10 +35,14 @@ class Accounts:
         client: its settings say which accounts are to be loaded.
         query: reads and writes the destination.
         resource: whose watermarks count.
+        is_shared: whether others may load other accounts into the destination.
     """
 
-    def __init__(self, client: InsightsClient, query: Query, resource: Resource) -> None:
+    def __init__(
+        self, client: InsightsClient, query: Query, resource: Resource, is_shared: bool = False
+    ) -> None:
         self._client, self._settings = client, client.settings
+        self._is_shared = is_shared
         self.own = self._settings.account_sid or ""
         """The account of the credentials."""
         self.failures: dict[str, InsightsError] = {}
@@ -115,17 +118,14 @@ class Accounts:
             self._rows[account] = former._replace(
                 friendly_name=name, status=status, followed_by=self.own, left_at=None
             )
-        if self.fault is None:
+        # Of a list, another run may have the rest.
+        knows_all = self._settings.accounts == "all" or not self._is_shared
+        if self.fault is None and knows_all:
             for row in list(self._rows.values()):
                 is_mine = row.followed_by == self.own and row.account_sid not in self.followed
-                if is_mine and row.left_at is None and not self._may_be_anothers(row, moment):
+                if is_mine and row.left_at is None:
                     self._rows[row.account_sid] = row._replace(left_at=moment)
         return now
-
-    def _may_be_anothers(self, row: AccountRow, moment: datetime) -> bool:
-        """Whether another run, with a list of its own, may have listed it within the last day."""
-        is_all = self._settings.accounts == "all"
-        return not is_all and bool(row.listed_to and row.listed_to > moment - LEFT_AFTER)
 
     def _now(self) -> datetime:
         try:
