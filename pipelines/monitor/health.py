@@ -78,6 +78,15 @@ def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIss
             "check that `conference-insights run` is scheduled, and how it ended last",
             STALE,
         )
+    elif "published" not in status and (status["watermark"] or now) < now - max_age:
+        # Several may load into a server, each accounts of its own: no run tells of another's.
+        yield HealthIssue(
+            "fail",
+            f"Stale: an account is listed until {iso_seconds(status['watermark'])} alone; "
+            f"{format_duration(max_age)} is the limit",
+            "see listed_to in analytics.accounts, and check the run that loads it",
+            STALE,
+        )
 
 
 def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:

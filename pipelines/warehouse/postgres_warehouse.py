@@ -26,7 +26,7 @@ from pipelines.warehouse.database import (
     StatementError,
 )
 from pipelines.warehouse.portable import to_dialect
-from pipelines.warehouse.postgres_errors import explain
+from pipelines.warehouse.postgres_errors import RejectedError, explain
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
 if TYPE_CHECKING:
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 
 APPLICATION = "conference-insights"
 LOCK_WAIT = 900
-"""Seconds that a run waits while others load or change views, which take seconds each."""
+"""Seconds that a run waits while others load or change views, which take seconds each, or have
+locked a table."""
 OURS = {"_runs", "_dlt_loads"}
 """Tables of which a dataset has one at least, if it is one of this program."""
 LOOKUPS = {
-    "conference_summaries": ("account_sid", "create_time"),
+    "conference_summaries": ("substring(account_sid FROM 1 FOR 34)", "create_time"),
     "conference_participants": ("conference_sid",),
     "_refetches": ("key",),
     "_listings": ("parent_key",),
@@ -46,7 +47,7 @@ LOOKUPS = {
 """What rows are looked up by, other than their key."""
 _NO_LIMITS = (
     "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', "
-    "'lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout')"
+    "'idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"
 )
 """A run may take long, and waits for Twilio meanwhile; people's sessions may have limits."""
 _INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
@@ -64,6 +65,7 @@ class PostgresWarehouse(Warehouse):
         self.created = False
         self._native("SET TIME ZONE 'UTC'")
         self._native(_NO_LIMITS)
+        self._native(f"SET lock_timeout = '{LOCK_WAIT}s'")
 
     def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
         """As everywhere; besides, a `WarehouseError` is raised if the server, the network or the
@@ -269,7 +271,7 @@ class PostgresWarehouse(Warehouse):
                 self._native(
                     f"CREATE {kind} INDEX {name} ON {DATASET}.{table} ({', '.join(parts)})"
                 )
-            except StatementError as error:
+            except RejectedError as error:
                 raise WarehouseError(f"{table} in {self.name} has a double: {error}") from error
 
 

@@ -20,7 +20,9 @@ from pipelines.twilio_insights.resources import Resource
 
 REFUSED_FOR = timedelta(hours=23)
 """How long an account that was refused is not asked again: once a day, whenever the run begins."""
-LEFT_AFTER = timedelta(days=1)
+LEFT_AFTER = timedelta(days=2)
+"""How long an account stays that a run with a list of its own does not have: another run, with
+another list, may be one that goes once a day."""
 MAX_SKEW = timedelta(hours=1)
 """A watermark further ahead of the API's clock than this was set by a wrong one."""
 
@@ -60,8 +62,9 @@ class Accounts:
 
     @property
     def others(self) -> set[str]:
-        """Those in the destination that are loaded with other credentials, or were before."""
-        return {*self._rows} - {*self.followed}
+        """Those in the destination that are loaded with other credentials, or were before; also
+        those that another run has begun to load since this one began."""
+        return {*self._rows, *self._stored.now()} - {*self.followed}
 
     @property
     def has_several(self) -> bool:
@@ -123,9 +126,9 @@ class Accounts:
         return now
 
     def _may_be_anothers(self, row: AccountRow, moment: datetime) -> bool:
-        """Whether another run, with a list of its own, may have listed it within the last day."""
-        is_all = self._settings.accounts == "all"
-        return not is_all and bool(row.listed_to and row.listed_to > moment - LEFT_AFTER)
+        """Whether another run, with a list of its own, may have asked it lately, in vain or not."""
+        asked = max(at for at in (row.first_seen_at, row.listed_to, row.asked_at) if at)
+        return self._settings.accounts != "all" and asked > moment - LEFT_AFTER
 
     def _now(self) -> datetime:
         try:
