@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import string
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +25,7 @@ from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
-from tests.conftest import NOW, POST_LOAD, Loaded, sid, summary
+from tests.conftest import NOW, POST_LOAD, Command, Loaded, sid, summary
 from tests.postgres_server import PostgresTestServer
 from tests.test_postgres_load import ACCOUNT, HOUR, count, load, prepare, rows_of
 from tests.test_server_warehouse import server_url as server_url
@@ -212,3 +215,23 @@ def test_an_account_that_no_run_lists_is_stale_whatever_others_do(
         other.execute(account, [at, at])
     (said,) = stale()
     assert "an account is listed until" in said
+
+
+def test_a_full_disk_of_this_machine_is_named(database: str) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    fault = PostgresServer(database).explain(full)
+    assert fault is not None
+    assert fault.exit_code == 74
+    assert f"The disk of {tempfile.gettempdir()} cannot be used" in str(fault)
+
+
+@pytest.mark.parametrize("wrong", ["://u:s3cret@host", "?nonsense=s3cret"])
+def test_doctor_goes_on_after_a_wrong_address(
+    loaded: Loaded, server_url: str, command: Command, wrong: str
+) -> None:
+    url = f"postgresql{wrong}" if ":" in wrong else server_url + wrong
+    done = command("doctor", DESTINATION__POSTGRES__CREDENTIALS=url)
+    assert done.returncode == 2
+    assert "FAIL" in done.stdout
+    assert "Error" not in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote
 
 from pipelines.errors import SettingsError
+from pipelines.warehouse.file import as_warehouse_error
 from pipelines.warehouse.postgres_errors import explain
 from pipelines.warehouse.runs import recorded_by
 from pipelines.warehouse.warehouse import Place, Recorded, WarehouseError
@@ -72,6 +73,14 @@ class PostgresServer(Place):
     url: str = field(repr=False)
     path: ClassVar[None] = None  # type: ignore[misc]
 
+    def __post_init__(self) -> None:
+        """Refuse a wrong URL at once.
+
+        Raises:
+            SettingsError: it is none, or not one of PostgreSQL's.
+        """
+        self._parts  # noqa: B018
+
     @property
     def name(self) -> str:  # type: ignore[override]
         """For messages: without the role and its password."""
@@ -105,8 +114,9 @@ class PostgresServer(Place):
         return _SETTINGS | given | options
 
     def explain(self, error: BaseException) -> WarehouseError | None:
-        """The error for what the server, the network or the role has caused; None for others."""
-        return explain(error, self.name)
+        """The error for what the server, the network, the role or this machine, where load packages
+        are made, has caused; None for others."""
+        return explain(error, self.name) or as_warehouse_error(error, disk=gettempdir())
 
     @contextmanager
     def open(self, *accounts: str) -> Iterator[PostgresWarehouse]:
