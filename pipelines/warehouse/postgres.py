@@ -167,7 +167,11 @@ class PostgresServer(Place):
         with self.read() as warehouse:
             content = recorded_by(warehouse, now)
             run = content.get("run") or {}
-            is_alive = run.get("outcome") == "running" and warehouse.is_at_work(run["run_id"])
+            is_alive: bool | None = False
+            if run.get("outcome") == "running":
+                # A standby does not know the locks of the primary.
+                on_standby = warehouse.execute("SELECT pg_is_in_recovery()")[0][0]
+                is_alive = None if on_standby else warehouse.is_at_work(run["run_id"])
             return Recorded(content, {}, is_alive, warehouse.size)
 
     def _connect(self) -> Any:
