@@ -13,7 +13,7 @@ from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.views import apply_views, read_views
 from pipelines.warehouse.warehouse import WarehouseError
-from tests.conftest import summary
+from tests.conftest import NOW, summary
 from tests.postgres_server import started
 from tests.test_postgres_load import ACCOUNT, HOUR, load, rows_of
 
@@ -24,6 +24,8 @@ def test_a_hot_standby_has_the_same_rows_and_takes_no_run() -> None:
         place = PostgresServer(primary.new_database())
         with started() as standby, place.open(ACCOUNT) as warehouse:
             prepare_runs(warehouse)
+            running = "INSERT INTO conference_insights._runs (run_id, command, outcome, started_at)"
+            warehouse.execute(f"{running} VALUES ('1', 'run', 'running', now())")
             migrate_tables(warehouse)
             load(warehouse, rows_of([summary(1, HOUR)]))
             apply_views(warehouse, DESCRIPTIONS, "UTC")
@@ -45,6 +47,7 @@ def test_a_hot_standby_has_the_same_rows_and_takes_no_run() -> None:
                 while replica.query("SELECT count(*) FROM {conference_tags}") != [(499,)]:
                     assert time.monotonic() < deadline
                     time.sleep(0.02)
+                assert copy.recorded(NOW).is_alive is None, "locks are the primary's"
                 for view in read_views():
                     sql = f"SELECT * FROM analytics.{view.name}"
                     assert sorted(map(str, replica.execute(sql))) == sorted(

@@ -103,7 +103,7 @@ def _look() -> Iterator[HealthIssue]:
     try:
         status = read_status(place, datetime.now(UTC))
         yield from diagnose(status, MAX_AGE if status["last_run"] else None, asks_accounts)
-    except WarehouseError as error:
+    except (WarehouseError, SettingsError) as error:
         next_step = "delete that file if no run can" if place.path else SEE_PROBLEMS
         yield HealthIssue("fail", str(error), next_step, error.exit_code)
     if place.path and directory:
@@ -234,7 +234,7 @@ def _look_at_server(place: Place) -> Iterator[HealthIssue]:
         place.expect_usable()
         with place.read() as database:
             found = database.query("SELECT count(*) FROM {conference_summaries}")
-    except WarehouseError as error:
+    except (WarehouseError, SettingsError) as error:
         step = "check the server, its address and the role of the credentials"
         yield HealthIssue("fail", str(error), step, error.exit_code)
     else:

@@ -80,7 +80,11 @@ def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIss
             "check that `conference-insights run` is scheduled, and how it ended last",
             STALE,
         )
-    elif status["watermark"] and now - status["watermark"] > max_age + MAX_RUN:
+    elif (
+        "published" not in status  # others may load other accounts into a server
+        and status["watermark"]
+        and now - status["watermark"] > max_age + MAX_RUN
+    ):
         behind = format_duration(now - status["watermark"])
         yield HealthIssue(
             "fail",

@@ -38,7 +38,9 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-def as_warehouse_error(error: BaseException, path: Path | None = None) -> WarehouseError | None:
+def as_warehouse_error(
+    error: BaseException, path: Path | None = None, disk: str = "the warehouse"
+) -> WarehouseError | None:
     """The error for a disk that is full, broken or write-protected, for too little memory or too
     few threads, and, if `path` is given, for a damaged file; None for any other error.
 
@@ -46,7 +48,7 @@ def as_warehouse_error(error: BaseException, path: Path | None = None) -> Wareho
     """
     for line in () if isinstance(error, WarehouseError) else str(error).splitlines():
         if error_texts.DISK_FAULT.search(line):
-            return WarehouseError(f"The disk of {path or 'the warehouse'} cannot be used: {line}")
+            return WarehouseError(f"The disk of {path or disk} cannot be used: {line}")
         if path and error_texts.DAMAGE.search(line):
             return WarehouseError(f"{path} is damaged, restore a backup: {line}")
         if error_texts.OUT_OF_MEMORY.search(line):

@@ -63,8 +63,7 @@ class OneTransaction(SqlJobClientBase):
 
     def complete_load(self, load_id: str) -> None:
         """Load all files of the package, in whatever folder of it they are, unless it is loaded."""
-        name = self.sql_client.make_qualified_table_name(self.schema.loads_table_name)
-        if self.sql_client.execute_sql(f"SELECT 1 FROM {name} WHERE load_id = %s", load_id):
+        if self._is_loaded(load_id):
             return
         files = defaultdict[str, list[str]](list)
         for jobs in dlt.current.pipeline().get_load_package_info(load_id).jobs.values():
@@ -72,6 +71,12 @@ class OneTransaction(SqlJobClientBase):
                 if job.file_path.endswith(".parquet"):
                     files[job.job_file_info.table_name].append(job.file_path)
         self._load(load_id, files)
+
+    def _is_loaded(self, load_id: str) -> bool:
+        """As what a killed run left may be."""
+        name = self.sql_client.make_qualified_table_name(self.schema.loads_table_name)
+        sql = f"SELECT 1 FROM {name} WHERE load_id = %s"
+        return bool(self.sql_client.execute_sql(sql, load_id))
 
     def _load(self, load_id: str, files: dict[str, list[str]]) -> None:
         with self.sql_client.begin_transaction():

@@ -25,11 +25,13 @@ BATCH = 5_000
 class _HeldSqlClient(Psycopg2SqlClient):
     """Uses the connection of the warehouse, which has the locks, and leaves it open."""
 
-    def __init__(self, like: Psycopg2SqlClient, warehouse: PostgresWarehouse) -> None:
+    def __init__(
+        self, like: Psycopg2SqlClient, warehouse: PostgresWarehouse, loaded: set[str]
+    ) -> None:
         super().__init__(
             like.dataset_name, like.staging_dataset_name, like.credentials, like.capabilities
         )
-        self._warehouse = warehouse
+        self._warehouse, self.loaded = warehouse, loaded
 
     @property
     def native_connection(self) -> Any:
@@ -59,6 +61,19 @@ class PackageClient(OneTransaction, PostgresClient):
 
     def is_storage_initialized(self) -> bool:
         return True
+
+    def _is_loaded(self, load_id: str) -> bool:
+        """By this run, and no run leaves a package to another. What the table says does not count:
+        an id is a time, and that of a package of another machine may be the same."""
+        return load_id in self._client.loaded
+
+    def _load(self, load_id: str, files: dict[str, list[str]]) -> None:
+        super()._load(load_id, files)
+        self._client.loaded.add(load_id)
+
+    @property
+    def _client(self) -> Any:
+        return self.sql_client
 
     def _merge(self, name: str, paths: list[str]) -> None:
         hints = self._hints(name)
@@ -92,6 +107,7 @@ class OneTransactionPostgres(Remembering, dlt.destinations.postgres):
     """A destination for `dlt.pipeline`."""
 
     warehouse: PostgresWarehouse
+    loaded: set[str]
 
     @property
     def client_class(self) -> type[PostgresClient]:
@@ -105,7 +121,7 @@ class OneTransactionPostgres(Remembering, dlt.destinations.postgres):
 
     def client(self, schema: Schema, initial_config: Any = None) -> PostgresClient:
         client: PostgresClient = super().client(schema, initial_config)
-        client.sql_client = _HeldSqlClient(client.sql_client, self.warehouse)
+        client.sql_client = _HeldSqlClient(client.sql_client, self.warehouse, self.loaded)
         return client
 
 
@@ -115,5 +131,5 @@ def destination_of(warehouse: PostgresWarehouse) -> OneTransactionPostgres:
     credentials.host = credentials.username = credentials.password = credentials.database = "held"
     credentials.resolve()
     destination = OneTransactionPostgres(credentials)
-    destination.warehouse = warehouse
+    destination.warehouse, destination.loaded = warehouse, set()
     return destination

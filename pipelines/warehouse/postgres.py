@@ -10,11 +10,12 @@ from datetime import datetime
 from functools import cached_property
 from json import dumps
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote
 
 from pipelines.errors import SettingsError
+from pipelines.warehouse.file import as_warehouse_error
 from pipelines.warehouse.postgres_errors import explain
 from pipelines.warehouse.runs import recorded_by
 from pipelines.warehouse.warehouse import Place, Recorded, WarehouseError
@@ -23,7 +24,7 @@ try:
     import psycopg2
     from psycopg2 import extensions
 
-    from pipelines.warehouse.postgres_warehouse import APPLICATION, PostgresWarehouse
+    from pipelines.warehouse.postgres_warehouse import APPLICATION, LOCK_WAIT, PostgresWarehouse
 except ModuleNotFoundError:
     raise SettingsError(
         "A warehouse in PostgreSQL needs psycopg2: pip install 'conference-insights[postgres]'"
@@ -41,7 +42,7 @@ _SETTINGS = {
 _SESSION = {
     "TimeZone": "UTC",
     "statement_timeout": "0",
-    "lock_timeout": "0",
+    "lock_timeout": f"{LOCK_WAIT}s",
     "transaction_timeout": "0",
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -90,6 +91,14 @@ class PostgresServer(Place):
     url: str = field(repr=False)
     path: ClassVar[None] = None  # type: ignore[misc]
 
+    def __post_init__(self) -> None:
+        """Refuse a wrong URL at once.
+
+        Raises:
+            SettingsError: it is none, or not one of PostgreSQL's.
+        """
+        self._parts  # noqa: B018
+
     @property
     def name(self) -> str:  # type: ignore[override]
         """For messages: without the role and its password."""
@@ -123,8 +132,9 @@ class PostgresServer(Place):
         return _SETTINGS | given | options
 
     def explain(self, error: BaseException) -> WarehouseError | None:
-        """The error for what the server, the network or the role has caused; None for others."""
-        return explain(error, self.name)
+        """The error for what the server, the network, the role or this machine, where load packages
+        are made, has caused; None for others."""
+        return explain(error, self.name) or as_warehouse_error(error, disk=gettempdir())
 
     @contextmanager
     def open(self, *accounts: str) -> Iterator[PostgresWarehouse]:
@@ -179,7 +189,11 @@ class PostgresServer(Place):
         with self.read() as warehouse:
             content = recorded_by(warehouse, now)
             run = content.get("run") or {}
-            is_alive = run.get("outcome") == "running" and warehouse.is_at_work(run["run_id"])
+            is_alive: bool | None = False
+            if run.get("outcome") == "running":
+                # A standby does not know the locks of the primary.
+                on_standby = warehouse.execute("SELECT pg_is_in_recovery()")[0][0]
+                is_alive = None if on_standby else warehouse.is_at_work(run["run_id"])
             return Recorded(content, {}, is_alive, warehouse.size)
 
     def _connect(self) -> Any:

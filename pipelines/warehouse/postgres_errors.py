@@ -27,8 +27,12 @@ class ServerBusyError(WarehouseError):
     exit_code = BUSY
 
 
+class RejectedError(WarehouseError):
+    """A key, or what others have put on a table, does not admit a row."""
+
+
 _BY_CODE: list[tuple[str, type[WarehouseError], str]] = [
-    ("08|57P0|53300", ServerUnavailableError, "{name} is not available: {error}"),
+    ("08|57P0|25P0|53300", ServerUnavailableError, "{name} is not available: {error}"),
     ("28", ServerRefusedError, "{name} refuses the role of the credentials: {error}"),
     ("3D000", ServerRefusedError, "{name} does not exist: {error}"),
     (
@@ -48,7 +52,19 @@ _BY_CODE: list[tuple[str, type[WarehouseError], str]] = [
         "{name} has not enough memory, or no more room for locks: {error}. With very many accounts "
         "raise max_locks_per_transaction there",
     ),
-    ("40|55P03|57014", ServerBusyError, "Another session of {name} was in the way: {error}"),
+    ("40|55|57014", ServerBusyError, "Another session of {name} was in the way: {error}"),
+    (
+        "53|54",
+        WarehouseError,
+        "{name} has a limit that is too low for what is loaded, as temp_file_limit may be: {error}",
+    ),
+    ("XX00[12]", WarehouseError, "{name} is damaged, restore a backup: {error}"),
+    (
+        "23|P0",
+        RejectedError,
+        "A key, constraint, trigger or function in {name} rejects what is loaded: {error}; drop "
+        "what is not of conference-insights",
+    ),
 ]
 """Beginnings of SQLSTATEs, what they mean, and what is said."""
 

@@ -27,7 +27,7 @@ from pipelines.warehouse.database import (
     StatementError,
 )
 from pipelines.warehouse.portable import to_dialect
-from pipelines.warehouse.postgres_errors import ServerRefusedError, explain
+from pipelines.warehouse.postgres_errors import RejectedError, ServerRefusedError, explain
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
 if TYPE_CHECKING:
@@ -37,11 +37,12 @@ if TYPE_CHECKING:
 
 APPLICATION = "conference-insights"
 LOCK_WAIT = 900
-"""Seconds that a run waits while others load or change views, which take seconds each."""
+"""Seconds that a run waits while others load or change views, which take seconds each, or have
+locked a table."""
 OURS = {"_runs", "_dlt_loads"}
 """Tables of which a dataset has one at least, if it is one of this program."""
 LOOKUPS = {
-    "conference_summaries": ("account_sid", "create_time"),
+    "conference_summaries": ("substring(account_sid FROM 1 FOR 34)", "create_time"),
     "conference_participants": ("conference_sid",),
     "_refetches": ("key",),
     "_listings": ("parent_key",),
@@ -295,7 +296,7 @@ class PostgresWarehouse(Warehouse):
                 self._native(
                     f"CREATE {kind} INDEX {name} ON {DATASET}.{table} ({', '.join(parts)})"
                 )
-            except StatementError as error:
+            except RejectedError as error:
                 raise WarehouseError(f"{table} in {self.name} has a double: {error}") from error
 
 

@@ -21,7 +21,7 @@ from pipelines.exit_codes import BUSY
 from pipelines.warehouse.database import DATASET, Database, StatementError
 from pipelines.warehouse.snapshot import take_snapshot
 from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
-from pipelines.warehouse.warehouse import BusyError, Warehouse
+from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -123,8 +123,12 @@ class RunRecord:
         running = f"SELECT run_id FROM {RUNS_TABLE} WHERE outcome = 'running'"
         for (run_id,) in warehouse.execute(running):
             if not warehouse.is_at_work(run_id):
-                killed = f"UPDATE {RUNS_TABLE} SET outcome = 'killed' WHERE run_id = ?"
-                warehouse.execute(killed, [run_id])
+                # One that ended since then has its outcome.
+                warehouse.execute(
+                    f"UPDATE {RUNS_TABLE} SET outcome = 'killed' "
+                    "WHERE outcome = 'running' AND run_id = ?",
+                    [run_id],
+                )
         warehouse.hold_run(self._counted.run_id)
         self._look(warehouse)
         row = self._row() | {"outcome": "running"}
@@ -140,8 +144,11 @@ class RunRecord:
         except StillPendingError:
             outcome = "pending"
             raise
-        except BusyError:  # of a server, which another run loads: there was no run of this
-            warehouse.execute(f"DELETE FROM {RUNS_TABLE} WHERE run_id = ?", [row["run_id"]])
+        except BusyError as error:
+            if self._counted.load_ids:
+                self._error = error
+            else:  # of a server, which another run loads: there was no run of this
+                warehouse.execute(f"DELETE FROM {RUNS_TABLE} WHERE run_id = ?", [row["run_id"]])
             raise
         except BaseException as error:
             self._error = error
@@ -152,7 +159,8 @@ class RunRecord:
             try:
                 self._update()
                 self._look(warehouse)
-            except StatementError as error:  # must not hide the error of the run itself
+            except (StatementError, WarehouseError) as error:
+                # It must not hide the error of the run itself.
                 log.warning("The row of this run in _runs is not complete: %s", error)
             self._write(STATUS)  # while the lock is held
 
@@ -160,7 +168,7 @@ class RunRecord:
         self._last_good = _last_good(database)
         try:
             self._holds = take_snapshot(database, self._counted.horizon or _now())
-        except StatementError as error:  # no reason for a run to fail
+        except (StatementError, WarehouseError) as error:  # no reason for a run to fail
             log.warning("What the warehouse holds is not in the status: %s", error)
 
     def _update(self) -> None:

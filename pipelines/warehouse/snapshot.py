@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from pipelines.lifecycle import RETENTION
 from pipelines.times import naive_utc
-from pipelines.warehouse.database import DATASET, Database
+from pipelines.warehouse.database import DATASET, Database, StatementError
 from pipelines.warehouse.definitions import PENDING
 from pipelines.warehouse.sql import quoted
+from pipelines.warehouse.views import OUR_TABLES
+from pipelines.warehouse.warehouse import WarehouseError
 
 HOUR = timedelta(hours=1)
 AGES = {
@@ -35,8 +39,9 @@ def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
     `drift` of the last week; `watermarks` by account; `last_error`, the error class of the last run
     that finished, None if it succeeded. Empty if nothing was loaded yet.
     """
-    tables = (name.partition(".")[2] for name in database.columns(DATASET))
-    names = [name for name in tables if not name.startswith("_dlt")]
+    tables = {name.partition(".")[2]: of for name, of in database.columns(DATASET).items()}
+    tables = {name: of for name, of in tables.items() if not name.startswith("_dlt")}
+    names = [name for name, of in tables.items() if "_dlt_load_id" in of or name in OUR_TABLES]
     if not {"conference_summaries", "_refetches"}.issubset(names):
         return {}
     counts = " UNION ALL ".join(
@@ -76,11 +81,22 @@ def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
         "watermarks": watermarks or database.records(last_listed),
         "accounts": _accounts(database, now) if has_accounts else {},
         "last_error": next(iter(database.execute(ended)), (None,))[0],
-        "rows": dict(database.execute(f"{counts} ORDER BY name")),
+        "rows": dict(database.execute(f"{counts} ORDER BY name"))
+        | _count_others(database, tables.keys() - {*names}),
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
         "checks": database.records(checks) if "_checks" in names else [],
         "drift": {name: sid for (run,) in drifts for name, sid in json.loads(run).items()},
     }
+
+
+def _count_others(database: Database, names: Collection[str]) -> dict[str, int]:
+    """What users have put there, as far as this role may read it."""
+    counts = {}
+    for name in sorted(names):
+        with suppress(StatementError, WarehouseError):
+            of = name.replace('"', '""')
+            counts[name] = database.execute(f'SELECT count(*) FROM {DATASET}."{of}"')[0][0]
+    return counts
 
 
 _LISTED = f"""

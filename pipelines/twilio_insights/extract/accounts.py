@@ -63,8 +63,9 @@ class Accounts:
 
     @property
     def others(self) -> set[str]:
-        """Those in the destination that are loaded with other credentials, or were before."""
-        return {*self._rows} - {*self.followed}
+        """Those in the destination that are loaded with other credentials, or were before; also
+        those that another run has begun to load since this one began."""
+        return {*self._rows, *self._stored.now()} - {*self.followed}
 
     @property
     def has_several(self) -> bool:

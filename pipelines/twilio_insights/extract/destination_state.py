@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from pipelines.lifecycle import RETENTION
@@ -11,6 +12,7 @@ from pipelines.times import as_utc, naive_utc
 from pipelines.twilio_insights.extract.records import RowVersion
 from pipelines.twilio_insights.resources import Resource
 
+SID_LENGTH = 34
 Query = Callable[..., list[tuple[Any, ...]]]
 """Runs a statement with its arguments, `%s` in the text, and gives the rows; `{name}` is a table of
 the dataset, and there are no rows where one is missing."""
@@ -51,9 +53,14 @@ class DestinationState:
                 "WHERE _dlt_load_id NOT IN (SELECT load_id FROM {_dlt_loads})"
             )
         }
-        self._was_empty = not query(f"SELECT 1 FROM {self._records} LIMIT 1")
         self._written: set[int] = set()
         """Of what this run wrote into an empty destination: the hashes of the keys."""
+
+    @cached_property
+    def _was_empty(self) -> bool:
+        """Looked at when it first matters: another run of the same accounts may have loaded them
+        before this one held them."""
+        return not self._query(f"SELECT 1 FROM {self._records} LIMIT 1")
 
     def named_drift(self, account_sid: str) -> set[str]:
         """What is not documented and was named already."""
@@ -79,8 +86,11 @@ class DestinationState:
         if not keys:
             return {}
         created = f"s.{self._resource.created}"
-        between = f"{created} >= %s AND {created} <= %s AND s.account_sid = %s"
-        found = self._versions(between, naive_utc(start), naive_utc(end), account)
+        # An index takes the beginning alone: what the API gives as a SID may be of any length.
+        begins = f"substr(s.account_sid, 1, {SID_LENGTH}) = %s"
+        between = f"{created} >= %s AND {created} <= %s AND {begins} AND s.account_sid = %s"
+        of_account = account[:SID_LENGTH], account
+        found = self._versions(between, naive_utc(start), naive_utc(end), *of_account)
         missing = [key for key in keys if key not in found]
         return found | (self._versions(self._is_one_of, missing) if missing else {})
 

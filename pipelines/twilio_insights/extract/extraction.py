@@ -227,7 +227,7 @@ class Extraction:
         """What to ask for again: everything pending that this run has not just seen, of accounts
         that answer."""
         accounts, followed = self._accounts, self._accounts.followed
-        others, unreadable = accounts.others, accounts.unreadable
+        unreadable = accounts.unreadable
         if isinstance(scope, Sids):
             due = self._stored.known(scope.sids)
         else:
@@ -235,6 +235,7 @@ class Extraction:
                 package.note_refetch(sid, attempts, 404, asked_at, None, "expired")
             seen = self.still_pending | package.written
             due = [asked for asked in self._stored.pending(now) if asked.key not in seen]
+            others = accounts.others  # after these, as another run may load some meanwhile
             due = [asked for asked in due if asked.account not in others]
         # One of several may have what does not say whose it is.
         unknown = "" if accounts.has_several else accounts.own

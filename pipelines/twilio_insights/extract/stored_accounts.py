@@ -90,6 +90,10 @@ class StoredAccounts:
                 if is_settled:
                     self._settled.add(account)
 
+    def now(self) -> set[str]:
+        """The accounts that the destination has now."""
+        return {account for (account,) in self._query("SELECT account_sid FROM {accounts}")}
+
     def watermark(self, account: str) -> datetime | None:
         """Until when everything of the account was listed; None if it never was. Long ago if the
         package that wrote it was never completed, so that no first cursor hides what an earlier

@@ -1,0 +1,237 @@
+"""What other runs, other users and a server's limits do at an awkward moment."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import string
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pipelines.exit_codes import STALE, exit_code
+from pipelines.monitor.health import diagnose
+from pipelines.monitor.status import read_status
+from pipelines.times import naive_utc
+from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
+from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.warehouse import postgres_warehouse
+from pipelines.warehouse.checks import ChecksError
+from pipelines.warehouse.database import DATASET
+from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.warehouse import BusyError, WarehouseError
+from tests.conftest import NOW, POST_LOAD, Command, Loaded, sid, summary
+from tests.postgres_server import PostgresTestServer
+from tests.test_postgres_load import ACCOUNT, HOUR, count, load, prepare, rows_of
+from tests.test_server_warehouse import server_url as server_url
+
+
+@pytest.fixture
+def warehouse(database: str) -> Iterator[PostgresWarehouse]:
+    with PostgresServer(database).open(ACCOUNT) as opened:
+        prepare(opened)
+        yield opened
+
+
+def test_a_text_that_no_index_takes_is_loaded(warehouse: PostgresWarehouse) -> None:
+    text = "".join(random.choices(string.printable, k=20_000))
+    load(warehouse, rows_of([summary(1, HOUR, account_sid=text, tags=[text])]))
+    stored = DestinationState(warehouse.query, CONFERENCES)
+    for account in (text, ACCOUNT):
+        assert {*stored.versions([sid(1)], NOW - 2 * HOUR, NOW, account)} == {sid(1)}
+
+
+def test_a_package_is_loaded_though_that_of_another_machine_has_its_id(
+    warehouse: PostgresWarehouse, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dlt.extract.storage.create_load_id", lambda: "1795703375.5")
+    with PostgresServer(database).open() as other:
+        load(other, rows_of([summary(1, HOUR)]))
+    load(warehouse, rows_of([summary(2, HOUR)]))
+    assert count(warehouse)["conference_summaries"] == 2
+
+
+def test_what_a_former_holder_of_the_account_has_just_loaded_is_known(
+    warehouse: PostgresWarehouse, database: str
+) -> None:
+    stored = DestinationState(warehouse.query, CONFERENCES)
+    with PostgresServer(database).open() as other:
+        load(other, rows_of([summary(1, HOUR)]))
+    (version,) = stored.versions([sid(1)], NOW - 2 * HOUR, NOW, ACCOUNT).values()
+    assert version.is_final
+
+
+def test_what_another_run_begins_to_follow_meanwhile_is_not_asked_for(
+    loaded: Loaded, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.run()
+    others = f"AC{9:032x}"
+    real = DestinationState.pending
+
+    def pending(state: DestinationState, *now: Any) -> list[Pending]:
+        with PostgresServer(server_url).open() as other:
+            columns = "(account_sid, first_seen_at, followed_by)"
+            account = f"INSERT INTO {DATASET}.accounts {columns} VALUES (?, now(), ?)"
+            other.execute(account, [others, others])
+            load(other, rows_of([summary(1, 60 * HOUR, "in_progress", account_sid=others)]))
+        return real(state, *now)
+
+    monkeypatch.setattr(DestinationState, "pending", pending)
+    assert loaded.run().rows_refetched == 0
+
+
+def test_a_run_that_ends_while_another_looks_was_not_killed(
+    loaded: Loaded, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.load()
+    with PostgresServer(server_url).open() as first:
+        first.execute(f"UPDATE {DATASET}._runs SET outcome = 'running'")
+
+    def ends(warehouse: PostgresWarehouse, run_id: str) -> bool:
+        warehouse.execute(f"UPDATE {DATASET}._runs SET outcome = 'ok' WHERE run_id = ?", [run_id])
+        return False
+
+    monkeypatch.setattr(PostgresWarehouse, "is_at_work", ends)
+    loaded.load()
+    with PostgresServer(server_url).read() as server:
+        assert server.execute(f"SELECT outcome FROM {DATASET}._runs") == [("ok",), ("ok",)]
+
+
+def test_what_others_have_in_the_schema_stops_no_run(
+    loaded: Loaded, postgres: PostgresTestServer, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role, name = postgres.new_role(), database.rpartition("/")[2]
+    for schema in (DATASET, "analytics"):
+        postgres.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}", database)
+    url = postgres.url_of(name, role, "secret")
+    monkeypatch.setenv("DESTINATION_TYPE", "postgres")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
+    loaded.run()
+    postgres.execute(f"CREATE TABLE {DATASET}.notes (a INT)", database)
+    postgres.execute(f'CREATE TABLE {DATASET}."5""%" (a INT)', database)
+    loaded.account.put(summary(1, HOUR))
+    assert loaded.run().rows_new == 1
+    rows = PostgresServer(url).recorded(NOW).content["holds"]["rows"]
+    assert rows["conference_summaries"] == 1
+    assert rows["_runs"] == 2
+    assert "notes" not in rows
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("25P04", 69),
+        ("53400", 74),
+        ("54000", 74),
+        ("55006", 75),
+        ("XX001", 74),
+        ("23514", 74),
+        ("P0001", 74),
+    ],
+)
+def test_whatever_a_server_refuses_is_a_sentence(
+    warehouse: PostgresWarehouse, state: str, code: int
+) -> None:
+    refuse = f"DO $$ BEGIN RAISE 'because' USING ERRCODE = '{state}'; END $$"
+    with pytest.raises(WarehouseError, match="because") as said:
+        warehouse._native(refuse)
+    assert exit_code(said.value) == code
+
+
+def test_a_limit_of_a_transaction_is_not_for_runs(
+    postgres: PostgresTestServer, database: str
+) -> None:
+    if not postgres.execute("SELECT 1 FROM pg_settings WHERE name = 'transaction_timeout'"):
+        pytest.skip("PostgreSQL has it since 17")
+    role, name = postgres.new_role(), database.rpartition("/")[2]
+    postgres.execute(f"ALTER ROLE {role} SET transaction_timeout = '300ms'")
+    postgres.execute(f"GRANT CREATE ON DATABASE {name} TO {role}")
+    with PostgresServer(postgres.url_of(name, role, "secret")).open(ACCOUNT) as warehouse:
+        with warehouse.transaction():
+            warehouse.execute("SELECT pg_sleep(0.5)")
+
+
+def test_a_run_that_is_busy_after_it_has_loaded_stays_in_the_history(
+    loaded: Loaded, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: Any, **__: Any) -> None:
+        raise BusyError("Others write")
+
+    loaded.account.put(summary(1, HOUR))
+    monkeypatch.setattr(POST_LOAD, busy)
+    with pytest.raises(BusyError):
+        loaded.run()
+    with PostgresServer(server_url).read() as server:
+        (run,) = server.records(f"SELECT outcome, error_class, load_ids FROM {DATASET}._runs")
+    assert (run["outcome"], run["error_class"]) == ("failed", "BusyError")
+    assert run["load_ids"]
+
+
+def test_a_server_that_goes_away_hides_no_other_error(
+    loaded: Loaded, server_url: str, postgres: PostgresTestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsound(warehouse: PostgresWarehouse, *_: Any, **__: Any) -> None:
+        pid = warehouse.connection.info.backend_pid
+        postgres.execute(f"SELECT pg_terminate_backend({pid}, 9000)")
+        raise ChecksError("unsound")
+
+    monkeypatch.setattr(POST_LOAD, unsound)
+    with pytest.raises(ChecksError):
+        loaded.run()
+
+
+def test_who_has_locked_a_table_makes_no_run_wait_for_ever(
+    warehouse: PostgresWarehouse, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_warehouse, "LOCK_WAIT", 0.2)
+    with warehouse.transaction(), PostgresServer(database).open() as other:
+        warehouse._native(f"LOCK TABLE {DATASET}._runs")
+        with pytest.raises(WarehouseError, match="lock timeout") as said:
+            other.execute(f"SELECT count(*) FROM {DATASET}._runs")
+    assert exit_code(said.value) == 75
+
+
+def test_an_account_that_no_run_lists_is_stale_whatever_others_do(
+    loaded: Loaded, server_url: str
+) -> None:
+    loaded.account.now = datetime.now(UTC)
+    loaded.run()
+    place, now = PostgresServer(server_url), datetime.now(UTC)
+
+    def stale() -> list[str]:
+        found = diagnose(read_status(place, now), timedelta(hours=2))
+        return [finding.what for finding in found if finding.code == STALE]
+
+    assert stale() == []
+    with place.open() as other:
+        columns = "(account_sid, first_seen_at, listed_to, followed_by)"
+        at = naive_utc(now - timedelta(hours=3))
+        account = f"INSERT INTO {DATASET}.accounts {columns} VALUES ('AC9', ?, ?, 'AC9')"
+        other.execute(account, [at, at])
+    (said,) = stale()
+    assert "an account is listed until" in said
+
+
+def test_a_full_disk_of_this_machine_is_named(database: str) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    fault = PostgresServer(database).explain(full)
+    assert fault is not None
+    assert fault.exit_code == 74
+    assert f"The disk of {tempfile.gettempdir()} cannot be used" in str(fault)
+
+
+@pytest.mark.parametrize("wrong", ["://u:s3cret@host", "?nonsense=s3cret"])
+def test_doctor_goes_on_after_a_wrong_address(
+    loaded: Loaded, server_url: str, command: Command, wrong: str
+) -> None:
+    url = f"postgresql{wrong}" if ":" in wrong else server_url + wrong
+    done = command("doctor", DESTINATION__POSTGRES__CREDENTIALS=url)
+    assert done.returncode == 2
+    assert "FAIL" in done.stdout
+    assert "Error" not in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
