@@ -72,6 +72,15 @@ def test_the_commands_load_as_a_role_that_may_do_no_more(
     assert nothing >= {"phase", "pid", "host", "error"}
     assert [told["lookback"], told["refused"], told["bytes"].keys()] == [None, None, {"warehouse"}]
 
+    postgres.execute("ALTER ROLE readers LOGIN PASSWORD 'theirs'", admin)
+    reader = insights.replace("loader:secret", "readers:theirs")
+    ((one,),) = postgres.execute("SELECT min(conference_sid) FROM analytics.conferences", admin)
+    shown = (
+        asked.partition("conference-insights")[0]
+        + f"conference-insights show {one}\nconference-insights report"
+    )
+    run_shell(shown.replace(URL, reader), tmp_path, **environment(simulated))
+
     restored = postgres.new_database()
     shell = f'PATH="{postgres.programs}:$PATH"\n{BACKUP}{RESTORE}'
     settings = {
