@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from pipelines.simulator.account import ACCOUNT_SID
 from pipelines.simulator.sample_data import busy_tree
@@ -22,13 +23,19 @@ from pipelines.warehouse.postgres import PostgresServer
 from tests.conftest import ROOT, environment
 from tests.postgres_server import PostgresTestServer
 from tests.test_postgres_sql import rows
-from tests.test_readme import OPERATIONS, blocks, run_shell
+from tests.test_readme import OPERATIONS, PAGES, SETTINGS, blocks, run_shell
 
 PAGE = (ROOT / "pipelines/beyond_one_machine.md").read_text()
 URL = "postgresql://loader:secret@db.example.com:5432/insights"
 (ROLES,) = blocks("sql", PAGE)
 INSTALL, FIRST, MOVING, WORKERS, BY_NUMBER, BACKUP, RESTORE, VIEWS = blocks("sh", PAGE)
 MOVE, STAGING = blocks("python", PAGE)
+
+KUBERNETES, ACTIONS = map(yaml.safe_load, blocks("yaml", PAGES["pipelines/scheduling.md"])[-2:])
+((*_, IN_KUBERNETES),) = (
+    one["args"]
+    for one in KUBERNETES["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+)
 
 
 @pytest.fixture
@@ -138,6 +145,21 @@ def test_a_file_moves_with_what_twilio_has_deleted(
     assert told["rows_unchanged"] > 50
 
 
+def test_the_steps_of_a_workflow_load_into_a_server(
+    insights: str, simulated: InsightsServer, tmp_path: Path, postgres: PostgresTestServer
+) -> None:
+    *_, install, load = ACTIONS["jobs"]["load"]["steps"]
+    assert install["run"].endswith(INSTALL.removeprefix("pip install").strip())
+    assert all(f"`{name}`" in SETTINGS for name in load["env"])
+    secret = {"TWILIO_ACCOUNT_SID", "TWILIO_API_KEY", "TWILIO_API_SECRET"}
+    given = {name: value for name, value in load["env"].items() if name not in secret}
+    given["DESTINATION__POSTGRES__CREDENTIALS"] = insights
+    run_shell(load["run"], tmp_path, **environment(simulated), **given)
+    with PostgresServer(insights).read() as server:
+        asked = "SELECT outcome FROM conference_insights._runs"
+        assert server.execute(asked) == [("ok",)]
+
+
 def test_workers_load_lists_of_accounts_at_once(
     insights: str, simulated: InsightsServer, tmp_path: Path, postgres: PostgresTestServer
 ) -> None:
@@ -166,11 +188,10 @@ def test_workers_load_lists_of_accounts_at_once(
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 @pytest.mark.parametrize("index", ["0", "1", "2", "3"])
-def test_a_task_without_a_list_loads_nothing(shell: str, index: str) -> None:
+@pytest.mark.parametrize("script", [BY_NUMBER, IN_KUBERNETES], ids=["page", "kubernetes"])
+def test_a_task_without_a_list_loads_nothing(script: str, shell: str, index: str) -> None:
     """With an empty list it would load the account of the credentials."""
-    told = BY_NUMBER.replace(
-        "conference-insights run", "printenv SOURCES__TWILIO_INSIGHTS__ACCOUNTS"
-    )
+    told = script.replace("conference-insights run", "printenv SOURCES__TWILIO_INSIGHTS__ACCOUNTS")
     done = subprocess.run(
         [shell, "-c", told],
         env=os.environ | {"JOB_COMPLETION_INDEX": index},
