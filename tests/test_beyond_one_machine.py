@@ -66,6 +66,8 @@ def test_the_commands_load_as_a_role_that_may_do_no_more(
     as_reader = "SET ROLE readers; SELECT count(*) FROM analytics.conferences"
     admin = postgres.url_of(insights.rpartition("/")[2])
     assert postgres.execute(as_reader, admin) == [(loaded,)]
+    for query in blocks("sql", PAGES["README.md"]):
+        assert postgres.execute(query, admin)
     assert not [*tmp_path.glob("*.dlt")]
     as_monitor = insights.replace("loader:secret", "monitor:another")
     asked = FIRST.replace("conference-insights run\n", "").replace("doctor", "status --json >said")
