@@ -12,11 +12,12 @@ Exit codes:
   1   a bug in this program
   2   wrong usage or configuration
   3   stale: the last good run is older than `status --max-age`, or Twilio is deleting unlisted data
-  65  a check failed: the data is loaded, but the published copy stays as it was
-  69  the API gave no good answer, after all retries, or the lake cannot be reached
-  74  the warehouse file, the published copy, the lake or the disk cannot be used
+  65  a check failed: the data is loaded; a published copy stays as it was
+  69  the API gave no good answer, after all retries; or the database or the lake is out of reach
+  74  the warehouse, the published copy, the lake or the disk cannot be used
   75  busy: another run or program holds the warehouse; or still pending at the timeout
-  77  refused by Twilio: credentials, region, or Advanced Features not active; or by a bucket
+  77  refused by Twilio: credentials, region, or Advanced Features not active; by the database,
+      or by a bucket
   129, 130, 143  stopped by SIGHUP, SIGINT or SIGTERM; everything finished so far is kept
   141 the program or the terminal that the output went to has gone away
 """

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,17 @@ import duckdb
 import pytest
 
 from pipelines.simulator.sample_data import busy_account
-from tests.conftest import NOW, ROOT, install_beside, loaded_once
-from tests.test_readme import blocks
+from pipelines.simulator.server import InsightsServer
+from tests.conftest import NOW, ROOT, environment, install_beside, loaded_once
+from tests.postgres_server import PostgresTestServer
+from tests.test_readme import blocks, run_shell
 
 pytestmark = pytest.mark.programs
 
-SUPERSET = r"^## Apache Superset$.*?(?=^## |\Z)"
-PAGE = re.sub(SUPERSET, "", (ROOT / "sql/connect.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+ELSEWHERE = r"^## (Apache Superset|PostgreSQL)$.*?(?=^## |\Z)"
+WHOLE = (ROOT / "sql/connect.md").read_text()
+PAGE = re.sub(ELSEWHERE, "", WHOLE, flags=re.DOTALL | re.MULTILINE)
+SERVER = WHOLE.partition("\n## PostgreSQL\n")[2].partition("\n## ")[0]
 CONNECTION, *OTHERS = blocks("python", PAGE)
 RECIPES = [CONNECTION, *(it if "connect(" in it else CONNECTION + it for it in OTHERS)]
 COMMANDS = blocks("sh", PAGE)
@@ -194,3 +199,39 @@ def test_the_notebook_is_a_program_too(folder: Path, read: Reader, tmp_path: Pat
     assert read(*program).returncode == 0
     assert read(*program, "--", "--copy", copy, cwd=tmp_path).returncode == 0
     assert read(*program, cwd=tmp_path).returncode == 1
+
+
+def test_the_recipes_for_a_server_answer(
+    postgres: PostgresTestServer, tmp_path: Path, read: Reader
+) -> None:
+    (login,), (recipe,), (command,) = (blocks(kind, SERVER) for kind in ("sql", "python", "sh"))
+    database = postgres.new_database()
+    name = database.rpartition("/")[2]
+    postgres.execute(f"CREATE ROLE readers; {login}")
+    settings = {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": database}
+    with InsightsServer(busy_account(datetime.now(UTC), days=3, per_day=20)) as api:
+        run_shell("conference-insights run", tmp_path, **environment(api), **settings)
+    postgres.execute(
+        "GRANT USAGE ON SCHEMA analytics TO readers; "
+        "GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO readers",
+        database,
+    )
+    theirs = "analyst:theirs@db.example.com:5432/insights"
+    address = postgres.url_of(name, "analyst", "theirs").removeprefix("postgresql://")
+    done = read(sys.executable, "-W", "error", "-c", recipe.replace(theirs, address), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    days = postgres.execute(
+        "SELECT created_date, sum(conferences) FROM analytics.conference_volume "
+        "GROUP BY 1 ORDER BY 1",
+        database,
+    )
+    assert done.stdout.split()[-2:] == [f"{days[-1][0]}", f"{days[-1][1]}"]
+    program = f"PATH={postgres.programs}:$PATH; {command.replace(theirs, address)}"
+    said = read("sh", "-euc", program, cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "UTC" in said.stdout
+    refused = command.replace(theirs, address)
+    refused = re.sub('"SELECT.*"', '"CREATE TABLE analytics.t (a int)"', refused)
+    assert "read-only" in read("sh", "-c", f"PATH={postgres.programs}:$PATH; {refused}").stderr
+    for role in ("analyst", "readers"):
+        postgres.execute(f"DROP OWNED BY {role}; DROP ROLE {role}", database)

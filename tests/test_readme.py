@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -223,6 +224,15 @@ def test_every_exit_code_is_explained() -> None:
     codes = re.findall(r"^  (\d+)", exit_codes.EXIT_CODES, re.MULTILINE)
     table = OPERATIONS.partition("## Exit codes")[2].partition("\n## ")[0]
     assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == codes
+
+
+def test_every_extra_that_a_page_installs_is_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    named = re.findall(r"(?:'\.|\.whl|insights)\[([\w,]+)\]", "".join(PAGES.values()))
+    assert {one for names in named for one in names.split(",")} >= {"dev", "lake", "postgres"}
+    assert {one for names in named for one in names.split(",")} <= extras.keys()
 
 
 def test_no_page_is_forgotten() -> None:

@@ -83,7 +83,7 @@ def _expect_sid(text: str) -> None:
 )
 @click.pass_context
 def main(context: click.Context, log: str | None) -> None:
-    """Load Twilio Conference Summaries into a DuckDB warehouse, and keep them complete."""
+    """Load Twilio Conference Summaries into DuckDB or PostgreSQL, and keep them complete."""
     os.umask(os.umask(0o077) | 0o022)  # no other user can write the files
     if log or context.invoked_subcommand == "demo":
         os.environ[LOG_VARIABLE] = log or "human"
@@ -164,11 +164,11 @@ def backfill(
         run_with_progress("backfill", stop, backfill=scope)
 
 
-@main.command(epilog=epilogs.MORE, short_help="Rebuild the copy for BI tools.")
+@main.command(epilog=epilogs.MORE, short_help="Rebuild the copy for BI tools, or a server's views.")
 def publish() -> None:
     """Apply the views, run the checks, and publish a new copy of the warehouse as it is.
 
-    Every successful run does this too; here the whole copy is rebuilt, without the API.
+    Every successful run does this too; here all is rebuilt, without the API. A server has no copy.
 
     \b
     Example:
@@ -192,7 +192,7 @@ def publish() -> None:
 @click.option("--to", "until", help="Day after the last; by default the day of the newest data.")
 @click.option("--account", metavar="NAME|AC...", help="Only this account; by default all.")
 def report(output: Path, since: str | None, until: str | None, account: str | None) -> None:
-    """Write one HTML file of charts and figures from the published copy.
+    """Write one HTML file of charts and figures from the published copy, or from the server.
 
     By default it compares the last 7 full days with the 7 before. Days are in report_timezone;
     ages count back from the day of the newest data. The file is self-contained: open it in a
@@ -219,7 +219,7 @@ def report(output: Path, since: str | None, until: str | None, account: str | No
 @click.argument("conference", metavar="CF...")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def show(conference: str, as_json: bool) -> None:
-    """Show one conference with its participants, from the published copy.
+    """Show one conference with its participants, from the published copy, or from the server.
 
     Times are in report_timezone; in JSON in UTC. An exclamation mark follows what Twilio documents
     as poor. On a terminal there are tables; elsewhere each line says whose it is.
@@ -263,7 +263,7 @@ def demo(folder: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @_duration_option("--max-age", help="Exit with 3 if the last good run is older.")
 def status(as_json: bool, max_age: timedelta | None) -> None:
-    """Show the warehouse's state, from the files that runs leave beside it; no run has to wait.
+    """Show the warehouse's state, from what runs leave with it; no run has to wait.
 
     For monitors: ends with the code of the most severe problem marked FAIL, or with 0.
 

@@ -2,8 +2,9 @@
 -- Grain: one row per check.
 -- Promise: the latest result of each check.
 -- NULL: `sample` and `failing_since` where nothing was found.
--- Caveats: a `fail` check that finds rows keeps the published copy as it was, a `warn` check does
---   not. A `fail` check reads all conferences once an hour, and those that changed in between.
+-- Caveats: a run ends with 65 if a `fail` check finds rows, and publishes no copy; a `warn` check
+--   is only told. In a server checks read all conferences; in a file, a `fail` check reads all once
+--   an hour, and those that changed in between.
 -- Ask: What did the checks find?
 --   SELECT check_name, level, violations, sentence, sample
 --   FROM analytics.checks

@@ -4,7 +4,8 @@
 --   are followed and not refused, as far as the filters allow.
 -- NULL: `filters` where there are none, `last_good_run_at` before the first run has ended; the
 --   others before one has loaded.
--- Caveats: accounts has how far each is loaded. In a published copy `last_good_run_at` is the run before the one that published it.
+-- Caveats: accounts has how far each is loaded. `last_good_run_at` is of a run that has
+--   ended, so not of the one that publishes a copy.
 -- Ask: How old is the data?
 --   SELECT as_of, report_timezone, last_good_run_at FROM analytics.data_as_of;
 SELECT

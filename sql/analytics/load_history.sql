@@ -3,7 +3,7 @@
 -- Promise: every run that opened the warehouse, including those that failed or were killed.
 -- NULL: `ended_at` and `seconds` of a killed run; counts that a run did not reach; `filters` and
 --   `accounts_failed` where there were none.
--- Caveats: the run that publishes a copy is in the next copy.
+-- Caveats: a run is here once it has ended, so in a published copy the run that published it is not.
 -- Ask: How did the runs of each day go?
 --   SELECT CAST(started_at AS DATE) AS run_date, outcome, count(*) AS runs,
 --       sum(rows_new) AS rows_new, sum(rows_updated) AS rows_updated, max(seconds) AS longest

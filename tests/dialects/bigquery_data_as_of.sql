@@ -5,7 +5,7 @@ CREATE OR REPLACE VIEW `analytics`.`data_as_of` (
   `last_good_run_at` OPTIONS (description = 'End of the last scheduled run that ended well, UTC.'),
   `filters` OPTIONS (description = 'Filters that hid what they do not fit, JSON text; NULL for none.')
 )
-OPTIONS (description = 'Until when is everything loaded, of what, and in which time zone are days and hours? Grain: one row. Promise: every conference created before `as_of` that Twilio showed is here, of the accounts that are followed and not refused, as far as the filters allow. NULL: `filters` where there are none, `last_good_run_at` before the first run has ended; the others before one has loaded. Caveats: accounts has how far each is loaded. In a published copy `last_good_run_at` is the run before the one that published it.')
+OPTIONS (description = 'Until when is everything loaded, of what, and in which time zone are days and hours? Grain: one row. Promise: every conference created before `as_of` that Twilio showed is here, of the accounts that are followed and not refused, as far as the filters allow. NULL: `filters` where there are none, `last_good_run_at` before the first run has ended; the others before one has loaded. Caveats: accounts has how far each is loaded. `last_good_run_at` is of a run that has ended, so not of the one that publishes a copy.')
 AS
 SELECT
   `a`.`as_of`,

@@ -8,7 +8,7 @@ SELECT
 FROM "analytics"."stg_as_of" AS "a"
 CROSS JOIN "conference_insights"."_report" AS "z";
 
-COMMENT ON VIEW "analytics"."data_as_of" IS 'Until when is everything loaded, of what, and in which time zone are days and hours? Grain: one row. Promise: every conference created before `as_of` that Twilio showed is here, of the accounts that are followed and not refused, as far as the filters allow. NULL: `filters` where there are none, `last_good_run_at` before the first run has ended; the others before one has loaded. Caveats: accounts has how far each is loaded. In a published copy `last_good_run_at` is the run before the one that published it.';
+COMMENT ON VIEW "analytics"."data_as_of" IS 'Until when is everything loaded, of what, and in which time zone are days and hours? Grain: one row. Promise: every conference created before `as_of` that Twilio showed is here, of the accounts that are followed and not refused, as far as the filters allow. NULL: `filters` where there are none, `last_good_run_at` before the first run has ended; the others before one has loaded. Caveats: accounts has how far each is loaded. `last_good_run_at` is of a run that has ended, so not of the one that publishes a copy.';
 COMMENT ON COLUMN "analytics"."data_as_of"."as_of" IS 'Everything created before is loaded, UTC.';
 COMMENT ON COLUMN "analytics"."data_as_of"."as_of_local_hour" IS 'The hour in the report''s time zone in which `as_of_hour` begins.';
 COMMENT ON COLUMN "analytics"."data_as_of"."report_timezone" IS 'Time zone of hours, days and weeks, an IANA name.';
