@@ -14,7 +14,7 @@ from pipelines.errors import SettingsError
 from pipelines.warehouse import postgres_warehouse
 from pipelines.warehouse.database import DATASET, MissingTableError, StatementError
 from pipelines.warehouse.postgres import PostgresServer
-from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.postgres_warehouse import LOCK_WAIT, PostgresWarehouse
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, ROOT, python, summary
 from tests.postgres_server import OTHERWISE, PostgresTestServer, free_port, started
@@ -331,6 +331,7 @@ def test_settings_of_a_database_have_no_say_in_a_run(
             "OR name LIKE 'tcp_keepalives%' OR name = 'transaction_isolation'"
         )
         of_session: dict[str, str] = dict(shown)
-    assert {of_session[name] for name in OTHERWISE if name.endswith("timeout")} <= {"0"}
+    assert of_session.pop("lock_timeout") == str(LOCK_WAIT * 1000)
+    assert {of_session.get(n, "0") for n in OTHERWISE if n.endswith("timeout")} <= {"0"}
     assert of_session["tcp_keepalives_idle"] == "30"
     assert of_session["transaction_isolation"] == "read committed"

@@ -8,15 +8,11 @@ import random
 import string
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from pipelines.exit_codes import STALE, exit_code
-from pipelines.monitor.health import diagnose
-from pipelines.monitor.status import read_status
-from pipelines.times import naive_utc
+from pipelines.exit_codes import exit_code
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.warehouse import postgres_warehouse
@@ -194,27 +190,6 @@ def test_who_has_locked_a_table_makes_no_run_wait_for_ever(
         with pytest.raises(WarehouseError, match="lock timeout") as said:
             other.execute(f"SELECT count(*) FROM {DATASET}._runs")
     assert exit_code(said.value) == 75
-
-
-def test_an_account_that_no_run_lists_is_stale_whatever_others_do(
-    loaded: Loaded, server_url: str
-) -> None:
-    loaded.account.now = datetime.now(UTC)
-    loaded.run()
-    place, now = PostgresServer(server_url), datetime.now(UTC)
-
-    def stale() -> list[str]:
-        found = diagnose(read_status(place, now), timedelta(hours=2))
-        return [finding.what for finding in found if finding.code == STALE]
-
-    assert stale() == []
-    with place.open() as other:
-        columns = "(account_sid, first_seen_at, listed_to, followed_by)"
-        at = naive_utc(now - timedelta(hours=3))
-        account = f"INSERT INTO {DATASET}.accounts {columns} VALUES ('AC9', ?, ?, 'AC9')"
-        other.execute(account, [at, at])
-    (said,) = stale()
-    assert "an account is listed until" in said
 
 
 def test_a_full_disk_of_this_machine_is_named(database: str) -> None:

@@ -127,7 +127,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
             drift[MAX_DRIFT:] = [f"and {len(drift) - MAX_DRIFT:,} more, see _drift"]
         yield "Drift", ", ".join(drift) or "none"
         made = "passed" if rows.get("_checks") else "not run yet"
-        found = f"{len(status['checks'])} found problems"
+        count = len(status["checks"])
+        found = f"{count} check{'s' * (count > 1)} found problems"
         yield "Checks", found if status["checks"] else made
     if published := status.get("published"):
         age = _ago(published["made_at"], now)

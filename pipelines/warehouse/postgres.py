@@ -24,7 +24,7 @@ try:
     import psycopg2
     from psycopg2 import extensions
 
-    from pipelines.warehouse.postgres_warehouse import APPLICATION, LOCK_WAIT, PostgresWarehouse
+    from pipelines.warehouse.postgres_warehouse import APPLICATION, PostgresWarehouse
 except ModuleNotFoundError:
     raise SettingsError(
         "A warehouse in PostgreSQL needs psycopg2: pip install 'conference-insights[postgres]'"
@@ -42,7 +42,6 @@ _SETTINGS = {
 _SESSION = {
     "TimeZone": "UTC",
     "statement_timeout": "0",
-    "lock_timeout": f"{LOCK_WAIT}s",
     "transaction_timeout": "0",
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "0",

@@ -27,7 +27,7 @@ from pipelines.warehouse.database import (
     StatementError,
 )
 from pipelines.warehouse.portable import to_dialect
-from pipelines.warehouse.postgres_errors import RejectedError, ServerRefusedError, explain
+from pipelines.warehouse.postgres_errors import ServerRefusedError, explain
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
 if TYPE_CHECKING:
@@ -41,18 +41,6 @@ LOCK_WAIT = 900
 locked a table."""
 OURS = {"_runs", "_dlt_loads"}
 """Tables of which a dataset has one at least, if it is one of this program."""
-LOOKUPS = {
-    "conference_summaries": ("substring(account_sid FROM 1 FOR 34)", "create_time"),
-    "conference_participants": ("conference_sid",),
-    "_refetches": ("key",),
-    "_listings": ("parent_key",),
-}
-"""What rows are looked up by, other than their key."""
-_INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
-_TEXTS = (
-    "SELECT table_name, column_name FROM information_schema.columns "
-    "WHERE table_schema = %s AND data_type IN ('text', 'character varying')"
-)
 
 
 class PostgresWarehouse(Warehouse):
@@ -63,6 +51,7 @@ class PostgresWarehouse(Warehouse):
     def __init__(self, connection: Any, name: str, folder: Path) -> None:
         self.connection, self.name, self.working_folder = connection, name, folder
         self.created = False
+        self._native(f"SET lock_timeout = '{LOCK_WAIT}s'")
 
     def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
         """As everywhere; besides, a `WarehouseError` is raised if the server, the network or the
@@ -272,32 +261,9 @@ class PostgresWarehouse(Warehouse):
         return destination_of(self)
 
     def prepare_indexes(self, keys: Mapping[str, Sequence[str]]) -> None:
-        """A unique index on the key of each table, so that a double is an error and never silent,
-        and those for look-ups.
+        from pipelines.warehouse.postgres_indexes import prepare_indexes
 
-        Raises:
-            WarehouseError: a table has a double already.
-        """
-        present = {name for (name,) in self._native(_INDEXES, [DATASET])}
-        texts = {*self._native(_TEXTS, [DATASET])}
-        for table, (first, *others) in keys.items():
-            # An index takes no text of more than 2.7 kB, as a tag may be.
-            parts = [f"hashtextextended({c}, 0)" if (table, c) in texts else c for c in others]
-            self._prepare_index(f"{table}_key", present, "UNIQUE", table, [first, *parts])
-        for table, columns in LOOKUPS.items():
-            if table in keys:
-                self._prepare_index(f"{table}_lookup", present, "", table, columns)
-
-    def _prepare_index(
-        self, name: str, present: set[str], kind: str, table: str, parts: Sequence[str]
-    ) -> None:
-        if name not in present:
-            try:
-                self._native(
-                    f"CREATE {kind} INDEX {name} ON {DATASET}.{table} ({', '.join(parts)})"
-                )
-            except RejectedError as error:
-                raise WarehouseError(f"{table} in {self.name} has a double: {error}") from error
+        prepare_indexes(self._native, self.name, keys)
 
 
 def _without_nul(value: Any) -> Any:
