@@ -281,25 +281,6 @@ def test_an_account_that_left_keeps_its_rows_and_is_not_asked(
     assert not tree.query(left)
 
 
-def test_an_account_of_another_list_that_fails_there_has_not_left(
-    tree: Loaded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tree.run()
-    monkeypatch.setenv(ACCOUNTS, ACCOUNT_SID)
-    accounts = "conference_insights.accounts"
-    failing = "listed_to = first_seen_at, last_error = 'x', error_class = 'RefusedError'"
-    with duckdb.connect(tree.path) as connection:
-        connection.execute(
-            f"UPDATE {accounts} SET {failing}, asked_at = first_seen_at + INTERVAL '5' DAY "
-            f"WHERE account_sid = '{SALES}'"
-        )
-    for days, is_left in ((6, False), (3, True)):
-        tree.account.now += days * DAY
-        tree.run()
-        left = f"SELECT left_at IS NOT NULL FROM {accounts} WHERE account_sid = '{SALES}'"
-        assert tree.query(left) == [(is_left,)]
-
-
 def test_credentials_of_several_accounts_fill_one_warehouse(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
