@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import duckdb
 
 from pipelines.warehouse.database import Database
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.sql import quoted
 
 TIMES = ("create_time", "start_time", "end_time")
 COLUMNS = (
@@ -56,18 +54,9 @@ def of_warehouse(path: Path) -> Contents:
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the file; to start an engine for each takes longer than most queries."""
-    connection = _engine()
-    connection.execute(f"ATTACH {quoted(str(path))} AS file (READ_ONLY); USE file")
-    try:
+    """A connection to the file."""
+    with duckdb.connect(path, read_only=True) as connection:
         yield connection
-    finally:
-        connection.execute("USE memory; DETACH file")
-
-
-@cache
-def _engine() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
 
 
 def of_database(database: Database, dataset: str = "conference_insights") -> Contents:
