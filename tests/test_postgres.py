@@ -17,7 +17,7 @@ from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import LOCK_WAIT, PostgresWarehouse
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, ROOT, python, summary
-from tests.postgres_server import OTHERWISE, PostgresTestServer, free_port, started
+from tests.postgres_server import OTHERWISE, PostgresTestServer, free_port, held, started
 from tests.test_postgres_load import HOUR, count, load, prepare, rows_of
 
 ACCOUNT, OTHER = f"AC{1:032x}", f"AC{2:032x}"
@@ -25,20 +25,20 @@ ACCOUNT, OTHER = f"AC{1:032x}", f"AC{2:032x}"
 
 @pytest.fixture
 def warehouse(database: str) -> Iterator[PostgresWarehouse]:
-    with PostgresServer(database).open(ACCOUNT) as opened:
+    with PostgresServer(database).open() as opened:
         yield opened
 
 
 def test_it_makes_its_schemas_once(database: str) -> None:
     server = PostgresServer(database)
-    with server.open(ACCOUNT) as first:
+    with server.open() as first:
         assert first.created
         folder = first.working_folder
         assert folder.is_dir()
         assert folder.stat().st_mode & 0o777 == 0o700
         first.execute(f"CREATE TABLE {DATASET}._runs (run_id VARCHAR)")
     assert not folder.exists()
-    with server.open(ACCOUNT) as second:
+    with server.open() as second:
         assert not second.created
         assert second.columns(DATASET, "analytics") == {f"{DATASET}._runs": ["run_id"]}
 
@@ -90,13 +90,12 @@ def test_a_transaction_is_all_or_nothing(warehouse: PostgresWarehouse) -> None:
 
 
 def test_an_account_has_one_run_at_a_time(database: str) -> None:
-    server = PostgresServer(database)
     with ExitStack() as stack:
-        first = stack.enter_context(server.open(ACCOUNT))
-        second = stack.enter_context(server.open(OTHER))
+        first = stack.enter_context(held(database, ACCOUNT))
+        second = stack.enter_context(held(database, OTHER))
         for account in (ACCOUNT, OTHER):
             with pytest.raises(BusyError, match=r"held by another run \(process \d+ of") as busy:
-                with server.open(account):
+                with held(database, account):
                     raise AssertionError
             assert busy.value.exit_code == 75
         third, fourth = (f"AC{number:032x}" for number in (3, 4))
@@ -104,13 +103,13 @@ def test_an_account_has_one_run_at_a_time(database: str) -> None:
         with pytest.raises(BusyError, match=f"{third}|{fourth}"):
             second.hold_accounts([f"AC{5:032x}", third, fourth])
         first.hold_accounts([f"AC{5:032x}"])  # of which nothing was kept
-    with server.open(ACCOUNT) as again:
+    with held(database, ACCOUNT) as again:
         again.hold_accounts([OTHER, third, fourth])
 
 
 def test_too_many_accounts_for_the_server_are_a_sentence() -> None:
     with started("max_locks_per_transaction=10", "max_connections=5") as few:
-        with PostgresServer(few.url).open(ACCOUNT) as warehouse:
+        with PostgresServer(few.url).open() as warehouse:
             with pytest.raises(WarehouseError, match="raise max_locks_per_transaction") as said:
                 warehouse.hold_accounts([f"AC{number:032x}" for number in range(20_000)])
             assert said.value.exit_code == 74
@@ -118,8 +117,8 @@ def test_too_many_accounts_for_the_server_are_a_sentence() -> None:
 
 HOLD = f"""
 import sys, time
-from pipelines.warehouse.postgres import PostgresServer
-with PostgresServer(sys.argv[1]).open({ACCOUNT!r}):
+from tests.postgres_server import held
+with held(sys.argv[1], {ACCOUNT!r}):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -129,13 +128,13 @@ def test_a_killed_client_releases_its_lock_at_once(database: str) -> None:
     with python(HOLD, database, PYTHONPATH=str(ROOT)) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(BusyError), PostgresServer(database).open(ACCOUNT):
+        with pytest.raises(BusyError), held(database, ACCOUNT):
             raise AssertionError
         holder.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 5
     while True:
         try:
-            with PostgresServer(database).open(ACCOUNT):
+            with held(database, ACCOUNT):
                 return
         except BusyError:
             assert time.monotonic() < deadline
@@ -146,12 +145,12 @@ def test_a_role_needs_no_more_than_its_schemas(postgres: PostgresTestServer, dat
     name = database.rpartition("/")[2]
     address = postgres.url_of(name, role, "secret")
     with pytest.raises(WarehouseError, match=f"permission denied for database {name}") as said:
-        with PostgresServer(address).open(ACCOUNT):
+        with PostgresServer(address).open():
             raise AssertionError
     assert said.value.exit_code == 77
     for schema in (DATASET, "analytics"):
         postgres.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}", database)
-    with PostgresServer(address).open(ACCOUNT) as warehouse:
+    with PostgresServer(address).open() as warehouse:
         assert warehouse.created
         prepare(warehouse)
         load(warehouse, rows_of([summary(1, HOUR)]))
@@ -169,7 +168,7 @@ def test_a_schema_of_something_else_is_refused(
 ) -> None:
     postgres.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.theirs (a int)", database)
     said = rf"The schema {schema} of \S+ belongs to something else, as it has theirs"
-    with pytest.raises(WarehouseError, match=said), PostgresServer(database).open(ACCOUNT):
+    with pytest.raises(WarehouseError, match=said), PostgresServer(database).open():
         raise AssertionError
 
 
@@ -187,7 +186,7 @@ def test_a_server_that_does_not_answer_or_refuses_is_told_apart(
         (f"{postgres.url}?sslmode=require", 77, "server does not support SSL"),
         (f"{postgres.url}?sslmode=verify-full", 77, "root certificate|does not support SSL"),
     ):
-        with pytest.raises(WarehouseError, match=words) as said, PostgresServer(url).open(ACCOUNT):
+        with pytest.raises(WarehouseError, match=words) as said, PostgresServer(url).open():
             raise AssertionError
         assert said.value.exit_code == code, url
         assert "p4ss" not in str(said.value)
@@ -227,7 +226,7 @@ def test_a_name_has_no_credentials(url: str, name: str) -> None:
     ],
 )
 def test_a_wrong_url_is_a_wrong_setting_and_not_repeated(url: str) -> None:
-    with pytest.raises((SettingsError, WarehouseError)) as said, PostgresServer(url).open(ACCOUNT):
+    with pytest.raises((SettingsError, WarehouseError)) as said, PostgresServer(url).open():
         raise AssertionError
     assert "4ss" not in str(said.value)
 
@@ -236,7 +235,7 @@ def test_what_ends_in_the_middle_is_unavailable(
     postgres: PostgresTestServer, database: str
 ) -> None:
     server = PostgresServer(database)
-    with server.open(ACCOUNT) as warehouse:
+    with server.open() as warehouse:
         prepare(warehouse)
         (pid,) = warehouse.execute("SELECT pg_backend_pid()")[0]
         postgres.execute(f"SELECT pg_terminate_backend({pid})")
@@ -259,7 +258,7 @@ def test_steps_of_several_runs_wait_for_each_other(
 ) -> None:
     monkeypatch.setattr(postgres_warehouse, "LOCK_WAIT", 0.05)
     server = PostgresServer(database)
-    with server.open(ACCOUNT) as one, server.open(OTHER) as other:
+    with server.open() as one, server.open() as other:
         with one.alone(), one.alone():
             with pytest.raises(BusyError, match=r"Other runs write to .* run again later") as said:
                 with other.alone():
@@ -270,7 +269,7 @@ def test_steps_of_several_runs_wait_for_each_other(
 
 
 def test_rows_are_sent_as_utf_8_whatever_the_address_says(database: str) -> None:
-    with PostgresServer(f"{database}?client_encoding=latin1").open(ACCOUNT) as warehouse:
+    with PostgresServer(f"{database}?client_encoding=latin1").open() as warehouse:
         prepare(warehouse)
         load(warehouse, rows_of([summary(1, HOUR, friendly_name="süß ☎")]))
         ((name,),) = warehouse.query("SELECT friendly_name FROM {conference_summaries}")
@@ -287,7 +286,7 @@ def test_limits_of_sessions_of_people_are_not_for_runs(
     postgres.execute(f"ALTER ROLE {role} SET TimeZone = 'Asia/Tokyo'")
     name = database.rpartition("/")[2]
     postgres.execute(f"GRANT CREATE ON DATABASE {name} TO {role}")
-    with PostgresServer(postgres.url_of(name, role, "secret")).open(ACCOUNT) as warehouse:
+    with PostgresServer(postgres.url_of(name, role, "secret")).open() as warehouse:
         time.sleep(0.3)
         warehouse.execute("SELECT pg_sleep(0.3)")
         assert warehouse.execute("SHOW TimeZone") == [("UTC",)]
@@ -296,7 +295,7 @@ def test_limits_of_sessions_of_people_are_not_for_runs(
 def test_a_database_that_lacks_characters_is_refused(postgres: PostgresTestServer) -> None:
     postgres.execute("CREATE DATABASE few ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'")
     with pytest.raises(WarehouseError, match="encoded in LATIN1"):
-        with PostgresServer(postgres.url_of("few")).open(ACCOUNT):
+        with PostgresServer(postgres.url_of("few")).open():
             raise AssertionError
 
 
@@ -319,7 +318,7 @@ def test_settings_of_a_database_have_no_say_in_a_run(
 ) -> None:
     """Nor in whether the server sees that a client is gone with its machine."""
     postgres.set_otherwise(database)
-    with PostgresServer(database).open(ACCOUNT) as warehouse:
+    with PostgresServer(database).open() as warehouse:
         prepare(warehouse)
         load(warehouse, rows_of([summary(1, HOUR, friendly_name=r"a\nb")]))
         assert warehouse.execute(

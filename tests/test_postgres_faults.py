@@ -29,7 +29,7 @@ from tests.test_server_warehouse import server_url as server_url
 
 @pytest.fixture
 def warehouse(database: str) -> Iterator[PostgresWarehouse]:
-    with PostgresServer(database).open(ACCOUNT) as opened:
+    with PostgresServer(database).open() as opened:
         prepare(opened)
         yield opened
 
@@ -147,7 +147,7 @@ def test_a_limit_of_a_transaction_is_not_for_runs(
     role, name = postgres.new_role(), database.rpartition("/")[2]
     postgres.execute(f"ALTER ROLE {role} SET transaction_timeout = '300ms'")
     postgres.execute(f"GRANT CREATE ON DATABASE {name} TO {role}")
-    with PostgresServer(postgres.url_of(name, role, "secret")).open(ACCOUNT) as warehouse:
+    with PostgresServer(postgres.url_of(name, role, "secret")).open() as warehouse:
         with warehouse.transaction():
             warehouse.execute("SELECT pg_sleep(0.5)")
 

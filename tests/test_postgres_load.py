@@ -46,7 +46,7 @@ def prepare(warehouse: PostgresWarehouse) -> None:
 
 @pytest.fixture
 def warehouse(database: str) -> Iterator[PostgresWarehouse]:
-    with PostgresServer(database).open(ACCOUNT) as opened:
+    with PostgresServer(database).open() as opened:
         prepare(opened)
         yield opened
 
@@ -64,7 +64,7 @@ def load(warehouse: PostgresWarehouse, *batches: Tables) -> None:
         pipeline.load(raise_on_failed_jobs=True)
 
 
-def held(warehouse: PostgresWarehouse, table: str, columns: str) -> Counter[tuple[Any, ...]]:
+def rows_in(warehouse: PostgresWarehouse, table: str, columns: str) -> Counter[tuple[Any, ...]]:
     return Counter(warehouse.execute(f"SELECT {columns} FROM {DATASET}.{table}"))
 
 
@@ -95,18 +95,18 @@ def test_what_is_loaded_is_what_was_received(warehouse: PostgresWarehouse) -> No
         for number, text in enumerate(ODD)
     ]
     load(warehouse, rows_of(rows[:4]), rows_of(rows[4:]))
-    found = held(warehouse, "conference_summaries", "friendly_name")
+    found = rows_in(warehouse, "conference_summaries", "friendly_name")
     assert found == Counter((text,) for text in ODD)
-    tags = held(warehouse, "conference_tags", "tag, _tombstone")
+    tags = rows_in(warehouse, "conference_tags", "tag, _tombstone")
     assert tags == Counter((text, None) for row in rows for text in row["tags"])
-    (times,) = held(warehouse, "conference_summaries", "create_time, fetched_at")
+    (times,) = rows_in(warehouse, "conference_summaries", "create_time, fetched_at")
     assert times == ((NOW - HOUR).replace(tzinfo=None), NOW.replace(tzinfo=None))
 
 
 def test_a_character_that_postgresql_refuses_is_replaced(warehouse: PostgresWarehouse) -> None:
     load(warehouse, rows_of([summary(1, HOUR, friendly_name="a\0b", tags=["\0"])]))
-    assert held(warehouse, "conference_summaries", "friendly_name") == {("a\ufffdb",): 1}
-    assert held(warehouse, "conference_tags", "tag") == {("\ufffd",): 1}
+    assert rows_in(warehouse, "conference_summaries", "friendly_name") == {("a\ufffdb",): 1}
+    assert rows_in(warehouse, "conference_tags", "tag") == {("\ufffd",): 1}
     (said,) = warehouse.records("SELECT ? AS a, unnest(?) AS b", ["\0", ["x\0"]])
     assert said == {"a": "\ufffd", "b": "x\ufffd"}
 
@@ -116,10 +116,10 @@ def test_later_copies_replace_a_record_and_all_of_its_children(
 ) -> None:
     load(warehouse, rows_of([summary(1, HOUR, tags=["a", "b"]), summary(2, HOUR, tags=["c"])]))
     load(warehouse, rows_of([summary(1, HOUR, tags=["b"], friendly_name="new")], digest=2))
-    assert held(warehouse, "conference_tags", "tag") == {("b",): 1, ("c",): 1}
+    assert rows_in(warehouse, "conference_tags", "tag") == {("b",): 1, ("c",): 1}
     load(warehouse, rows_of([summary(1, HOUR, "in_progress", tags=None)], digest=3))
-    assert held(warehouse, "conference_tags", "tag") == {("c",): 1}
-    assert held(warehouse, "conference_summaries", "row_digest") == {(3,): 1, (1,): 1}
+    assert rows_in(warehouse, "conference_tags", "tag") == {("c",): 1}
+    assert rows_in(warehouse, "conference_summaries", "row_digest") == {(3,): 1, (1,): 1}
     assert count(warehouse)["_dlt_loads"] == 3
 
 
@@ -128,7 +128,7 @@ LONG = "x" * 50_000
 
 def test_texts_of_any_length_have_a_place_in_the_indexes(warehouse: PostgresWarehouse) -> None:
     load(warehouse, rows_of([summary(1, HOUR, tags=[LONG, f"{LONG}y"], friendly_name=LONG)]))
-    assert held(warehouse, "conference_tags", "length(tag)") == {(50_000,): 1, (50_001,): 1}
+    assert rows_in(warehouse, "conference_tags", "length(tag)") == {(50_000,): 1, (50_001,): 1}
 
 
 @pytest.mark.parametrize("table", ["conference_summaries", "conference_tags"])
@@ -215,11 +215,12 @@ def test_a_file_is_read_in_pieces(tmp_path: Path) -> None:
 
 LOADS = """
 import sys
+from tests.postgres_server import held
 from tests.test_postgres_load import *
 url, account, packages = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.read(1)  # all begin at once
-with PostgresServer(url).open(f"AC{account:032x}") as warehouse:
+with held(url, f"AC{account:032x}") as warehouse:
     prepare(warehouse)
     for package in range(packages):
         load(warehouse, rows_of(conferences(account, package), digest=package))
@@ -259,9 +260,11 @@ def test_several_processes_load_accounts_of_their_own_at_once(database: str, exi
         for row in conferences(account, package)
     }
     with PostgresServer(database).open() as warehouse:
-        found = held(warehouse, "conference_summaries", "conference_sid, account_sid, row_digest")
+        found = rows_in(
+            warehouse, "conference_summaries", "conference_sid, account_sid, row_digest"
+        )
         assert found == Counter((sid, *of[:2]) for sid, of in latest.items())
-        tags = held(warehouse, "conference_tags", "conference_sid, tag")
+        tags = rows_in(warehouse, "conference_tags", "conference_sid, tag")
         assert tags == Counter((sid, tag) for sid, of in latest.items() for tag in of[2])
         assert count(warehouse)["_dlt_loads"] == len(accounts) * packages + exists
 
@@ -278,7 +281,7 @@ def test_a_server_that_crashes_in_a_load_has_nothing_of_it() -> None:
                 server.stop()
 
         place = PostgresServer(server.url)
-        with place.open(ACCOUNT) as warehouse:
+        with place.open() as warehouse:
             prepare(warehouse)
             load(warehouse, rows_of([summary(1, HOUR)]))
             patch.setattr(PackageClient, "_merge", crashing)
@@ -287,8 +290,8 @@ def test_a_server_that_crashes_in_a_load_has_nothing_of_it() -> None:
             assert getattr(place.explain(crashed.value), "exit_code", None) == 69
         patch.undo()
         server.start()
-        with place.open(ACCOUNT) as warehouse:
-            assert held(warehouse, "conference_summaries", "row_digest") == {(1,): 1}
+        with place.open() as warehouse:
+            assert rows_in(warehouse, "conference_summaries", "row_digest") == {(1,): 1}
             assert count(warehouse)["_dlt_loads"] == 1
             load(warehouse, rows_of([summary(number, HOUR) for number in (1, 2)], digest=2))
-            assert held(warehouse, "conference_summaries", "row_digest") == {(2,): 2}
+            assert rows_in(warehouse, "conference_summaries", "row_digest") == {(2,): 2}

@@ -13,9 +13,8 @@ import psycopg2
 import pytest
 
 from pipelines.errors import SettingsError
-from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.warehouse import BusyError
-from tests.postgres_server import PostgresTestServer, free_port
+from tests.postgres_server import PostgresTestServer, free_port, held
 
 ACCOUNT = f"AC{1:032x}"
 
@@ -59,8 +58,7 @@ def test_a_pool_that_shares_sessions_is_refused(
 ) -> None:
     shares = mode == "transaction"
     with pool(postgres, database, mode) as url:
-        server = PostgresServer(url)
         refused = pytest.raises(SettingsError, match="lends a session for each transaction")
-        with refused if shares else nullcontext(), server.open(ACCOUNT):
-            with pytest.raises(BusyError), server.open(ACCOUNT):
+        with refused if shares else nullcontext(), held(url, ACCOUNT):
+            with pytest.raises(BusyError), held(url, ACCOUNT):
                 raise AssertionError

@@ -23,7 +23,7 @@ VIEWS = [f"analytics.{view.name}" for view in read_views()]
 @pytest.fixture
 def former(database: str) -> Iterator[PostgresWarehouse]:
     """Has two views of an earlier version, with other columns than now."""
-    with PostgresServer(database).open("") as warehouse:
+    with PostgresServer(database).open() as warehouse:
         prepare_runs(warehouse)
         migrate_tables(warehouse)
         warehouse.execute("CREATE VIEW analytics.conferences AS SELECT 1 AS former")

@@ -26,7 +26,7 @@ from pipelines.warehouse.file import inspect_warehouse
 from pipelines.warehouse.postgres import PostgresServer
 from tests import expected
 from tests.conftest import NOW, Command, Loaded, loaded_once, sid, summary
-from tests.postgres_server import PostgresTestServer
+from tests.postgres_server import PostgresTestServer, held
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_killed_run_is_known_and_made_good(
 ) -> None:
     loaded.account.put(summary(1, timedelta(hours=1)))
     place = PostgresServer(server_url)
-    with place.open(ACCOUNT_SID):
+    with held(server_url, ACCOUNT_SID):
         busy = command("run")
         assert busy.returncode == 75, busy.stderr
         assert "is held by another run" in busy.stderr
@@ -144,7 +144,7 @@ def test_all_commands_know_the_server(loaded: Loaded, server_url: str, command: 
     assert f"Warehouse: {place} (NEW, created now)" in first.stderr
     assert command("backfill", "--from", "2d").returncode == 0
     assert command("publish").stdout == f"{place}\n"
-    assert publish_now().__str__() == place
+    assert str(publish_now()) == place
     status = command("status", "--max-age", "2h")
     assert f"Warehouse      {place}, " in status.stdout
     assert "3 conference_summaries" in status.stdout

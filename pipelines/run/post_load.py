@@ -14,7 +14,6 @@ from pipelines.warehouse.changed import CannotRenewError, Changed
 from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
 from pipelines.warehouse.database import DATASET, StatementError
 from pipelines.warehouse.file import DuckDbWarehouse
-from pipelines.warehouse.lake.publishing import publish_lake
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.status_files import StatusFiles
@@ -100,6 +99,8 @@ def _publish(
             f"All is loaded, but no copy was published to {settings.directory}: {error}"
         ) from None
     if settings.lake:
+        from pipelines.warehouse.lake.publishing import publish_lake  # few have one
+
         begin("lake")
         where = warehouse.connection, warehouse.path, settings.lake
         publish_lake(*where, settings.personal_data, rebuild)
@@ -122,9 +123,10 @@ def _check(
         log.warning("%s", line)
     told.update(lines)
     if failed := [finding for finding in findings if finding.check.level == "fail"]:
+        kept = "; nothing was published" if isinstance(warehouse, DuckDbWarehouse) else ""
         raise ChecksError(
-            f"{len(failed)} check{'s' * (len(failed) > 1)} failed, see analytics.checks; "
-            f"nothing was published. {failed[0]}"
+            f"{len(failed)} check{'s' * (len(failed) > 1)} failed, see analytics.checks{kept}. "
+            f"{failed[0]}"
         )
 
 
@@ -138,7 +140,7 @@ def _left_out(settings: PublishSettings) -> frozenset[str]:
 
 def publish_now() -> Path | Place:
     """Publish the warehouse as it is, built from nothing, without the API: the copy's file, or a
-    server with its views made anew.
+    server with its views made again.
 
     Raises:
         WarehouseError: there is none, or it cannot be used.

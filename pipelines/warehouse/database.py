@@ -1,7 +1,6 @@
 """What every engine can do for us: run SQL that is written once, as DuckDB spells it.
 
-`sql/README.md` says which spellings are portable. All SQL of ours passes through `Database`, so
-that nothing outside this folder knows which engine there is.
+All SQL that runs outside this folder passes through `Database`; `portable` carries it to a server.
 """
 
 from __future__ import annotations

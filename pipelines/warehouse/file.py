@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -93,14 +92,18 @@ class DuckDbWarehouse(DuckDb, Warehouse):
         with_memory(self.connection, lambda: self.connection.execute("CHECKPOINT"))
 
 
-@dataclass(frozen=True)
 class DuckDbFile(Place):
     """The path of a warehouse file."""
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def name(self) -> str:
         return str(self.path)
 
     def read(self) -> AbstractContextManager[DuckDb]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from json import dumps
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from pipelines.errors import SettingsError
 from pipelines.warehouse.file import as_warehouse_error
 from pipelines.warehouse.postgres_errors import explain
-from pipelines.warehouse.runs import recorded_by
+from pipelines.warehouse.runs import read_record
 from pipelines.warehouse.warehouse import Place, Recorded, WarehouseError
 
 try:
@@ -83,36 +81,34 @@ _URL = re.compile(
 )
 
 
-@dataclass(frozen=True)
 class PostgresServer(Place):
-    """A database, by `postgresql://user:password@host:port/database[?sslmode=…]`."""
+    """A database.
 
-    url: str = field(repr=False)
-    path: ClassVar[None] = None  # type: ignore[misc]
+    Args:
+        url: `postgresql://user:password@host:port/database[?sslmode=…]`.
 
-    def __post_init__(self) -> None:
-        """Refuse a wrong URL at once.
+    Raises:
+        SettingsError: it is no such URL.
+    """
 
-        Raises:
-            SettingsError: it is none, or not one of PostgreSQL's.
-        """
-        self._parts  # noqa: B018
+    def __init__(self, url: str) -> None:
+        # It is taken apart here: libpq would repeat a part of a wrong one, as of a password.
+        if not (matched := _URL.fullmatch(url)):
+            raise SettingsError(
+                "The credentials of the warehouse must be one URL, "
+                "postgresql://user:password@host:port/database, in which %40 stands for @ and %2F "
+                "for / wherever they are part of a user, a password or an option"
+            )
+        self._parts = {name: part or "" for name, part in matched.groupdict().items()}
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """For messages: without the role and its password."""
         return "{scheme}://{places}/{database}".format(**self._parts)
 
-    @cached_property
-    def _parts(self) -> dict[str, str]:
-        """It is taken apart here: libpq would repeat a part of a wrong one, as of a password."""
-        if matched := _URL.fullmatch(self.url):
-            return {name: part or "" for name, part in matched.groupdict().items()}
-        raise SettingsError(
-            "The credentials of the warehouse must be one URL, "
-            "postgresql://user:password@host:port/database, in which %40 stands for @ and %2F "
-            "for / wherever they are part of a user, a password or an option"
-        )
+    @property
+    def path(self) -> None:
+        return None
 
     @property
     def _arguments(self) -> dict[str, Any]:
@@ -125,10 +121,8 @@ class PostgresServer(Place):
             "dbname": unquote(parts["database"]),
         }
         given = {name: value for name, value in given.items() if value}
-        options = dict(parse_qsl(parts["options"])) | {
-            "client_encoding": "UTF8"
-        }  # as rows are sent
-        return _SETTINGS | given | options
+        as_rows_are_sent = {"client_encoding": "UTF8"}
+        return _SETTINGS | given | dict(parse_qsl(parts["options"])) | as_rows_are_sent
 
     def explain(self, error: BaseException) -> WarehouseError | None:
         """The error for what the server, the network, the role or this machine, where load packages
@@ -136,11 +130,11 @@ class PostgresServer(Place):
         return explain(error, self.name) or as_warehouse_error(error, disk=gettempdir())
 
     @contextmanager
-    def open(self, *accounts: str) -> Iterator[PostgresWarehouse]:
-        """Have the dataset open, made if there is none, and hold accounts while the block lasts.
+    def open(self) -> Iterator[PostgresWarehouse]:
+        """Have the dataset open, made if there is none, while the block lasts; several may.
 
         Raises:
-            BusyError: another run holds one of them.
+            SettingsError: a pool answers that would not keep locks.
             WarehouseError: the server is not available or refuses, or the dataset is of others.
         """
         connection = self._connect()
@@ -148,7 +142,6 @@ class PostgresServer(Place):
             with TemporaryDirectory(prefix=f"{APPLICATION}-") as folder:
                 warehouse = PostgresWarehouse(connection, self.name, Path(folder))
                 self._expect_own_session(connection)
-                warehouse.hold_accounts(accounts)
                 warehouse.prepare_schemas()
                 yield warehouse
         finally:
@@ -186,7 +179,7 @@ class PostgresServer(Place):
 
     def recorded(self, now: datetime) -> Recorded:
         with self.read() as warehouse:
-            content = recorded_by(warehouse, now)
+            content = read_record(warehouse, now)
             run = content.get("run") or {}
             is_alive: bool | None = False
             if run.get("outcome") == "running":

@@ -27,8 +27,8 @@ _READERS = """
 Native = Callable[..., Rows]
 
 
-class Views:
-    """Those of `analytics`, in a database.
+class PostgresViews:
+    """Makes those of `analytics`.
 
     Args:
         database: runs what sqlglot carries over.

@@ -33,7 +33,7 @@ from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pipelines.warehouse.postgres_views import Views
+    from pipelines.warehouse.postgres_views import PostgresViews
 
 APPLICATION = "conference-insights"
 LOCK_WAIT = 900
@@ -108,10 +108,10 @@ class PostgresWarehouse(Warehouse):
         self._views.replace(name, select)
 
     @cached_property
-    def _views(self) -> Views:
-        from pipelines.warehouse.postgres_views import Views
+    def _views(self) -> PostgresViews:
+        from pipelines.warehouse.postgres_views import PostgresViews
 
-        return Views(self, self._native)
+        return PostgresViews(self, self._native)
 
     def checkpoint(self) -> None:
         """Have the server know how much there is now: until it looks itself, a minute later, it
@@ -199,7 +199,9 @@ class PostgresWarehouse(Warehouse):
         Raises:
             WarehouseError: one is there and belongs to something else, or cannot be made.
         """
-        if missing := self._missing_schemas():
+        present = self._usable_relations()
+        self.created = not OURS & present.get(DATASET, set())
+        if missing := {DATASET, ANALYTICS} - present.keys():
             with self.alone():
                 for schema in sorted(missing - self._relations().keys()):
                     self._native(f"CREATE SCHEMA {schema}")
@@ -210,10 +212,10 @@ class PostgresWarehouse(Warehouse):
         Raises:
             WarehouseError: it could not.
         """
-        may = "has_schema_privilege(name, 'CREATE')"
-        if self._missing_schemas():
-            may = "has_database_privilege(current_database(), 'CREATE')"
         schemas = [DATASET, ANALYTICS]
+        may = "has_schema_privilege(name, 'CREATE')"
+        if {*schemas} - self._usable_relations().keys():
+            may = "has_database_privilege(current_database(), 'CREATE')"
         ((is_allowed,),) = self._native(
             f"SELECT bool_and({may}) FROM unnest(%s) AS name", [schemas]
         )
@@ -223,8 +225,8 @@ class PostgresWarehouse(Warehouse):
                 "pipelines/beyond_one_machine.md"
             )
 
-    def _missing_schemas(self) -> set[str]:
-        """Those that are to be made.
+    def _usable_relations(self) -> dict[str, set[str]]:
+        """As below.
 
         Raises:
             WarehouseError: the database cannot be used.
@@ -236,17 +238,16 @@ class PostgresWarehouse(Warehouse):
             )
         present = self._relations()
         if not OURS & present.get(DATASET, set()):
-            self.created = True
             for schema, names in present.items():
                 if names:
                     raise WarehouseError(
                         f"The schema {schema} of {self.name} belongs to something else, as it has "
                         f"{min(names)}, and nothing of {APPLICATION} is there: use another database"
                     )
-        return {DATASET, ANALYTICS} - present.keys()
+        return present
 
     def _relations(self) -> dict[str, set[str]]:
-        """The names of the tables and views of our schemas that there are."""
+        """By schema of ours that is there, the names of its tables and views."""
         rows = self._native(
             "SELECT n.nspname, array_agg(c.relname::text) FROM pg_namespace AS n "
             "LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind = ANY(%s) "

@@ -213,7 +213,7 @@ def prepare_runs(database: Database) -> None:
         database.execute(f"ALTER TABLE {RUNS_TABLE} ADD COLUMN {name} {COLUMNS[name]}")
 
 
-def recorded_by(database: Database, now: datetime) -> dict[str, Any]:
+def read_record(database: Database, now: datetime) -> dict[str, Any]:
     """The content of a status file, of a warehouse that has none; of its last run `_runs` alone."""
     if RUNS_TABLE not in database.columns(DATASET):
         return {}

@@ -1,7 +1,7 @@
 """The seam between what is loaded and where: a warehouse is a DuckDB file or a schema of a server.
 
-Whoever runs, watches or reports knows `Place` and `Warehouse` alone. `file` has the one form,
-`postgres` the other.
+`file` has the one form, `postgres` the other. What only a file has, as published copies and a
+lake, is not here.
 """
 
 from __future__ import annotations
@@ -100,15 +100,17 @@ class Recorded(NamedTuple):
 
 
 class Place(ABC):
-    """Where a warehouse is, or will be.
+    """Where a warehouse is, or will be."""
 
-    Attributes:
-        name: as of the warehouse.
-        path: of the file; None where there is none, but a server.
-    """
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As of the warehouse."""
 
-    name: str
-    path: Path | None
+    @property
+    @abstractmethod
+    def path(self) -> Path | None:
+        """Of the file; None where there is none, but a server."""
 
     def __str__(self) -> str:
         return self.name

@@ -65,7 +65,7 @@ class Accounts:
     def others(self) -> set[str]:
         """Those in the destination that are loaded with other credentials, or were before; also
         those that another run has begun to load since this one began."""
-        return {*self._rows, *self._stored.now()} - {*self.followed}
+        return {*self._rows, *self._stored.present()} - {*self.followed}
 
     @property
     def has_several(self) -> bool:

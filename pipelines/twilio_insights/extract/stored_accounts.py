@@ -90,7 +90,7 @@ class StoredAccounts:
                 if is_settled:
                     self._settled.add(account)
 
-    def now(self) -> set[str]:
+    def present(self) -> set[str]:
         """The accounts that the destination has now."""
         return {account for (account,) in self._query("SELECT account_sid FROM {accounts}")}
 

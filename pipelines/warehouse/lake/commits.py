@@ -9,19 +9,15 @@ that was not checked against all others gets in.
 from __future__ import annotations
 
 import json
-import random
-import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from pipelines.warehouse.lake.store import LakeError, Store
-from pipelines.warehouse.warehouse import BusyError
 
 COMMITS = "_commits"
 WAREHOUSE = "warehouse"
 """The column of every table that names the warehouse whose row it is."""
-ATTEMPTS = 50
 _AS_JSON = ("contents", "accounts", "versions")
 
 
@@ -99,7 +95,8 @@ class Commits:
         import pyarrow as pa
 
         delta = self._store.delta
-        for attempt in range(ATTEMPTS):
+
+        def replace() -> list[Commit]:
             commits = change(self.read())
             rows = [
                 commit._asdict() | {name: json.dumps(getattr(commit, name)) for name in _AS_JSON}
@@ -108,19 +105,15 @@ class Commits:
             # Two commits to an empty table would delete nothing of each other: the transaction's
             # name makes them exclude each other nevertheless.
             once = delta.Transaction("conference-insights", commits[-1].number)
-            try:
-                delta.write_deltalake(
-                    self._table,
-                    pa.Table.from_pylist(rows, _schema()),
-                    mode="overwrite",
-                    commit_properties=delta.CommitProperties(app_transactions=[once]),
-                )
-                return commits
-            except self._store.conflict:
-                time.sleep(random.random() * min(attempt + 1, 20) / 20)
-        raise BusyError(
-            f"Others commit to {self._store.url} all the time; the next run writes what is missing"
-        )
+            delta.write_deltalake(
+                self._table,
+                pa.Table.from_pylist(rows, _schema()),
+                mode="overwrite",
+                commit_properties=delta.CommitProperties(app_transactions=[once]),
+            )
+            return commits
+
+        return self._store.again(replace)
 
     def clean(self, keep: timedelta) -> None:
         """Delete the files of earlier versions of this table."""

@@ -40,7 +40,6 @@ def publish_lake(
     settings: LakeSettings,
     personal_data: bool,
     rebuild: bool = False,
-    purge: bool = False,
 ) -> None:
     """Bring a lake up to date with a warehouse.
 
@@ -48,7 +47,6 @@ def publish_lake(
         path: the warehouse, for messages.
         personal_data: whether columns that may hold it have values.
         rebuild: write all partitions.
-        purge: do so, and delete all older files of this warehouse at once, as after an erasure.
 
     Raises:
         SettingsError: the package `deltalake` is not installed.
@@ -58,7 +56,7 @@ def publish_lake(
     lake = _Lake(connection, path, settings, personal_data)
     then = ". The warehouse has everything; the next run brings the lake up to date"
     with lake_errors(settings.url, then):
-        with_memory(connection, lambda: lake.publish(rebuild, purge), *MEMORY)
+        with_memory(connection, lambda: lake.publish(rebuild), *MEMORY)
 
 
 class _Lake:
@@ -88,21 +86,21 @@ class _Lake:
         rules = (FORMAT, sorted(self._tables.items()), personal_data)
         self._digest = sha256(repr(rules).encode()).hexdigest()[:16]
 
-    def publish(self, rebuild: bool, purge: bool) -> None:
+    def publish(self, rebuild: bool) -> None:
         self._commits.prepare(self._tables)
         commits = self._commits.read()
         self._expect_own_accounts(commits)
         last = newest(commits).get(self._id)
-        since = None if rebuild or purge or last is None else self._since(last)
+        since = None if rebuild or last is None else self._since(last)
         writer = TableWriter(self._connection, self._store, self._id, since, self._personal_data)
         new, written = self._new_commit(), dict[str, set[Part]]()
         for name, table in self._tables.items():
             taken = {part for parent in table.parents for part in written[parent]}
             written[name] = writer.bring(table, last, new, taken)
-        purge |= bool(last and last.may_have_personal and not self._personal_data)
-        new = new._replace(may_have_personal=purge or self._personal_data)
+        is_to_forget = bool(last and last.may_have_personal and not self._personal_data)
+        new = new._replace(may_have_personal=is_to_forget or self._personal_data)
         new = self._commit(new, last)
-        if purge:
+        if is_to_forget:
             delete_old(self._store, self._tables, self._id, timedelta())
             self._commit(new._replace(may_have_personal=self._personal_data), new, forget=True)
         elif last and last.committed_at.date() != self._now.date():

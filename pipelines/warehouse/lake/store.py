@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pipelines.errors import SettingsError
 from pipelines.exit_codes import REFUSED, UNAVAILABLE
 from pipelines.times import parse_duration
-from pipelines.warehouse.warehouse import WarehouseError
+from pipelines.warehouse.warehouse import BusyError, WarehouseError
 
 _STORAGE = {
     "connect_timeout": "10s",
@@ -27,7 +29,9 @@ _REFUSED = re.compile("40[13] |AccessDenied|lacked the necessary privileges|Unau
 _DOWN = re.compile("error sending request|client error|dns error|timed out|\\b50[0-9] |max_retries")
 _COLOUR = re.compile(r"\x1b\[\d*m")
 
-
+T = TypeVar("T")
+ATTEMPTS = 50
+"""How often a write is tried while others write the same table."""
 DEFAULT_KEEP = "7d"
 MOST_KEPT = timedelta(days=30)
 """The logs of the tables are kept as long."""
@@ -125,6 +129,19 @@ class Store:
             configuration=configuration,
             storage_options=self._options,
         )
+
+    def again(self, write: Callable[[], T]) -> T:
+        """Call `write`, again as long as another writer of the same table is faster.
+
+        Raises:
+            BusyError: others always were.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                return write()
+            except self.conflict:
+                time.sleep(random.random() * min(attempt + 1, 20) / 20)
+        raise BusyError(f"Others write to {self.url} all the time; the next run does it")
 
     def make_folder(self) -> None:
         if not self._options:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import duckdb
@@ -28,7 +26,6 @@ from pipelines.warehouse.warehouse import BusyError
 ROWS_AT_ONCE, PARTS_AT_ONCE = 200_000, 200
 """About how much is written in one version of a table, since its files are made in memory."""
 FILE_SIZE = 32_000_000
-ATTEMPTS = 20
 
 
 class OtherCopyError(BusyError):
@@ -104,7 +101,7 @@ class TableWriter:
             return delta, files
         if not self._store.exists(table.name):
             schema = schema_of(self._connection, table)
-            self._again(
+            self._store.again(
                 lambda: self._store.create(table.name, schema, table.partitions, table.stats)
             )
         return self._store.open(table.name), {}
@@ -142,23 +139,13 @@ class TableWriter:
                     target_file_size=FILE_SIZE,
                 )
 
-            self._again(replace)
+            self._store.again(replace)
             now = own_files(delta, self._id)
             others = {*there, *now} - {*parts}
             if any(there.get(part) != now.get(part) for part in others):
                 raise OtherCopyError(self._store.url)
             there = now
         return there
-
-    def _again(self, write: Callable[[], object]) -> None:
-        """Write, again as long as another writer of the table was faster."""
-        for attempt in range(ATTEMPTS):
-            try:
-                write()
-                return
-            except self._store.conflict:
-                time.sleep(random.random() * (attempt + 1) / 20)
-        raise BusyError(f"Others write to {self._store.url} all the time; run again later")
 
 
 def _groups(parts: Iterable[Part], sizes: Counter[Part]) -> Iterator[list[Part]]:
