@@ -21,7 +21,7 @@ from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import DuckDb, with_memory
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
-from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rewrite
+from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rebuild, rewrite
 from pipelines.warehouse.warehouse import BusyError, Place, Recorded, Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
@@ -31,6 +31,8 @@ LOCK_TIMEOUT = 5.0
 RUN_LOCK_TIMEOUT = 0.1
 """Seconds that a run waits for the run lock, which `status` takes for a moment to see if it is
 free."""
+REPORT = f"{DATASET}._report"
+"""Without this table, views and comments are applied again."""
 _SETTINGS: dict[str, Any] = {
     "memory_limit": "120MB",  # what does not fit goes to `<file>.tmp`; else 80 % of all
     "preserve_insertion_order": False,  # saves memory, and no view relies on it
@@ -90,6 +92,18 @@ class DuckDbWarehouse(DuckDb, Warehouse):
         """Write the log into the file. DuckDB never does so on its own while dlt holds a cursor,
         and would keep all that a long run loads in memory and in the log."""
         with_memory(self.connection, lambda: self.connection.execute("CHECKPOINT"))
+
+    def scrub(self) -> None:
+        """DuckDB keeps what is in free blocks; only a file that is built anew has nothing of it."""
+        self.connection.close()
+        try:
+            rebuild(self.path, forgetting=REPORT)
+        except (duckdb.Error, OSError) as error:
+            raise as_warehouse_error(error, self.path) or WarehouseError(
+                f"{self.path} cannot be written anew: {str(error).splitlines()[0]}"
+            ) from error
+        finally:
+            self.connection = _connect(self.path)
 
 
 class DuckDbFile(Place):
@@ -170,17 +184,16 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
         connection = _connect(path)
         if is_of_former_version(connection):
             connection.close()
-            rewrite(
-                path, forgetting=f"{DATASET}._report"
-            )  # so that views and comments are applied again
+            rewrite(path, forgetting=REPORT)
             connection = _connect(path)
         if path.stat().st_mode & 0o002:  # for others too, as a umask let an earlier version make it
             with where_supported():
                 path.chmod(path.stat().st_mode & 0o755)
+        warehouse = DuckDbWarehouse(path, connection, created)
         try:
-            yield DuckDbWarehouse(path, connection, created)
+            yield warehouse
         finally:
-            connection.close()
+            warehouse.connection.close()
             lock.truncate(0)
 
 

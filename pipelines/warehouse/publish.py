@@ -110,11 +110,12 @@ class PublishedCopies:
             return None
         return take_changed(self._connection, self._last[1].load_id)
 
-    def publish(self, rebuild: bool = False) -> Path:
+    def publish(self, rebuild: bool = False, forget: bool = False) -> Path:
         """Make a copy and point `current` to it; return its file, by the link.
 
         Args:
             rebuild: take nothing from the last copy.
+            forget: delete all earlier ones, also those that readers may still have open.
 
         Raises:
             CannotRenewError: it has to be rebuilt.
@@ -140,7 +141,8 @@ class PublishedCopies:
             shutil.rmtree(self._folder / name, ignore_errors=True)
             raise
         # Copies from before a column was left out still have it.
-        delete_old(self._folder, name, COPIES_KEPT if self._last or not self._personal else 1)
+        is_to_forget = forget or not (self._last or not self._personal)
+        delete_old(self._folder, name, 1 if is_to_forget else COPIES_KEPT)
         return self._link / FILE
 
     def _write(self, file: Path, rebuild: bool) -> None:

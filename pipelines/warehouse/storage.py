@@ -32,24 +32,33 @@ def is_of_former_version(connection: duckdb.DuckDBPyConnection) -> bool:
     return found < wanted
 
 
-def rewrite(path: Path, forgetting: str) -> None:
-    """Rewrite the file in STORAGE_VERSION without one table; if that fails, it is used as it is."""
+def rebuild(path: Path, forgetting: str) -> None:
+    """Write the file anew, in STORAGE_VERSION and without one table, and put it in place of this.
+
+    Raises:
+        duckdb.Error, OSError: all is as before.
+    """
     path = path.resolve()  # not to replace a link
     status = path.stat()
+    with made_beside(path) as new:
+        with duckdb.connect(config={"memory_limit": "300MB"}) as connection:
+            connection.execute(f"ATTACH {quoted(str(path))} AS former")
+            connection.execute(
+                f"ATTACH {quoted(str(new))} AS renewed (STORAGE_VERSION '{STORAGE_VERSION}')"
+            )
+            connection.execute("COPY FROM DATABASE former TO renewed")
+            connection.execute(f"DROP TABLE IF EXISTS renewed.{forgetting}")
+            connection.execute("DETACH former; DETACH renewed")
+        with where_supported():
+            new.chmod(stat.S_IMODE(status.st_mode))
+        if (new.stat().st_uid, new.stat().st_gid) != (status.st_uid, status.st_gid):
+            os.chown(new, status.st_uid, status.st_gid)
+
+
+def rewrite(path: Path, forgetting: str) -> None:
+    """Rewrite the file in STORAGE_VERSION without one table; if that fails, it is used as it is."""
     log.info("Rewriting %s in storage version %s", path, STORAGE_VERSION)
     try:
-        with made_beside(path) as new:
-            with duckdb.connect(config={"memory_limit": "300MB"}) as connection:
-                connection.execute(f"ATTACH {quoted(str(path))} AS former")
-                connection.execute(
-                    f"ATTACH {quoted(str(new))} AS renewed (STORAGE_VERSION '{STORAGE_VERSION}')"
-                )
-                connection.execute("COPY FROM DATABASE former TO renewed")
-                connection.execute(f"DROP TABLE IF EXISTS renewed.{forgetting}")
-                connection.execute("DETACH former; DETACH renewed")
-            with where_supported():
-                new.chmod(stat.S_IMODE(status.st_mode))
-            if (new.stat().st_uid, new.stat().st_gid) != (status.st_uid, status.st_gid):
-                os.chown(new, status.st_uid, status.st_gid)
+        rebuild(path, forgetting)
     except (duckdb.Error, OSError) as error:
         log.warning("%s keeps its storage version: %s", path, str(error).splitlines()[0])

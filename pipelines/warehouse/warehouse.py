@@ -82,6 +82,15 @@ class Warehouse(Database):
     def checkpoint(self) -> None:
         """Write what was loaded to where it stays."""
 
+    @abstractmethod
+    def scrub(self) -> None:
+        """Leave nothing of what was deleted or overwritten on the disk; what is made by `_report`,
+        the views, is to be applied again.
+
+        Raises:
+            WarehouseError: the disk is full, or cannot be written; all is as before.
+        """
+
 
 class Recorded(NamedTuple):
     """What is known of a warehouse without a run.

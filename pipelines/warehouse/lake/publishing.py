@@ -40,6 +40,7 @@ def publish_lake(
     settings: LakeSettings,
     personal_data: bool,
     rebuild: bool = False,
+    forget: bool = False,
 ) -> None:
     """Bring a lake up to date with a warehouse.
 
@@ -47,6 +48,7 @@ def publish_lake(
         path: the warehouse, for messages.
         personal_data: whether columns that may hold it have values.
         rebuild: write all partitions.
+        forget: delete all older files of this warehouse.
 
     Raises:
         SettingsError: the package `deltalake` is not installed.
@@ -56,7 +58,7 @@ def publish_lake(
     lake = _Lake(connection, path, settings, personal_data)
     then = ". The warehouse has everything; the next run brings the lake up to date"
     with lake_errors(settings.url, then):
-        with_memory(connection, lambda: lake.publish(rebuild), *MEMORY)
+        with_memory(connection, lambda: lake.publish(rebuild, forget), *MEMORY)
 
 
 class _Lake:
@@ -86,7 +88,7 @@ class _Lake:
         rules = (FORMAT, sorted(self._tables.items()), personal_data)
         self._digest = sha256(repr(rules).encode()).hexdigest()[:16]
 
-    def publish(self, rebuild: bool) -> None:
+    def publish(self, rebuild: bool, forget: bool) -> None:
         self._commits.prepare(self._tables)
         commits = self._commits.read()
         self._expect_own_accounts(commits)
@@ -97,7 +99,7 @@ class _Lake:
         for name, table in self._tables.items():
             taken = {part for parent in table.parents for part in written[parent]}
             written[name] = writer.bring(table, last, new, taken)
-        is_to_forget = bool(last and last.may_have_personal and not self._personal_data)
+        is_to_forget = bool(last and last.may_have_personal and not self._personal_data) or forget
         new = new._replace(may_have_personal=is_to_forget or self._personal_data)
         new = self._commit(new, last)
         if is_to_forget:
