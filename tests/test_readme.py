@@ -34,6 +34,7 @@ PAGES = {
         "pipelines/how_to_change_it.md",
         "pipelines/operations.md",
         "pipelines/participants.md",
+        "pipelines/privacy.md",
         "pipelines/report/README.md",
         "pipelines/scheduling.md",
         "pipelines/settings.md",
@@ -115,6 +116,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_shell(restore, folder, **names)
         found = expected.of_warehouse(folder / "warehouse.duckdb")
         assert found == expected.of_api(server.account.rows())
+        (private,) = (block for block in all_blocks("sh") if "HASH_KEY" in block)
+        run_shell(private, folder, **names)
     return folder / "warehouse.duckdb"
 
 

@@ -51,12 +51,12 @@ def test_the_environment_comes_before_secrets_and_those_before_config(
     typed: dict[str, list[Any]] = {
         "page_size": [3, 2, 1, 0],
         "max_concurrency": [3, 2, 1, 0],
-        "personal_data": [False, True, False, True],
+        "publish.personal_data": [False, True, False, True],
         "participants": [False, True, False, True],
         "participant_requests": [3, 2, 1, 0],
     }
     texts = ["from the environment", "from secrets", "from config", "from Twilio"]
-    values = typed.get(name, texts)
+    values = typed.get(name, typed.get(".".join(path), texts))
     environment, secrets, config, twilio = values
     if variable := TWILIO_NAMES.get(name):
         monkeypatch.setenv(variable, twilio)
@@ -507,7 +507,13 @@ def read_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [f"{OWN}.auth_token", f"{OWN}.api_key_secret", "runtime.slack_incoming_hook"]
+    "name",
+    [
+        f"{OWN}.auth_token",
+        f"{OWN}.api_key_secret",
+        f"{OWN}.hash_key",
+        "runtime.slack_incoming_hook",
+    ],
 )
 @pytest.mark.parametrize("kind", ["text", "list", "in config", "zero"])
 def test_a_secret_that_is_wrong_is_not_shown(
@@ -818,6 +824,7 @@ def test_doctor_shows_just_what_a_run_uses(
         f"{OWN}.accounts": ("own", "default"),
         f"{OWN}.participants": ("false", "default"),
         f"{OWN}.participant_requests": (str(settings.participant_requests), "default"),
+        f"{OWN}.personal_data": ("keep", "default"),
         f"{OWN}.max_concurrency": (str(settings.max_concurrency), "default"),
         f"{OWN}.request_deadline": (settings.request_deadline, "default"),
         f"{OWN}.retry_budget": (settings.retry_budget, "default"),

@@ -20,6 +20,7 @@ from pipelines.report.formatting import SPACE, duration, pluralize
 from pipelines.warehouse.warehouse import Place
 
 DIRECTIONS = ("inbound", "outbound")
+PRIVACY = {"hash": "personal data is hashed", "drop": "personal data is not kept"}
 ISSUES = ("call_quality", "region_configuration", "participant_behavior", "other")
 
 
@@ -123,6 +124,7 @@ def _facts(found: Conference) -> Iterator[tuple[str, str]]:
         ("Issues", _join(", ", *(f"{count:,} {kind}" for count, kind in issues if count))),
         ("Coaches", _join(", ", *coaches)),
         ("Participants", found.absence or _join(", ", *loaded)),
+        ("Privacy", PRIVACY.get(found.data_as_of["personal_data"])),
         ("Data until", f"{_time(found, found.data_as_of['as_of'])}; all times are {found.zone}"),
     ]
     yield from ((title, text) for title, text in facts if text)

@@ -57,6 +57,7 @@ def read_status(place: Place, now: datetime) -> dict[str, Any]:
         "unlisted_deleted_from": watermark and watermark + RETENTION,
         "rows": holds.get("rows", {}),
         "accounts": holds.get("accounts", {}),
+        "personal_data": (run or {}).get("personal_data") or (good or {}).get("personal_data"),
         "filters": json.loads((good or {}).get("filters") or "{}"),
         "resources": json.loads((good or {}).get("resources") or "{}"),
         "pending": [row for row in unfinished if row["age"] != EXPIRED],
@@ -112,11 +113,18 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if status["filters"]:
         filters = " and ".join(f"{name} = {value}" for name, value in status["filters"].items())
         yield "Filtered", f"only conferences with {filters} are listed"
+    if treated := {"hash": "hashed", "drop": "dropped"}.get(status["personal_data"]):
+        yield "Personal data", f"{treated} before it is written"
     for name, counts in status["resources"].items():
         waiting = f"; those of {counts['waiting']:,} conferences wait for a run"
         lost = f", Twilio deletes the first on {(counts['lost_from'] or '')[:10]}"
         rest = (waiting + lost) * bool(counts["waiting"])
         yield name.capitalize(), f"{counts['pending']:,} not final{rest}"
+    yield from _contents(status, sizes)
+
+
+def _contents(status: dict[str, Any], sizes: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The lines about what is in the warehouse, and the last copy of it."""
     if rows := status["rows"]:
         shown = (f"{rows[name]:,} {name}" for name in rows if not name.startswith("_"))
         yield "Rows", ", ".join(shown)
@@ -131,7 +139,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         found = f"{count} check{'s' * (count > 1)} found problems"
         yield "Checks", found if status["checks"] else made
     if published := status.get("published"):
-        age = _ago(published["made_at"], now)
+        age = _ago(published["made_at"], status["at"])
         yield "Published", f"{published['file']}, {age}; all copies: {sizes['published']}"
 
 

@@ -29,6 +29,12 @@ CARDS = {
 }
 """By column: title of the card, and whether more is better (1) or worse (-1)."""
 
+TREATED = {
+    "hash": "hashed: a name is a code, the same wherever it is the same",
+    "drop": "not kept: there are no names",
+}
+"""What the report says of the setting `personal_data`."""
+
 
 def write_page(figures: Figures) -> str:
     """The whole document."""
@@ -95,6 +101,8 @@ class _Page(Sections):
         if filters := state["filters"]:
             fits = ", ".join(f"{name} = {value}" for name, value in json.loads(filters).items())
             yield f"Filtered: runs list only {fits}"
+        if treated := TREATED.get(state["personal_data"]):
+            yield f"Personal data is {treated}."
         if failing := [row["account"] for row in self._figures["failing_accounts"]]:
             yield f"Not up to date, since they could not be read: {', '.join(failing)}."
         if known is None:

@@ -9,18 +9,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from pipelines.errors import SettingsError
 from pipelines.lifecycle import FINAL_WITHIN, RETENTION, RETENTION_WARNING
 from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
 from pipelines.run.packages import MAX_NAMED, Packages
-from pipelines.run.post_load import run_post_load
+from pipelines.run.personal_switch import rewrite_personal_data
+from pipelines.run.post_load import forget_former, run_post_load
 from pipelines.run.recovery import true_cause
 from pipelines.run.settings import source_settings
 from pipelines.times import iso_seconds, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.clock import FIRST
 from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnavailableError
+from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.scope import INCREMENTAL, Sids, TimeRange
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.progress import Progress
@@ -140,6 +143,7 @@ def _load(
     """List package by package, ask again for what is pending, then what follows a load."""
     client, warehouse, extraction = packages.client, packages.warehouse, packages.extraction
     progress, stop = client.progress, client.stop
+    _follow_personal_data(packages, record, delivery)
     if progress.left_package:
         # Also if the API cannot be reached now.
         run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
@@ -166,6 +170,16 @@ def _load(
     if not stop.is_set() and (error := fault or late):
         record.phase("extract")  # where it failed
         raise error
+
+
+def _follow_personal_data(packages: Packages, record: RunRecord, delivery: PublishSettings) -> None:
+    """See to it that nothing stored contradicts the setting before more is loaded."""
+    warehouse, progress = packages.warehouse, packages.client.progress
+    personal = PersonalData.of(packages.client.settings)
+    if rewrite_personal_data(warehouse, personal, partial(forget_former, warehouse, delivery)):
+        progress.left_package = progress.left_package and personal.reason(progress.left_package)
+        record.look(warehouse)
+    progress.personal_data, progress.hash_key_check = personal.mode, personal.key_check
 
 
 def _check_retention_gap(packages: Packages) -> datetime:

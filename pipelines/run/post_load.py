@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
 from pipelines.run.migrations import migrate_tables
+from pipelines.run.personal_switch import rewrite_personal_data
+from pipelines.run.settings import personal_data
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.changed import CannotRenewError, Changed
 from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
-from pipelines.warehouse.database import DATASET, StatementError
+from pipelines.warehouse.database import DATASET, PIPELINE, StatementError
 from pipelines.warehouse.file import DuckDbWarehouse
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.runs import prepare_runs
@@ -72,6 +76,27 @@ def run_post_load(
         return _publish(copies, warehouse, settings, now, begin, True, told)
 
 
+def forget_former(warehouse: Warehouse, settings: PublishSettings) -> None:
+    """Leave nothing of what was deleted or overwritten, wherever it was kept: in the warehouse's
+    file, in copies and versions of the lake, in dlt's files. Copy and lake are made anew, also if
+    a check fails.
+
+    Raises:
+        WarehouseError, ViewError, PublishError, LakeError, BusyError: something could not be
+            written; to begin again finds what is left.
+    """
+    for name in (PIPELINE, "set_aside"):
+        shutil.rmtree(warehouse.working_folder / name, ignore_errors=True)
+    with warehouse.alone():
+        apply_views(warehouse, DESCRIPTIONS, settings.timezone)
+        run_checks(warehouse, datetime.now(UTC))  # whose findings quote a row
+        warehouse.scrub()
+        digest = apply_views(warehouse, DESCRIPTIONS, settings.timezone)
+    if isinstance(warehouse, DuckDbWarehouse) and settings.directory:
+        copies = warehouse.copies(settings.directory, _left_out(settings), digest)
+        _write_copies(copies, warehouse, settings, lambda _: None, rebuild=True, forget=True)
+
+
 def _is_loaded(warehouse: Warehouse) -> bool:
     return f"{DATASET}._dlt_loads" in warehouse.columns(DATASET)
 
@@ -91,9 +116,21 @@ def _publish(
     if rebuild or failing or not copies.are_current:
         is_some = copies.are_of_this_hour and not rebuild and not failing
         _check(warehouse, now, copies.changed if is_some else None, begin, told)
+    return _write_copies(copies, warehouse, settings, begin, rebuild)
+
+
+def _write_copies(
+    copies: PublishedCopies,
+    warehouse: DuckDbWarehouse,
+    settings: PublishSettings,
+    begin: Callable[[str], None],
+    rebuild: bool,
+    forget: bool = False,
+) -> Path:
+    """Make a copy, and bring the lake up to date; `forget` all earlier ones."""
     begin("publish")
     try:
-        copy = copies.publish(rebuild)
+        copy = copies.publish(rebuild, forget)
     except (OSError, StatementError) as error:
         raise PublishError(
             f"All is loaded, but no copy was published to {settings.directory}: {error}"
@@ -103,7 +140,7 @@ def _publish(
 
         begin("lake")
         where = warehouse.connection, warehouse.path, settings.lake
-        publish_lake(*where, settings.personal_data, rebuild)
+        publish_lake(*where, settings.personal_data, rebuild, forget)
     return copy
 
 
@@ -148,7 +185,7 @@ def publish_now() -> Path | Place:
         SettingsError, ViewError, ChecksError, PublishError: as in a run.
     """
     place = warehouse_place()
-    settings, path = publish_settings(place), place.path
+    settings, personal, path = publish_settings(place), personal_data(), place.path
     nothing = WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
     if path and not path.exists():
         raise nothing
@@ -158,6 +195,7 @@ def publish_now() -> Path | Place:
         with warehouse.alone():
             prepare_runs(warehouse)
             migrate_tables(warehouse)  # an earlier version may have loaded it
+        rewrite_personal_data(warehouse, personal, partial(forget_former, warehouse, settings))
         try:
             published = run_post_load(warehouse, settings, datetime.now(UTC), rebuild=True)
         finally:

@@ -24,9 +24,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines.errors import SettingsError
+from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
+from pipelines.twilio_insights.settings import (
+    SECRETS,
+    SECTION,
+    Settings,
+    as_text,
+    from_twilio,
+    personal_data_problem,
+)
 from pipelines.warehouse.lake.store import DEFAULT_KEEP
 
 log = logging.getLogger("conference_insights")
@@ -54,8 +62,8 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
     _HOOK: None,
 }
 """The program's settings by path, with what it assumes otherwise."""
-_KINDS = {path[-1]: type(value) for path, value in DEFAULTS.items() if isinstance(value, int)}
-"""Whole numbers, and true or false, by name; all others are text."""
+_KINDS = {path: type(value) for path, value in DEFAULTS.items() if isinstance(value, int)}
+"""Whole numbers, and true or false; all others are text."""
 HIDDEN = {_HOOK, SERVER, *((*SECTION, name) for name in SECRETS)}
 """What is never shown."""
 _TOKEN = re.compile("([A-Z]{2})?[0-9A-Za-z]{32}")
@@ -81,6 +89,19 @@ def source_settings() -> Settings:
     for file in exposed_files():
         log.warning("Others can read %s; run: chmod 600 %s", file, file)
     return settings
+
+
+def personal_data() -> PersonalData:
+    """The same of personal data alone, for what needs no credentials.
+
+    Raises:
+        SettingsError: one is wrong.
+    """
+    names = ("personal_data", "hash_key")
+    settings = Settings(**_found((*SECTION, name) for name in names))
+    if problem := personal_data_problem(settings.personal_data, settings.hash_key):
+        raise SettingsError(f"{'.'.join(SECTION)}.{problem}")
+    return PersonalData.of(settings)
 
 
 def _found(paths: Iterable[tuple[str, ...]]) -> dict[str, Any]:
@@ -134,7 +155,7 @@ def _in_file(file: Path, path: tuple[str, ...]) -> Any:
 
 def _typed(path: tuple[str, ...], value: Any, origin: str) -> Any:
     name = path[-1]
-    kind = _KINDS.get(name, str)
+    kind = _KINDS.get(path, str)
     if isinstance(value, str) and ("\0" in value or not _is_encodable(value)):
         raise SettingsError(f"{origin}: write text that is UTF-8, without zero characters")
     value = as_text(value) if name == "accounts" else value

@@ -84,6 +84,10 @@ class Progress(RowCounts):
     """The same for people: the name, since when, why, and the next step."""
     filters: str | None = None
     """The filters of the listing, as JSON text without names of people; None for none."""
+    personal_data: str | None = None
+    """What is done to personal data, once nothing stored contradicts it."""
+    hash_key_check: str | None = None
+    """A hash of something known, which shows whether the key is still the same."""
     loaded_to: datetime | None = None
     """The watermark as the destination has it: all that was created before is loaded, of all
     accounts but those that are refused."""

@@ -41,7 +41,10 @@ EDGES = {
     "us2": "umatilla",
 }
 """Twilio's regions, and the edge of each where nobody names one."""
-SECRETS = ("auth_token", "api_key_secret")
+SECRETS = ("auth_token", "api_key_secret", "hash_key")
+PERSONAL_DATA = ("keep", "hash", "drop")
+SHORTEST_KEY = 16
+"""Characters of a `hash_key`; a shorter one could be found by trying."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SID = re.compile("AC[0-9a-fA-F]{32}")
 _TWILIO = re.compile(r"insights(\.[a-z0-9-]+)??(\.[a-z0-9-]+)?\.twilio\.com(:\d+)?")
@@ -83,6 +86,16 @@ def as_text(accounts: Any) -> Any:
     return ",".join(accounts) or "," if is_list else accounts
 
 
+def personal_data_problem(personal_data: str, hash_key: str | None) -> str | None:
+    """What is wrong with these settings, if something is."""
+    if personal_data not in PERSONAL_DATA:
+        return f"personal_data: write {', '.join(PERSONAL_DATA[:-1])} or {PERSONAL_DATA[-1]}"
+    if personal_data == "hash" and len(hash_key or "") < SHORTEST_KEY:
+        what = "is too short" if hash_key else "is missing, which personal_data = hash needs"
+        return f"hash_key {what}: write {SHORTEST_KEY} characters or more, that nobody can guess"
+    return None
+
+
 @dataclass
 class Settings:
     """Credentials and knobs of the source, section `sources.twilio_insights`."""
@@ -111,6 +124,10 @@ class Settings:
     """Whether participants are loaded too: one request a conference."""
     participant_requests: int = 5000
     """Conferences whose participants one run asks for, at the most."""
+    personal_data: str = "keep"
+    """What is done to personal data before it is written: `keep`, `hash` or `drop`."""
+    hash_key: str | None = field(default=None, repr=False)
+    """The secret that it is hashed with."""
     filters: dict[str, str] = field(default_factory=dict)
     """What is listed, by name and value of the API's filters."""
 
@@ -160,7 +177,8 @@ class Settings:
     def _wrong(self) -> str | None:
         section = "sources.twilio_insights"
         problem = self._wrong_url("base_url") or self._wrong_url("accounts_url")
-        if problem := problem or self._wrong_accounts() or self._wrong_number():
+        problem = problem or self._wrong_accounts() or self._wrong_number()
+        if problem := problem or personal_data_problem(self.personal_data, self.hash_key):
             return f"{section}.{problem}"
         for name in ("lookback", "request_deadline", "retry_budget", "created_after"):
             try:

@@ -56,6 +56,7 @@ class TwilioInsightsConfiguration(Settings, BaseConfiguration):
 
     auth_token: TSecretStrValue | None = None
     api_key_secret: TSecretStrValue | None = None
+    hash_key: TSecretStrValue | None = None
 
     def __post_init__(self) -> None:
         self.__is_resolved__ = self.account_sid is not None

@@ -54,6 +54,11 @@ class Column:
         return not self.rest and self.name not in ADDED
 
     @property
+    def is_json(self) -> bool:
+        """Whether its values are JSON text."""
+        return self.rest or self.type == "json"
+
+    @property
     def comment(self) -> str:
         """What it means, and which values it may have."""
         documented = f" Documented: {', '.join(self.values)}." if self.values else ""

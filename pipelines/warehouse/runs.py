@@ -38,6 +38,8 @@ COLUMNS = {
     "window_to": "TIMESTAMP",
     "account_sid": "VARCHAR",
     "filters": "VARCHAR",
+    "personal_data": "VARCHAR",
+    "hash_key_check": "VARCHAR",
     "accounts": "BIGINT",
     "accounts_failed": "VARCHAR",
     "loaded_to": "TIMESTAMP",
@@ -130,7 +132,7 @@ class RunRecord:
                     [run_id],
                 )
         warehouse.hold_run(self._counted.run_id)
-        self._look(warehouse)
+        self.look(warehouse)
         row = self._row() | {"outcome": "running"}
         marks = ", ".join(f"${name}" for name in row)
         warehouse.execute(f"INSERT INTO {RUNS_TABLE} ({', '.join(row)}) VALUES ({marks})", row)
@@ -158,13 +160,14 @@ class RunRecord:
             self._outcome = "stopped" if stopped else outcome
             try:
                 self._update()
-                self._look(warehouse)
+                self.look(warehouse)
             except (StatementError, WarehouseError) as error:
                 # It must not hide the error of the run itself.
                 log.warning("The row of this run in _runs is not complete: %s", error)
             self._write(STATUS)  # while the lock is held
 
-    def _look(self, database: Database) -> None:
+    def look(self, database: Database) -> None:
+        """Take note of what is in the warehouse now, for the status file."""
         self._last_good = _last_good(database)
         try:
             self._holds = take_snapshot(database, self._counted.horizon or _now())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.files import replace_file
-from pipelines.warehouse.database import Database, StatementError
+from pipelines.warehouse.database import DATASET, Database, StatementError
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, owner_file
 from pipelines.warehouse.snapshot import take_snapshot
@@ -94,4 +94,8 @@ class StatusFiles:
             if content := self.read(STATUS):
                 content["holds"] = take_snapshot(database, datetime.now(UTC))
                 content["settings"]["published"] = str(published)
+                for run in filter(None, (content.get("run"), content.get("last_good"))):
+                    told = f"SELECT drift, left_package FROM {DATASET}._runs WHERE run_id = ?"
+                    for row in database.records(told, [run["run_id"]]):
+                        run |= row
                 self.write(STATUS, content)

@@ -13,6 +13,7 @@ SELECT
     a.as_of_local_hour,
     z.report_timezone,
     a.last_good_run_at,
-    a.filters
+    a.filters,
+    a.personal_data
 FROM analytics.stg_as_of AS a
 CROSS JOIN conference_insights._report AS z

@@ -55,6 +55,18 @@ filtered AS (
     SELECT max(CASE WHEN s.runs_ago = 1 THEN s.filters END) AS filters
     FROM scheduled AS s
 ),
+treated AS (
+    SELECT
+        r.personal_data,
+        row_number() OVER (ORDER BY r.started_at DESC NULLS LAST) AS runs_ago
+    FROM conference_insights._runs AS r
+    WHERE r.personal_data IS NOT NULL
+),
+treatment AS (
+    SELECT coalesce(max(CASE WHEN t.runs_ago = 1 THEN t.personal_data END), 'keep')
+        AS personal_data
+    FROM treated AS t
+),
 good AS (
     SELECT max(r.ended_at) AS last_good_run_at
     FROM conference_insights._runs AS r
@@ -66,9 +78,11 @@ SELECT
     coalesce(h.local_hour, date_trunc('hour', k.as_of)) AS as_of_local_hour,
     CAST(coalesce(h.local_hour, k.as_of) AS DATE) AS as_of_date,
     g.last_good_run_at,
-    f.filters
+    f.filters,
+    t.personal_data
 FROM known AS k
 CROSS JOIN good AS g
 CROSS JOIN filtered AS f
+CROSS JOIN treatment AS t
 LEFT JOIN conference_insights._report_hours AS h
     ON h.utc_hour = date_trunc('hour', k.as_of)

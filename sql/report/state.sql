@@ -44,6 +44,7 @@ SELECT
     w.account_sid,
     w.accounts,
     l.filters,
+    l.personal_data,
     l.as_of AS data_as_of,
     l.report_timezone AS time_zone,
     CAST(l.as_of_local_hour AS DATE) AS today,

@@ -4,7 +4,8 @@ SELECT
   "a"."as_of_local_hour" AS "as_of_local_hour",
   "z"."report_timezone" AS "report_timezone",
   "a"."last_good_run_at" AS "last_good_run_at",
-  "a"."filters" AS "filters"
+  "a"."filters" AS "filters",
+  "a"."personal_data" AS "personal_data"
 FROM "analytics"."stg_as_of" AS "a"
 CROSS JOIN "conference_insights"."_report" AS "z"
 SETTINGS join_use_nulls = 1;
@@ -15,3 +16,4 @@ ALTER TABLE "analytics"."data_as_of" COMMENT COLUMN "as_of_local_hour" 'The hour
 ALTER TABLE "analytics"."data_as_of" COMMENT COLUMN "report_timezone" 'Time zone of hours, days and weeks, an IANA name.';
 ALTER TABLE "analytics"."data_as_of" COMMENT COLUMN "last_good_run_at" 'End of the last scheduled run that ended well, UTC.';
 ALTER TABLE "analytics"."data_as_of" COMMENT COLUMN "filters" 'Filters that hid what they do not fit, JSON text; NULL for none.';
+ALTER TABLE "analytics"."data_as_of" COMMENT COLUMN "personal_data" 'What is done to personal data before it is written: keep, hash or drop.';

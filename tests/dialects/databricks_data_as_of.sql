@@ -3,7 +3,8 @@ CREATE OR REPLACE VIEW `analytics`.`data_as_of` (
   `as_of_local_hour` COMMENT 'The hour in the report\'s time zone in which `as_of_hour` begins.',
   `report_timezone` COMMENT 'Time zone of hours, days and weeks, an IANA name.',
   `last_good_run_at` COMMENT 'End of the last scheduled run that ended well, UTC.',
-  `filters` COMMENT 'Filters that hid what they do not fit, JSON text; NULL for none.'
+  `filters` COMMENT 'Filters that hid what they do not fit, JSON text; NULL for none.',
+  `personal_data` COMMENT 'What is done to personal data before it is written: keep, hash or drop.'
 )
 COMMENT 'Until when is everything loaded, of what, and in which time zone are days and hours? Grain: one row. Promise: every conference created before `as_of` that Twilio showed is here, of the accounts that are followed and not refused, as far as the filters allow. NULL: `filters` where there are none, `last_good_run_at` before the first run has ended; the others before one has loaded. Caveats: accounts has how far each is loaded. `last_good_run_at` is of a run that has ended, so not of the one that publishes a copy.'
 AS
@@ -12,6 +13,7 @@ SELECT
   `a`.`as_of_local_hour`,
   `z`.`report_timezone`,
   `a`.`last_good_run_at`,
-  `a`.`filters`
+  `a`.`filters`,
+  `a`.`personal_data`
 FROM `analytics`.`stg_as_of` AS `a`
 CROSS JOIN `conference_insights`.`_report` AS `z`;

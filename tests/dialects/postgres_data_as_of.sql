@@ -4,7 +4,8 @@ SELECT
   "a"."as_of_local_hour",
   "z"."report_timezone",
   "a"."last_good_run_at",
-  "a"."filters"
+  "a"."filters",
+  "a"."personal_data"
 FROM "analytics"."stg_as_of" AS "a"
 CROSS JOIN "conference_insights"."_report" AS "z";
 
@@ -14,3 +15,4 @@ COMMENT ON COLUMN "analytics"."data_as_of"."as_of_local_hour" IS 'The hour in th
 COMMENT ON COLUMN "analytics"."data_as_of"."report_timezone" IS 'Time zone of hours, days and weeks, an IANA name.';
 COMMENT ON COLUMN "analytics"."data_as_of"."last_good_run_at" IS 'End of the last scheduled run that ended well, UTC.';
 COMMENT ON COLUMN "analytics"."data_as_of"."filters" IS 'Filters that hid what they do not fit, JSON text; NULL for none.';
+COMMENT ON COLUMN "analytics"."data_as_of"."personal_data" IS 'What is done to personal data before it is written: keep, hash or drop.';

@@ -17,6 +17,7 @@ from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.extract.parent_listings import ParentListing, ParentListings
+from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.records import RecordPage
 from pipelines.twilio_insights.extract.refetch import MAX_CONSECUTIVE_FAILURES
 from pipelines.twilio_insights.resources import RESOURCES
@@ -68,7 +69,8 @@ class ByParent:
         """Yield what the next load package writes, nothing if there is nothing to write."""
         client, stored, progress = self._client, self._listings.records, self._client.progress
         accounts, limit, begun = self._accounts, self._package_rows, self._counts.listings
-        package = LoadPackage(self._resource, stored, progress, accounts.own, accounts.followed)
+        personal, of = PersonalData.of(client.settings), (accounts.own, accounts.followed)
+        package = LoadPackage(self._resource, stored, progress, *of, personal)
         acceptor = Acceptor(package, stored, progress, set())
         for asked, found in self._answers:
             if client.stop.is_set():

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 import pyarrow.compute as pc
 
 from pipelines.twilio_insights.extract.flatten import Tables
+from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from pipelines.twilio_insights.resources import Resource
 
 MAX_NAMED = 500
@@ -15,19 +16,24 @@ MAX_NAMED = 500
 
 
 def find_drift(
-    resource: Resource, batch: Tables, accounts: Collection[str], named: set[str]
+    resource: Resource,
+    batch: Tables,
+    accounts: Collection[str],
+    named: set[str],
+    personal: PersonalData = KEEP,
 ) -> dict[str, str]:
     """Add to `named` what is new in the batch; give what was added, with the SID of the first
     conference, or other record without a parent, that has it.
 
     Keys read `tag = very_new` for a value that its column's documentation does not list, and
     `extra_fields = voice_bots` for a field that is unknown, or whose value does not fit its type;
-    those of a resource with a parent begin with its name.
+    those of a resource with a parent begin with its name. What is `personal` is not in them.
     """
     new: dict[str, str] = {}
     of = f"{resource.name}: " if resource.parent else ""
     for kind, value, sid in _undocumented(resource, batch, accounts):
-        if (name := f"{of}{kind} = {value[:80]}") not in named and len(named) < MAX_NAMED:
+        name = personal.drift(f"{of}{kind} = {value[:80]}")
+        if name not in named and len(named) < MAX_NAMED:
             named.add(name)
             new[name] = _parent_of(resource, batch, sid)
     return new

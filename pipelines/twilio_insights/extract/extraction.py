@@ -16,6 +16,7 @@ from pipelines.twilio_insights.extract.accounts import MAX_SKEW, Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.lister import WindowedLister
 from pipelines.twilio_insights.extract.package import LoadPackage
+from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.refetch import accept_window, refetch
 from pipelines.twilio_insights.extract.scope import (
     INCREMENTAL,
@@ -112,9 +113,8 @@ class Extraction:
             InsightsError: the API could not be read.
         """
         client, stored, accounts = self._client, self._stored, self._accounts
-        package = LoadPackage(
-            self._resource, stored, client.progress, accounts.own, accounts.followed
-        )
+        personal, of = PersonalData.of(client.settings), (accounts.own, accounts.followed)
+        package = LoadPackage(self._resource, stored, client.progress, *of, personal)
         acceptor = Acceptor(package, stored, client.progress, self.still_pending)
         self._take_over(former or {}, package)
         is_listed = True

@@ -11,6 +11,7 @@ from pipelines.twilio_insights.api.decoding import text_of
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.parent_listings import ParentListing
+from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from pipelines.twilio_insights.extract.records import RecordPage, Rejected
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import Resource
@@ -51,6 +52,7 @@ class LoadPackage:
         progress: counts what is rejected, and lists what is new to the documentation.
         own: the account of the credentials.
         accounts: that are loaded.
+        personal: what is done to personal data before anything is handed out.
     """
 
     def __init__(
@@ -60,13 +62,14 @@ class LoadPackage:
         progress: Progress,
         own: str,
         accounts: Collection[str] = (),
+        personal: PersonalData = KEEP,
     ) -> None:
         self.resource = resource
         self.written: set[str] = set()
         """The keys of the records that it writes."""
         self.bytes = 0
         """Of what was handed out."""
-        self._own, self._accounts = own, {own, *accounts}
+        self._own, self._accounts, self._personal = own, {own, *accounts}, personal
         self._stored, self._progress = stored, progress
         self._rejected = stored.rejected_digests()
         self._named: set[str] | None = None
@@ -111,6 +114,7 @@ class LoadPackage:
             if digest not in self._rejected:
                 self._rejected.add(digest)
                 self._progress.counts(self.resource).rows_rejected += 1
+                reason = self._personal.reason(reason)
                 row = digest, reason, text_of(element), naive_utc(at), self._progress.run_id
                 self._notes[REJECTED_ROWS, digest] = row
 
@@ -170,11 +174,11 @@ class LoadPackage:
         self._batch, self._batch_rows, self._batch_bytes = [], 0, 0
         if self._named is None:
             self._named = self._stored.named_drift(self._own)
-        found = find_drift(self.resource, batch, self._accounts, self._named)
+        found = find_drift(self.resource, batch, self._accounts, self._named, self._personal)
         for name, key in found.items():
             self._progress.drift[name] = key
             self.note_drift(name, key)
-        return batch
+        return self._personal.tables(batch)
 
     def finish(self) -> Tables | None:
         """Hand out the rest."""
@@ -185,5 +189,6 @@ class LoadPackage:
 
             for table in BOOKKEEPING:
                 if rows := [row for (of, _), row in self._notes.items() if of == table]:
-                    batch[table.name] = to_arrow(table, zip(*rows, strict=True))
+                    noted = {table.name: to_arrow(table, zip(*rows, strict=True))}
+                    batch |= self._personal.tables(noted)
         return batch or None
