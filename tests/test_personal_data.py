@@ -25,9 +25,10 @@ from pipelines.simulator.account import Account, Row
 from pipelines.simulator.participants import participant_row
 from pipelines.twilio_insights.extract.personal import COLUMNS, PersonalData, is_hash
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.file import DuckDbFile, DuckDbWarehouse
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
+from pipelines.warehouse.warehouse import WarehouseError
 from tests import expected
 from tests.conftest import NOW, Command, Loaded, loaded_once, sid, summary
 from tests.forked import COMMAND, Forked
@@ -388,3 +389,25 @@ def test_a_wrong_setting_ends_a_command_before_it_begins(
         assert done.returncode == 2
         assert words in done.stderr
     assert not loaded.path.exists()
+
+
+def test_what_is_new_is_loaded_even_if_the_file_cannot_be_written_anew(
+    loaded: Loaded, kept: Path, tables_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: DuckDbWarehouse) -> None:
+        raise WarehouseError("The disk is full")
+
+    shutil.copy(kept, loaded.path)
+    loaded.account.put(summary(3, timedelta(hours=1), friendly_name=canary("new")))
+    for name, value in settings_of("drop").items():
+        monkeypatch.setenv(name, value)
+    with monkeypatch.context() as patch:
+        patch.setattr(DuckDbWarehouse, "scrub", full)
+        with pytest.raises(WarehouseError, match="full"):
+            loaded.run()
+    names = f"SELECT friendly_name, count(*) FROM {RAW}conference_summaries GROUP BY 1"
+    assert loaded.query(names) == [(None, 3)]
+    noted = f"SELECT personal_data FROM {RAW}_runs WHERE outcome = 'failed'"
+    assert loaded.query(noted) == [(None,)]
+    loaded.run()
+    assert found_in(loaded.path.parent) == []

@@ -29,7 +29,8 @@ from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.progress import Progress
 from pipelines.warehouse.runs import RunRecord, StillPendingError
 from pipelines.warehouse.status_files import StatusFiles
-from pipelines.warehouse.warehouse import Place
+from pipelines.warehouse.views import ViewError
+from pipelines.warehouse.warehouse import BusyError, Place, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -143,7 +144,7 @@ def _load(
     """List package by package, ask again for what is pending, then what follows a load."""
     client, warehouse, extraction = packages.client, packages.warehouse, packages.extraction
     progress, stop = client.progress, client.stop
-    _follow_personal_data(packages, record, delivery)
+    undone = _follow_personal_data(packages, record, delivery)
     if progress.left_package:
         # Also if the API cannot be reached now.
         run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
@@ -167,19 +168,28 @@ def _load(
     run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
-    if not stop.is_set() and (error := fault or late):
+    if not stop.is_set() and (error := fault or late or undone):
         record.phase("extract")  # where it failed
         raise error
 
 
-def _follow_personal_data(packages: Packages, record: RunRecord, delivery: PublishSettings) -> None:
-    """See to it that nothing stored contradicts the setting before more is loaded."""
+def _follow_personal_data(
+    packages: Packages, record: RunRecord, delivery: PublishSettings
+) -> Exception | None:
+    """See to it that nothing stored contradicts the setting before more is loaded. If something
+    cannot be written, what is new is loaded all the same, and the next run begins again."""
     warehouse, progress = packages.warehouse, packages.client.progress
     personal = PersonalData.of(packages.client.settings)
-    if rewrite_personal_data(warehouse, personal, partial(forget_former, warehouse, delivery)):
+    try:
+        forget = partial(forget_former, warehouse, delivery)
+        is_rewritten = rewrite_personal_data(warehouse, personal, forget)
+    except (WarehouseError, BusyError, ViewError) as error:
+        return error
+    if is_rewritten:
         progress.left_package = progress.left_package and personal.reason(progress.left_package)
         record.look(warehouse)
     progress.personal_data, progress.hash_key_check = personal.mode, personal.key_check
+    return None
 
 
 def _check_retention_gap(packages: Packages) -> datetime:
