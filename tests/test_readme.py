@@ -317,7 +317,7 @@ def test_the_lines_of_the_status_are_the_programs() -> None:
         if title != "Filtered"
     )
     phrases = [part.strip() for parts in fixed for part in parts if " " in part.strip()]
-    assert len(phrases) == 6
+    assert len(phrases) == 7
     assert [phrase for phrase in phrases if phrase not in program] == []
 
 

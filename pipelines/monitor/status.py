@@ -26,6 +26,7 @@ from pipelines.warehouse.warehouse import Place
 
 TIMES = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
 """Endings of the names of fields that hold times, UTC without a zone."""
+TREATED = {"hash": "hashed before it is written", "drop": "dropped before it is written"}
 MAX_DRIFT = 10
 """How many undocumented fields and values are listed in the line of the drift."""
 
@@ -113,8 +114,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if status["filters"]:
         filters = " and ".join(f"{name} = {value}" for name, value in status["filters"].items())
         yield "Filtered", f"only conferences with {filters} are listed"
-    if treated := {"hash": "hashed", "drop": "dropped"}.get(status["personal_data"]):
-        yield "Personal data", f"{treated} before it is written"
+    if treated := TREATED.get(status["personal_data"]):
+        yield "Personal data", treated
     for name, counts in status["resources"].items():
         waiting = f"; those of {counts['waiting']:,} conferences wait for a run"
         lost = f", Twilio deletes the first on {(counts['lost_from'] or '')[:10]}"
