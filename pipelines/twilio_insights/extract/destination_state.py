@@ -95,6 +95,20 @@ class DestinationState:
         missing = [key for key in keys if key not in found]
         return found | (self._versions(self._is_one_of, missing) if missing else {})
 
+    def created_between(
+        self, start: datetime, end: datetime, account: str
+    ) -> Iterator[tuple[str, datetime]]:
+        """The records of an account that were created from start, included, to end, excluded."""
+        created = f"s.{self._resource.created}"
+        rows = self._query(
+            f"SELECT s.{self._resource.key}, {created} FROM {self._records} AS s "
+            f"WHERE {created} >= %s AND {created} < %s AND s.account_sid = %s",
+            naive_utc(start),
+            naive_utc(end),
+            account,
+        )
+        return ((key, as_utc(at)) for key, at in rows)
+
     def count_by_hour(self, start: datetime, end: datetime) -> dict[str, dict[datetime, int]]:
         """Records of each account by the hour of their creation."""
         created = self._resource.created
