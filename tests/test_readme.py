@@ -102,7 +102,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_shell(f"{participants.splitlines()[0]}; {polling}", folder, **names)
         sweep = next(block for block in all_blocks("sh") if "backfill" in block)
         run_shell(sweep, folder, **names)
-        for word in ("status", "doctor", "report", "show"):
+        for word in ("reconcile", "status", "doctor", "report", "show"):
             (asked,) = (b for b in all_blocks("sh") if b.startswith(f"conference-insights {word}"))
             run_shell(asked.replace("CF...", sid(1)), folder, **names)
         assert (folder / "report.html").exists()

@@ -1,12 +1,11 @@
-"""`reconcile` compares what Twilio has with the warehouse, writes nothing unless it is to repair it,
-and tells what is missing from what the next run loads."""
+"""`reconcile` compares Twilio with the warehouse and writes nothing unless it is to repair that; it
+tells what is missing from what the next run loads."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -22,6 +21,7 @@ from pipelines.simulator.participants import participant_row
 from pipelines.twilio_insights.errors import RefusedError, UnavailableError
 from pipelines.twilio_insights.extract.comparison import Compared, Comparison
 from pipelines.twilio_insights.progress import Progress
+from pipelines.warehouse.postgres import PostgresServer
 from tests.conftest import NOW, Command, Loaded, kill_when, sid, summary
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -207,14 +207,14 @@ def test_a_listing_that_lags_behind_is_no_difference(month: Loaded) -> None:
 
 
 @pytest.fixture
-def two(account: Account, month: Loaded, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loaded]:
+def two(account: Account, month: Loaded, monkeypatch: pytest.MonkeyPatch) -> Loaded:
     monkeypatch.setenv(f"{SOURCE}ACCOUNTS", "all")
     monkeypatch.setenv(f"{SOURCE}RETRY_BUDGET", "1s")
     account.add_subaccount(SUPPORT, "Support")
     for number in range(500, 505):
         account.subaccounts[SUPPORT].put(summary(number, number * HOUR))
     month.run()
-    yield month
+    return month
 
 
 def test_accounts_are_compared_each(two: Loaded, command: Command) -> None:
@@ -293,6 +293,32 @@ def test_participants(people: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(f"{SOURCE}PARTICIPANT_REQUESTS")
     assert compare(repair=True).faults == 0
     assert kinds(compare()) == {"only_here": 1}
+
+
+def test_in_a_server(
+    people: Loaded, database: str, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setenv("DESTINATION_TYPE", "postgres")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", database)
+    people.account.put(summary(6, 6 * DAY, "in_progress"))
+    run(Progress("run"))
+    assert kinds(compare()) == {}
+    with PostgresServer(database).open() as warehouse:
+        for table, condition in (
+            ("conference_summaries", f"conference_sid = '{sid(1)}'"),
+            ("conference_participants", f"participant_sid = 'CP{20:032x}'"),
+        ):
+            warehouse.execute(f"DELETE FROM {DATASET}.{table} WHERE {condition}")
+    people.account.forget(sid(5))
+    people.account.put(summary(6, 6 * DAY))
+    found = compare()
+    assert kinds(found, "conferences") == {"missing": 1, "changed": 1, "only_here": 1}
+    assert kinds(found, "participants")["missing"] == 1
+    assert command("reconcile", "--repair").returncode == 0
+    assert kinds(compare(), "conferences") == {"only_here": 1}
+    with PostgresServer(database).open() as warehouse:
+        ended = f"SELECT outcome FROM {DATASET}._runs WHERE command = 'reconcile'"
+        assert Counter(warehouse.execute(ended)) == {("ok",): 3, ("failed",): 1}
 
 
 def test_a_stop_and_a_repair_by_packages(
