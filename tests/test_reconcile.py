@@ -18,6 +18,7 @@ from pipelines.run.pipeline import Backfill, run
 from pipelines.run.reconcile import DifferencesError, reconcile
 from pipelines.simulator.account import ACCOUNT_SID, Account, iso
 from pipelines.simulator.participants import participant_row
+from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.errors import RefusedError, UnavailableError
 from pipelines.twilio_insights.extract.comparison import Compared, Comparison
 from pipelines.twilio_insights.progress import Progress
@@ -206,6 +207,25 @@ def test_a_listing_that_lags_behind_is_no_difference(month: Loaded) -> None:
     assert any(sid(40) in url for url in month.server.requests[requests:])
 
 
+def test_what_cannot_be_confirmed_is_no_proof(
+    month: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    month.account.put(summary(40, 321 * HOUR, tags=["low_mos"]))
+    real = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (404, b"{}") if sid(40) in handler.path else real(handler)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InsightsHandler, "answer", failing)
+        assert kinds(compare()) == {"unconfirmed": 1}
+        done = command("reconcile", "--repair")
+        assert done.returncode == 65
+        assert "1 unconfirmed, the first" in done.stderr
+    assert kinds(compare()) == {"different": 1}
+    assert command("reconcile", "--repair").returncode == 0
+
+
 @pytest.fixture
 def two(account: Account, month: Loaded, monkeypatch: pytest.MonkeyPatch) -> Loaded:
     monkeypatch.setenv(f"{SOURCE}ACCOUNTS", "all")
@@ -287,6 +307,14 @@ def test_participants(people: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.found["participants", ACCOUNT_SID, day].missing == 1, "the conference's day"
     assert contents(people) == before
     monkeypatch.setenv(f"{SOURCE}PARTICIPANT_REQUESTS", "2")
+    real = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        return (400, b"{}") if f"{sid(1)}/P" in handler.path else real(handler)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InsightsHandler, "answer", failing)
+        assert kinds(compare(), "participants") == {"different": 1}
     few = compare()
     assert kinds(few, "participants") == {"missing": 1, "different": 1}, "of the newest two"
     assert sorted(few.not_compared.values()) == [1, 2]
@@ -401,6 +429,13 @@ def test_json(month: Loaded, command: Command) -> None:
 def test_wrong_usage(loaded: Loaded, command: Command, arguments: tuple[str, ...]) -> None:
     done = command("reconcile", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_no_warehouse_is_made_to_compare_it(loaded: Loaded, command: Command) -> None:
+    loaded.path.unlink()
+    done = command("reconcile")
+    assert (done.returncode, loaded.path.exists(), loaded.server.requests) == (74, False, [])
+    assert "Nothing is loaded" in done.stderr
 
 
 def test_an_empty_warehouse_lacks_everything(loaded: Loaded) -> None:

@@ -94,7 +94,8 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     if not comparison.is_complete:
         yield f"Not everything from {start} to {end} could be compared"
     elif not comparison.faults:
-        yield f"Complete from {start} to {end}: nothing is missing or different"
+        said = "Of what was compared" if comparison.not_compared else "Complete"
+        yield f"{said} from {start} to {end}: nothing is missing or different"
 
 
 def _fields(comparison: Comparison) -> dict[str, object]:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from pipelines.exit_codes import UNSOUND
 from pipelines.lifecycle import RETENTION
+from pipelines.run.destination import warehouse_place
 from pipelines.run.packages import Packages
 from pipelines.run.pipeline import Backfill, check_retention_gap, opened
 from pipelines.run.post_load import run_post_load
@@ -20,6 +21,7 @@ from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.scope import TimeRange
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.warehouse.warehouse import WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -37,9 +39,13 @@ def reconcile(
     different if the comparison is to repair it.
 
     Raises:
+        WarehouseError: there is no warehouse to compare.
         DifferencesError: something is missing or different, and was not written.
         Exception: as `run` does; `comparison` has what was compared until then.
     """
+    place = warehouse_place()
+    if not comparison.repair and place.path and not place.path.exists():
+        raise WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
     with opened(progress, stop, None, comparison) as (packages, record, delivery):
         try:
             now, accounts = check_retention_gap(packages), packages.accounts
@@ -62,7 +68,8 @@ def reconcile(
             _count_expired(packages, comparison, parse_moment(scope.since, now), now)
             packages.note_failures()
             fault = extraction.fault or accounts.decisive_failure
-            comparison.is_complete = not (accounts.failures or stop.is_set())
+            is_cut = stop.is_set() or not accounts.some_answer
+            comparison.is_complete = not (is_cut or fault or accounts.failures)
         finally:
             names = {name for name, *_ in comparison.found}
             progress.compared = {name: asdict(comparison.total(name)) for name in sorted(names)}
@@ -72,7 +79,7 @@ def reconcile(
                 progress.final_changed.clear()
         if comparison.repair:
             progress.pending_after = packages.stored.count_pending(now)
-            run_post_load(packages.warehouse, delivery, now, record.phase, only_views=stop.is_set())
+            run_post_load(packages.warehouse, delivery, now, record.phase, only_views=is_cut)
         if not stop.is_set():
             record.phase("compare")
             if fault:
@@ -93,7 +100,7 @@ def _describe(comparison: Comparison) -> str:
     names = ("unconfirmed",) if comparison.repair else ("missing", "different", "unconfirmed")
     parts = [f"{number:,} {name}" for name in names if (number := getattr(found, name))]
     first = next(iter(sids[0] for name in names if (sids := comparison.sids[name])), "")
-    next_step = "run it again later" if comparison.repair else "--repair writes what is"
+    next_step = "run it again later" if comparison.repair else "`reconcile --repair` writes it"
     return f"The warehouse is not as Twilio: {', '.join(parts)}, the first {first}; {next_step}"
 
 

@@ -82,6 +82,8 @@ class ByParent:
                 self._note_failure(package, asked, found)
             elif found:
                 self._take_over(acceptor, asked, found)
+            if self._comparison and not isinstance(found, list):
+                self._comparison.not_compared["there was no usable answer"] += 1
             progress.on_change(progress)
             if batch := package.flush(at_least=BATCH_ROWS):
                 yield batch

@@ -69,7 +69,7 @@ class Comparison:
         self.window: Window | None = None
         """What is compared; None: nothing yet."""
         self.is_complete = False
-        self.not_compared: dict[str, int] = {}
+        self.not_compared = Counter[str]()
         """Conferences whose participants were not, by the reason."""
         self.names: dict[str, str] = {}
         """Of accounts, by their SIDs."""

@@ -202,7 +202,7 @@ class UnwrittenPackage(LoadPackage):
         self.written.update(keys)
 
     def finish(self) -> None:
-        return None
+        self.written.clear()  # so that it need not be remembered
 
 
 def package_for(comparison: Comparison | None) -> type[LoadPackage]:
