@@ -178,6 +178,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "export SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true\nconference-insights run",
         "conference-insights run",
         "conference-insights backfill",
+        "conference-insights reconcile",
         "conference-insights status",
         "conference-insights doctor",
         "conference-insights report",
