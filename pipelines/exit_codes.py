@@ -12,7 +12,8 @@ Exit codes:
   1   a bug in this program
   2   wrong usage or configuration
   3   stale: the last good run is older than `status --max-age`, or Twilio is deleting unlisted data
-  65  a check failed: the data is loaded; a published copy stays as it was
+  65  a check failed: the data is loaded; a published copy stays as it was; or `reconcile` found
+      something missing or different
   69  the API gave no good answer, after all retries; or the database or the lake is out of reach
   74  the warehouse, the published copy, the lake or the disk cannot be used
   75  busy: another run or program holds the warehouse; or still pending at the timeout

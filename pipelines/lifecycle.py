@@ -6,6 +6,8 @@ from datetime import timedelta
 
 RETENTION = timedelta(days=30)
 """Twilio deletes a summary 30 days after the call (docs: Voice Insights FAQ)."""
+SHOWN_WITHIN = timedelta(minutes=30)
+"""Twilio shows a summary at most this long after the end of the conference."""
 FINAL_WITHIN = timedelta(hours=24)
 """Twilio makes a summary final this long after the end of the conference, or not in time."""
 EXPIRES_SOON = timedelta(days=3)

@@ -67,7 +67,10 @@ def page(columns: Columns) -> str:
             for column, kind, meaning in rows
         )
     parts.append("## Checks\n\n| check | level | finds |\n|---|---|---|\n")
-    parts += [f"| `{c.name}` | {c.level} | {c.sentence} |\n" for c in read_checks()]
+    parts += [
+        f"| `{c.name}` | {c.level}{', if asked for' * c.is_optional} | {c.sentence} |\n"
+        for c in read_checks()
+    ]
     return "".join(parts)
 
 

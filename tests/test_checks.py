@@ -55,6 +55,7 @@ PLANTED = {
     "final_have_participants": f"DELETE FROM {RAW}_listings WHERE parent_key = (SELECT "
     f"arg_min(conference_sid, create_time) FROM {RAW}conference_summaries); "
     f"UPDATE {RAW}accounts SET listed_to = listed_to + INTERVAL 6 DAY",
+    "reconciled_within_35_days": f"DELETE FROM {RAW}_runs WHERE command = 'reconcile'",
     "nothing_lost": f"UPDATE {RAW}_runs SET gap_from = '2026-10-01', gap_to = '2026-10-12'",
 }
 
@@ -102,9 +103,10 @@ def fill(account: Account) -> None:
         account.put(summary(number, age, start_time=iso(NOW - age)))
 
 
-def findings(path: Path) -> list[tuple[str, str]]:
+def findings(path: Path, optional: str = "") -> list[tuple[str, str]]:
     with duckdb.connect(path) as connection:
-        return [(f.check.level, f.check.name) for f in run_checks(DuckDb(connection), NOW)]
+        found = run_checks(DuckDb(connection), NOW, optional=[optional])
+        return [(f.check.level, f.check.name) for f in found]
 
 
 def test_a_sound_warehouse_has_no_findings(sound: Loaded) -> None:
@@ -119,7 +121,7 @@ def test_a_check_finds_what_is_wrong(check: Check, checked: Path, tmp_path: Path
     path = Path(shutil.copy(checked, tmp_path / "planted.duckdb"))
     with duckdb.connect(path) as connection:
         connection.execute(PLANTED[check.name])
-    assert (check.level, check.name) in findings(path)
+    assert (check.level, check.name) in findings(path, check.name)
     with duckdb.connect(path) as connection:
         ((violations, sample, since),) = connection.execute(
             "SELECT violations, sample, failing_since FROM analytics.checks WHERE check_name = ?",
@@ -138,6 +140,30 @@ def test_what_nothing_asks_for_is_named_once(checked: Path, tmp_path: Path) -> N
     with duckdb.connect(path) as connection:
         connection.execute(f"UPDATE {RAW}accounts SET left_at = '2026-11-19 14:31'")
     assert findings(path) == [("warn", "not_pending_for_long")]
+
+
+RECONCILED = f"INSERT INTO {RAW}_runs (run_id, command, started_at, outcome, error_class) VALUES"
+
+
+@pytest.mark.parametrize(
+    ("row", "warns"),
+    [
+        ("'1', 'reconcile', '2026-10-17', 'ok', NULL", False),
+        ("'1', 'reconcile', '2026-10-17', 'failed', 'DifferencesError'", False),
+        ("'1', 'reconcile', '2026-10-17', 'failed', 'RefusedError'", True),
+        ("'1', 'reconcile', '2026-10-15', 'ok', NULL", True),
+        ("'1', 'run', '2026-11-17', 'ok', NULL", True),
+    ],
+)
+def test_whoever_asks_is_warned_without_a_comparison(
+    row: str, warns: bool, checked: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(checked, tmp_path / "reconciled.duckdb"))
+    with duckdb.connect(path) as connection:
+        connection.execute(f"{RECONCILED} ({row})")
+    name = "reconciled_within_35_days"
+    assert findings(path, name) == [("warn", name)] * warns
+    assert findings(path) == []
 
 
 OLD = f"UPDATE {RAW}conference_summaries SET create_time = '{{}}' WHERE conference_sid = '{sid(0)}'"

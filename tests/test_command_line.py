@@ -116,7 +116,7 @@ def test_each_command_is_the_same_in_a_process_of_its_own(
     """Most tests call it in theirs; `demo` has processes of its own below."""
     loaded.account.put(summary(1, HOUR))
     loaded.run()
-    reading = "report", f"show {sid(1)}", "status", "status --json", "doctor"
+    reading = "reconcile", "report", f"show {sid(1)}", "status", "status --json", "doctor"
     every = "run", "backfill --from 2d", "publish", *reading, "sql --dialect trino --view checks"
     assert {"demo", *(line.split()[0] for line in every)} == command_line.main.commands.keys()
     for line in every:

@@ -103,7 +103,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_shell(f"{participants.splitlines()[0]}; {polling}", folder, **names)
         sweep = next(block for block in all_blocks("sh") if "backfill" in block)
         run_shell(sweep, folder, **names)
-        for word in ("status", "doctor", "report", "show"):
+        for word in ("reconcile", "status", "doctor", "report", "show"):
             (asked,) = (b for b in all_blocks("sh") if b.startswith(f"conference-insights {word}"))
             run_shell(asked.replace("CF...", sid(1)), folder, **names)
         assert (folder / "report.html").exists()
@@ -181,6 +181,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "export SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true\nconference-insights run",
         "conference-insights run",
         "conference-insights backfill",
+        "conference-insights reconcile",
         "conference-insights status",
         "conference-insights doctor",
         "conference-insights report",

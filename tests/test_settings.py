@@ -53,6 +53,7 @@ def test_the_environment_comes_before_secrets_and_those_before_config(
         "max_concurrency": [3, 2, 1, 0],
         "publish.personal_data": [False, True, False, True],
         "participants": [False, True, False, True],
+        "reconciled_within_35_days": [False, True, False, True],
         "participant_requests": [3, 2, 1, 0],
     }
     texts = ["from the environment", "from secrets", "from config", "from Twilio"]
@@ -833,6 +834,7 @@ def test_doctor_shows_just_what_a_run_uses(
         "publish.directory": ("copies", "PUBLISH__DIRECTORY"),
         "publish.personal_data": ("true", "default"),
         "publish.lake_keep": ("7d", "default"),
+        "checks.reconciled_within_35_days": ("false", "default"),
     }
     done = command("run")
     assert done.returncode == 0, done.stderr
@@ -848,7 +850,12 @@ def test_doctor_shows_just_what_a_run_uses(
 def test_names_that_are_none_are_told_from_what_others_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ours = ["PUBLISH__DIRECTOR", "REPORT_TIMEZON", "SOURCES__TWILIO_INSIGHTS__LOKBACK"]
+    ours = [
+        "CHECKS__RECONCILED",
+        "PUBLISH__DIRECTOR",
+        "REPORT_TIMEZON",
+        "SOURCES__TWILIO_INSIGHTS__LOKBACK",
+    ]
     for name in (*ours, "LOAD__WORKERS", "SOURCES__BASE_URL", "RUNTIME__LOG_LEVEL", "BASE_URL"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__FILTERS__STATSU", "is an error")

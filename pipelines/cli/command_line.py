@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from click.core import ParameterSource
 
 from pipelines.cli import epilogs
 from pipelines.cli.filter_options import Filtered
+from pipelines.cli.moment_option import moment
+from pipelines.cli.reconcile_command import reconcile
 from pipelines.cli.shutdown import exit_on_error
 from pipelines.cli.sql_command import sql
 from pipelines.exit_codes import EXIT_CODES
@@ -50,17 +52,6 @@ def _log_style(_context: click.Context, _option: click.Parameter, value: str | N
 
 
 _duration_option = partial(click.option, callback=_duration, metavar="DURATION")
-
-
-def _moment(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """Check a time; an age is counted later, from the server's clock."""
-    from pipelines.times import parse_moment
-
-    try:
-        parse_moment(value or "0d", datetime.now(UTC))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    return value
 
 
 def _expect_sid(text: str) -> None:
@@ -96,6 +87,7 @@ def main(context: click.Context, log: str | None) -> None:
 
 
 main.add_command(sql)
+main.add_command(reconcile)
 
 
 @main.command(epilog=epilogs.RUN, short_help="Bring the warehouse up to date.")
@@ -129,10 +121,8 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
 @main.command(
     cls=Filtered, epilog=epilogs.LOADING, short_help="Load a range, or single conferences, again."
 )
-@click.option(
-    "--from", "since", callback=_moment, help="A date, a time or an age: 2026-11-01, 29d."
-)
-@click.option("--to", "until", callback=_moment, default="0d", help="The same; now by default.")
+@click.option("--from", "since", callback=moment, help="A date, a time or an age: 2026-11-01, 29d.")
+@click.option("--to", "until", callback=moment, default="0d", help="The same; now by default.")
 @click.option("--conference", "conferences", multiple=True, metavar="CF...", help="Only this one.")
 def backfill(
     since: str | None, until: str, conferences: tuple[str, ...], **filters: str | None

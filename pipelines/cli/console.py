@@ -19,7 +19,9 @@ from pipelines.logs import is_for_people, json_line, visible
 from pipelines.monitor.alerts import alerting
 from pipelines.monitor.settings_inventory import find_unknown_settings
 from pipelines.run.pipeline import Backfill, Polling, run
+from pipelines.run.reconcile import reconcile
 from pipelines.times import format_duration, iso_seconds
+from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.progress import ByParentCounts, Progress
 from pipelines.warehouse.runs import COLUMNS, StillPendingError
 
@@ -33,6 +35,7 @@ def run_with_progress(
     stop: threading.Event,
     polling: Polling | None = None,
     backfill: Backfill | None = None,
+    comparison: Comparison | None = None,
 ) -> Progress:
     """Run, show the progress, and in any case print a last line of what was done."""
     progress, outcome = Progress(command), "failed"
@@ -41,14 +44,19 @@ def run_with_progress(
         for name in find_unknown_settings():
             log.warning("%s is not a setting of this program, so it has no effect", name)
         with alerting(command, stop), _progress_shown() as progress.on_change:
-            run(progress, polling, backfill, stop)
+            if comparison:
+                reconcile(progress, backfill or Backfill(), stop, comparison)
+            else:
+                run(progress, polling, backfill, stop)
         outcome = "stopped" if stop.is_set() else "ok"
     except StillPendingError:
         outcome = "pending"
         raise
     finally:
         gc.unfreeze()  # or DuckDB's modules warn of leaks at the exit
-        if progress.requests:
+        if progress.requests and comparison:  # whose result has the standard output
+            log.info("%s", final_line(progress, outcome))
+        elif progress.requests:
             _print_summary(progress, outcome)
     return progress
 
@@ -145,9 +153,10 @@ def _step(progress: Progress) -> tuple[str, float]:
 
 
 def _counts(progress: Progress) -> str:
+    to_do = "missing or different" if progress.command == "reconcile" else "to write"
     to_write = progress.rows_new + progress.rows_updated
     parts = [
-        f"{progress.pages:,} pages, {progress.rows_listed:,} listed, {to_write:,} to write, "
+        f"{progress.pages:,} pages, {progress.rows_listed:,} listed, {to_write:,} {to_do}, "
         f"{progress.pending_before or 0:,} pending, {progress.rows_refetched:,} asked for by SID"
     ]
     for name, counts in progress.others.items():

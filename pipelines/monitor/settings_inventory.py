@@ -66,7 +66,7 @@ def find_unknown_settings() -> Iterator[str]:
     known = {"__".join(path).upper() for path in DEFAULTS}
     known |= {*TWILIO_NAMES.values(), EDGE, REGION, LOG_VARIABLE}
     known.add("DESTINATION__DUCKDB__CREDENTIALS__DATABASE")
-    ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__")
+    ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__", "CHECKS__")
     for name in sorted(os.environ.keys() - known):
         if name.startswith("__".join(FILTERS).upper()):
             continue  # an unknown filter is an error
@@ -78,6 +78,7 @@ def find_unknown_settings() -> Iterator[str]:
         for section, names in (
             (SECTION, sources.get(SECTION[-1]) if isinstance(sources, dict) else None),
             (("publish",), content.get("publish")),
+            (("checks",), content.get("checks")),
         ):
             for name in names.keys() if isinstance(names, dict) else ():
                 if (*section, name) not in {*DEFAULTS, FILTERS}:

@@ -17,6 +17,7 @@ from pipelines.run.settings import (
     LAKE,
     LAKE_KEEP,
     PERSONAL,
+    RECONCILED,
     SECRETS_FILE,
     SERVER,
     TIMEZONE,
@@ -38,12 +39,14 @@ log = logging.getLogger("conference_insights")
 @dataclass(frozen=True)
 class PublishSettings:
     """`timezone` is the zone of days and hours; `directory` has the copies, of which a server has
-    none; without `personal_data` the copies lack the columns that are marked as personal."""
+    none; without `personal_data` the copies lack the columns that are marked as personal; of the
+    optional checks those in `checks` are made."""
 
     timezone: str
     directory: Path | None
     personal_data: bool
     lake: LakeSettings | None = None
+    checks: frozenset[str] = frozenset()
 
 
 def warehouse_path() -> Path:
@@ -127,7 +130,8 @@ def publish_settings(place: Place) -> PublishSettings:
             "publish.personal_data: readers of a server see what they are granted, so this has no "
             "effect; unset it, and see Roles in pipelines/beyond_one_machine.md"
         )
-    return PublishSettings(timezone, folder, personal.value if personal else True, lake)
+    checks = frozenset(path[-1] for path in (RECONCILED,) if (on := find(*path)) and on.value)
+    return PublishSettings(timezone, folder, personal.value if personal else True, lake, checks)
 
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:

@@ -16,6 +16,7 @@ from pipelines.run.recovery import recover_package
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.by_parent import readers
+from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction
 from pipelines.twilio_insights.extract.scope import Scope
@@ -44,23 +45,35 @@ class Packages:
         warehouse: that is held.
         client: its progress counts.
         record: notes each step.
+        comparison: takes note of what is read; if it is not to repair, nothing is written, also
+            not what a killed run left.
     """
 
-    def __init__(self, warehouse: Warehouse, client: InsightsClient, record: RunRecord) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        client: InsightsClient,
+        record: RunRecord,
+        comparison: Comparison | None = None,
+    ) -> None:
         self.warehouse, self.client, self._record = warehouse, client, record
+        self._comparison = comparison
         self._progress = client.progress
         record.phase("finish")
         with warehouse.alone():
             migrate_tables(warehouse)
             warehouse.prepare_indexes({table.name: table.key for table in TABLES})
-        self._progress.left_package = recover_package(
-            warehouse, lambda: self._make_loader(self._note_loading)
-        )
+        if comparison is None or comparison.repair:
+            self._progress.left_package = recover_package(
+                warehouse, lambda: self._make_loader(self._note_loading)
+            )
         if self._progress.left_package:  # which a version without regions may have written
             warehouse.query("UPDATE {_watermarks} SET region = '' WHERE region IS NULL")
         self.stored = DestinationState(warehouse.query, CONFERENCES)
         self.accounts = Accounts(client, warehouse.query, CONFERENCES, warehouse.is_shared)
-        self.extraction = Extraction(client, CONFERENCES, self.stored, self.accounts, PACKAGE_ROWS)
+        self.extraction = Extraction(
+            client, CONFERENCES, self.stored, self.accounts, PACKAGE_ROWS, comparison
+        )
         self._progress.filters = client.settings.shown_filters
         self._progress.loaded_to = self.accounts.loaded_to
 
@@ -103,7 +116,7 @@ class Packages:
             only: the records, if not all that are due.
         """
         of_warehouse = self.client, self.warehouse.query, self.accounts
-        for reader in readers(*of_warehouse, PACKAGE_ROWS, only):
+        for reader in readers(*of_warehouse, PACKAGE_ROWS, only, self._comparison):
             with closing(reader):
                 while not (reader.complete or self.client.stop.is_set()):
                     self._load(reader.package())

@@ -23,6 +23,7 @@ from pipelines.times import iso_seconds, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.clock import FIRST
 from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnavailableError
+from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.scope import INCREMENTAL, Sids, TimeRange
 from pipelines.twilio_insights.extract.volume import Window
@@ -112,7 +113,20 @@ def run(
         ChecksError: a check failed; the data is loaded, but not published.
         PublishError: the published copy could not be renewed; the data is loaded.
     """
-    place, stop = warehouse_place(), stop or threading.Event()
+    with opened(progress, stop or threading.Event(), backfill) as (packages, record, delivery):
+        _load(packages, record, delivery, polling, backfill)
+    return progress
+
+
+@contextmanager
+def opened(
+    progress: Progress,
+    stop: threading.Event,
+    backfill: Backfill | None,
+    comparison: Comparison | None = None,
+) -> Iterator[tuple[Packages, RunRecord, PublishSettings]]:
+    """Hold the warehouse, with a row in `_runs`, while the block lasts; raises as `run` does."""
+    place = warehouse_place()
     files = StatusFiles(place.path) if place.path else None
     with RunRecord(files, progress, stop) as record, _unwrap_dlt_errors(place, stop):
         settings, delivery = source_settings(), publish_settings(place)
@@ -128,10 +142,9 @@ def run(
                 record.kept_in(warehouse),
                 _unwrap_dlt_errors(place, stop),  # here, for the row in `_runs`
                 InsightsClient(settings, progress, stop) as client,
-                closing(Packages(warehouse, client, record)) as packages,
+                closing(Packages(warehouse, client, record, comparison)) as packages,
             ):
-                _load(packages, record, delivery, polling, backfill)
-    return progress
+                yield packages, record, delivery
 
 
 def _load(
@@ -148,7 +161,7 @@ def _load(
     if progress.left_package:
         # Also if the API cannot be reached now.
         run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
-    now = _check_retention_gap(packages)
+    now = check_retention_gap(packages)
     progress.pending_before = packages.stored.count_pending(now)
     scope = backfill.scope(now) if backfill else INCREMENTAL
     while not (extraction.complete or extraction.fault or stop.is_set()):
@@ -192,7 +205,7 @@ def _follow_personal_data(
     return None
 
 
-def _check_retention_gap(packages: Packages) -> datetime:
+def check_retention_gap(packages: Packages) -> datetime:
     """The API's time; warns of what Twilio has deleted, or will soon, before it was ever listed."""
     progress, now, is_sure = packages.client.progress, datetime.now(UTC), False
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -67,7 +67,7 @@ def run_post_load(
         return None
     told = set[str]()
     if not isinstance(warehouse, DuckDbWarehouse) or settings.directory is None:
-        _check(warehouse, now, None, begin, told)
+        _check(warehouse, now, None, begin, told, settings.checks)
         return None
     copies = warehouse.copies(settings.directory, _left_out(settings), digest)
     try:
@@ -115,7 +115,8 @@ def _publish(
     failing = has_failed(warehouse)
     if rebuild or failing or not copies.are_current:
         is_some = copies.are_of_this_hour and not rebuild and not failing
-        _check(warehouse, now, copies.changed if is_some else None, begin, told)
+        changed = copies.changed if is_some else None
+        _check(warehouse, now, changed, begin, told, settings.checks)
     return _write_copies(copies, warehouse, settings, begin, rebuild)
 
 
@@ -150,11 +151,13 @@ def _check(
     changed: Changed | None,
     begin: Callable[[str], None],
     told: set[str],
+    optional: Collection[str],
 ) -> None:
-    """Make the checks, of all or of what has changed. What was `told` is not told again."""
+    """Make the checks, of all or of what has changed. What was `told` is not told again; the
+    `optional` ones are made too."""
     begin("checks")
     with warehouse.alone():
-        findings = run_checks(warehouse, now, changed.of if changed else None)
+        findings = run_checks(warehouse, now, changed.of if changed else None, optional)
     lines = [f"{finding.check.level.upper()}: {finding}" for finding in findings]
     for line in [line for line in lines if line not in told]:
         log.warning("%s", line)

@@ -46,6 +46,7 @@ WAREHOUSE = ("destination", "duckdb", "credentials")
 SERVER = ("destination", "postgres", "credentials")
 TIMEZONE = ("report_timezone",)
 DIRECTORY, PERSONAL = ("publish", "directory"), ("publish", "personal_data")
+RECONCILED = ("checks", "reconciled_within_35_days")
 LAKE, LAKE_KEEP = ("publish", "lake"), ("publish", "lake_keep")
 _HOOK = ("runtime", "slack_incoming_hook")
 DEFAULTS: dict[tuple[str, ...], Any] = {
@@ -59,6 +60,7 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
     PERSONAL: True,
     LAKE: None,
     LAKE_KEEP: DEFAULT_KEEP,
+    RECONCILED: False,
     _HOOK: None,
 }
 """The program's settings by path, with what it assumes otherwise."""

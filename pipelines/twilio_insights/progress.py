@@ -97,6 +97,8 @@ class Progress(RowCounts):
     """What was created between them was never listed, and Twilio no longer has it."""
     load_ids: list[str] = field(default_factory=list)
     """The load packages it wrote; rows have theirs in `_dlt_load_id`."""
+    compared: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What a comparison with Twilio has found: the counts by name of the resource."""
     left_package: str | None = None
     """What became of what a stopped run had not loaded: finished, or set aside, and why."""
     on_change: Callable[[Progress], None] = lambda _: None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -21,12 +21,14 @@ class ChecksError(Exception):
 
 
 class Check(NamedTuple):
-    """`sentence` says what is wrong if the check finds rows."""
+    """`sentence` says what is wrong if the check finds rows; an optional one is made only where
+    that is set."""
 
     name: str
     level: Literal["fail", "warn"]
     sentence: str
     sql: str
+    is_optional: bool = False
 
 
 class CheckResult(NamedTuple):
@@ -50,7 +52,8 @@ def read_checks() -> list[Check]:
 def _read(name: str, text: str) -> Check:
     first, _, sql = text.partition("\n")
     level, _, sentence = first.removeprefix("-- ").partition(": ")
-    return Check(name, "warn" if level == "warn" else "fail", sentence, sql)
+    level, _, condition = level.partition(", ")
+    return Check(name, "warn" if level == "warn" else "fail", sentence, sql, bool(condition))
 
 
 def prepare_checks(database: Database) -> None:
@@ -69,7 +72,10 @@ def has_failed(database: Database) -> bool:
 
 
 def run_checks(
-    database: Database, now: datetime, of: Callable[[str], str] | None = None
+    database: Database,
+    now: datetime,
+    of: Callable[[str], str] | None = None,
+    optional: Collection[str] = (),
 ) -> list[CheckResult]:
     """Run every check and keep the results in `_checks`; return those that found rows, worst first.
 
@@ -77,10 +83,12 @@ def run_checks(
 
     Args:
         of: limits a `fail` check's SQL to the conferences that changed since all were checked.
+        optional: names of the optional checks that are made too.
     """
     results = [
         _run(database, check, of(check.sql) if of and check.level == "fail" else check.sql)
         for check in read_checks()
+        if not check.is_optional or check.name in optional
     ]
     since: dict[str, datetime | None] = dict(
         database.execute(f"SELECT check_name, failing_since FROM {CHECKS_TABLE}")

@@ -62,8 +62,13 @@ COLUMNS = {
     "gap_to": "TIMESTAMP",
     "left_package": "VARCHAR",
     "load_ids": "VARCHAR",
+    "compared": "VARCHAR",
     "versions": "VARCHAR",
 }
+
+
+UNSCHEDULED = "('backfill', 'reconcile')"
+"""Commands that do not bring the warehouse up to date; the view `stg_as_of` leaves them out too."""
 
 
 class StillPendingError(Exception):
@@ -230,8 +235,8 @@ def read_record(database: Database, now: datetime) -> dict[str, Any]:
 
 def _last_good(database: Database) -> dict[str, Any] | None:
     rows = database.records(
-        f"SELECT * FROM {RUNS_TABLE} WHERE outcome IN ('ok', 'pending') AND command <> 'backfill' "
-        "ORDER BY started_at DESC LIMIT 1",
+        f"SELECT * FROM {RUNS_TABLE} WHERE outcome IN ('ok', 'pending') "
+        f"AND command NOT IN {UNSCHEDULED} ORDER BY started_at DESC LIMIT 1",
     )
     return rows[0] if rows else None
 

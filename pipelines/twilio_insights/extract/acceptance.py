@@ -6,8 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pipelines.twilio_insights.api.page import Page
+from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
+from pipelines.twilio_insights.extract.lister import OVERLAP
 from pipelines.twilio_insights.extract.package import LoadPackage, backoff
+from pipelines.twilio_insights.extract.parent_listings import ParentListing
 from pipelines.twilio_insights.extract.records import RecordPage, RowVersion
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import FINAL
@@ -24,6 +27,7 @@ class Acceptor:
         stored: what the destination holds.
         progress: counts the records.
         still_pending: gets the keys of what is not final yet.
+        comparison: takes note of what is listed.
     """
 
     def __init__(
@@ -32,11 +36,13 @@ class Acceptor:
         stored: DestinationState,
         progress: Progress,
         still_pending: set[str],
+        comparison: Comparison | None = None,
     ) -> None:
         self.package = package
         self.confirmed: dict[str, bool] = {}
         """Of what was doubtful in the last window: whether a fetch by SID showed the same."""
         self._stored, self._progress, self._still_pending = stored, progress, still_pending
+        self._comparison = comparison
         self._resource, self._counts = package.resource, progress.counts(package.resource)
         self._previous: dict[str, set[str]] = {}
         """By account: what the last window had that the next one may have too."""
@@ -54,9 +60,14 @@ class Acceptor:
         Gives back what is to be asked for by SID first: records that are final in the destination
         and read otherwise here may come from a replica that lags behind.
         """
-        chosen = _most_final(pages)
+        chosen, first = _most_final(pages), start + OVERLAP
         # A set's own difference: that of a dict's keys would go through all that is written.
-        fresh = set(chosen) - self._previous.get(account, set()) - self.package.written
+        fresh = set(chosen) - self.package.written
+        if self._comparison is None:
+            fresh -= self._previous.get(account, set())
+        else:  # each counts in its own window, also where another package has the one beside it
+            moments = ((key, chosen[key].created_at(key)) for key in fresh)
+            fresh = {key for key, at in moments if at is None or first <= at < end}
         self._previous[account] = {key for page in pages for key in page.created_since(end - EDGE)}
         self._counts.rows_listed += len(fresh)
         stored = self._stored.versions(fresh, start, end, account)
@@ -75,30 +86,37 @@ class Acceptor:
             self._unresolved.remove(key)
         for page in pages:
             here = [key for key in page.versions if key in fresh and chosen[key] is page]
-            self.package.write(page, self._differing(page, here, stored))
+            self.package.write(page, self._differing(page, here, stored, account))
+        if self._comparison is not None:
+            for key, created in self._stored.created_between(first, end, account):
+                if key not in chosen:
+                    self._comparison.only_here(self._resource, account, key, created)
         return doubtful
 
     def accept_as_listed(self, doubtful: Sequence[Pending]) -> None:
         """Take over what is doubtful, but not asked for by SID."""
-        for key, stored, *_ in doubtful:
+        for key, stored, _, _, account, _ in doubtful:
             page = self._doubtful[key]
             if key in self._unresolved:
                 self.package.note_refetch(key, 0, 200, page.fetched_at, None, None)
             known = {key: stored} if stored else {}
-            self.package.write(page, self._differing(page, [key], known))
+            self.package.write(page, self._differing(page, [key], known, account))
 
     def accept_listing(
-        self, pages: Sequence[RecordPage], known: Mapping[str, RowVersion]
+        self, pages: Sequence[RecordPage], asked: ParentListing
     ) -> tuple[int, int, int]:
         """Take over what belongs to a record of the parent resource, of which these versions are
         stored; how many there are, how many of them are not final, and how many that are stored and
         not final are not there."""
-        chosen = _most_final(pages)
+        chosen, known = _most_final(pages), asked.known
         fresh = set(chosen) - self.package.written
         self._counts.rows_listed += len(fresh)
         for page in pages:
             here = [key for key in page.versions if key in fresh and chosen[key] is page]
-            self.package.write(page, self._differing(page, here, known))
+            self.package.write(page, self._differing(page, here, known, asked.account, asked))
+        if self._comparison is not None:
+            for key in known.keys() - chosen.keys():
+                self._comparison.only_here(self._resource, asked.account, key, asked.created)
         unfinished = sum(not page.versions[key].is_final for key, page in chosen.items())
         absent = sum(not version.is_final for key, version in known.items() if key not in chosen)
         return len(chosen), unfinished, absent
@@ -113,24 +131,35 @@ class Acceptor:
             outcome = "unconfirmed" if asked.version and asked.version.is_final else "gone"
             due = None if asked.is_elsewhere else now + backoff(asked.attempts)
             self.package.note_refetch(key, asked.attempts + 1, page.status, now, due, outcome)
+            self._note_doubtful(asked)
         elif key in self._unresolved:
             self.package.note_refetch(key, 0, 200, now, None, None)
         found = RecordPage(self._resource, page)
         if listed := self._doubtful.get(key):
             self.confirmed[key] = found.versions.get(key) == listed.versions[key]
         known = dict.fromkeys(found.versions, asked.version) if asked.version else {}
-        self.package.write(found, self._differing(found, found.versions, known))
+        self.package.write(found, self._differing(found, found.versions, known, asked.account))
 
     def note_unreadable(self, asked: Pending, now: datetime) -> None:
         """There was no usable answer: name it, and see that it is asked for again."""
         self._progress.unreadable.append(asked.key)
+        self._note_doubtful(asked)
         if asked.version is not None and asked.version.is_final:
             self.package.note_refetch(asked.key, asked.attempts, 0, now, None, "unconfirmed")
         else:
             self._still_pending.add(asked.key)
 
+    def _note_doubtful(self, asked: Pending) -> None:
+        if self._comparison is not None:
+            self._comparison.doubtful(self._resource, asked.account, asked.key, asked.created)
+
     def _differing(
-        self, page: RecordPage, keys: Collection[str], stored: Mapping[str, RowVersion]
+        self,
+        page: RecordPage,
+        keys: Collection[str],
+        stored: Mapping[str, RowVersion],
+        account: str,
+        parent: ParentListing | None = None,
     ) -> list[str]:
         """Count the versions, and give the keys of those to write; none that this package has
         written, or it would be there twice."""
@@ -139,6 +168,9 @@ class Acceptor:
             if key in self.package.written:
                 continue
             version, former = page.versions[key], stored.get(key)
+            if self._comparison is not None:
+                of = (parent.created, parent.is_awaited) if parent else ()
+                self._comparison.listed(self._resource, account, page, key, former, *of)
             if version.rank < FINAL and (former is None or former.rank < FINAL):
                 self._still_pending.add(key)
             if former is None:

@@ -234,6 +234,11 @@ class Accounts:
         errors.sort(key=_is_refusal)  # others come first
         return errors[0] if errors else None
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Friendly names, of those that have one."""
+        return {sid: row.friendly_name for sid, row in self._rows.items() if row.friendly_name}
+
     def describe_failures(self) -> list[str]:
         """Of those that could not be read: the name, since when, why, and the next step."""
         lines = []

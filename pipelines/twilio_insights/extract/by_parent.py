@@ -14,8 +14,9 @@ from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import InsightsError, RefusedError, as_insights_error
 from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.accounts import Accounts
+from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import Query
-from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage
+from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage, package_for
 from pipelines.twilio_insights.extract.parent_listings import ParentListing, ParentListings
 from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.records import RecordPage
@@ -42,6 +43,7 @@ class ByParent:
         accounts: that are loaded; what cannot be had of one is noted as its failure.
         package_rows: end a package after this many records, or listings. None: everything is one.
         only: list what belongs to these, due or not; otherwise all that are due.
+        comparison: takes note of what is listed.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class ByParent:
         accounts: Accounts,
         package_rows: int | None = None,
         only: Sequence[str] = (),
+        comparison: Comparison | None = None,
     ) -> None:
         self._client, self._listings, self._accounts = client, listings, accounts
+        self._comparison = comparison
         self._resource, self._package_rows, self._only = listings.resource, package_rows, only
         self._counts = client.progress.counts_by_parent(self._resource)
         self._in_a_row, self._misses = Counter[str](), Counter[str]()
@@ -70,8 +74,9 @@ class ByParent:
         client, stored, progress = self._client, self._listings.records, self._client.progress
         accounts, limit, begun = self._accounts, self._package_rows, self._counts.listings
         personal, of = PersonalData.of(client.settings), (accounts.own, accounts.followed)
-        package = LoadPackage(self._resource, stored, progress, *of, personal)
-        acceptor = Acceptor(package, stored, progress, set())
+        kind = package_for(self._comparison)
+        package = kind(self._resource, stored, progress, *of, personal)
+        acceptor = Acceptor(package, stored, progress, set(), self._comparison)
         for asked, found in self._answers:
             if client.stop.is_set():
                 break
@@ -79,6 +84,8 @@ class ByParent:
                 self._note_failure(package, asked, found)
             elif found:
                 self._take_over(acceptor, asked, found)
+            if self._comparison and not isinstance(found, list):
+                self._comparison.not_compared["there was no usable answer"] += 1
             progress.on_change(progress)
             if batch := package.flush(at_least=BATCH_ROWS):
                 yield batch
@@ -107,7 +114,7 @@ class ByParent:
         account, status = asked.account, pages[-1].status
         self._in_a_row[account] = 0
         found = [RecordPage(self._resource, page, parent=asked.key) for page in pages]
-        listed, unfinished, absent = acceptor.accept_listing(found, asked.known)
+        listed, unfinished, absent = acceptor.accept_listing(found, asked)
         missing = max(absent, asked.expected - listed, 0)
         self._counts.listings += 1
         if status == 404 and self._accounts.is_elsewhere(account):
@@ -187,10 +194,30 @@ def readers(
     accounts: Accounts,
     package_rows: int | None = None,
     only: Sequence[str] = (),
+    comparison: Comparison | None = None,
 ) -> Iterator[ByParent]:
     """One for each such resource that is to be loaded; the arguments are those of `ByParent`, and
     `query` reads the destination."""
     for one in RESOURCES.values():
         if one.parent and client.settings.loads(one):
             listings = ParentListings(query, one, one.parent, accounts.own, accounts.followed)
-            yield ByParent(client, listings, accounts, package_rows, only)
+            if comparison and not (only := _chosen(client, listings, comparison)):
+                continue
+            yield ByParent(client, listings, accounts, package_rows, only, comparison)
+
+
+def _chosen(
+    client: InsightsClient, listings: ParentListings, comparison: Comparison
+) -> Sequence[str]:
+    """What is compared: what belongs to these."""
+    assert comparison.window
+    resource, now = listings.resource, client.now()
+    most, also_new = client.settings.most_requests(resource), comparison.repair
+    keys, more, waiting = listings.within(*comparison.window, now, most, also_new)
+    if more:
+        comparison.not_compared[
+            f"more than {resource.most_requests}, {most:,}: raise it, or give a shorter range"
+        ] = more
+    if waiting:
+        comparison.not_compared["they wait for a run, which lists them first"] = waiting
+    return keys

@@ -86,14 +86,32 @@ class DestinationState:
             keys = [key for key in keys if hash(key) in self._written]  # some by accident
         if not keys:
             return {}
+        found = self._versions(*self._within(start, end, account))
+        missing = [key for key in keys if key not in found]
+        return found | (self._versions(self._is_one_of, missing) if missing else {})
+
+    def created_between(
+        self, start: datetime, end: datetime, account: str
+    ) -> Iterator[tuple[str, datetime]]:
+        """The records of an account that were created from start, included, to end, excluded."""
+        created = f"s.{self._resource.created}"
+        condition, *arguments = self._within(start, end, account)
+        rows = self._query(
+            f"SELECT s.{self._resource.key}, {created} FROM {self._records} AS s "
+            f"WHERE {condition} AND {created} < %s",
+            *arguments,
+            naive_utc(end),
+        )
+        return ((key, as_utc(at)) for key, at in rows)
+
+    def _within(self, start: datetime, end: datetime, account: str) -> tuple[Any, ...]:
+        """The condition for what is of the account and was created from start to end, both
+        included, and its arguments."""
         created = f"s.{self._resource.created}"
         # An index takes the beginning alone: what the API gives as a SID may be of any length.
         begins = f"substr(s.account_sid, 1, {SID_LENGTH}) = %s"
         between = f"{created} >= %s AND {created} <= %s AND {begins} AND s.account_sid = %s"
-        of_account = account[:SID_LENGTH], account
-        found = self._versions(between, naive_utc(start), naive_utc(end), *of_account)
-        missing = [key for key in keys if key not in found]
-        return found | (self._versions(self._is_one_of, missing) if missing else {})
+        return between, naive_utc(start), naive_utc(end), account[:SID_LENGTH], account
 
     def count_by_hour(self, start: datetime, end: datetime) -> dict[str, dict[datetime, int]]:
         """Records of each account by the hour of their creation."""

@@ -13,9 +13,10 @@ from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.accounts import MAX_SKEW, Accounts
+from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.lister import WindowedLister
-from pipelines.twilio_insights.extract.package import LoadPackage
+from pipelines.twilio_insights.extract.package import LoadPackage, package_for
 from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.refetch import accept_window, refetch
 from pipelines.twilio_insights.extract.scope import (
@@ -58,6 +59,7 @@ class Extraction:
         package_rows: end a package at the first window edge after this many rows, or where all has
             been listed or has failed; read on until it is `complete`. None: everything in one
             package, and a failure raises if it leaves nothing to load.
+        comparison: takes note of what is listed.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class Extraction:
         stored: DestinationState,
         accounts: Accounts,
         package_rows: int | None = None,
+        comparison: Comparison | None = None,
     ) -> None:
         self._client, self._resource, self._stored = client, resource, stored
+        self._comparison = comparison
         self._accounts, self._package_rows = accounts, package_rows
         self._lister: WindowedLister | None = None
         self._ranges: list[AccountRange] = []
@@ -114,8 +118,9 @@ class Extraction:
         """
         client, stored, accounts = self._client, self._stored, self._accounts
         personal, of = PersonalData.of(client.settings), (accounts.own, accounts.followed)
-        package = LoadPackage(self._resource, stored, client.progress, *of, personal)
-        acceptor = Acceptor(package, stored, client.progress, self.still_pending)
+        kind = package_for(self._comparison)
+        package = kind(self._resource, stored, client.progress, *of, personal)
+        acceptor = Acceptor(package, stored, client.progress, self.still_pending, self._comparison)
         self._take_over(former or {}, package)
         is_listed = True
         if not isinstance(scope, Sids):

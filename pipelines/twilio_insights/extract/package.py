@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.decoding import text_of
 from pipelines.twilio_insights.api.page import Page
+from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.parent_listings import ParentListing
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
@@ -192,3 +193,23 @@ class LoadPackage:
                     noted = {table.name: to_arrow(table, zip(*rows, strict=True))}
                     batch |= self._personal.tables(noted)
         return batch or None
+
+
+class UnwrittenPackage(LoadPackage):
+    """Takes over what a load package would write, and hands out nothing."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Never, or what is known of accounts would be written at once."""
+        return False
+
+    def write(self, page: RecordPage, keys: Sequence[str]) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+
+def package_for(comparison: Comparison | None) -> type[LoadPackage]:
+    """The kind that a run needs: one that only compares writes nothing."""
+    return LoadPackage if comparison is None or comparison.repair else UnwrittenPackage

@@ -27,6 +27,9 @@ class ParentListing(NamedTuple):
     """How often it was asked in vain, as it is now."""
     known: Mapping[str, RowVersion]
     """The children that the destination has, by their keys."""
+    created: datetime | None
+    is_awaited: bool
+    """Whether a run lists them again in any case."""
 
 
 class ParentListings:
@@ -97,11 +100,44 @@ class ParentListings:
             ]
         in_turn = chain.from_iterable(zip_longest(*kinds))
         rows = list({row[0]: row for row in in_turn if row}.values())[:most]
-        known = self._children([key for key, _, _, _, listed_at, _ in rows if listed_at])
+        known = self._children([key for key, _, _, _, listed_at, *_ in rows if listed_at])
         return [
-            ParentListing(key, digest, account or self._own, expected, attempts, known[key])
-            for key, digest, account, expected, _, attempts in rows
+            ParentListing(
+                key,
+                digest,
+                account or self._own,
+                expected,
+                attempts,
+                known[key],
+                as_utc(at),
+                bool(again),
+            )
+            for key, digest, account, expected, _, attempts, at, again in rows
         ]
+
+    def within(
+        self, start: datetime, end: datetime, now: datetime, most: int | None, also_new: bool
+    ) -> tuple[list[str], int, int]:
+        """The final records of a range whose children were listed as they are now, the newest
+        first; how many more than `most` there are, and how many still wait to be listed.
+
+        Args:
+            also_new: take those that wait too.
+        """
+        waits = "(l.parent_digest IS NULL OR l.parent_digest <> s.row_digest)"
+        within = f"{self._final} AND {self._created} >= %s AND {self._created} < %s "
+        bounds = *self._bounds(now), naive_utc(start), naive_utc(end)
+        taken = f"{within} AND {'TRUE' if also_new else f'NOT {waits}'}"
+        ((number, waiting),) = self._query(
+            f"SELECT count(*), count(CASE WHEN {waits} THEN 1 END) {within}", *bounds
+        ) or [(0, 0)]
+        rows = self._query(
+            f"SELECT s.{self._parent.key} {taken} ORDER BY {self._created} DESC"
+            + ("" if most is None else f" LIMIT {most}"),
+            *bounds,
+        )
+        waiting = 0 if also_new else waiting
+        return [key for (key,) in rows], number - waiting - len(rows), waiting
 
     def served(self, now: datetime) -> set[str]:
         """Accounts of which these credentials were shown something."""
@@ -133,7 +169,9 @@ class ParentListings:
         expected = f"coalesce(s.{of}, 0)" if (of := self.resource.expected) else "0"
         return self._query(
             f"SELECT s.{self._parent.key}, s.row_digest, s.account_sid, {expected}, l.listed_at, "
-            "CASE WHEN l.parent_digest = s.row_digest THEN l.attempts ELSE 0 END "
+            "CASE WHEN l.parent_digest = s.row_digest THEN l.attempts ELSE 0 END, "
+            f"{self._created}, l.parent_digest IS NULL OR l.parent_digest <> s.row_digest "
+            "OR l.unfinished > 0 OR l.last_status <> 200 "
             f"{self._final} AND {condition}",
             *self._bounds(now),
             *arguments,

@@ -126,6 +126,18 @@ class RecordPage:
             return as_utc(datetime.fromisoformat(self._created[key]))
         return None
 
+    def moment(self, key: str, field: str) -> datetime | None:
+        """A time that a record has, if that can be read."""
+        if self._tables is not None:
+            rows = self._tables[self._resource.table.name]
+            at = rows[field].to_pylist()[rows[self._resource.key].to_pylist().index(key)]
+            return as_utc(at) if at else None
+        row = self._rows[key]
+        with suppress(ValueError, OverflowError):
+            text = row.get(field) if isinstance(row, dict) else getattr(row, field)
+            return as_utc(datetime.fromisoformat(text)) if isinstance(text, str) else None
+        return None
+
     def created_since(self, moment: datetime) -> list[str]:
         """The keys of those that were created then or later."""
         first = iso_seconds(moment)
