@@ -93,7 +93,9 @@ class PostgresServer(Place):
 
     def __init__(self, url: str) -> None:
         # It is taken apart here: libpq would repeat a part of a wrong one, as of a password.
-        if not (matched := _URL.fullmatch(url)):
+        matched = _URL.fullmatch(url)
+        # Without a user, what looks like a host and its port may be a user and the password.
+        if not matched or (matched["user"] is None and re.search(r"[^\[:]:\d", matched["places"])):
             raise SettingsError(
                 "The credentials of the warehouse must be one URL, "
                 "postgresql://user:password@host:port/database, in which %40 stands for @ and %2F "
