@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from json import dumps
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from pipelines.errors import SettingsError
 from pipelines.warehouse.file import as_warehouse_error
+from pipelines.warehouse.held_folder import held_folder
 from pipelines.warehouse.postgres_errors import explain
 from pipelines.warehouse.runs import read_record
 from pipelines.warehouse.warehouse import Place, Recorded, WarehouseError
@@ -141,8 +142,8 @@ class PostgresServer(Place):
         """
         connection = self._connect()
         try:
-            with TemporaryDirectory(prefix=f"{APPLICATION}-") as folder:
-                warehouse = PostgresWarehouse(connection, self.name, Path(folder))
+            with held_folder(f"{APPLICATION}-") as folder:
+                warehouse = PostgresWarehouse(connection, self.name, folder)
                 self._expect_own_session(connection)
                 warehouse.prepare_schemas()
                 yield warehouse
