@@ -13,9 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pipelines.monitor.alerts import alerting
-from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
+from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
+from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.file import open_warehouse
-from tests.conftest import Command, Loaded, summary
+from tests.conftest import NOW, Command, Loaded, environment, summary
+from tests.test_server_warehouse import server_url as server_url
 
 pytestmark = pytest.mark.usefixtures("tables_only")
 
@@ -83,6 +85,24 @@ def test_a_failure_is_posted_once_and_so_is_the_recovery(
     assert len(hook.texts) == 2
     assert hook.texts[1].startswith("run recovered on ")
     assert hook.texts[1].endswith("after RefusedError")
+
+
+@pytest.mark.usefixtures("server_url")
+def test_on_a_server_the_run_of_another_account_is_no_recovery(
+    loaded: Loaded, hook: Hook, command: Command
+) -> None:
+    other = Account(NOW, f"AC{9:032x}")
+    with InsightsServer(other) as api:
+        theirs = environment(api) | {"TWILIO_ACCOUNT_SID": other.sid}
+        theirs["TWILIO_AUTH_TOKEN"] = other.auth_token
+        assert command("run").returncode == 0
+        loaded.account.logins.clear()
+        for _ in range(2):
+            assert command("run").returncode == 77
+            assert command("run", **theirs).returncode == 0
+        loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
+        assert command("run").returncode == 0
+    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
 
 
 @pytest.mark.usefixtures("loaded")

@@ -222,6 +222,9 @@ def test_a_name_has_no_credentials(url: str, name: str) -> None:
         "postgresql://u:p4ss@host/db?p4ss=p4ss",
         "postgresql://u:p4ss@host:99999999/db",
         "postgresql://u@host/db?password=p@4ss",
+        "postgresql://u:4554554ss/db",
+        "postgresql://u:45544551/db",
+        "postgresql://u:1,v:4554/db",
         "",
     ],
 )
@@ -229,6 +232,7 @@ def test_a_wrong_url_is_a_wrong_setting_and_not_repeated(url: str) -> None:
     with pytest.raises((SettingsError, WarehouseError)) as said, PostgresServer(url).open():
         raise AssertionError
     assert "4ss" not in str(said.value)
+    assert "4554" not in str(said.value)
 
 
 def test_what_ends_in_the_middle_is_unavailable(
@@ -297,6 +301,29 @@ def test_a_database_that_lacks_characters_is_refused(postgres: PostgresTestServe
     with pytest.raises(WarehouseError, match="encoded in LATIN1"):
         with PostgresServer(postgres.url_of("few")).open():
             raise AssertionError
+
+
+def test_an_earlier_version_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_warehouse, "OLDEST", 990_000)
+    said = r"is PostgreSQL [\d.]+.*: it has to be 99 or later"
+    with pytest.raises(WarehouseError, match=said), PostgresServer(database).open():
+        raise AssertionError
+
+
+@pytest.mark.parametrize("of", ["DATABASE {database}", "ROLE {role}"])
+def test_who_is_set_to_read_only_is_told_so(
+    postgres: PostgresTestServer, database: str, of: str
+) -> None:
+    role, name = postgres.new_role(), database.rpartition("/")[2]
+    postgres.execute(f"GRANT CREATE ON DATABASE {name} TO {role}")
+    on = of.format(database=name, role=role)
+    postgres.execute(f"ALTER {on} SET default_transaction_read_only = on")
+    server = PostgresServer(postgres.url_of(name, role, "secret"))
+    for attempt in (server.open().__enter__, server.expect_usable):
+        with pytest.raises(WarehouseError, match="default_transaction_read_only is on") as said:
+            attempt()
+        assert said.value.exit_code == 77
+        assert "standby" not in str(said.value)
 
 
 def test_without_its_package_the_setting_is_to_blame() -> None:

@@ -16,8 +16,9 @@ import httpx
 from pipelines.logs import visible
 from pipelines.monitor.status import read_status
 from pipelines.run.destination import warehouse_place
-from pipelines.run.settings import slack_hook
+from pipelines.run.settings import find, slack_hook
 from pipelines.twilio_insights.api.transport import proxy_for, tls_for
+from pipelines.twilio_insights.settings import SECTION
 from pipelines.warehouse.runs import StillPendingError
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 
@@ -56,9 +57,13 @@ def alerting(command: str, stop: threading.Event) -> Iterator[None]:
 
 
 def _last_error() -> str | None:
-    """Error class of the last run that finished or was refused; None if it succeeded."""
+    """Error class of the last run that finished or was refused; None if it succeeded. On a server
+    others may load other accounts: their runs say nothing of ours."""
     try:
-        error: str | None = read_status(warehouse_place(), datetime.now(UTC))["last_error"]
+        place = warehouse_place()
+        own = None if place.path else find(*SECTION, "account_sid")
+        status = read_status(place, datetime.now(UTC), own.value if own else None)
+        error: str | None = status["last_error"]
     except (WarehouseError, OSError, ValueError):
         return None
     return error if error != BusyError.__name__ else None

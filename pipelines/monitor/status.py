@@ -31,8 +31,11 @@ MAX_DRIFT = 10
 """How many undocumented fields and values are listed in the line of the drift."""
 
 
-def read_status(place: Place, now: datetime) -> dict[str, Any]:
+def read_status(place: Place, now: datetime, account: str | None = None) -> dict[str, Any]:
     """All that is known of the warehouse; a file is not opened. Described in operations.md.
+
+    Args:
+        account: the last error is that of its runs; None: of anybody's.
 
     Raises:
         WarehouseError: a status file, or a server, cannot be read.
@@ -48,7 +51,7 @@ def read_status(place: Place, now: datetime) -> dict[str, Any]:
         "at": now,
         "last_good": good and good | _age(good["ended_at"], now),
         "last_run": run and run | {"is_alive": recorded.is_alive},
-        "last_error": refused["error_class"] if refused else holds.get("last_error"),
+        "last_error": refused["error_class"] if refused else _last_error(holds, account),
         "refused": refused or None,
         "watermark": watermark,
         "furthest_behind": next(
@@ -68,6 +71,11 @@ def read_status(place: Place, now: datetime) -> dict[str, Any]:
         "bytes": {"warehouse": recorded.size},
         **(_copies(place.path, settings.get("published"), now) if place.path else {}),
     }
+
+
+def _last_error(holds: dict[str, Any], account: str | None) -> str | None:
+    by_account: dict[str, str | None] = holds.get("last_errors", {})
+    return by_account.get(account) if account else holds.get("last_error")
 
 
 def _copies(path: Path, published: str | None, now: datetime) -> dict[str, Any]:

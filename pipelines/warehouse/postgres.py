@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from json import dumps
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from pipelines.errors import SettingsError
 from pipelines.warehouse.file import as_warehouse_error
+from pipelines.warehouse.held_folder import held_folder
 from pipelines.warehouse.postgres_errors import explain
 from pipelines.warehouse.runs import read_record
 from pipelines.warehouse.warehouse import Place, Recorded, WarehouseError
@@ -93,7 +94,9 @@ class PostgresServer(Place):
 
     def __init__(self, url: str) -> None:
         # It is taken apart here: libpq would repeat a part of a wrong one, as of a password.
-        if not (matched := _URL.fullmatch(url)):
+        matched = _URL.fullmatch(url)
+        # Without a user, what looks like a host and its port may be a user and the password.
+        if not matched or (matched["user"] is None and re.search(r"[^\[:]:\d", matched["places"])):
             raise SettingsError(
                 "The credentials of the warehouse must be one URL, "
                 "postgresql://user:password@host:port/database, in which %40 stands for @ and %2F "
@@ -139,8 +142,8 @@ class PostgresServer(Place):
         """
         connection = self._connect()
         try:
-            with TemporaryDirectory(prefix=f"{APPLICATION}-") as folder:
-                warehouse = PostgresWarehouse(connection, self.name, Path(folder))
+            with held_folder(f"{APPLICATION}-") as folder:
+                warehouse = PostgresWarehouse(connection, self.name, folder)
                 self._expect_own_session(connection)
                 warehouse.prepare_schemas()
                 yield warehouse

@@ -41,6 +41,8 @@ LOCK_WAIT = 900
 locked a table."""
 OURS = {"_runs", "_dlt_loads"}
 """Tables of which a dataset has one at least, if it is one of this program."""
+OLDEST = 150_000
+"""The earliest version of PostgreSQL that has unique indexes in which NULLs are equal."""
 
 
 class PostgresWarehouse(Warehouse):
@@ -116,8 +118,7 @@ class PostgresWarehouse(Warehouse):
     def checkpoint(self) -> None:
         """Have the server know how much there is now: until it looks itself, a minute later, it
         would plan as if new tables were nearly empty, and take minutes for a look-up."""
-        if self.connection.server_version >= 150_000:  # earlier ones flush twice a second
-            self._native("SELECT pg_stat_force_next_flush()")
+        self._native("SELECT pg_stat_force_next_flush()")
         for (table,) in self._native(
             "SELECT relname FROM pg_stat_user_tables WHERE schemaname = %s "
             "AND n_mod_since_analyze > 1000 + n_live_tup / 10",
@@ -236,7 +237,21 @@ class PostgresWarehouse(Warehouse):
         Raises:
             WarehouseError: the database cannot be used.
         """
-        if (encoding := self._native("SHOW server_encoding")[0][0]) != "UTF8":
+        if self.connection.server_version < OLDEST:
+            version = self._native("SHOW server_version")[0][0]
+            raise WarehouseError(
+                f"{self.name} is PostgreSQL {version}: it has to be {OLDEST // 10_000} or later"
+            )
+        ((encoding, is_standby, is_read_only),) = self._native(
+            "SELECT current_setting('server_encoding'), pg_is_in_recovery(), reset_val = 'on' "
+            "FROM pg_settings WHERE name = 'default_transaction_read_only'"
+        )
+        if is_read_only and not is_standby:
+            raise ServerRefusedError(
+                f"{self.name} is read only, as default_transaction_read_only is on for the server, "
+                "the database or the role; some providers set it when a disk is nearly full"
+            )
+        if encoding != "UTF8":
             raise WarehouseError(
                 f"{self.name} is encoded in {encoding}, which lacks characters that names have: "
                 "create a database with ENCODING 'UTF8'"
