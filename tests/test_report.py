@@ -504,7 +504,7 @@ def test_days_before_the_first_conference_are_left_out(loaded: Loaded) -> None:
         "Fri 13 Nov \N{EN DASH} Sun 15 Nov 2026." in page.text
     )
     assert "there is no complete period before this one, so nothing is compared" in page.text
-    assert "There is nothing before to compare with." in page.section("totals").text
+    assert "Nothing is compared with a period before." in page.section("totals").text
     assert "before:" not in page.section("totals").text
     assert {row[2] for row in page.table("figures")} == {NONE}
     assert "period before" not in page.section("days").text

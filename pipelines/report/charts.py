@@ -190,19 +190,24 @@ def _names(labels: Sequence[str], at: Sequence[float], y: float, right: float) -
     first = 0 if ":" in "".join(labels[:1]) else (len(labels) - 1) % step
     drawn, free = [], right
     for n in reversed(range(first, len(labels), step)):
-        half = len(labels[n]) * LETTER / 2
+        half = _width(labels[n]) / 2
         x = max(min(at[n], right - half), half)
         if x + half <= free:
             drawn.append(_text(x, y, labels[n], "middle"))
-            free = x - half - LETTER
+            free = x - half
     return element("g", *reversed(drawn))
 
 
 def _step(band: float, labels: Sequence[str]) -> int:
     """Show every n-th label, as they have room: hours in parts of a day, days in weeks."""
-    needed = ceil((max(map(len, labels), default=0) + 2) * LETTER / max(band, 0.1))
+    needed = ceil(max(map(_width, labels), default=0) / max(band, 0.1))
     steps = (1, 2, 3, 6, 12, 24) if ":" in "".join(labels[:1]) else (1, 2, 3, 7, 14, 28)
     return next((step for step in steps if step >= needed), needed)
+
+
+def _width(label: str) -> float:
+    """About as wide as it is drawn, with a gap; capitals are wide."""
+    return LETTER * (len(label) + 0.5 + 0.75 * sum(letter.isupper() for letter in label))
 
 
 def _trend(values: Values, x: float, y: float, width: float, height: float) -> Content:

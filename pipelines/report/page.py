@@ -159,7 +159,7 @@ class _Page(Sections):
             table.append({"figure": name, "now": figure, "before": self._say(column, self._before)})
         lead = "Shares are of final conferences; the small lines show the days, from least to most."
         if not self._figures.can_compare:
-            lead += " There is nothing before to compare with."
+            lead += " Nothing is compared with a period before."
         tables = self._table("figures", table), self._table("figures by day", by_day, "day", *CARDS)
         picture = element("ul", *cards, class_="cards")
         return self._section("totals", "Summary", lead, lambda *_: picture, tables, wide=True)

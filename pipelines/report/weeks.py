@@ -35,7 +35,7 @@ class WeekSections(Layout):
         bad = bad_week(rows)
         items = [
             Item(
-                f"from {row['first_day'].day} {row['first_day']:%b}",
+                f"{row['first_day'].day} {row['first_day']:%b}",
                 (("expired" if row is bad else "now", row["percent_with_quality_problem"] or 0),),
                 hint=f"{_span(row)}: {count(row['final_with_quality_problem'])} of "
                 f"{count(row['final'])}",
@@ -45,7 +45,9 @@ class WeekSections(Layout):
         lead = f"Share of final conferences with a quality problem. {say_weeks(rows)}"
         draw = partial(charts.column_chart, items=items, show=whole_percent)
         table = self._table("quality by week", rows)
-        key = {"now": "a week", "expired": "a bad one"} if bad else {}
+        key = {"now": "seven days, from the date below"} | (
+            {"expired": "the bad ones"} if bad else {}
+        )
         return self._section("weeks", "Weeks", lead, items and draw, table, key=key)
 
     def _week(self) -> Markup:
