@@ -27,7 +27,7 @@ from pipelines.warehouse.warehouse import WarehouseError
 
 WAREHOUSE = "demo.duckdb"
 USER_SETTINGS = ("SOURCES__", "TWILIO_", "DESTINATION_", "PUBLISH__")
-DAYS, PER_DAY = 28, 75
+DAYS, PER_DAY = 28, 60
 QUESTIONS = {
     "How did the weeks go?": (
         """
