@@ -313,8 +313,12 @@ def test_the_demo_shows_rows_becoming_complete(
     assert f"The HTML report is {tmp_path}/demo/report.html" in done.stdout
     assert "<svg" in (tmp_path / "demo/report.html").read_text()
     assert re.search(r"Of \d+ summaries in progress, \d+ changed", done.stdout)
-    for question in demo.QUESTIONS:
+    for question, (_, help_to_read) in demo.QUESTIONS.items():
         assert question in done.stdout
+        assert " ".join(help_to_read.split()) in " ".join(done.stdout.split())
+    assert "Every run ends with such a line" in done.stdout
+    assert not re.search("WARN|Not loaded|refused|not loaded", done.stdout + done.stderr)
+    assert re.search(r"│ Head office +│ +[1-9][\d,]* │ +[1-9][\d,]* │ +\d+ │", done.stdout)
     assert re.search(r"participant_region.*\n.*\n│ jp1 ", done.stdout), "the worst comes first"
     with duckdb.connect(tmp_path / "demo/demo.duckdb", read_only=True) as connection:
         (first, second) = connection.execute(

@@ -118,7 +118,8 @@ def test_the_page_of_tables_has_it(changed: Changed) -> None:
     page = (changed.project / "sql/README.md").read_text()
     assert "| `whisper_enabled` | boolean | Whether a supervisor could whisper. |" in page
     assert "### participants_by_region" in page
-    assert "| `has_low_volume` | boolean | Whether it has the tag low_volume. |" in page
+    meaning = "Whether it has the tag low_volume: A participant was too quiet to be heard well."
+    assert f"| `has_low_volume` | boolean | {meaning} |" in page
     assert "### conference_note_labels" in page
     assert "| `ends_after_start` | warn | A conference ended before it started. |" in page
 

@@ -1,4 +1,4 @@
-"""What Twilio adds later is one entry in `tables.toml`: a property as a column, a tag as a word."""
+"""What Twilio adds later is one entry in `tables.toml`: a property as a column, a tag as a line."""
 
 from __future__ import annotations
 
@@ -106,9 +106,10 @@ def test_it_appears_where_a_kill_interrupted_that(
     ) == [(sid(number), number, None) for number in range(3)]
 
 
-def test_a_tag_is_one_word(loaded: Loaded, process: Command, tmp_path: Path) -> None:
+def test_a_tag_is_one_line(loaded: Loaded, process: Command, tmp_path: Path) -> None:
     file = copied(tmp_path / "next")
-    file.write_text(file.read_text().replace('    "low_mos",', '    "low_mos",\n    "echo",'))
+    last = "tag.values.no_concurrent_participants"
+    file.write_text(file.read_text().replace(last, f'tag.values.echo = "It echoed."\n{last}'))
     loaded.account.put(summary(1, HOUR, tags=["low_mos", "new", "echo"]))
     done = process("run", PYTHONPATH=str(tmp_path / "next"))
     assert done.returncode == 0, done.stderr
@@ -118,5 +119,5 @@ def test_a_tag_is_one_word(loaded: Loaded, process: Command, tmp_path: Path) -> 
     found = loaded.query(f"{flags} FROM analytics.conferences")
     assert found == [("echo, low_mos, new", 3, True, True, False)]
     assert loaded.query("SELECT comment FROM duckdb_columns() WHERE column_name = 'has_echo'") == [
-        ("Whether it has the tag echo.",)
+        ("Whether it has the tag echo: It echoed.",)
     ]

@@ -21,9 +21,11 @@ from pipelines.report import CopyError, PeriodError, write_report
 from pipelines.report.figures import read_figures, read_period
 from pipelines.report.formatting import NONE
 from pipelines.report.markup import element
+from pipelines.report.weeks import say_weeks
 from pipelines.run.post_load import publish_now
 from pipelines.simulator.account import ACCOUNT_SID
-from pipelines.simulator.sample_data import busy_account
+from pipelines.simulator.sample_data import busy_account, busy_tree
+from pipelines.warehouse.definitions import documented_tags
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import View
 from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, sid, summary
@@ -122,7 +124,13 @@ def test_it_asks_nobody_and_runs_nothing(week: Page) -> None:
     ids = [found.attributes["id"] for found in elements if "id" in found.attributes]
     assert len(ids) == len(set(ids))
     for link in week.root.all("a"):
-        assert (link.attributes["href"] or "").removeprefix("#") in ids
+        target = link.attributes["href"] or ""
+        if not target.startswith("#"):  # followed by a click, and telling nobody from where
+            assert target == f"https://www.twilio.com/console/voice/conferences/logs/{link.text}"
+            assert re.fullmatch("CF[0-9a-f]{32}", link.text)
+            assert link.has(rel="noopener noreferrer")
+        else:
+            assert target.removeprefix("#") in ids
     css = (ROOT / "pipelines/report/style.css").read_text()
     assert not re.search("@import|url\\(|expression|http", css)
 
@@ -333,6 +341,179 @@ def test_a_table_has_what_a_count_over_conferences_says(
         assert row == pytest.approx(values, abs=0.051)
 
 
+WEEKS = (
+    ("2026-11-06", "2026-11-12", BEFORE),
+    ("2026-11-13", "2026-11-19", PERIOD),
+)
+
+
+def test_weeks_and_hours_have_the_quality_of_the_conferences(week: Page, lively: Loaded) -> None:
+    judged = (
+        "SELECT count(*), count_if(has_quality_problem), "
+        "100 * count_if(has_quality_problem) / count(*) "
+        "FROM analytics.conferences WHERE completeness = 'final' AND "
+    )
+    figures = read_figures(copy_of(lively), None, None)
+    columns = ("final", "final_with_quality_problem", "percent_with_quality_problem")
+    expected = [lively.query(f"{judged}{days}")[0] for *_, days in WEEKS]
+    assert [str(row["first_day"]) for row in figures["weeks"]] == [first for first, *_ in WEEKS]
+    assert [str(row["last_day"]) for row in figures["weeks"]] == [last for _, last, _ in WEEKS]
+    for row, values in zip(figures["weeks"], expected, strict=True):
+        assert [row[column] for column in columns] == pytest.approx(list(values))
+    hours = lively.query(
+        f"{judged}{PERIOD} GROUP BY weekday, hour_of_day ORDER BY weekday, hour_of_day"
+    )
+    found = [[row[column] for column in columns] for row in figures["week"] if row["final"]]
+    assert len(found) == len(hours)
+    for of_hour, values in zip(found, hours, strict=True):
+        assert of_hour == pytest.approx(list(values))
+    shown = [number(row[7]) for row in week.table("hours of the week") if row[5] != "0"]
+    assert shown == pytest.approx([values[2] for values in hours], abs=0.051)
+    assert {row[7] for row in week.table("hours of the week") if row[5] == "0"} <= {NONE}
+    drawn = week.section("week").all("svg")
+    assert len(drawn) == 2
+    assert len([g for g in drawn[1].all("g") if g.all("title")]) == sum(h[0] >= 5 for h in hours)
+
+
+def test_days_of_the_week_have_names(week: Page) -> None:
+    named = dict.fromkeys(row[0] for row in week.table("hours of the week"))
+    assert list(named) == [
+        *("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    ]
+
+
+def test_small_lines_have_a_scale_and_name_the_last_day(week: Page) -> None:
+    by_day = [number(row[1]) or 0 for row in week.table("figures by day")]
+    said = [text.text for text in week.section("totals").all("svg")[0].all("text")]
+    low, high = (f"{of(by_day):.0f}" for of in (min, max))
+    assert said == [high, low, f"Thu 19 Nov: {by_day[-1]:.0f}"]
+    for slug in ("days", "issues"):
+        (names,) = {
+            max(t.text for t in svg.all("text") if t.text.startswith("Thu 19"))
+            for svg in week.section(slug).all("svg")
+        }
+        assert names == "Thu 19 Nov"
+    assert "The small lines are the days up to Thu 19 Nov" in week.section("tags").text
+    assert [t for t in week.section("tags").all("text") if re.fullmatch(r"<?\d+ to \d+ %", t.text)]
+
+
+def test_tags_are_explained_in_one_sentence_each(week: Page, lively: Loaded) -> None:
+    """The same that the comments of the views say."""
+    (meanings,) = week.section("tags").all("dl")
+    found = {
+        pair.all("dt")[0].text.replace(" ", "_"): pair.all("dd")[0].text
+        for pair in meanings.all("div")
+    }
+    assert list(found) == [row[0] for row in week.table("tags")][:8]
+    comments = lively.query(
+        "SELECT column_name, comment FROM duckdb_columns() "
+        "WHERE schema_name = 'analytics' AND table_name = 'conferences'"
+    )
+    for column, comment in comments:
+        tag = column.removeprefix("has_")
+        if column != tag and tag in found:
+            assert comment == f"Whether it has the tag {tag}: {found[tag]}"
+    assert len(set(found) & {c.removeprefix("has_") for c, _ in comments}) > 5
+    assert set(found) - set(documented_tags()) == {
+        tag for tag, meaning in found.items() if meaning == "Twilio does not document it."
+    }
+    pills = {pill.text: pill.attributes.get("title") for pill in week.section("worst").all("li")}
+    assert pills["low mos"] == documented_tags()["low_mos"]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Iterator[Loaded]:
+    """What the demo shows: four weeks, of which one is bad."""
+    account = busy_tree(NOW, days=28, per_day=20)
+    with loaded_once(account, tmp_path_factory.mktemp("story"), empty_warehouse) as loaded:
+        loaded.load()
+        publish_now()
+        yield loaded
+
+
+def test_a_bad_week_and_its_end_are_found(story: Loaded) -> None:
+    headline = report(story).root.all("header")[0].text
+    found = re.search(
+        r"The week from Fri 6 Nov to Thu 12 Nov was bad: (\d+)\xa0% of conferences had a problem, "
+        r"in the other 3 weeks (\d+)\xa0%\. It is over: in the last week (\d+)\xa0%\.",
+        headline,
+    )
+    assert found, headline
+    share = (
+        "SELECT round(100 * count_if(has_quality_problem) / count(*)) FROM analytics.conferences "
+        "WHERE completeness = 'final' AND created_date >= '2026-10-23' AND "
+        "created_date < '2026-11-20' AND {}"
+    )
+    expected = [
+        story.query(share.format(days))[0][0] for days in (BEFORE, f"NOT ({BEFORE})", PERIOD)
+    ]
+    assert [float(said) for said in found.groups()] == expected
+    during = report(story, "2026-11-06", "2026-11-13").text
+    assert re.search(r"was bad: .* in the other 2 weeks \d+\xa0%\. It is the last one\.", during)
+    before = report(story, "2026-10-30", "2026-11-06")
+    assert "was bad" not in before.root.all("header")[0].text
+    assert "No week of 2 stands out." in before.section("weeks").text
+
+
+def test_what_was_mixed_elsewhere_is_in_the_story(story: Loaded) -> None:
+    rows = report(story, "28d").table("regions")
+    elsewhere = {(row[0], row[1]) for row in rows if row[2] == "yes"}
+    assert {requested for requested, _ in elsewhere} == {"us1"}
+    assert len(elsewhere) > 2
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((20, 21, 60, 20), "It is over: in the last week 20\xa0%."),
+        ((20, 21, 20, 60), "It is the last one."),
+        ((20, 21, 60, 59), "It goes on: in the last week 59\xa0%."),
+        ((60, 60, 20, 20), "It is over: in the last week 20\xa0%."),
+        ((20, 21, 20, 19), "No week of 4 stands out."),
+        ((60, 20), "in the other one 20\xa0%. It is over: in the last week 20\xa0%."),
+        ((20,), "The data has no two full weeks to compare."),
+        ((), "The data has no two full weeks to compare."),
+    ],
+)
+def test_a_week_is_bad_only_if_it_is_clearly_worse(shares: tuple[int, ...], said: str) -> None:
+    rows = [
+        {
+            "first_day": date(2026, 11, 1) + 7 * n * DAY,
+            "last_day": date(2026, 11, 7) + 7 * n * DAY,
+            "final": 200,
+            "final_with_quality_problem": 2 * share,
+            "percent_with_quality_problem": share,
+        }
+        for n, share in enumerate(shares)
+    ]
+    assert say_weeks(rows).endswith(said)
+
+
+@pytest.mark.usefixtures("prepared")
+def test_days_before_the_first_conference_are_left_out(loaded: Loaded) -> None:
+    """They were listed, but the account may not have had what makes Twilio summarize them."""
+    for n, days in enumerate((2, 3, 4)):
+        loaded.account.put(summary(n, days * DAY))
+    loaded.load()
+    publish_now()
+    page = report(loaded)
+    assert page.root.all("h1")[0].text == "Mon 16 Nov \N{EN DASH} Thu 19 Nov 2026"
+    assert [row[1] for row in page.table("conferences by day")] == ["1", "1", "1", "0"]
+    assert (
+        "Left out, since they are before the first conference: "
+        "Fri 13 Nov \N{EN DASH} Sun 15 Nov 2026." in page.text
+    )
+    assert "there is no complete period before this one, so nothing is compared" in page.text
+    assert "Nothing is compared with a period before." in page.section("totals").text
+    assert "before:" not in page.section("totals").text
+    assert {row[2] for row in page.table("figures")} == {NONE}
+    assert "period before" not in page.section("days").text
+    assert "first day" in page.section("freshness").text
+    compared = report(loaded, "2026-11-18", "2026-11-19")
+    assert "Left out" not in compared.text
+    assert "before: 1" in compared.section("totals").text
+
+
 def test_the_worst_are_those_with_the_most_findings(week: Page, lively: Loaded) -> None:
     expected = lively.query(
         "SELECT conference_sid, findings FROM analytics.conference_health_card "
@@ -363,7 +544,7 @@ def test_bars_are_as_long_as_their_figures(week: Page) -> None:
 
 def test_a_month_and_a_day(lively: Loaded) -> None:
     month = report(lively, "30d")
-    assert len(month.table("conferences by day")) == 30
+    assert len(month.table("conferences by day")) == 16
     assert "nothing" not in month.cards
     day = report(lively, "2026-11-18", "2026-11-19")
     hours = lively.query(
@@ -527,7 +708,11 @@ def test_a_report_of_one_account_has_nothing_of_others(several: Loaded) -> None:
 
 def test_a_report_names_accounts_and_what_is_wrong_with_them(several: Loaded) -> None:
     page = report(several)
-    assert "Twilio conferences of 3 accounts" in page.root.all("header")[0].text
+    said = page.root.all("header")[0].all("p")[0].text
+    counts = several.query(
+        "SELECT account_name FROM analytics.by_account ORDER BY conferences DESC, account_name"
+    )
+    assert said == f"Twilio conferences of 3 accounts: {', '.join(name for (name,) in counts)}"
     found = [(row[0], int(number(row[1]) or 0), row[-1]) for row in page.table("accounts")]
     names = {"AC0": "Sales_007", "AC1": "Branch", "AC2": "branch"}
     expected = several.query(
@@ -601,7 +786,7 @@ def test_days_are_those_of_the_report_timezone(
     hours = {row[0]: row[1] for row in page.table("conferences by hour")}
     assert hours["Sun 25 Oct, 02:00"] == "2"
     assert hours["Sun 25 Oct, 23:00"] == "1"
-    assert [row[1] for row in report(loaded, "3d").table("conferences by day")] == ["0", "1", "4"]
+    assert [row[1] for row in report(loaded, "3d").table("completeness by day")] == ["1", "4"]
     created_at = {row[1] for row in page.table("worst conferences")}
     assert {"Sun 25 Oct, 00:00", "Sun 25 Oct, 02:30", "Sun 25 Oct, 23:59"} == created_at
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log10
 
-from pipelines.report.formatting import count, truncate
+from pipelines.report.formatting import count, truncate, whole_percent
 from pipelines.report.markup import Content, Markup, element
 
 WIDTH, HEIGHT, LETTER = 400.0, 230.0, 7.5
@@ -40,10 +40,11 @@ def column_chart(
     grid, y, left = _axis([max(i.value, i.before or 0) for i in items], show, width, HEIGHT)
     band, values = (width - left) / max(1, len(items)), [show(item.value) for item in items]
     has_room = max(map(len, values), default=0) * LETTER < band
-    step = _step(band, [item.label for item in items])
-    drawn: list[Content] = [grid]
+    middles = [left + (n + 0.5) * band for n in range(len(items))]
+    names = _names([item.label for item in items], middles, HEIGHT - 14, width + 9)
+    drawn: list[Content] = [grid, names]
     for n, (item, value) in enumerate(zip(items, values, strict=True)):
-        x, middle, low = left + n * band, left + (n + 0.5) * band, 0.0
+        x, middle, low = left + n * band, middles[n], 0.0
         bars = [_rect(x + band * 0.1, y(item.before or 0), band * 0.8, y(0), "before")]
         for kind, part in item.parts:
             bars.append(_rect(x + band * 0.25, y(low + part), band * 0.5, y(low), kind))
@@ -51,8 +52,6 @@ def column_chart(
         if has_room and low:
             top = y(item.before or 0) if 0 < y(low) - y(item.before or 0) < 22 else y(low)
             bars.append(_text(middle, top - 6, value, "middle", "name"))
-        if n % step == 0 and middle + len(item.label) * LETTER / 2 < width + 9:
-            bars.append(_text(middle, HEIGHT - 14, item.label, "middle"))
         drawn.append(element("g", element("title", item.hint), *bars))
     return _svg(title, about, width, HEIGHT, *drawn)
 
@@ -70,11 +69,7 @@ def line_chart(
     grid, y, left = _axis(known, show, right, height)
     size = (right - left - 12) / max(1, len(labels) - 1)
     at = [right - 6 - n * size for n in reversed(range(len(labels)))]
-    step = _step(size, labels)
-    drawn = [
-        grid,
-        *(_text(at[n], height - 14, labels[n], "middle") for n in range(0, len(at), step)),
-    ]
+    drawn: list[Content] = [grid, _names(labels, at, height - 14, WIDTH)]
     free, left_over = height - 66 + gap, len(items)  # names stay apart, and inside
     for n, item in sorted(enumerate(items), key=lambda of: of[1].trend[-1] or 0):
         left_over -= 1
@@ -93,9 +88,9 @@ def bar_chart(title: str, about: str, items: Sequence[Item]) -> Markup:
         any(i.trend for i in items),
         max(max(i.value, i.before or 0) for i in items) or 1,
     )
-    length, drawn = WIDTH - 90 * has_trend, []
+    length, size, drawn = WIDTH - 90 * has_trend, 46.0 + 14 * has_trend, list[Content]()
     for n, item in enumerate(items):
-        y, room = n * 46.0, int(length / LETTER) - len(item.text) - 2
+        y, room = n * size, int(length / LETTER) - len(item.text) - 2
         drawn += [
             _text(0, y + 16, truncate(item.label, room), class_="name"),
             _text(length, y + 16, item.text, "end"),
@@ -104,8 +99,11 @@ def bar_chart(title: str, about: str, items: Sequence[Item]) -> Markup:
         ]
         if item.before is not None:
             drawn.append(_rect(length * item.before / most - 1.5, y + 20, 3, y + 37, "mark"))
-        drawn.append(_trend(item.trend, WIDTH - 72, y + 8, 68, 26))
-    return _svg(title, about, WIDTH, 46.0 * len(items), *drawn)
+        if known := [value for value in item.trend if value is not None]:
+            drawn.append(_trend(item.trend, WIDTH - 72, y + 4, 68, 26))
+            scale = [whole_percent(of(known)).rstrip("%").strip() for of in (min, max)]
+            drawn.append(_text(WIDTH, y + 48, f"{scale[0]} to {scale[1]} %", "end"))
+    return _svg(title, about, WIDTH, size * len(items), *drawn)
 
 
 def heatmap(
@@ -134,9 +132,22 @@ def heatmap(
     return _svg(title, about, WIDTH, top + height * len(names), *drawn)
 
 
-def sparkline(title: str, about: str, trend: Values) -> Markup:
-    """A line without axes."""
-    return _svg(title, about, 120, 32, _trend(trend, 4, 4, 112, 24))
+def sparkline(title: str, about: str, trend: Values, last: str, show: Format) -> Markup:
+    """A line between its least and most, with the value at its end."""
+    known = [value for value in trend if value is not None]
+    low, high = (show(of(known)) if known else "" for of in (min, max))
+    left, width = LETTER * max(len(low), len(high)) + 10, 210.0
+    end = f"{last}: {show(trend[-1]) if trend[-1] is not None else 'none'}"
+    return _svg(
+        title,
+        about,
+        width,
+        66,
+        _text(left - 8, 16, high, "end") if high != low else None,
+        _text(left - 8, 40, low, "end"),
+        _trend(trend, left, 8, width - left - 6, 28),
+        _text(width, 62, end, "end", "name"),
+    )
 
 
 def stacked_bar(title: str, about: str, item: Item) -> Markup:
@@ -173,11 +184,30 @@ def _axis(
     return element("g", *drawn, class_="grid"), y, left
 
 
+def _names(labels: Sequence[str], at: Sequence[float], y: float, right: float) -> Markup:
+    """As many as have room, hours from the first on and days back from the last."""
+    step = _step(at[1] - at[0] if len(at) > 1 else right, labels)
+    first = 0 if ":" in "".join(labels[:1]) else (len(labels) - 1) % step
+    drawn, free = [], right
+    for n in reversed(range(first, len(labels), step)):
+        half = _width(labels[n]) / 2
+        x = max(min(at[n], right - half), half)
+        if x + half <= free:
+            drawn.append(_text(x, y, labels[n], "middle"))
+            free = x - half
+    return element("g", *reversed(drawn))
+
+
 def _step(band: float, labels: Sequence[str]) -> int:
     """Show every n-th label, as they have room: hours in parts of a day, days in weeks."""
-    needed = ceil((max(map(len, labels), default=0) + 0.5) * LETTER / max(band, 0.1))
+    needed = ceil(max(map(_width, labels), default=0) / max(band, 0.1))
     steps = (1, 2, 3, 6, 12, 24) if ":" in "".join(labels[:1]) else (1, 2, 3, 7, 14, 28)
     return next((step for step in steps if step >= needed), needed)
+
+
+def _width(label: str) -> float:
+    """About as wide as it is drawn, with a gap; capitals are wide."""
+    return LETTER * (len(label) + 0.5 + 0.75 * sum(letter.isupper() for letter in label))
 
 
 def _trend(values: Values, x: float, y: float, width: float, height: float) -> Content:

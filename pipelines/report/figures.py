@@ -58,10 +58,12 @@ class QueryResult:
 
 @dataclass(frozen=True)
 class Figures:
-    """Everything that the page shows; `results` are by the names of the files."""
+    """Everything that the page shows; `results` are by the names of the files, and `period` is what
+    was requested without the days before the first conference of the data."""
 
     period: Period
     state: Row
+    requested: Period
     results: Mapping[str, QueryResult]
 
     @property
@@ -91,10 +93,13 @@ def read_figures(
             bounds["account"] = find_account(database, account)
             texts = {name: of_account(database, text) for name, text in texts.items()}
         state = _query(database, texts.pop("state"), bounds).rows[0]
-        period = read_period(since, until, state["today"] or datetime.now(UTC).date())
+        requested = read_period(since, until, state["today"] or datetime.now(UTC).date())
+        first, period = state["first_day"], requested
+        if first and period.start < first < period.end:
+            period = Period(first, period.end)
         bounds |= {"from": period.start, "to": period.end, "prior": period.prior.start}
         results: dict[str, QueryResult] = {}
-        figures = Figures(period, state, results)
+        figures = Figures(period, state, requested, results)
         for name, text in texts.items():
             try:
                 results[name] = _query(database, text, bounds, figures.can_compare)

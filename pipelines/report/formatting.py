@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 NONE, SPACE = "\N{EN DASH}", "\N{NO-BREAK SPACE}"
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _LARGE = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"))
 
 
@@ -89,6 +90,8 @@ def format_value(column: str, value: Any, zone: str) -> str:
     """A value by its column's name and its type; times are UTC, except local hours."""
     if value is None or isinstance(value, str):
         return NONE if value is None else value
+    if column == "weekday":
+        return WEEKDAYS[value - 1]
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):

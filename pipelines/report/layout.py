@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,8 @@ from pipelines.report.markup import Content, Markup, element
 
 MAX_TABLE_ROWS, MAX_BARS = 400, 8
 """Most rows of a table; most bars of a chart."""
+CONSOLE = "https://www.twilio.com/console/voice/conferences/logs/"
+"""Twilio's console shows a conference at this address and its SID, to who is logged in there."""
 Draw = Callable[[str, str], Content]
 """Draws a chart with a title and a description."""
 TITLES = {"completeness": "What is not complete?", "freshness": "How fresh and sound is the data?"}
@@ -63,7 +66,12 @@ class Layout:
         heads = [element("th", heading(column), scope="col") for column in columns]
         lines = []
         for row in rows[:MAX_TABLE_ROWS]:
-            first, *others = (name_of(self._say(column, row)) for column in columns)
+            first, *others = (
+                sid_link(row[column])
+                if column == "conference_sid"
+                else name_of(self._say(column, row))
+                for column in columns
+            )
             cells = (element("td", other) for other in others)
             lines.append(element("tr", element("th", first, scope="row"), *cells))
         is_cut = len(rows) > MAX_TABLE_ROWS
@@ -86,9 +94,19 @@ def conferences(row: Row) -> str:
     return pluralize(row["conferences"], "conference")
 
 
-def facts_list(facts: Mapping[str, str]) -> Markup:
-    pairs = (element("div", element("dt", k), element("dd", v)) for k, v in facts.items())
-    return element("dl", *pairs)
+def facts_list(facts: Mapping[str, str], class_: str | None = None) -> Markup:
+    pairs = (
+        element("div", element("dt", name_of(name)), element("dd", fact))
+        for name, fact in facts.items()
+    )
+    return element("dl", *pairs, class_=class_)
+
+
+def sid_link(sid: str) -> Markup:
+    """The SID of a conference, linked to Twilio's console if it is one."""
+    if not re.fullmatch("CF[0-9a-f]{32}", sid):
+        return name_of(sid)
+    return element("a", sid, href=CONSOLE + sid, rel="noopener noreferrer")
 
 
 def name_of(text: str) -> Markup:

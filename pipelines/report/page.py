@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from pipelines.report import charts
 from pipelines.report.figures import Figures
-from pipelines.report.formatting import SPACE, days, percent, pluralize, truncate
+from pipelines.report.formatting import (
+    SPACE,
+    day,
+    days,
+    format_value,
+    percent,
+    pluralize,
+    truncate,
+)
 from pipelines.report.layout import conferences
 from pipelines.report.markup import Content, Markup, element, page, style_sheet
 from pipelines.report.sections import Sections
+from pipelines.report.weeks import bad_week, say_weeks
 
 CARDS = {
     "conferences": ("Conferences", 0),
@@ -34,6 +45,10 @@ TREATED = {
     "drop": "not kept: there are no names",
 }
 """What the report says of the setting `personal_data`."""
+
+
+NAMES_SHOWN = 6
+"""Most names of accounts in the header."""
 
 
 def write_page(figures: Figures) -> str:
@@ -81,9 +96,15 @@ class _Page(Sections):
             good = percent(now["percent_without_quality_problem"])
             headline += f". Of those that are final, {good} had no quality problem"
         prior, account, sid = self._period.prior, state["account"], state["account_sid"]
-        whose = f" of {pluralize(state['accounts'], 'account')}" if state["accounts"] > 1 else ""
+        names = [row["account"] for row in self._figures["account_names"]]
+        whose = ""
+        if (number := state["accounts"]) > 1:
+            shown = [truncate(name, 40) for name in names[:NAMES_SHOWN]]
+            more = f" and {number - len(shown):,} more" * (number > len(shown))
+            whose = f" of {pluralize(number, 'account')}: {', '.join(shown)}{more}"
         if account:
             whose = f" of {truncate(account, 60)}" + f" ({sid})" * (account != sid)
+        said = say_weeks(weeks := self._figures["weeks"])
         as_of = f"Data as of {self._say('data_as_of', state)} ({state['time_zone']})."
         compared = f" Before: {days(prior.start, prior.last)}." if self._figures.can_compare else ""
         return element(
@@ -91,6 +112,7 @@ class _Page(Sections):
             element("p", f"Twilio conferences{whose}", class_="over"),
             element("h1", period),
             element("p", f"{headline}.", class_="headline"),
+            element("p", said, class_="headline") if bad_week(weeks) else None,
             element("p", as_of, compared, class_="soft"),
             *(element("p", note, class_="note") for note in self._notes()),
         )
@@ -111,7 +133,13 @@ class _Page(Sections):
             as_of = self._say("data_as_of", state)
             yield f"The period is not over: there is data up to {as_of}, so nothing is compared."
         elif not self._figures.can_compare:
-            yield f"The data begins on {days(known, known)}: too late for a comparison."
+            yield (
+                f"The data begins on {days(state['first_day'], state['first_day'])}: there is no "
+                "complete period before this one, so nothing is compared."
+            )
+        if self._period != self._figures.requested:
+            left_out = self._figures.requested.start, self._period.start - timedelta(days=1)
+            yield f"Left out, since they are before the first conference: {days(*left_out)}."
         if pending := self._now["pending"]:
             yield f"Not final yet: {pluralize(pending, 'conference')}. Figures may still change."
         if missing := state["without_creation_time"]:
@@ -119,8 +147,10 @@ class _Page(Sections):
 
     def _cards(self) -> Markup:
         cards, table, by_day = [], [], self._figures["days"]
+        last_day = day(self._period.last)
         for column, (name, good) in CARDS.items():
             figure, trend = self._say(column, self._now), [row[column] for row in by_day]
+            scale = partial(format_value, column, zone="")
             known = [value for value in trend if value is not None] or [None]
             about = " to ".join(self._say(column, {column: of(known)}) for of in (min, max))
             cards.append(
@@ -129,13 +159,15 @@ class _Page(Sections):
                     element("h3", name),
                     element("p", figure, class_="figure"),
                     element("p", self._change(column, good), class_="change"),
-                    charts.sparkline(f"{name}, day by day", about, trend)
+                    charts.sparkline(f"{name}, day by day", about, trend, last_day, scale)
                     if len(trend) > 1
                     else None,
                 )
             )
             table.append({"figure": name, "now": figure, "before": self._say(column, self._before)})
-        lead = "Shares are of final conferences; the small lines show the days."
+        lead = "Shares are of final conferences; the small lines show the days, from least to most."
+        if not self._figures.can_compare:
+            lead += " Nothing is compared with a period before."
         tables = self._table("figures", table), self._table("figures by day", by_day, "day", *CARDS)
         picture = element("ul", *cards, class_="cards")
         return self._section("totals", "Summary", lead, lambda *_: picture, tables, wide=True)

@@ -17,7 +17,7 @@ from pipelines.report.formatting import (
     truncate,
     whole_percent,
 )
-from pipelines.report.layout import MAX_BARS, Layout, facts_list, name_of
+from pipelines.report.layout import MAX_BARS, Layout, facts_list, name_of, sid_link
 from pipelines.report.markup import Markup, element
 
 KINDS = ("region", "country", "call_type", "direction")
@@ -116,7 +116,7 @@ class ParticipantSections(Layout):
         return element(
             "li",
             element("h3", name_of(", ".join(humanize(part, "unknown") for part in who))),
-            element("code", row["conference_sid"]),
+            element("code", sid_link(row["conference_sid"])),
             element("code", row["participant_sid"]),
             element("p", element("strong", row["findings"])),
             facts_list(facts),

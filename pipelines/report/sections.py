@@ -19,17 +19,24 @@ from pipelines.report.formatting import (
     truncate,
     whole_percent,
 )
-from pipelines.report.layout import MAX_BARS, conferences, facts_list, name_of
+from pipelines.report.layout import (
+    MAX_BARS,
+    conferences,
+    facts_list,
+    name_of,
+    sid_link,
+)
 from pipelines.report.markup import Content, Markup, element
 from pipelines.report.participants import ParticipantSections
+from pipelines.report.weeks import WeekSections
+from pipelines.warehouse.definitions import documented_tags
 
 MAX_HOURLY_DAYS = 2
 """Longest period that is drawn by the hour."""
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+NOT_DOCUMENTED = "Twilio does not document it."
 NO_REASON = "not ended, or never started"
 STATES = {"pending": "pending", "without_end": "timed out", "expired": "expired"}
-VOLUME_KEY = {"now": "this period", "pending": "of which pending", "before": "period before"}
-WEEK_KEY = {"h1": "few", "h3": "some", "h5": "the most"}
+VOLUME_KEY = {"now": "this period", "pending": "of which pending"}
 LISTS = {"severities": "Severity", "reasons": "Reason", "duplicate_identities": "Joined twice"}
 ISSUES = ("call_quality", "participant_behavior", "region_configuration")
 WORST_COLUMNS = (
@@ -38,13 +45,14 @@ WORST_COLUMNS = (
 )
 
 
-class Sections(ParticipantSections):
+class Sections(ParticipantSections, WeekSections):
     """Each method makes the section of one question: chart and table."""
 
     def sections(self) -> Iterator[Content]:
-        yield from (self._volume(), self._issues(), *self._rankings(), self._lengths())
-        yield from (self._week(), self._regions(), self._worst(), *self._participants())
-        yield from (self._accounts(), self._completeness(), self._freshness())
+        yield from (self._volume(), self._tags(), self._issues(), self._end_reasons())
+        yield from (self._lengths(), self._weeks(), self._week(), self._regions(), self._worst())
+        yield from (*self._participants(), self._accounts(), self._completeness())
+        yield self._freshness()
 
     def _volume(self) -> Markup:
         unit = (
@@ -72,9 +80,10 @@ class Sections(ParticipantSections):
         lead = f"The busiest {unit} was {self._say(unit, best)} with {conferences(best)}."
         columns = (unit, "conferences", "pending", "conferences_before")
         table = self._table(f"conferences by {unit}", rows, *columns)
+        key = VOLUME_KEY | ({"before": "period before"} if self._figures.can_compare else {})
         is_there = any(item.value or item.before for item in items)
         return self._section(
-            f"{unit}s", "Volume", lead, is_there and draw, table, wide=True, key=VOLUME_KEY
+            f"{unit}s", "Volume", lead, is_there and draw, table, wide=True, key=key
         )
 
     def _issues(self) -> Markup:
@@ -89,9 +98,15 @@ class Sections(ParticipantSections):
         lead = "Share of final conferences with such an issue."
         return self._section("issues", "Issues", lead, items and draw, self._table("issues", rows))
 
-    def _rankings(self) -> Iterator[Markup]:
-        yield self._ranking("tags", "Tags", "Share of final conferences.", "tag")
-        yield self._ranking("end_reasons", "Ends", "Share of all conferences.")
+    def _tags(self) -> Markup:
+        lead = "Share of final conferences."
+        if self._period.length > 1:
+            last = day(self._period.last)
+            lead += f" The small lines are the days up to {last}, with the least and the most."
+        return self._ranking("tags", "Tags", lead, "tag", wide=True)
+
+    def _end_reasons(self) -> Markup:
+        return self._ranking("end_reasons", "Ends", "Share of all conferences.")
 
     def _accounts(self) -> Content:
         if len(self._figures["accounts"]) < 2:
@@ -116,7 +131,19 @@ class Sections(ParticipantSections):
         ]
         if self._figures.can_compare:
             lead += " The mark is the period before."
-        draw, table = partial(charts.bar_chart, items=items), self._table(humanize(slug), rows)
+        meanings = {
+            humanize(row["tag"]): documented_tags().get(row["tag"], NOT_DOCUMENTED)
+            for row in rows[: MAX_BARS * (kind == "tag")]
+        }
+
+        def draw(title: str, about: str) -> Markup:
+            chart = charts.bar_chart(title, about, items)
+            if not meanings:
+                return chart
+            both = element("div", chart), facts_list(meanings, "meanings")
+            return element("div", *both, class_="groups half")
+
+        table = self._table(humanize(slug), rows)
         return self._section(slug, name, lead, items and draw, table, wide=wide)
 
     def _lengths(self) -> Markup:
@@ -137,23 +164,6 @@ class Sections(ParticipantSections):
         return self._section(
             "lengths", "Lengths", lead, items and draw, self._table("lengths", rows)
         )
-
-    def _week(self) -> Markup:
-        rows = self._figures["week"]
-        fields = {
-            (row["weekday"] - 1, row["hour_of_day"]): Item(
-                parts=(("", row["mean_conferences"]),),
-                hint=f"{WEEKDAYS[row['weekday'] - 1]} at {row['hour_of_day']}:00, "
-                f"{self._say('mean_conferences', row)}",
-            )
-            for row in rows
-        }
-        best = max(fields.values(), key=lambda item: item.value, default=Item())
-        lead = f"Mean conferences an hour. Busiest: {best.hint}."
-        heads = [f"{hour}:00" if hour % 6 == 0 else "" for hour in range(24)]
-        draw = partial(charts.heatmap, names=WEEKDAYS, heads=heads, fields=fields)
-        table, key = self._table("hours of the week", rows), WEEK_KEY
-        return self._section("week", "Week", lead, best.value and draw, table, key=key)
 
     def _regions(self) -> Markup:
         rows, columns = self._figures["regions"], ("requested", "mixed_in")
@@ -212,11 +222,19 @@ class Sections(ParticipantSections):
         return element(
             "li",
             element("h3", element("bdi", row.get("friendly_name") or "Without a name")),
-            element("code", row["conference_sid"]),
+            element("code", sid_link(row["conference_sid"])),
             element("p", element("strong", pluralize(row["findings"], "finding")), f": {summary}"),
             charts.stacked_bar(f"Findings of {row['conference_sid']}", summary, Item(parts=parts)),
             facts_list(facts),
-            element("ul", *(element("li", name_of(humanize(t))) for t in tags if t), class_="tags"),
+            element(
+                "ul",
+                *(
+                    element("li", name_of(humanize(t)), title=documented_tags().get(t))
+                    for t in tags
+                    if t
+                ),
+                class_="tags",
+            ),
             *(element("p", f"{n}: ", name_of(humanize(v)), class_="soft") for n, v in more if v),
         )
 

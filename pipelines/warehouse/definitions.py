@@ -1,6 +1,7 @@
 """Definitions that several SQL files share; `expand` puts them in where a file names them.
 
 - A line with `each_tag`, `each_sorted_tag` or `each_final_state` is repeated for each value.
+- `meaning_of_TAG` is the sentence that says what a documented tag means.
 - `retention_days` is the number of days that Twilio keeps a summary.
 - `weekday_of(t.day)` is 1 for Monday to 7 for Sunday, in SQL that all engines understand.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ _WEEKDAY = r"CAST((date_diff('day', DATE '2024-01-01', \1) % 7 + 7) % 7 + 1 AS I
 
 def expand(text: str, between: str = " ") -> str:
     """Put the definitions into a text; repeated lines are joined by `between`."""
-    repeated = {
+    repeated: dict[str, Iterable[str]] = {
         "each_tag": documented_tags(),
         "each_sorted_tag": sorted(documented_tags()),
         "each_final_state": _RESOURCES["conferences"]["final_states"],
@@ -48,14 +50,13 @@ def expand(text: str, between: str = " ") -> str:
             between.join(line.replace(name, value) for value in values) if name in line else line
             for line in text.split("\n")
         )
+    text = re.sub(r"\bmeaning_of_(\w+)", lambda tag: documented_tags()[tag[1]], text)
     text = text.replace("retention_days", str(RETENTION.days))
     return re.sub(r"\bweekday_of\(([\w.]+)\)", _WEEKDAY, text)
 
 
 @cache
-def documented_tags() -> list[str]:
-    """The tags that Twilio documents, as `tables.toml` of the source lists them."""
-    columns = tomllib.loads((SOURCE / "tables.toml").read_text("utf-8"))["conference_tags"][
-        "columns"
-    ]
-    return list(columns["tag"]["values"])
+def documented_tags() -> dict[str, str]:
+    """The tags that Twilio documents, and what they mean, as `tables.toml` of the source says."""
+    tables = tomllib.loads((SOURCE / "tables.toml").read_text("utf-8"))
+    return dict(tables["conference_tags"]["columns"]["tag"]["values"])

@@ -2,9 +2,9 @@
 -- Grain: one row.
 -- Promise: ages are counted from `today`, the day of `data_as_of` in the report's time zone.
 -- NULL: `account` of several, or where Twilio gave none; `filters` without any; `data_as_of` if
---   nothing was listed yet; `known_from` without any conference.
--- Caveats: `known_from` is the first day with a conference, or the first that was listed from its
---   start; the run that publishes a copy is in the next one.
+--   nothing was listed yet; `known_from` and `first_day` without any.
+-- Caveats: `first_day` is the first with a conference; `known_from` is that, or the next where
+--   listing began in its course; the run that publishes a copy is in the next one.
 WITH runs AS (
     SELECT
         min(r.window_from) AS first_listed_at,
@@ -49,9 +49,10 @@ SELECT
     l.report_timezone AS time_zone,
     CAST(l.as_of_local_hour AS DATE) AS today,
     CASE
-        WHEN c.first_date >= l.first_listed_date THEN l.first_listed_date + CAST(1 AS INTEGER)
+        WHEN c.first_date = l.first_listed_date THEN c.first_date + CAST(1 AS INTEGER)
         ELSE c.first_date
     END AS known_from,
+    c.first_date AS first_day,
     w.newest_conference,
     w.oldest_pending,
     w.pending_in_all,
