@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from pipelines.simulator.account import ACCOUNT_SID, Account, running_row
 from pipelines.warehouse.checks import run_checks
 from pipelines.warehouse.duckdb_database import DuckDb
 from pipelines.warehouse.report_hours import write_report_hours
-from pipelines.warehouse.sql import sql_files
+from pipelines.warehouse.sql import sql_files, sql_folder
 from pipelines.warehouse.views import ViewError, apply_views, read_columns, read_views
 from tests.conftest import NOW, Loaded, loaded_once, sid, summary
 from tests.given_participants import participant, put_participants
@@ -30,6 +31,10 @@ ACCOUNTS = "conference_insights.accounts"
 FOLDER = Path(__file__).parent / "analytics"
 EXPECTED = sorted(FOLDER.glob("expected/*.csv"))
 VIEWS = {view.name: view for view in read_views()}
+METRICS = {
+    name: dataset["metrics"]
+    for name, dataset in tomllib.loads((sql_folder() / "metrics.toml").read_text()).items()
+}
 PLAIN = {"VARCHAR", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP"}
 
 
@@ -272,6 +277,59 @@ def test_no_conference_is_lost_to_an_account(copied: Loaded) -> None:
     ]
 
 
+def put_days(loaded: Loaded, account: str, days: dict[int, int]) -> None:
+    """So many final conferences, each with a tag, on these days of November."""
+    with duckdb.connect(loaded.path) as connection:
+        for day, count in days.items():
+            for number in range(count):
+                key = f"'CF{account}-{day}-{number}' AS conference_sid"
+                more = f", '2026-11-{day:02} 10:00' AS create_time, '{account}' AS account_sid"
+                for table, values in {"summaries": more, "tags": ""}.items():
+                    of = f"conference_insights.conference_{table}"
+                    connection.execute(
+                        f"INSERT INTO {of} SELECT * REPLACE ({key}{values}) FROM {of} "
+                        f"WHERE conference_sid = '{sid(7)}'"
+                    )
+
+
+def test_a_change_compares_days_that_are_wholly_loaded(copied: Loaded) -> None:
+    """The first day may not be, the last is not; an account that is refused ends earlier."""
+    put_accounts(
+        copied,
+        {"account_sid": "AC1", "listed_to": "2026-11-14 14:30"},
+        {"account_sid": "AC2", "listed_to": "2026-11-13", "error_class": "RefusedError"},
+    )
+    with duckdb.connect(copied.path) as connection:
+        old = connection.execute("SELECT conference_sid FROM analytics.conferences").fetchall()
+        put_days(copied, "AC1", {5: 1, 6: 10, 7: 10, 12: 4, 13: 20, 14: 3})
+        put_days(copied, "AC2", {4: 1, 5: 8, 6: 5, 12: 12})
+        for table in ("summaries", "tags", "detected_issues"):
+            connection.execute(
+                f"DELETE FROM conference_insights.conference_{table} WHERE conference_sid IN "
+                f"({', '.join(repr(found) for (found,) in old)})"
+            )
+    days = {("AC1", 13): (20, 10), ("AC2", 12): (12, 8)}
+    for view in ("conference_volume", "conference_end_reasons", "conference_issue_trends"):
+        found = copied.query(
+            "SELECT account_sid, day(created_date), sum(conferences)::BIGINT, "
+            f"sum(conferences_week_before)::BIGINT FROM analytics.{view} WHERE is_compared "
+            "GROUP BY ALL"
+        )
+        assert {row[:2]: row[2:] for row in found} == days, view
+        partial = f"SELECT DISTINCT account_sid, day(created_date) FROM analytics.{view} "
+        found = copied.query(f"{partial} WHERE NOT is_full_day AND conferences > 0")
+        assert set(found) == {("AC1", 5), ("AC1", 14), ("AC2", 4)}, view
+        change = METRICS[view]["change"]["expression"]
+        assert copied.query(f"SELECT round({change}, 3) FROM analytics.{view}") == [(0.778,)]
+    assert copied.query(
+        "SELECT account_sid, period_days FROM analytics.conference_kpis WHERE is_compared"
+    ) == [("AC1", 1)]
+    change = METRICS["conference_kpis"]["change"]["expression"]
+    assert copied.query(
+        f"SELECT period_days, {change} FROM analytics.conference_kpis GROUP BY ALL ORDER BY ALL"
+    ) == [(1, 4.0), (7, None), (15, None), (30, None)]
+
+
 def test_filters_are_those_of_the_last_run_that_loaded(copied: Loaded) -> None:
     def say(outcome: str, filters: str | None, hours: int, command: str = "run") -> list[Any]:
         with duckdb.connect(copied.path) as connection:
@@ -383,22 +441,22 @@ def test_views_are_applied_when_a_text_has_changed(
     shutil.copytree(sql.sql_folder(), folder)
     monkeypatch.setattr(sql, "sql_folder", lambda: folder)
     with duckdb.connect(loaded.path) as connection:
-        connection.execute("CREATE OR REPLACE VIEW analytics.by_account AS SELECT 1 AS mine")
+        connection.execute("CREATE OR REPLACE VIEW analytics.region_mismatch AS SELECT 1 AS mine")
         digest = apply_views(DuckDb(connection), DESCRIPTIONS, "UTC")
-        assert connection.table("analytics.by_account").columns == ["mine"]
+        assert connection.table("analytics.region_mismatch").columns == ["mine"]
 
-        view = folder / "analytics/by_account.sql"
-        view.write_text(view.read_text().replace("    d.account_sid,\n", "    d.nothing,\n"))
-        line = view.read_text().splitlines().index("    d.nothing,") + 1
+        view = folder / "analytics/region_mismatch.sql"
+        view.write_text(view.read_text().replace("    c.account_sid,\n", "    c.nothing,\n"))
+        line = view.read_text().splitlines().index("    c.nothing,") + 1
         with pytest.raises(
-            ViewError, match=rf"analytics/by_account.sql, line {line}: Binder Error"
+            ViewError, match=rf"analytics/region_mismatch.sql, line {line}: Binder Error"
         ):
             apply_views(DuckDb(connection), DESCRIPTIONS, "UTC")
-        assert connection.table("analytics.by_account").columns == ["mine"]
+        assert connection.table("analytics.region_mismatch").columns == ["mine"]
 
         view.write_text("-- One.\n-- Grain: one row.\nSELECT c.* FROM analytics.conferences AS c\n")
         assert apply_views(DuckDb(connection), DESCRIPTIONS, "UTC") != digest
-        assert "tags" in connection.table("analytics.by_account").columns
+        assert "tags" in connection.table("analytics.region_mismatch").columns
     loaded.assert_exact()
 
 
