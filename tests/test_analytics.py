@@ -132,6 +132,84 @@ def test_a_card_lists_every_participant_by_the_time_of_joining(copied: Loaded) -
     assert (count, text) == (7, "; ".join(f"CP{number:032x}" for number in order))
 
 
+CONCERNED = "SELECT severity, severity_rank, participants_touched, findings "
+
+
+def test_the_participants_of_a_finding_are_those_that_it_touched(copied: Loaded) -> None:
+    """Of bad quality those with poor quality or silence, where they are known; else all."""
+    card = f"{CONCERNED}FROM analytics.conference_health_card WHERE conference_sid = '{sid(7)}'"
+    good, bad = participant(20, 7), participant(21, 7, metrics={"inbound": {"mos": 1.0}})
+    silent = participant(22, 7, metrics={"outbound": {"is_silent": True}})
+    for rows, touched in ([good], 2), ([good, bad], 1), ([good, bad, silent], 2):
+        with duckdb.connect(copied.path) as connection:
+            put_participants(connection, rows, [{"conference": 7, "last_status": 200}])
+        assert copied.query(card) == [("low", 1, touched, 1)]
+    with duckdb.connect(copied.path) as connection:
+        connection.execute(
+            "UPDATE conference_insights.conference_summaries SET unique_participants = 9, "
+            f"mixer_region_requested = 'ie1' WHERE conference_sid = '{sid(7)}'"
+        )
+    assert copied.query(card) == [("low", 1, 9, 2)], "all were mixed elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("tags", "issues", "parts"),
+    [
+        (["quality_warnings"], {"call_quality": 5}, (1, 0, 0, 0)),
+        (["low_mos", "high_jitter", "quality_warnings"], {"call_quality": 5}, (2, 0, 0, 0)),
+        ([], {"call_quality": 5}, (1, 0, 0, 0)),
+        (["region_configuration_issues", "invalid_requested_region"], {}, (0, 1, 0, 0)),
+        ([], {"region_configuration": 3}, (0, 1, 0, 0)),
+        (
+            ["participant_behavior_issues", "detected_silence"],
+            {"participant_behavior": 9},
+            (0, 0, 1, 0),
+        ),
+        (["detected_silence", "duplicate_identity"], {}, (0, 0, 2, 0)),
+        (["start_failure", "no_concurrent_participants"], {}, (0, 0, 0, 1)),
+        (["brand_new", "low_mos"], {"brand_new": 7}, (1, 0, 0, 1)),
+        (["brand_new", "newer"], {"low_mos": 0}, (0, 0, 0, 2)),
+        ([], {"call_quality": 0}, (0, 0, 0, 0)),
+    ],
+)
+def test_what_stands_for_the_same_is_one_finding(
+    tags: list[str], issues: dict[str, int], parts: tuple[int, ...], copied: Loaded
+) -> None:
+    with duckdb.connect(copied.path) as connection:
+        for tag in tags:
+            connection.execute(
+                "INSERT INTO conference_insights.conference_tags BY NAME "
+                "SELECT ? AS conference_sid, ? AS tag, '1' AS _dlt_load_id",
+                [sid(1), tag],
+            )
+        connection.execute("DELETE FROM conference_insights.conference_detected_issues")
+        for issue, count in issues.items():
+            connection.execute(
+                "INSERT INTO conference_insights.conference_detected_issues BY NAME SELECT ? AS "
+                "conference_sid, ? AS issue, ? AS issue_count, '1' AS _dlt_load_id",
+                [sid(1), issue, count],
+            )
+    assert copied.query(
+        "SELECT quality_findings, region_findings, behavior_findings, other_findings, findings "
+        f"FROM analytics.conference_health_card WHERE conference_sid = '{sid(1)}'"
+    ) == [(*parts, sum(parts))]
+
+
+def test_low_never_stands_above_high(copied: Loaded) -> None:
+    """Not even with more findings, or more people."""
+    with duckdb.connect(copied.path) as connection:
+        info = "UPDATE conference_insights.conference_tag_info SET severity"
+        connection.execute(f"{info} = 'LOW' WHERE conference_sid = '{sid(3)}'")
+        connection.execute(f"{info} = 'High' WHERE conference_sid = '{sid(7)}'")
+        connection.execute(f"{info} = 'Medium' WHERE conference_sid = '{sid(2)}'")
+    worst = copied.query(
+        "SELECT conference_sid, severity FROM analytics.conference_health_card WHERE findings > 0 "
+        "ORDER BY severity_rank DESC, participants_touched DESC, findings DESC"
+    )
+    order = [(7, "high"), (2, "medium"), (6, "not stated"), (4, "not stated"), (3, "low")]
+    assert worst == [(sid(number), severity) for number, severity in order]
+
+
 def test_a_participant_expires_with_its_conference(copied: Loaded) -> None:
     state = "SELECT participant_completeness FROM analytics.participants WHERE leave_time IS NULL"
     assert sorted(copied.query(state)) == [("final",), ("pending",)]

@@ -424,9 +424,11 @@ EXPECTED = {
         FROM analytics.conferences GROUP BY ALL
     """,
     "worst_conferences": """
-        SELECT conference_sid, create_time, findings, duration_seconds, unique_participants,
-            end_reason, tags, severities
-        FROM analytics.conference_health_card ORDER BY findings DESC, create_time DESC LIMIT 10
+        SELECT conference_sid, create_time, severity, participants_touched, findings,
+            duration_seconds, unique_participants, end_reason, tags, severities
+        FROM analytics.conference_health_card
+        ORDER BY severity_rank DESC, participants_touched DESC, findings DESC, create_time DESC
+        LIMIT 10
     """,
     "periods": """
         SELECT period_days, k.conferences, p.prior_conferences,
