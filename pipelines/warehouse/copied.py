@@ -25,6 +25,7 @@ BY_DAY = (
     "conference_kpis_daily",
     "conference_length",
     "conference_length_buckets",
+    "conference_quality",
     "participant_quality",
     "region_mismatch",
 )
