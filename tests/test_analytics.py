@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -101,8 +103,8 @@ def test_a_view_says_what_was_computed_by_hand(file: Path, known: Loaded) -> Non
     columns, *expected = csv.reader(file.read_text().splitlines())
     found = known.query(f"SELECT {', '.join(columns)} FROM analytics.{file.stem}")
     rows = Counter(tuple(map(shown, row)) for row in found)
-    # Of the hours of the volume, the files have those that are not empty.
-    if file.stem in ("conference_volume", "hour_of_week_heatmap"):
+    # Of the hours, the files have those that are not empty.
+    if file.stem in ("conference_volume", "hour_of_week_heatmap", "concurrency_by_hour"):
         rows = Counter({row: n for row, n in rows.items() if set(row[-2:]) != {"0"}})
     assert rows == Counter(map(tuple, expected))
 
@@ -130,6 +132,60 @@ def test_a_card_lists_every_participant_by_the_time_of_joining(copied: Loaded) -
     ((count, text),) = copied.query(f"{listed} WHERE conference_sid = '{sid(7)}'")
     order = [24, 26, 21, 22, 20, 25, 23]
     assert (count, text) == (7, "; ".join(f"CP{number:032x}" for number in order))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Europe/Berlin"])
+def test_at_once_are_those_that_started_and_did_not_end(zone: str, copied: Loaded) -> None:
+    """Counted for each hour by itself: what runs when it begins, and at each start within it."""
+    random = Random(zone)
+    first, second, hour = datetime(2026, 10, 24, 9), timedelta(seconds=1), timedelta(hours=1)
+    rows = []
+    for number in range(40):
+        start = first + random.randint(0, 48 * 3600) * second
+        seconds = random.choice([1, 60, 900, 3600, 9000, 30 * 3600])
+        rows.append((f"CF{number}", start, start + seconds * second, random.randint(1, 9)))
+    rows.append(("CF40", rows[0][2], rows[0][2] + hour, 5))  # in the second in which one ends
+    with duckdb.connect(copied.path) as connection:
+        for row in rows:
+            connection.execute(
+                "INSERT INTO conference_insights.conference_summaries SELECT * REPLACE (? AS "
+                "conference_sid, ? AS create_time, ? AS end_time, ? AS "
+                "max_concurrent_participants) FROM conference_insights.conference_summaries "
+                f"WHERE conference_sid = '{sid(7)}'",
+                row,
+            )
+        connection.execute(
+            "UPDATE conference_insights.conference_summaries SET start_time = create_time "
+            "WHERE length(conference_sid) < 9"
+        )
+        apply_views(DuckDb(connection), DESCRIPTIONS, zone)
+
+    def local(moment: datetime) -> datetime:
+        at = moment.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        return at.replace(minute=0, second=0)
+
+    def sums(moment: datetime, just_before: bool) -> tuple[int, int]:
+        late = second if just_before else timedelta()
+        on = [most for _, start, end, most in rows if start <= moment - late < end]
+        return len(on), sum(on)
+
+    expected: dict[datetime, tuple[int, int]] = {}
+    for minute in range(0, 96 * 60, 30):
+        moment = first - hour + minute * 60 * second
+        begins = local(moment) != local(moment - 1800 * second)
+        starts = [start for _, start, *_ in rows if moment <= start < moment + 1800 * second]
+        found = [sums(moment, True)] * begins + [sums(start, False) for start in starts]
+        before = expected.get(local(moment), (0, 0))
+        expected[local(moment)] = (
+            max([before[0], *(conferences for conferences, _ in found)]),
+            max([before[1], *(most for _, most in found)]),
+        )
+    made = copied.query(
+        "SELECT running_hour, conferences_at_once, participants_at_once_at_most "
+        "FROM analytics.concurrency_by_hour WHERE running_hour < '2026-10-27' ORDER BY ALL"
+    )
+    assert [row[1:] for row in made] == [expected[at] for at, *_ in made]
+    assert max(row[1] for row in made) > 5
 
 
 CONCERNED = "SELECT severity, severity_rank, participants_touched, findings "
@@ -450,8 +506,6 @@ def test_filters_are_those_of_the_last_run_that_loaded(copied: Loaded) -> None:
     ],
 )
 def test_hours_follow_the_zone(zone: str, utc: str, local: str) -> None:
-    from zoneinfo import ZoneInfo
-
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA conference_insights")
         write_report_hours(DuckDb(connection), ZoneInfo(zone), 2026)

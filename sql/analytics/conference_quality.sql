@@ -25,14 +25,6 @@
 --   FROM analytics.conference_quality
 --   GROUP BY mixer_region, size_bucket
 --   ORDER BY mixer_region, size_bucket;
-WITH people AS (
-    SELECT
-        p.conference_sid,
-        count(p.is_poor) AS measured,
-        sum(CASE WHEN p.is_poor THEN 1 ELSE 0 END) AS poor
-    FROM analytics.participants AS p
-    GROUP BY p.conference_sid
-)
 SELECT
     c.account_sid,
     c.account_name,
@@ -61,7 +53,14 @@ SELECT
     CAST(coalesce(sum(p.measured), 0) AS BIGINT) AS measured,
     CAST(coalesce(sum(p.poor), 0) AS BIGINT) AS poor
 FROM analytics.conferences AS c
-LEFT JOIN people AS p ON p.conference_sid = c.conference_sid
+LEFT JOIN (
+    SELECT
+        q.conference_sid,
+        count(q.is_poor) AS measured,
+        sum(CASE WHEN q.is_poor THEN 1 ELSE 0 END) AS poor
+    FROM analytics.participants AS q
+    GROUP BY q.conference_sid
+) AS p ON p.conference_sid = c.conference_sid
 GROUP BY
     c.account_sid, c.account_name, c.created_date, c.weekday, c.hour_of_day, c.mixer_region,
     c.size_bucket
