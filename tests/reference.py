@@ -67,7 +67,12 @@ def page(columns: Columns) -> str:
             for column, kind, meaning in rows
         )
     parts.append("## Checks\n\n| check | level | finds |\n|---|---|---|\n")
-    parts += [f"| `{c.name}` | {c.level} | {c.sentence} |\n" for c in read_checks()]
+    checks = read_checks()
+    parts += [f"| [`{c.name}`](#{c.name}) | {c.level} | {c.sentence} |\n" for c in checks]
+    for check in checks:
+        parts.append(f"\n### {check.name}\n\n{check.sentence} ({check.level})\n\n")
+        head = View(Path(check.name), check.sql).header
+        parts += [f"- **{topic}**: {_line(head[topic][0])}\n" for topic in ("Means", "Do")]
     return "".join(parts)
 
 
