@@ -86,7 +86,7 @@ stated AS (
 -- 1 for what was found; `named` are the tags that say what it was.
 flags AS (
     SELECT
-        c.conference_sid,
+        c.*,
         CASE WHEN c.has_quality_warnings THEN 1 ELSE 0 END AS quality_tag,
         CASE WHEN c.has_high_packet_loss THEN 1 ELSE 0 END
         + CASE WHEN c.has_high_jitter THEN 1 ELSE 0 END
@@ -105,13 +105,12 @@ flags AS (
         CASE WHEN c.has_start_failure OR c.has_no_concurrent_participants THEN 1 ELSE 0 END
             AS start_any,
         CASE WHEN c.is_timeout THEN 1 ELSE 0 END AS timeout_any,
-        CASE WHEN c.other_issue_count > 0 THEN 1 ELSE 0 END AS other_issue,
-        c.tag_count
+        CASE WHEN c.other_issue_count > 0 THEN 1 ELSE 0 END AS other_issue
     FROM analytics.conferences AS c
 ),
 counted AS (
     SELECT
-        f.conference_sid,
+        f.*,
         greatest(f.quality_named, f.quality_any) AS quality_findings,
         f.region_any AS region_findings,
         greatest(f.behavior_named, f.behavior_any) AS behavior_findings,
@@ -154,34 +153,34 @@ SELECT
     d.reasons,
     d.duplicate_identities,
     CASE
-        WHEN n.quality_findings + n.region_findings + n.behavior_findings + n.other_findings > 0
+        WHEN c.quality_findings + c.region_findings + c.behavior_findings + c.other_findings > 0
             THEN CASE s.severity_stated
                 WHEN 3 THEN 'high' WHEN 2 THEN 'medium' WHEN 1 THEN 'low' ELSE 'not stated'
             END
     END AS severity,
     CAST(
         CASE
-            WHEN n.quality_findings + n.region_findings + n.behavior_findings + n.other_findings > 0
+            WHEN c.quality_findings + c.region_findings + c.behavior_findings + c.other_findings > 0
                 THEN coalesce(s.severity_stated, 2)
             ELSE 0
         END AS BIGINT
     ) AS severity_rank,
     CAST(
         CASE
-            WHEN n.region_findings + n.other_findings = 0
-                AND n.quality_findings + n.behavior_findings = 0 THEN 0
-            WHEN n.region_findings + n.other_findings = 0 AND w.poor_or_silent > 0
+            WHEN c.region_findings + c.other_findings = 0
+                AND c.quality_findings + c.behavior_findings = 0 THEN 0
+            WHEN c.region_findings + c.other_findings = 0 AND w.poor_or_silent > 0
                 THEN w.poor_or_silent
             ELSE coalesce(c.unique_participants, w.participants, 0)
         END AS BIGINT
     ) AS participants_touched,
     CAST(
-        n.quality_findings + n.region_findings + n.behavior_findings + n.other_findings AS BIGINT
+        c.quality_findings + c.region_findings + c.behavior_findings + c.other_findings AS BIGINT
     ) AS findings,
-    CAST(n.quality_findings AS BIGINT) AS quality_findings,
-    CAST(n.region_findings AS BIGINT) AS region_findings,
-    CAST(n.behavior_findings AS BIGINT) AS behavior_findings,
-    CAST(n.other_findings AS BIGINT) AS other_findings,
+    CAST(c.quality_findings AS BIGINT) AS quality_findings,
+    CAST(c.region_findings AS BIGINT) AS region_findings,
+    CAST(c.behavior_findings AS BIGINT) AS behavior_findings,
+    CAST(c.other_findings AS BIGINT) AS other_findings,
     CASE WHEN l.last_status = 200 THEN coalesce(w.participants, 0) ELSE w.participants END
         AS participants,
     CASE WHEN l.last_status = 200 THEN coalesce(w.poor_participants, 0) ELSE w.poor_participants END
@@ -195,8 +194,7 @@ SELECT
         WHEN c.completeness = 'pending' THEN 'pending'
         ELSE 'not_listed'
     END AS participants_state
-FROM analytics.conferences AS c
-INNER JOIN counted AS n ON n.conference_sid = c.conference_sid
+FROM counted AS c
 LEFT JOIN stated AS s ON s.conference_sid = c.conference_sid
 LEFT JOIN details AS d ON d.conference_sid = c.conference_sid
 LEFT JOIN analytics.stg_participant_lists AS w ON w.conference_sid = c.conference_sid
