@@ -120,7 +120,7 @@ def test_the_page_of_tables_has_it(changed: Changed) -> None:
     assert "### participants_by_region" in page
     assert "| `has_low_volume` | boolean | Whether it has the tag low_volume. |" in page
     assert "### conference_note_labels" in page
-    assert "| `ends_after_start` | warn | A conference ended before it started. |" in page
+    assert "| [`ends_after_start`](#ends_after_start) | warn | A conference ended before" in page
 
 
 @pytest.mark.programs
