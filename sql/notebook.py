@@ -37,22 +37,24 @@ def _(insights):
 @app.cell
 def _(insights):
     (week,) = insights.execute("""
-        SELECT sum(conferences), sum(prior_conferences),
-            sum(total_participants), sum(prior_total_participants),
+        SELECT sum(conferences), sum(prior_conferences) FILTER (is_compared),
+            sum(total_participants), sum(prior_total_participants) FILTER (is_compared),
             CAST(sum(total_seconds) / 3600.0 AS BIGINT),
-            CAST(sum(prior_total_seconds) / 3600.0 AS BIGINT),
+            CAST(sum(prior_total_seconds) FILTER (is_compared) / 3600.0 AS BIGINT),
             round(100.0 * sum(final_without_problem) / nullif(sum(final), 0), 1),
-            round(100.0 * sum(prior_final_without_problem) / nullif(sum(prior_final), 0), 1)
+            round(100.0 * sum(prior_final_without_problem) FILTER (is_compared)
+                / nullif(sum(prior_final) FILTER (is_compared), 0), 1)
         FROM analytics.conference_kpis
         WHERE period_days = 7
     """).fetchall()
+    captions = ["{:,} the week before", "no whole week before"]
     labels = ["conferences", "participants", "hours", "% final without problem"]
     mo.vstack(
         [
             mo.md("## The last seven days"),
             mo.hstack(
                 [
-                    mo.stat(now or 0, label=label, caption=f"{before or 0:,} the week before")
+                    mo.stat(now or 0, label=label, caption=captions[before is None].format(before))
                     for label, now, before in zip(labels, week[::2], week[1::2], strict=True)
                 ]
             ),
@@ -66,7 +68,8 @@ def _(insights):
     volume = mo.sql(
         f"""
         SELECT created_date, CAST(sum(conferences) AS BIGINT) AS conferences,
-            CAST(sum(conferences_week_before) AS BIGINT) AS a_week_before
+            CAST(sum(CASE WHEN is_compared THEN conferences_week_before END) AS BIGINT)
+                AS a_week_before
         FROM analytics.conference_volume AS v, analytics.data_as_of AS d
         WHERE v.created_date > CAST(d.as_of_local_hour AS DATE) - INTERVAL '30' DAY
         GROUP BY created_date
@@ -94,7 +97,9 @@ def _(insights):
     problems = mo.sql(
         f"""
         SELECT kind, name, CAST(sum(conferences) AS BIGINT) AS conferences,
-            CAST(sum(conferences_week_before) AS BIGINT) AS a_week_before,
+            CAST(sum(CASE WHEN is_compared THEN conferences END) AS BIGINT) AS compared,
+            CAST(sum(CASE WHEN is_compared THEN conferences_week_before END) AS BIGINT)
+                AS a_week_before,
             CAST(sum(total_issues) AS BIGINT) AS total_issues
         FROM analytics.conference_issue_trends AS t, analytics.data_as_of AS d
         WHERE t.created_date >= CAST(d.as_of_local_hour AS DATE) - INTERVAL '7' DAY

@@ -67,10 +67,12 @@ def page(columns: Columns) -> str:
             for column, kind, meaning in rows
         )
     parts.append("## Checks\n\n| check | level | finds |\n|---|---|---|\n")
-    parts += [
-        f"| `{c.name}` | {c.level}{', if asked for' * c.is_optional} | {c.sentence} |\n"
-        for c in read_checks()
-    ]
+    checks = [(c, c.level + ", if asked for" * c.is_optional) for c in read_checks()]
+    parts += [f"| [`{c.name}`](#{c.name}) | {level} | {c.sentence} |\n" for c, level in checks]
+    for check, level in checks:
+        parts.append(f"\n### {check.name}\n\n{check.sentence} ({level})\n\n")
+        head = View(Path(check.name), check.sql).header
+        parts += [f"- **{topic}**: {_line(head[topic][0])}\n" for topic in ("Means", "Do")]
     return "".join(parts)
 
 

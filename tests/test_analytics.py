@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -21,7 +24,7 @@ from pipelines.simulator.account import ACCOUNT_SID, Account, running_row
 from pipelines.warehouse.checks import run_checks
 from pipelines.warehouse.duckdb_database import DuckDb
 from pipelines.warehouse.report_hours import write_report_hours
-from pipelines.warehouse.sql import sql_files
+from pipelines.warehouse.sql import sql_files, sql_folder
 from pipelines.warehouse.views import ViewError, apply_views, read_columns, read_views
 from tests.conftest import NOW, Loaded, loaded_once, sid, summary
 from tests.given_participants import participant, put_participants
@@ -30,6 +33,10 @@ ACCOUNTS = "conference_insights.accounts"
 FOLDER = Path(__file__).parent / "analytics"
 EXPECTED = sorted(FOLDER.glob("expected/*.csv"))
 VIEWS = {view.name: view for view in read_views()}
+METRICS = {
+    name: dataset["metrics"]
+    for name, dataset in tomllib.loads((sql_folder() / "metrics.toml").read_text()).items()
+}
 PLAIN = {"VARCHAR", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP"}
 
 
@@ -96,8 +103,8 @@ def test_a_view_says_what_was_computed_by_hand(file: Path, known: Loaded) -> Non
     columns, *expected = csv.reader(file.read_text().splitlines())
     found = known.query(f"SELECT {', '.join(columns)} FROM analytics.{file.stem}")
     rows = Counter(tuple(map(shown, row)) for row in found)
-    # Of the hours of the volume, the files have those that are not empty.
-    if file.stem in ("conference_volume", "hour_of_week_heatmap"):
+    # Of the hours, the files have those that are not empty.
+    if file.stem in ("conference_volume", "hour_of_week_heatmap", "concurrency_by_hour"):
         rows = Counter({row: n for row, n in rows.items() if set(row[-2:]) != {"0"}})
     assert rows == Counter(map(tuple, expected))
 
@@ -127,6 +134,125 @@ def test_a_card_lists_every_participant_by_the_time_of_joining(copied: Loaded) -
     assert (count, text) == (7, "; ".join(f"CP{number:032x}" for number in order))
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Europe/Berlin"])
+def test_at_once_are_those_that_were_there_in_the_same_minute(zone: str, copied: Loaded) -> None:
+    """Counted minute by minute, and each hour's peak is that of its minutes."""
+    random = Random(zone)
+    first, minute = datetime(2026, 10, 24, 9), timedelta(minutes=1)
+    rows = []
+    for number in range(40):
+        start = first + timedelta(seconds=random.randint(0, 48 * 3600))
+        seconds = random.choice([0, 1, 60, 900, 3600, 9000, 30 * 3600])
+        rows.append(
+            (f"CF{number}", start, start + timedelta(seconds=seconds), random.randint(1, 9))
+        )
+    with duckdb.connect(copied.path) as connection:
+        for row in rows:
+            connection.execute(
+                "INSERT INTO conference_insights.conference_summaries SELECT * REPLACE (? AS "
+                "conference_sid, ? AS create_time, ? AS end_time, ? AS max_concurrent_participants)"
+                f" FROM conference_insights.conference_summaries WHERE conference_sid = '{sid(7)}'",
+                row,
+            )
+        connection.execute(
+            "UPDATE conference_insights.conference_summaries SET start_time = create_time "
+            "WHERE length(conference_sid) < 9"
+        )
+        apply_views(DuckDb(connection), DESCRIPTIONS, zone)
+    expected: dict[datetime, tuple[int, int]] = {}
+    for number in range(96 * 60):
+        now = first - timedelta(hours=1) + number * minute
+        on = [most for _, start, end, most in rows if start < now + minute and end >= now]
+        hour = now.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).replace(minute=0, tzinfo=None)
+        hour = hour.replace(fold=0)
+        conferences, participants = expected.get(hour, (0, 0))
+        expected[hour] = max(conferences, len(on)), max(participants, sum(on))
+    made = copied.query(
+        "SELECT running_hour, conferences_at_once, participants_at_once_at_most "
+        "FROM analytics.concurrency_by_hour WHERE running_hour < '2026-10-27' ORDER BY ALL"
+    )
+    assert [row[1:] for row in made] == [expected[at] for at, *_ in made]
+    assert max(row[1] for row in made) > 3
+
+
+CONCERNED = "SELECT severity, severity_rank, participants_touched, findings "
+
+
+def test_the_participants_of_a_finding_are_those_that_it_touched(copied: Loaded) -> None:
+    """Of bad quality those with poor quality or silence, where they are known; else all."""
+    card = f"{CONCERNED}FROM analytics.conference_health_card WHERE conference_sid = '{sid(7)}'"
+    good, bad = participant(20, 7), participant(21, 7, metrics={"inbound": {"mos": 1.0}})
+    silent = participant(22, 7, metrics={"outbound": {"is_silent": True}})
+    for rows, touched in ([good], 2), ([good, bad], 1), ([good, bad, silent], 2):
+        with duckdb.connect(copied.path) as connection:
+            put_participants(connection, rows, [{"conference": 7, "last_status": 200}])
+        assert copied.query(card) == [("low", 1, touched, 1)]
+    with duckdb.connect(copied.path) as connection:
+        connection.execute(
+            "UPDATE conference_insights.conference_summaries SET unique_participants = 9, "
+            f"mixer_region_requested = 'ie1' WHERE conference_sid = '{sid(7)}'"
+        )
+    assert copied.query(card) == [("low", 1, 9, 2)], "all were mixed elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("tags", "issues", "parts"),
+    [
+        (["quality_warnings"], {"call_quality": 5}, (1, 0, 0, 0)),
+        (["low_mos", "high_jitter", "quality_warnings"], {"call_quality": 5}, (2, 0, 0, 0)),
+        ([], {"call_quality": 5}, (1, 0, 0, 0)),
+        (["region_configuration_issues", "invalid_requested_region"], {}, (0, 1, 0, 0)),
+        ([], {"region_configuration": 3}, (0, 1, 0, 0)),
+        (
+            ["participant_behavior_issues", "detected_silence"],
+            {"participant_behavior": 9},
+            (0, 0, 1, 0),
+        ),
+        (["detected_silence", "duplicate_identity"], {}, (0, 0, 2, 0)),
+        (["start_failure", "no_concurrent_participants"], {}, (0, 0, 0, 1)),
+        (["brand_new", "low_mos"], {"brand_new": 7}, (1, 0, 0, 1)),
+        (["brand_new", "newer"], {"low_mos": 0}, (0, 0, 0, 2)),
+        ([], {"call_quality": 0}, (0, 0, 0, 0)),
+    ],
+)
+def test_what_stands_for_the_same_is_one_finding(
+    tags: list[str], issues: dict[str, int], parts: tuple[int, ...], copied: Loaded
+) -> None:
+    with duckdb.connect(copied.path) as connection:
+        for tag in tags:
+            connection.execute(
+                "INSERT INTO conference_insights.conference_tags BY NAME "
+                "SELECT ? AS conference_sid, ? AS tag, '1' AS _dlt_load_id",
+                [sid(1), tag],
+            )
+        connection.execute("DELETE FROM conference_insights.conference_detected_issues")
+        for issue, count in issues.items():
+            connection.execute(
+                "INSERT INTO conference_insights.conference_detected_issues BY NAME SELECT ? AS "
+                "conference_sid, ? AS issue, ? AS issue_count, '1' AS _dlt_load_id",
+                [sid(1), issue, count],
+            )
+    assert copied.query(
+        "SELECT quality_findings, region_findings, behavior_findings, other_findings, findings "
+        f"FROM analytics.conference_health_card WHERE conference_sid = '{sid(1)}'"
+    ) == [(*parts, sum(parts))]
+
+
+def test_low_never_stands_above_high(copied: Loaded) -> None:
+    """Not even with more findings, or more people."""
+    with duckdb.connect(copied.path) as connection:
+        info = "UPDATE conference_insights.conference_tag_info SET severity"
+        connection.execute(f"{info} = 'LOW' WHERE conference_sid = '{sid(3)}'")
+        connection.execute(f"{info} = 'High' WHERE conference_sid = '{sid(7)}'")
+        connection.execute(f"{info} = 'Medium' WHERE conference_sid = '{sid(2)}'")
+    worst = copied.query(
+        "SELECT conference_sid, severity FROM analytics.conference_health_card WHERE findings > 0 "
+        "ORDER BY severity_rank DESC, participants_touched DESC, findings DESC"
+    )
+    order = [(7, "high"), (2, "medium"), (6, "not stated"), (4, "not stated"), (3, "low")]
+    assert worst == [(sid(number), severity) for number, severity in order]
+
+
 def test_a_participant_expires_with_its_conference(copied: Loaded) -> None:
     state = "SELECT participant_completeness FROM analytics.participants WHERE leave_time IS NULL"
     assert sorted(copied.query(state)) == [("final",), ("pending",)]
@@ -142,7 +268,9 @@ def test_views_of_one_conference_and_of_none(loaded: Loaded) -> None:
     with duckdb.connect(loaded.path) as connection:
         run_checks(DuckDb(connection), NOW)
     of_others = {name for name in VIEWS if "participant" in name}
-    for name in VIEWS.keys() - of_others - {"stg_accounts", "unstarted_and_timeouts"}:
+    of_others |= {"unstarted_and_timeouts", "days_without_conferences"}
+    of_others |= {"conference_length_by_end_reason"}
+    for name in VIEWS.keys() - of_others - {"stg_accounts"}:
         assert loaded.query(f"FROM analytics.{name}"), name
     with duckdb.connect(loaded.path) as connection:
         children = ("conference_tags", "conference_tag_info", "conference_detected_issues")
@@ -272,6 +400,59 @@ def test_no_conference_is_lost_to_an_account(copied: Loaded) -> None:
     ]
 
 
+def put_days(loaded: Loaded, account: str, days: dict[int, int]) -> None:
+    """So many final conferences, each with a tag, on these days of November."""
+    with duckdb.connect(loaded.path) as connection:
+        for day, count in days.items():
+            for number in range(count):
+                key = f"'CF{account}-{day}-{number}' AS conference_sid"
+                more = f", '2026-11-{day:02} 10:00' AS create_time, '{account}' AS account_sid"
+                for table, values in {"summaries": more, "tags": ""}.items():
+                    of = f"conference_insights.conference_{table}"
+                    connection.execute(
+                        f"INSERT INTO {of} SELECT * REPLACE ({key}{values}) FROM {of} "
+                        f"WHERE conference_sid = '{sid(7)}'"
+                    )
+
+
+def test_a_change_compares_days_that_are_wholly_loaded(copied: Loaded) -> None:
+    """The first day may not be, the last is not; an account that is refused ends earlier."""
+    put_accounts(
+        copied,
+        {"account_sid": "AC1", "listed_to": "2026-11-14 14:30"},
+        {"account_sid": "AC2", "listed_to": "2026-11-13", "error_class": "RefusedError"},
+    )
+    with duckdb.connect(copied.path) as connection:
+        old = connection.execute("SELECT conference_sid FROM analytics.conferences").fetchall()
+        put_days(copied, "AC1", {5: 1, 6: 10, 7: 10, 12: 4, 13: 20, 14: 3})
+        put_days(copied, "AC2", {4: 1, 5: 8, 6: 5, 12: 12})
+        for table in ("summaries", "tags", "detected_issues"):
+            connection.execute(
+                f"DELETE FROM conference_insights.conference_{table} WHERE conference_sid IN "
+                f"({', '.join(repr(found) for (found,) in old)})"
+            )
+    days = {("AC1", 13): (20, 10), ("AC2", 12): (12, 8)}
+    for view in ("conference_volume", "conference_end_reasons", "conference_issue_trends"):
+        found = copied.query(
+            "SELECT account_sid, day(created_date), sum(conferences)::BIGINT, "
+            f"sum(conferences_week_before)::BIGINT FROM analytics.{view} WHERE is_compared "
+            "GROUP BY ALL"
+        )
+        assert {row[:2]: row[2:] for row in found} == days, view
+        partial = f"SELECT DISTINCT account_sid, day(created_date) FROM analytics.{view} "
+        found = copied.query(f"{partial} WHERE NOT is_full_day AND conferences > 0")
+        assert set(found) == {("AC1", 5), ("AC1", 14), ("AC2", 4)}, view
+        change = METRICS[view]["change"]["expression"]
+        assert copied.query(f"SELECT round({change}, 3) FROM analytics.{view}") == [(0.778,)]
+    assert copied.query(
+        "SELECT account_sid, period_days FROM analytics.conference_kpis WHERE is_compared"
+    ) == [("AC1", 1)]
+    change = METRICS["conference_kpis"]["change"]["expression"]
+    assert copied.query(
+        f"SELECT period_days, {change} FROM analytics.conference_kpis GROUP BY ALL ORDER BY ALL"
+    ) == [(1, 4.0), (7, None), (15, None), (30, None)]
+
+
 def test_filters_are_those_of_the_last_run_that_loaded(copied: Loaded) -> None:
     def say(outcome: str, filters: str | None, hours: int, command: str = "run") -> list[Any]:
         with duckdb.connect(copied.path) as connection:
@@ -312,8 +493,6 @@ def test_filters_are_those_of_the_last_run_that_loaded(copied: Loaded) -> None:
     ],
 )
 def test_hours_follow_the_zone(zone: str, utc: str, local: str) -> None:
-    from zoneinfo import ZoneInfo
-
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA conference_insights")
         write_report_hours(DuckDb(connection), ZoneInfo(zone), 2026)
@@ -383,22 +562,22 @@ def test_views_are_applied_when_a_text_has_changed(
     shutil.copytree(sql.sql_folder(), folder)
     monkeypatch.setattr(sql, "sql_folder", lambda: folder)
     with duckdb.connect(loaded.path) as connection:
-        connection.execute("CREATE OR REPLACE VIEW analytics.by_account AS SELECT 1 AS mine")
+        connection.execute("CREATE OR REPLACE VIEW analytics.region_mismatch AS SELECT 1 AS mine")
         digest = apply_views(DuckDb(connection), DESCRIPTIONS, "UTC")
-        assert connection.table("analytics.by_account").columns == ["mine"]
+        assert connection.table("analytics.region_mismatch").columns == ["mine"]
 
-        view = folder / "analytics/by_account.sql"
-        view.write_text(view.read_text().replace("    d.account_sid,\n", "    d.nothing,\n"))
-        line = view.read_text().splitlines().index("    d.nothing,") + 1
+        view = folder / "analytics/region_mismatch.sql"
+        view.write_text(view.read_text().replace("    c.account_sid,\n", "    c.nothing,\n"))
+        line = view.read_text().splitlines().index("    c.nothing,") + 1
         with pytest.raises(
-            ViewError, match=rf"analytics/by_account.sql, line {line}: Binder Error"
+            ViewError, match=rf"analytics/region_mismatch.sql, line {line}: Binder Error"
         ):
             apply_views(DuckDb(connection), DESCRIPTIONS, "UTC")
-        assert connection.table("analytics.by_account").columns == ["mine"]
+        assert connection.table("analytics.region_mismatch").columns == ["mine"]
 
         view.write_text("-- One.\n-- Grain: one row.\nSELECT c.* FROM analytics.conferences AS c\n")
         assert apply_views(DuckDb(connection), DESCRIPTIONS, "UTC") != digest
-        assert "tags" in connection.table("analytics.by_account").columns
+        assert "tags" in connection.table("analytics.region_mismatch").columns
     loaded.assert_exact()
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from pipelines.cli.command_line import main
 from pipelines.simulator.account import ACCOUNT_SID, Account, iso
 from pipelines.warehouse.changed import take_changed
-from pipelines.warehouse.checks import Check, read_checks, run_checks
+from pipelines.warehouse.checks import Check, CheckResult, read_checks, run_checks
 from pipelines.warehouse.duckdb_database import DuckDb
-from tests.conftest import NOW, Command, Loaded, copy_all, loaded_once, sid, summary
+from tests.conftest import NOW, ROOT, Command, Loaded, copy_all, loaded_once, sid, summary
 from tests.given_participants import participant, put_participants
 
 RAW = "conference_insights."
@@ -213,6 +215,21 @@ def test_every_check_is_tried() -> None:
     assert {check.name for check in read_checks()} == PLANTED.keys()
 
 
+@pytest.mark.parametrize("check", read_checks(), ids=lambda check: str(check.name))
+def test_a_check_says_what_it_means_and_what_to_do(check: Check) -> None:
+    """On the page that its message names, with commands that there are."""
+    page = (ROOT / "sql/README.md").read_text().split("\n## Checks\n")[1]
+    ((means, do),) = re.findall(
+        rf"\n### {check.name}\n\n.*\n\n- \*\*Means\*\*: (.+)\n- \*\*Do\*\*: (.+)\n", page
+    )
+    assert means != do
+    for line in re.findall(r"`conference-insights ([^`]+)`", do):
+        assert line.split()[0] in main.commands
+    for setting in re.findall(r"\bSOURCES__\w+", do):
+        assert f"`{setting}`" in (ROOT / "pipelines/settings.md").read_text()
+    assert str(CheckResult(check, 2, "x")).endswith("; what to do: sql/README.md, Checks)")
+
+
 def test_a_failed_check_keeps_the_published_copy(sound: Loaded, command: Command) -> None:
     published = sound.path.with_name("warehouse.published") / "current"
     before = published.readlink()
@@ -280,13 +297,16 @@ def test_a_fail_check_finds_what_a_later_package_wrote(
         assert set(names) <= {name, "one_row_per_participant"}
 
 
-def test_what_was_done_by_hand_is_found_within_the_hour(sound: Loaded, command: Command) -> None:
+def test_what_was_done_by_hand_is_found_within_the_day(sound: Loaded, command: Command) -> None:
     sound.run()  # by whose copy it is known what has changed
     published = sound.path.with_name("warehouse.published") / "current"
     with duckdb.connect(sound.path) as connection:
         connection.execute(PLANTED["unique_issues"])
     sound.account.put(summary(1000, timedelta(hours=3), start_time=iso(NOW)))
     assert command("run").returncode == 0, "it looks at the new one only"
+    sound.account.now += timedelta(hours=1)
+    sound.account.put(summary(1001, timedelta(hours=3), start_time=iso(NOW)))
+    assert command("run").returncode == 0, "and so it does an hour later"
     before = published.readlink()
     assert command("publish").returncode == 65
     told = command("status")
@@ -294,6 +314,13 @@ def test_what_was_done_by_hand_is_found_within_the_hour(sound: Loaded, command: 
     assert "unique_issues" in told.stdout
     assert command("run").returncode == 65, "nor does a run publish what has failed"
     assert published.readlink() == before
-    sound.account.now += timedelta(hours=1)
+
+
+def test_the_first_run_of_a_day_checks_all(sound: Loaded, command: Command) -> None:
+    sound.run()
+    with duckdb.connect(sound.path) as connection:
+        connection.execute(PLANTED["unique_issues"])
+    sound.account.now = datetime(2026, 11, 20, 23, 59, tzinfo=UTC)
+    assert command("run").returncode == 0
+    sound.account.now = datetime(2026, 11, 21, tzinfo=UTC)
     assert command("run").returncode == 65
-    assert published.readlink() == before

@@ -140,7 +140,7 @@ def test_a_view_is_printed_with_those_that_it_is_made_of(command: Command) -> No
     made = re.findall(
         r'^CREATE OR REPLACE VIEW "analytics"\."(\w+)" AS$', done.stdout, re.MULTILINE
     )
-    assert made == ["stg_accounts", "stg_as_of", "stg_conferences", "conferences", "freshness"]
+    assert made == ["stg_as_of", "stg_accounts", "stg_conferences", "conferences", "freshness"]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_the_page_of_tables_has_it(changed: Changed) -> None:
     meaning = "Whether it has the tag low_volume: A participant was too quiet to be heard well."
     assert f"| `has_low_volume` | boolean | {meaning} |" in page
     assert "### conference_note_labels" in page
-    assert "| `ends_after_start` | warn | A conference ended before it started. |" in page
+    assert "| [`ends_after_start`](#ends_after_start) | warn | A conference ended before" in page
 
 
 @pytest.mark.programs

@@ -224,6 +224,17 @@ def test_a_participant_that_is_not_final_expires_though_its_conference_is(
     assert connection.execute(states).fetchall() == [("expired",), ("final",)]
 
 
+def test_the_last_full_day_of_an_account_is_renewed_without_a_load(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    connection.execute(f"UPDATE {SUMMARIES} SET account_sid = 'AC2' WHERE hash(rowid) % 2 = 0")
+    ago = NOW.replace(tzinfo=None) - timedelta(days=3)
+    put_account(connection, "AC2", "Sales", error_class="RefusedError", listed_to=ago)
+    renew(connection, tmp_path / "copies", "UTC", PERSONAL)
+    put_account(connection, "AC2", "Sales")
+    renew(connection, tmp_path / "copies", "UTC", PERSONAL, is_renamed=True)
+
+
 def test_a_name_is_renewed_in_rows_that_did_not_change(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:

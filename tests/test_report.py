@@ -64,6 +64,7 @@ def lively(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> I
         info = {
             name: {"severity": name, "reason": name},
             "duplicate_identity": [{"participant_identity": name}],
+            "low_mos": {"severity": "high"},
         }
         values: dict[str, Any] = {
             "friendly_name": name,
@@ -74,6 +75,7 @@ def lively(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> I
             "tags": [name, "duplicate_identity", *("low_mos", "high_jitter")],
             "tag_info": info,
             "detected_issues": {name: 40, "call_quality": 99 - n},
+            "unique_participants": 999 - n,
         }
         account.put(summary(n, 2 * DAY, **values))
     account.put(summary(99, 2 * DAY, "in_progress", tags=["low_mos"], detected_issues={"x": 1}))
@@ -514,13 +516,14 @@ def test_days_before_the_first_conference_are_left_out(loaded: Loaded) -> None:
     assert "before: 1" in compared.section("totals").text
 
 
-def test_the_worst_are_those_with_the_most_findings(week: Page, lively: Loaded) -> None:
+def test_the_worst_are_the_severest_that_concern_most(week: Page, lively: Loaded) -> None:
     expected = lively.query(
-        "SELECT conference_sid, findings FROM analytics.conference_health_card "
-        f"WHERE {PERIOD} ORDER BY findings DESC, create_time DESC, conference_sid LIMIT 9"
+        "SELECT conference_sid, findings FROM analytics.conference_health_card WHERE "
+        f"{PERIOD} ORDER BY severity_rank DESC, participants_touched DESC, findings DESC, "
+        "create_time DESC, conference_sid LIMIT 9"
     )
     table = week.table("worst conferences")
-    assert [(row[0], number(row[2])) for row in table] == expected
+    assert [(row[0], number(row[4])) for row in table] == expected
     assert [code.text for code in week.section("worst").all("code")] == [s for s, _ in expected]
 
 

@@ -307,8 +307,14 @@ def sign_in(api: httpx.Client, password: str) -> None:
 LAST_7_DAYS = "FROM analytics.conferences WHERE created_date BETWEEN '2026-11-13' AND '2026-11-19'"
 A_WEEK_BEFORE = """
     (SELECT created_date + 7 AS created_date, count(*) AS conferences
-    FROM analytics.conferences WHERE created_hour <= '2026-11-13 14:00' GROUP BY ALL)
+    FROM analytics.conferences WHERE created_date BETWEEN '2026-11-05' AND '2026-11-12'
+    GROUP BY ALL)
 """
+CHANGE = """
+    count(*) FILTER (created_date BETWEEN '2026-11-12' AND '2026-11-19')
+    / nullif(count(*) FILTER (created_date BETWEEN '2026-11-05' AND '2026-11-12'), 0) - 1
+"""
+"""Of the full days that have their counterpart."""
 
 
 def and_a_week_later(table: str) -> str:
@@ -350,7 +356,7 @@ EXPECTED = {
     """,
     "volume_by_day": f"""
         SELECT created_date, count(*) FROM analytics.conferences GROUP BY ALL;
-        SELECT d.created_date, coalesce(max(b.conferences), 0) FROM analytics.conferences AS d
+        SELECT d.created_date, max(b.conferences) FROM analytics.conferences AS d
         LEFT JOIN {A_WEEK_BEFORE} AS b ON b.created_date = d.created_date GROUP BY ALL
     """,
     "hour_of_week": """
@@ -369,14 +375,12 @@ EXPECTED = {
         SELECT created_date, sum(median_seconds) / 60, sum(p90_seconds) / 60
         FROM analytics.conference_length GROUP BY ALL
     """,
-    "end_reasons": """
+    "end_reasons": f"""
         WITH c AS (
             SELECT *, coalesce(end_reason, 'none: never started') AS reason
             FROM analytics.conferences WHERE completeness = 'final'
         )
-        SELECT reason, count(*),
-            count(*) / count(*) FILTER (created_date <= '2026-11-13') - 1,
-            avg(duration_seconds) / 60
+        SELECT reason, count(*), {CHANGE}, avg(duration_seconds) / 60
         FROM c GROUP BY ALL
     """,
     "without_problem_by_day": """
@@ -391,7 +395,7 @@ EXPECTED = {
     "detected_issues_by_day": f"""
         SELECT created_date, issue, sum(n) FROM {and_a_week_later("detected_issues")} GROUP BY ALL
     """,
-    "issues": """
+    "issues": f"""
         WITH found AS (
             SELECT 'tag' AS kind, tag AS name, created_date, NULL AS issue_count
             FROM analytics.conference_tags
@@ -399,8 +403,7 @@ EXPECTED = {
             SELECT 'detected_issue', issue, created_date, issue_count
             FROM analytics.conference_detected_issues
         )
-        SELECT kind, name, count(*),
-            count(*) / count(*) FILTER (created_date <= '2026-11-13') - 1, sum(issue_count)
+        SELECT kind, name, count(*), {CHANGE}, sum(issue_count)
         FROM found GROUP BY ALL
     """,
     "regions": """
@@ -421,22 +424,25 @@ EXPECTED = {
         FROM analytics.conferences GROUP BY ALL
     """,
     "worst_conferences": """
-        SELECT conference_sid, create_time, findings, duration_seconds, unique_participants,
-            end_reason, tags, severities
-        FROM analytics.conference_health_card ORDER BY findings DESC, create_time DESC LIMIT 10
+        SELECT conference_sid, create_time, severity, participants_touched, findings,
+            duration_seconds, unique_participants, end_reason, tags, severities
+        FROM analytics.conference_health_card
+        ORDER BY severity_rank DESC, participants_touched DESC, findings DESC, create_time DESC
+        LIMIT 10
     """,
     "periods": """
-        SELECT period_days, conferences, prior_conferences,
-            conferences / nullif(prior_conferences, 0) - 1, pending,
-            total_seconds / conferences_with_duration / 60,
-            prior_total_seconds / nullif(prior_conferences_with_duration, 0) / 60,
-            final_without_quality_problem / final,
-            prior_final_without_quality_problem / nullif(prior_final, 0),
-            final_without_region_problem / final,
-            prior_final_without_region_problem / nullif(prior_final, 0),
-            final_without_behavior_problem / final,
-            prior_final_without_behavior_problem / nullif(prior_final, 0)
-        FROM analytics.conference_kpis
+        SELECT period_days, k.conferences, p.prior_conferences,
+            k.conferences / p.prior_conferences - 1, k.pending,
+            k.total_seconds / k.conferences_with_duration / 60,
+            p.prior_total_seconds / p.prior_conferences_with_duration / 60,
+            k.final_without_quality_problem / k.final,
+            p.prior_final_without_quality_problem / p.prior_final,
+            k.final_without_region_problem / k.final,
+            p.prior_final_without_region_problem / p.prior_final,
+            k.final_without_behavior_problem / k.final,
+            p.prior_final_without_behavior_problem / p.prior_final
+        FROM analytics.conference_kpis AS k
+        LEFT JOIN (FROM analytics.conference_kpis WHERE period_days <= 7) AS p USING (period_days)
     """,
     "tile_participants": "SELECT count(*) FROM analytics.participants",
     "tile_participants_poor": """

@@ -64,7 +64,7 @@ def diagnose(
             check["level"],
             f"{check['sentence']} ({check['check_name']}: {check['violations']:,}, first "
             f"{check['sample']}, since {iso_seconds(check['failing_since'])})",
-            "see analytics.checks, and sql/connect.md, Checks",
+            "see sql/README.md, Checks, for what it means and what to do",
             UNSOUND if check["level"] == "fail" else 0,
         )
     yield from _copies(status)

@@ -38,9 +38,10 @@ NO_REASON = "not ended, or never started"
 STATES = {"pending": "pending", "without_end": "timed out", "expired": "expired"}
 VOLUME_KEY = {"now": "this period", "pending": "of which pending"}
 LISTS = {"severities": "Severity", "reasons": "Reason", "duplicate_identities": "Joined twice"}
-ISSUES = ("call_quality", "participant_behavior", "region_configuration")
+FINDINGS = ("quality", "behavior", "region", "other")
 WORST_COLUMNS = (
-    *("conference_sid", "create_time", "findings", *(f"{issue}_issue_count" for issue in ISSUES)),
+    *("conference_sid", "create_time", "severity", "participants_touched", "findings"),
+    *(f"{kind}_findings" for kind in FINDINGS),
     *("duration_seconds", "unique_participants", "status", "end_reason"),
 )
 
@@ -193,7 +194,10 @@ class Sections(ParticipantSections, WeekSections):
 
     def _worst(self) -> Markup:
         rows = self._figures["worst"]
-        lead = "A finding is a tag, a counted issue, a region other than requested, or a timeout."
+        lead = (
+            "By the severity that Twilio states, then by the participants concerned. Whatever it "
+            "tells of the same thing, in tags and counts, is one finding."
+        )
         picture = element("ol", *map(self._card, rows), class_="worst")
         table = self._table("worst conferences", rows, *WORST_COLUMNS)
         return self._section(
@@ -201,8 +205,7 @@ class Sections(ParticipantSections, WeekSections):
         )
 
     def _card(self, row: Row) -> Markup:
-        found = [(humanize(issue), row[f"{issue}_issue_count"] or 0) for issue in ISSUES]
-        found.append(("tags and other", row["findings"] - sum(value for _, value in found)))
+        found = [(kind, row[f"{kind}_findings"]) for kind in FINDINGS]
         summary = ", ".join(f"{count(value)} {name}" for name, value in found if value > 0)
         parts = tuple((f"s{n}", value) for n, (_, value) in enumerate(found) if value > 0)
         requested, mixed = row["mixer_region_requested"], row["mixer_region"]
@@ -210,7 +213,9 @@ class Sections(ParticipantSections, WeekSections):
         facts = {
             "Created": self._say("create_time", row),
             "Length": self._say("duration_seconds", row),
-            "Participants": self._say("unique_participants", row),
+            "Severity": row["severity"],
+            "Participants": f"{count(row['participants_touched'])} concerned of "
+            f"{self._say('unique_participants', row)}",
             "Region": (mixed or NONE) + (where if requested else ""),
             "End": humanize(row["end_reason"], NONE),
             "State": f"{humanize(row['status'], NONE)}, {row['completeness']}",

@@ -110,11 +110,11 @@ def _publish(
     rebuild: bool,
     told: set[str],
 ) -> Path:
-    """Make the checks and a copy. What is checked is all, once an hour and as long as a check has
+    """Make the checks and a copy. What is checked is all, once a day and as long as a check has
     failed, or else what has changed."""
     failing = has_failed(warehouse)
     if rebuild or failing or not copies.are_current:
-        is_some = copies.are_of_this_hour and not rebuild and not failing
+        is_some = copies.are_of_this_day and not rebuild and not failing
         changed = copies.changed if is_some else None
         _check(warehouse, now, changed, begin, told, settings.checks)
     return _write_copies(copies, warehouse, settings, begin, rebuild)

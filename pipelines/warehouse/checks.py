@@ -21,7 +21,8 @@ class ChecksError(Exception):
 
 
 class Check(NamedTuple):
-    """`sentence` says what is wrong if the check finds rows; an optional one is made only where
+    """`sentence` says what is wrong if the check finds rows; the head of `sql`, and the page
+    sql/README.md made from it, what that means and what to do. An optional one is made only where
     that is set."""
 
     name: str
@@ -40,7 +41,8 @@ class CheckResult(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.check.sentence} ({self.check.name}: {self.violations:,}, first {self.sample})"
+            f"{self.check.sentence} ({self.check.name}: {self.violations:,}, first {self.sample}; "
+            "what to do: sql/README.md, Checks)"
         )
 
 

@@ -25,6 +25,7 @@ BY_DAY = (
     "conference_kpis_daily",
     "conference_length",
     "conference_length_buckets",
+    "conference_quality",
     "participant_quality",
     "region_mismatch",
 )
@@ -68,7 +69,7 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
 def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> bool:
     """Bring the tables of an earlier copy up to date, only those of the runs if nothing `changed`.
     Return whether they then have the same rows as the warehouse, as far as can be told."""
-    if _are_renamed(connection):
+    if _are_renamed(connection) or (not changed and _are_loaded_further(connection)):
         return False
     connection.execute("BEGIN")  # every transaction waits for the disk
     try:
@@ -168,6 +169,15 @@ def _are_renamed(connection: duckdb.DuckDBPyConnection) -> bool:
         "WHERE c.account_name <> coalesce(n.account_name, c.account_sid) LIMIT 1"
     )
     return connection.execute(renamed).fetchone() is not None
+
+
+def _are_loaded_further(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether an account, as one that is no longer refused, has another last full day now."""
+    moved = (
+        f"FROM {COPY}.{ANALYTICS}.by_account AS c INNER JOIN {ANALYTICS}.stg_accounts AS n "
+        "ON n.account_sid = c.account_sid WHERE n.last_full_date <> c.last_full_date LIMIT 1"
+    )
+    return connection.execute(moved).fetchone() is not None
 
 
 def _is_whole(connection: duckdb.DuckDBPyConnection) -> bool:

@@ -95,9 +95,9 @@ class PublishedCopies:
         return self._last is not None and self._last[1] == self._version
 
     @property
-    def are_of_this_hour(self) -> bool:
-        """Whether the last one was made, and everything checked, in the same hour."""
-        return self._last is not None and self._last[1].hour == self._version.hour
+    def are_of_this_day(self) -> bool:
+        """Whether the last one was made, and everything checked, on the same day."""
+        return self._last is not None and self._last[1].hour.date() == self._version.hour.date()
 
     @cached_property
     def changed(self) -> Changed | None:

@@ -5,7 +5,8 @@
 -- NULL: `end_reason` while a conference runs, and for those that never started; `created_date`
 --   where Twilio gave no creation time.
 -- Caveats: mean duration: sum(total_seconds) / sum(conferences_with_duration). Change against
---   the week before: sum(conferences) / nullif(sum(conferences_week_before), 0) - 1.
+--   the week before, of rows with `is_compared` only:
+--   1.0 * sum(conferences) / nullif(sum(conferences_week_before), 0) - 1.
 -- Ask: Why do conferences end, and how long were they?
 --   SELECT end_reason, sum(conferences) AS conferences,
 --       round(sum(total_seconds) / nullif(sum(conferences_with_duration), 0) / 60, 1) AS mean_minutes
@@ -63,9 +64,21 @@ SELECT
     p.end_reason,
     p.status,
     p.completeness,
+    CASE
+        WHEN p.created_date >= b.first_full_date AND p.created_date <= b.last_full_date THEN TRUE
+        ELSE FALSE
+    END AS is_full_day,
+    CASE
+        WHEN p.created_date - CAST(7 AS INTEGER) >= b.first_full_date
+            AND p.created_date <= b.last_full_date THEN TRUE
+        ELSE FALSE
+    END AS is_compared,
     CAST(sum(p.conferences) AS BIGINT) AS conferences,
     CAST(sum(p.conferences_with_duration) AS BIGINT) AS conferences_with_duration,
     CAST(coalesce(sum(p.total_seconds), 0) AS BIGINT) AS total_seconds,
     CAST(sum(p.conferences_week_before) AS BIGINT) AS conferences_week_before
 FROM parts AS p
-GROUP BY p.account_sid, p.account_name, p.created_date, p.end_reason, p.status, p.completeness
+INNER JOIN analytics.by_account AS b ON b.account_sid IS NOT DISTINCT FROM p.account_sid
+GROUP BY
+    p.account_sid, p.account_name, p.created_date, p.end_reason, p.status, p.completeness,
+    b.first_full_date, b.last_full_date

@@ -6,13 +6,17 @@
 -- NULL: `total_issues` for tags, which have none; `created_date` without creation time.
 -- Caveats: a conference with two tags counts in two rows, so do not add up names. Twilio sets tags
 --   when a summary is final, so recent days grow. Share of a day: over `final` of
---   conference_kpis_daily.
--- Ask: How often was each problem seen in the last week, and how often in the week before?
+--   conference_kpis_daily. Change against the week before, of rows with `is_compared` only:
+--   1.0 * sum(conferences) / nullif(sum(conferences_week_before), 0) - 1.
+-- Ask: How often was each problem seen in the last seven full days, and how did it change?
 --   SELECT t.kind, t.name, sum(t.conferences) AS conferences,
---       sum(t.conferences_week_before) AS the_week_before, sum(t.total_issues) AS total_issues
+--       count(DISTINCT CASE WHEN t.is_compared THEN t.created_date END) AS days_compared,
+--       round(100.0 * sum(CASE WHEN t.is_compared THEN t.conferences END)
+--           / nullif(sum(CASE WHEN t.is_compared THEN t.conferences_week_before END), 0) - 100, 1)
+--           AS percent_change,
+--       sum(t.total_issues) AS total_issues
 --   FROM analytics.conference_issue_trends AS t, analytics.data_as_of AS d
---   WHERE t.created_date >= CAST(d.as_of_local_hour AS DATE) - 7
---       AND t.created_date < CAST(d.as_of_local_hour AS DATE)
+--   WHERE t.created_date >= CAST(d.as_of_local_hour AS DATE) - 7 AND t.is_full_day
 --   GROUP BY t.kind, t.name
 --   ORDER BY t.kind, conferences DESC;
 -- Ask: What share of final conferences had high jitter, day by day?
@@ -92,8 +96,20 @@ SELECT
     p.kind,
     p.name,
     p.completeness,
+    CASE
+        WHEN p.created_date >= b.first_full_date AND p.created_date <= b.last_full_date THEN TRUE
+        ELSE FALSE
+    END AS is_full_day,
+    CASE
+        WHEN p.created_date - CAST(7 AS INTEGER) >= b.first_full_date
+            AND p.created_date <= b.last_full_date THEN TRUE
+        ELSE FALSE
+    END AS is_compared,
     CAST(sum(p.conferences) AS BIGINT) AS conferences,
     CAST(sum(p.total_issues) AS BIGINT) AS total_issues,
     CAST(sum(p.conferences_week_before) AS BIGINT) AS conferences_week_before
 FROM parts AS p
-GROUP BY p.account_sid, p.account_name, p.created_date, p.kind, p.name, p.completeness
+INNER JOIN analytics.by_account AS b ON b.account_sid IS NOT DISTINCT FROM p.account_sid
+GROUP BY
+    p.account_sid, p.account_name, p.created_date, p.kind, p.name, p.completeness,
+    b.first_full_date, b.last_full_date

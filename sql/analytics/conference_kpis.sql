@@ -4,13 +4,16 @@
 --   same length; a conference counts once in each period that it was created in.
 -- NULL: never; a period without conferences counts 0.
 -- Caveats: shares as in conference_kpis_daily; filter on one `period_days`. Where `pending` is not
---   0 the figures may still change. A prior period older than the warehouse counts what there is.
+--   0 the figures may still change. A prior period that is not wholly loaded counts what there is:
+--   a change is of rows with `is_compared` only.
 -- Ask: How was the last week, against the week before?
---   SELECT sum(conferences) AS conferences, sum(prior_conferences) AS the_week_before,
+--   SELECT sum(conferences) AS conferences,
+--       sum(CASE WHEN is_compared THEN prior_conferences END) AS the_week_before,
+--       round(100.0 * sum(CASE WHEN is_compared THEN conferences END)
+--           / nullif(sum(CASE WHEN is_compared THEN prior_conferences END), 0) - 100, 1)
+--           AS percent_change,
 --       round(100.0 * sum(final_without_quality_problem) / nullif(sum(final), 0), 1)
---           AS percent_without_quality_problem,
---       round(100.0 * sum(prior_final_without_quality_problem) / nullif(sum(prior_final), 0), 1)
---           AS the_week_before_percent
+--           AS percent_without_quality_problem
 --   FROM analytics.conference_kpis
 --   WHERE period_days = 7;
 WITH lengths AS (
@@ -44,13 +47,15 @@ daily AS (
     FROM analytics.conference_kpis_daily AS k
 ),
 accounts AS (
-    SELECT DISTINCT d.account_sid, d.account_name
-    FROM daily AS d
+    SELECT b.account_sid, b.account_name, b.first_full_date, b.last_full_date
+    FROM analytics.by_account AS b
 ),
 sums AS (
     SELECT
         a.account_sid,
         a.account_name,
+        a.first_full_date,
+        a.last_full_date,
         p.period_days,
         p.periods_ago,
         p.period_from,
@@ -77,7 +82,8 @@ sums AS (
         AND d.created_date >= p.period_from
         AND d.created_date < p.period_to
     GROUP BY
-        a.account_sid, a.account_name, p.period_days, p.periods_ago, p.period_from, p.period_to
+        a.account_sid, a.account_name, a.first_full_date, a.last_full_date, p.period_days,
+        p.periods_ago, p.period_from, p.period_to
 )
 SELECT
     this_one.account_sid,
@@ -85,6 +91,11 @@ SELECT
     this_one.period_days,
     this_one.period_from,
     this_one.period_to,
+    CASE
+        WHEN prior.period_from >= this_one.first_full_date
+            AND this_one.period_to - CAST(1 AS INTEGER) <= this_one.last_full_date THEN TRUE
+        ELSE FALSE
+    END AS is_compared,
     this_one.conferences,
     this_one.final,
     this_one.pending,

@@ -5,11 +5,12 @@
 --   `expired`; days, weeks and weekdays are sums over hours.
 -- NULL: `created_hour` and what follows from it, where Twilio gave no creation time.
 -- Caveats: an hour that the clocks repeat in autumn is one row, one that they skip in spring is
---   none. Change against the week before:
---   sum(conferences) / nullif(sum(conferences_week_before), 0) - 1.
+--   none. Change against the week before, of rows with `is_compared` only:
+--   1.0 * sum(conferences) / nullif(sum(conferences_week_before), 0) - 1.
 -- Ask: How many conferences a day, and how many a week before?
 --   SELECT created_date, sum(conferences) AS conferences,
---       sum(conferences_week_before) AS a_week_before, sum(pending) AS pending
+--       sum(CASE WHEN is_compared THEN conferences_week_before END) AS a_week_before,
+--       sum(pending) AS pending
 --   FROM analytics.conference_volume
 --   GROUP BY created_date
 --   ORDER BY created_date;
@@ -122,6 +123,15 @@ SELECT
     h.created_date - CAST(weekday_of(h.created_date) - 1 AS INTEGER) AS created_week,
     weekday_of(h.created_date) AS weekday,
     CAST(extract(hour FROM h.created_hour) AS INTEGER) AS hour_of_day,
+    CASE
+        WHEN h.created_date >= b.first_full_date AND h.created_date <= b.last_full_date THEN TRUE
+        ELSE FALSE
+    END AS is_full_day,
+    CASE
+        WHEN h.created_date - CAST(7 AS INTEGER) >= b.first_full_date
+            AND h.created_date <= b.last_full_date THEN TRUE
+        ELSE FALSE
+    END AS is_compared,
     h.conferences,
     h.final,
     h.pending,
@@ -130,3 +140,4 @@ SELECT
     h.total_participants,
     h.conferences_week_before
 FROM hours AS h
+INNER JOIN analytics.by_account AS b ON b.account_sid IS NOT DISTINCT FROM h.account_sid

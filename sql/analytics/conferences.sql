@@ -119,6 +119,13 @@ SELECT
     j.max_concurrent_participants,
     j.unique_participants,
     CASE
+        WHEN j.unique_participants < 2 THEN '00-01'
+        WHEN j.unique_participants < 3 THEN '02'
+        WHEN j.unique_participants < 6 THEN '03-05'
+        WHEN j.unique_participants < 21 THEN '06-20'
+        WHEN j.unique_participants >= 21 THEN '21+'
+    END AS size_bucket,
+    CASE
         WHEN j.max_concurrent_participants >= j.max_participants THEN TRUE ELSE FALSE
     END AS is_at_maximum,
     j.mixer_region,

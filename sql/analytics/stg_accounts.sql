@@ -1,9 +1,16 @@
--- What people call each account.
+-- What people call each account, and until when it is wholly loaded.
 -- Grain: one row per account that was to be loaded.
 -- Promise: `account_name` says something, and is not unique.
--- NULL: never.
+-- NULL: `last_full_date` before a scheduled run has loaded something.
 -- Caveats: conferences may be of an account that is not in here.
 SELECT
     a.account_sid,
-    coalesce(nullif(a.friendly_name, ''), a.account_sid) AS account_name
+    coalesce(nullif(a.friendly_name, ''), a.account_sid) AS account_name,
+    CASE
+        WHEN a.listed_to < d.as_of THEN CAST(coalesce(h.local_hour, a.listed_to) AS DATE)
+        ELSE d.as_of_date
+    END - CAST(1 AS INTEGER) AS last_full_date
 FROM conference_insights.accounts AS a
+CROSS JOIN analytics.stg_as_of AS d
+LEFT JOIN conference_insights._report_hours AS h
+    ON h.utc_hour = date_trunc('hour', a.listed_to)

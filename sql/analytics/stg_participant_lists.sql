@@ -24,6 +24,7 @@ SELECT
     p.conference_sid,
     CAST(count(*) AS BIGINT) AS participants,
     CAST(sum(CASE WHEN p.is_poor THEN 1 ELSE 0 END) AS BIGINT) AS poor_participants,
+    CAST(sum(CASE WHEN p.wrong = '' THEN 0 ELSE 1 END) AS BIGINT) AS poor_or_silent,
     string_agg(
         p.participant_sid || p.origin
         || CASE WHEN p.wrong = '' THEN '' ELSE ':' || substring(p.wrong, 2) END,

@@ -1,4 +1,9 @@
 -- warn: Participants were not listed, and Twilio deletes them in 3 days or has: see participants.md.
+-- Means: Participants are loaded, but those of some final conferences were never listed, and
+--   Twilio keeps them 30 days only. `lost_at` is when it deletes them, or did.
+-- Do: raise SOURCES__TWILIO_INSIGHTS__PARTICIPANT_REQUESTS, or run more often, until
+--   `conference-insights status` has none waiting. What is already lost stays without participants,
+--   and the check forgets it after 30 more days.
 SELECT c.conference_sid, c.lost_at
 FROM (
     SELECT

@@ -1,4 +1,11 @@
 -- warn: A conference is still pending 30 hours after its end; Twilio needs 24 at most.
+-- Means: Twilio finishes a summary, or gives it up as `timeout`, within 24 hours of the end of
+--   the conference. A longer wait means that it does not answer for this conference, or that runs
+--   do not ask. Tags, issues and lengths of it are missing.
+-- Do: look whether runs end well, `conference-insights status`. Then look at the conference,
+--   `conference-insights show CF…`, and ask again by `conference-insights backfill --conference
+--   CF…`. If it stays pending, send the SID to Twilio's support; 30 days after its creation it
+--   becomes `expired` and is no longer named here.
 SELECT c.conference_sid, c.end_time
 FROM analytics.stg_conferences AS c
 CROSS JOIN analytics.stg_as_of AS d

@@ -1,4 +1,8 @@
 -- fail: Metrics, events or coaching belong to a participant that is not in conference_participants.
+-- Means: A package writes a participant and what belongs to it together, or nothing: rows without
+--   a participant come from a change by hand, a restored table or a damaged disk.
+-- Do: run `conference-insights doctor`, which reads every table. If the file is sound, delete
+--   these rows; if it is not, restore a backup, see pipelines/operations.md.
 SELECT c.table_name, c.participant_sid
 FROM (
     SELECT 'conference_participant_metrics' AS table_name, m.participant_sid

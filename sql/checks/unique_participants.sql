@@ -1,4 +1,8 @@
 -- fail: A participant, its metrics of a direction, an event or a coached call is there more than once.
+-- Means: A participant and what belongs to it are replaced together. Doubles come from a change
+--   by hand or from another program that wrote the table; counts of participants are too high.
+-- Do: delete one of the two rows, the one with the older `fetched_at` where there is one, then
+--   run `conference-insights publish`.
 SELECT p.participant_sid, 'participant' AS what, count(*) AS copies
 FROM conference_insights.conference_participants AS p
 GROUP BY p.participant_sid

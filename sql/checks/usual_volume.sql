@@ -1,4 +1,9 @@
 -- warn: An hour of the last day has less than a fifth of the conferences usual for it.
+-- Means: An hour, which is over for two hours at least, has less than a fifth of what the same
+--   hour of the week had on average in up to four weeks before, which was 20 or more. Either there
+--   were fewer calls, as on a holiday, or Twilio did not show them.
+-- Do: nothing on a holiday. Otherwise compare with Twilio's console. If it has more, read them
+--   again, `conference-insights backfill --from 2d`; if that finds none, ask Twilio's support.
 WITH hours AS (
     SELECT s.created_hour, count(*) AS conferences
     FROM analytics.stg_conferences AS s

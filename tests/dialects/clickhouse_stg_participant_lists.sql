@@ -17,6 +17,7 @@ SELECT
   "p"."conference_sid" AS "conference_sid",
   CAST(COUNT(*) AS Nullable(Int64)) AS "participants",
   CAST(SUM(CASE WHEN "p"."is_poor" THEN 1 ELSE 0 END) AS Nullable(Int64)) AS "poor_participants",
+  CAST(SUM(CASE WHEN "p"."wrong" = '' THEN 0 ELSE 1 END) AS Nullable(Int64)) AS "poor_or_silent",
   arrayStringConcat(
     arrayMap(
       "row" -> "row".2,
@@ -46,4 +47,5 @@ ALTER TABLE "analytics"."stg_participant_lists" MODIFY COMMENT 'The participants
 ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "conference_sid" 'SID of the conference (CF…).';
 ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "participants" 'Number of participants.';
 ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "poor_participants" 'Of them, those with poor quality.';
+ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "poor_or_silent" 'Of them, those with poor quality or silence.';
 ALTER TABLE "analytics"."stg_participant_lists" COMMENT COLUMN "participant_list" 'The participants by their time of joining, each with call type, country, region and what was wrong.';

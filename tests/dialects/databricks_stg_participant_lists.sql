@@ -2,6 +2,7 @@ CREATE OR REPLACE VIEW `analytics`.`stg_participant_lists` (
   `conference_sid` COMMENT 'SID of the conference (CF…).',
   `participants` COMMENT 'Number of participants.',
   `poor_participants` COMMENT 'Of them, those with poor quality.',
+  `poor_or_silent` COMMENT 'Of them, those with poor quality or silence.',
   `participant_list` COMMENT 'The participants by their time of joining, each with call type, country, region and what was wrong.'
 )
 COMMENT 'The participants of each conference in a few words, without anything personal. Grain: one row per conference of which participants are loaded. Promise: every participant in the warehouse is in one of the lists. NULL: never. Caveats: what is not known of a participant is left out.'
@@ -24,6 +25,7 @@ SELECT
   `p`.`conference_sid`,
   CAST(COUNT(*) AS BIGINT) AS `participants`,
   CAST(SUM(CASE WHEN `p`.`is_poor` THEN 1 ELSE 0 END) AS BIGINT) AS `poor_participants`,
+  CAST(SUM(CASE WHEN `p`.`wrong` = '' THEN 0 ELSE 1 END) AS BIGINT) AS `poor_or_silent`,
   LISTAGG(
       `p`.`participant_sid` || `p`.`origin` || CASE WHEN `p`.`wrong` = '' THEN '' ELSE ':' || SUBSTRING(`p`.`wrong`, 2) END,
       '; '

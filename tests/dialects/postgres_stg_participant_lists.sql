@@ -17,6 +17,7 @@ SELECT
   "p"."conference_sid",
   CAST(COUNT(*) AS BIGINT) AS "participants",
   CAST(SUM(CASE WHEN "p"."is_poor" THEN 1 ELSE 0 END) AS BIGINT) AS "poor_participants",
+  CAST(SUM(CASE WHEN "p"."wrong" = '' THEN 0 ELSE 1 END) AS BIGINT) AS "poor_or_silent",
   STRING_AGG(
       "p"."participant_sid" || "p"."origin" || CASE WHEN "p"."wrong" = '' THEN '' ELSE ':' || SUBSTRING("p"."wrong" FROM 2) END,
       '; '
@@ -32,4 +33,5 @@ COMMENT ON VIEW "analytics"."stg_participant_lists" IS 'The participants of each
 COMMENT ON COLUMN "analytics"."stg_participant_lists"."conference_sid" IS 'SID of the conference (CF…).';
 COMMENT ON COLUMN "analytics"."stg_participant_lists"."participants" IS 'Number of participants.';
 COMMENT ON COLUMN "analytics"."stg_participant_lists"."poor_participants" IS 'Of them, those with poor quality.';
+COMMENT ON COLUMN "analytics"."stg_participant_lists"."poor_or_silent" IS 'Of them, those with poor quality or silence.';
 COMMENT ON COLUMN "analytics"."stg_participant_lists"."participant_list" IS 'The participants by their time of joining, each with call type, country, region and what was wrong.';
