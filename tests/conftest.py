@@ -19,8 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import compress
+from operator import not_
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import duckdb
 import pytest
@@ -54,6 +57,20 @@ ROOT = Path(__file__).parents[1]
 POST_LOAD = "pipelines.run.pipeline.run_post_load"
 MACHINE_TIME = "pipelines.twilio_insights.api.clock.machine_time"
 Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--share", metavar="N/M", help="the N-th of M shares of the chosen tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the share that `--share` asks for: the same in each process of a run, another one if N
+    grows, as in CI from commit to commit."""
+    if share := config.getoption("share"):
+        number, of = map(int, share.split("/"))
+        chosen = [crc32(item.nodeid.encode()) % of == number % of for item in items]
+        config.hook.pytest_deselected(items=[*compress(items, map(not_, chosen))])
+        items[:] = compress(items, chosen)
 
 
 @pytest.fixture(autouse=True)

@@ -398,8 +398,11 @@ def test_times_are_those_of_the_api(tree: Loaded) -> None:
     assert tree.query(seen) == [(NOW.astimezone(UTC).replace(tzinfo=None),)]
 
 
-def test_what_no_account_has_says_nothing_of_the_accounts(tree: Loaded) -> None:
+def test_what_no_account_has_says_nothing_of_the_accounts(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The refusal of one is not that of another, and what is unknown is not found."""
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET", "1s")
     sub(tree, SUPPORT).advanced_features = False
     tree.run()
     done = run(Progress("backfill"), backfill=Backfill(conferences=(sid(999),)))

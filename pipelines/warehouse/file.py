@@ -5,18 +5,17 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import duckdb
 
 from pipelines.files import expect_trusted, made_beside, where_supported
-from pipelines.warehouse import error_texts
+from pipelines.warehouse import error_texts, run_lock
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import DuckDb, with_memory
 from pipelines.warehouse.publish import PublishedCopies
@@ -28,9 +27,6 @@ log = logging.getLogger("conference_insights")
 
 LOCK_TIMEOUT = 5.0
 """Seconds that a run waits for another program to close the file."""
-RUN_LOCK_TIMEOUT = 0.1
-"""Seconds that a run waits for the run lock, which `status` takes for a moment to see if it is
-free."""
 REPORT = f"{DATASET}._report"
 """Without this table, views and comments are applied again."""
 _SETTINGS: dict[str, Any] = {
@@ -127,7 +123,11 @@ class DuckDbFile(Place):
         files = StatusFiles(self.path)
         content, refused = files.read(STATUS), files.read(REFUSED)
         size = self.path.stat().st_size if self.path.exists() else 0
-        is_alive = _is_alive(self.path, content["run"]) if content.get("run") else None
+        is_alive = (
+            run_lock.is_alive(run_lock_of(self.path), content["run"])
+            if content.get("run")
+            else None
+        )
         return Recorded(content, refused.get("run", {}), is_alive, size)
 
     def open(self) -> AbstractContextManager[DuckDbWarehouse]:
@@ -142,23 +142,8 @@ def working_folder(path: Path) -> Path:
     return path.with_name(f"{path.name}.dlt")
 
 
-def _is_alive(path: Path, run: dict[str, Any]) -> bool | None:
-    """Whether the run holds the run lock, which the kernel frees when the process ends; None if
-    that cannot be seen, as on another host or as another user."""
-    if run["outcome"] != "running":
-        return False
-    holder = ""
-    try:
-        with (working_folder(path) / "run.lock").open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = lock.read() or "somebody"
-    except OSError:
-        return None
-    if not holder and run["host"] != socket.gethostname():
-        return None
-    return f"process {run['pid']} on {run['host']}," in holder
+def run_lock_of(path: Path) -> Path:
+    return working_folder(path) / "run.lock"
 
 
 @contextmanager
@@ -175,11 +160,11 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
         folder.mkdir(mode=0o700, exist_ok=True)
         with where_supported():
             folder.chmod(0o700)
-        lock = (folder / "run.lock").open("a+")
+        lock = run_lock_of(path).open("a+")
     except OSError as error:
         raise WarehouseError(f"Cannot use {path}: {error.strerror or error}") from None
     with lock:
-        _lock(lock, path, "another run")
+        run_lock.take(lock, path, "another run")
         created = not path.exists()
         connection = _connect(path)
         if is_of_former_version(connection):
@@ -209,14 +194,14 @@ def inspect_warehouse(path: Path) -> Iterator[DuckDb]:
     """
     try:
         _expect_trusted(path)
-        lock = (working_folder(path) / "run.lock").open("r+")
+        lock = run_lock_of(path).open("r+")
     except FileNotFoundError:
         lock = None
     except OSError as error:
         raise WarehouseError(f"Cannot use {path}: {error.strerror or error}") from None
     with lock or nullcontext():
         if lock:
-            _lock(lock, path, "doctor")
+            run_lock.take(lock, path, "doctor")
         if _is_held(path):
             _connect(path).close()  # fails, and DuckDB says who it is
         try:
@@ -250,31 +235,6 @@ def _is_held(path: Path) -> bool:
     except OSError:  # no locks at all, as DuckDB will say
         return False
     return False
-
-
-def _lock(lock: IO[str], path: Path, holder: str) -> None:
-    """Take the lock, which the kernel frees however this process ends."""
-    deadline = time.monotonic() + RUN_LOCK_TIMEOUT
-    while True:
-        lock.seek(0)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                other = lock.read() or "a program that copies it, it seems"
-                raise BusyError(f"{path} is held by {other}; run again later") from None
-        except OSError as error:  # NFS without its lock service, and other shares
-            raise WarehouseError(
-                f"{lock.name} cannot be locked ({error.strerror}), and without a lock two runs "
-                "would write at once: mount its disk with locks, or have the warehouse on a local "
-                "one"
-            ) from None
-        time.sleep(RUN_LOCK_TIMEOUT / 10)
-    lock.truncate()
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    lock.write(f"{holder}, process {os.getpid()} on {socket.gethostname()}, started {started}")
-    lock.flush()
 
 
 def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:

@@ -26,7 +26,7 @@ from pipelines.warehouse.database import (
     Rows,
     StatementError,
 )
-from pipelines.warehouse.portable import to_dialect
+from pipelines.warehouse.portable import to_dialect, without_nul
 from pipelines.warehouse.postgres_errors import ServerRefusedError, explain
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
@@ -58,7 +58,7 @@ class PostgresWarehouse(Warehouse):
     def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
         """As everywhere; besides, a `WarehouseError` is raised if the server, the network or the
         role is to blame."""
-        return self._run(to_dialect(sql, "postgres"), _without_nul(parameters))
+        return self._run(to_dialect(sql, "postgres"), without_nul(parameters))
 
     def _native(self, sql: str, parameters: Parameters = ()) -> Rows:
         return self._run(sql, parameters)[1]
@@ -285,15 +285,6 @@ class PostgresWarehouse(Warehouse):
         from pipelines.warehouse.postgres_indexes import prepare_indexes
 
         prepare_indexes(self._native, self.name, keys)
-
-
-def _without_nul(value: Any) -> Any:
-    """PostgreSQL has no NUL in a text."""
-    if isinstance(value, Mapping):
-        return {name: _without_nul(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [*map(_without_nul, value)]
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _key(kind: str, name: str) -> int:

@@ -49,6 +49,8 @@ def rebuild(path: Path, forgetting: str) -> None:
             connection.execute("COPY FROM DATABASE former TO renewed")
             connection.execute(f"DROP TABLE IF EXISTS renewed.{forgetting}")
             connection.execute("DETACH former; DETACH renewed")
+        if path.with_name(f"{path.name}.wal").exists():  # it would be read into the new file
+            raise OSError(f"{path.name}.wal could not be written into its file")
         with where_supported():
             new.chmod(stat.S_IMODE(status.st_mode))
         if (new.stat().st_uid, new.stat().st_gid) != (status.st_uid, status.st_gid):
