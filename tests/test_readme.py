@@ -179,6 +179,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         ".venv/bin/pytest",
         "export TWILIO",
         "export SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true\nconference-insights run",
+        "export SOURCES__TWILIO_INSIGHTS__PERSONAL_DATA=hash\n",
         "conference-insights run",
         "conference-insights backfill",
         "conference-insights reconcile",

@@ -34,9 +34,13 @@ def change(copy: Path, *statements: str) -> None:
     """Put another file of the same size and time there."""
     before, new = copy.stat(), copy.with_name("new")
     shutil.copyfile(copy, new)
+    with duckdb.connect(new) as connection:  # blocks that are free again keep it from growing
+        for table in ("hour_of_week_heatmap", "conference_volume", "conference_kpis", "by_account"):
+            connection.execute(f"DELETE FROM analytics.{table}")
     with duckdb.connect(new) as connection:
         for statement in statements:
             connection.execute(statement)
+    assert new.stat().st_size <= before.st_size
     os.truncate(new, before.st_size)
     os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
     new.replace(copy)

@@ -165,11 +165,13 @@ def test_a_view_with_other_columns_replaces_the_former(loaded: Loaded, server_ur
     loaded.account.put(summary(1, timedelta(hours=1)))
     loaded.run()
     with PostgresServer(server_url).open() as warehouse:
-        warehouse.execute("DROP VIEW analytics.by_account")
-        warehouse.execute("CREATE VIEW analytics.by_account AS SELECT 1 AS another")
+        warehouse.execute("DROP VIEW analytics.concurrency_peaks")
+        warehouse.execute("CREATE VIEW analytics.concurrency_peaks AS SELECT 1 AS another")
     publish_now()
     with PostgresServer(server_url).read() as server:
-        ((conferences,),) = server.execute("SELECT sum(conferences) FROM analytics.by_account")
+        ((conferences,),) = server.execute(
+            "SELECT sum(conferences) FROM analytics.concurrency_peaks"
+        )
     assert conferences == 1
 
 

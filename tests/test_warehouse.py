@@ -278,7 +278,7 @@ def test_config_toml_shows_what_the_code_assumes() -> None:
             found = found.get(name) if isinstance(found, dict) else None
         if found is not None:
             assert found == default
-    assert shown.keys() == {"destination_type", "report_timezone", "publish", "sources"}
+    assert shown.keys() == {"checks", "destination_type", "report_timezone", "publish", "sources"}
 
 
 def test_sql_is_found_in_the_checkout() -> None:

@@ -12,8 +12,6 @@
 --   FROM analytics.concurrency_by_hour
 --   ORDER BY conferences_at_once DESC
 --   LIMIT 10;
--- Of each minute, what starts and what ends, since to order every start and end takes long. The peak of
--- an hour is the highest sum on the way, added to what all hours before left.
 WITH runs AS (
     SELECT
         c.account_sid,
@@ -39,6 +37,8 @@ WITH runs AS (
     WHERE p.leave_time >= p.join_time
         OR (p.leave_time IS NULL AND p.participant_completeness = 'pending')
 ),
+-- Of each minute, since to order every start and end takes long. The peak of an hour is the highest
+-- sum on the way, added to what all hours before left.
 minutes AS (
     SELECT
         g.account_sid,
