@@ -77,6 +77,7 @@ def last_run(loaded: Loaded) -> tuple[int, dict[str, str]]:
     return accounts, json.loads(failed or "{}")
 
 
+@pytest.mark.thorough
 def test_all_active_accounts_are_loaded(tree: Loaded) -> None:
     done = tree.run()
     assert is_exact(tree)
@@ -112,6 +113,7 @@ def test_a_list_is_just_these(tree: Loaded, accounts: str, monkeypatch: pytest.M
     assert is_exact(tree, ACCOUNT_SID)
 
 
+@pytest.mark.thorough
 def test_failures_stop_no_other_account(tree: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET", "1s")
     sub(tree, SUPPORT).advanced_features = False
@@ -209,6 +211,7 @@ def test_a_pending_one_that_is_not_there_backs_off(tree: Loaded) -> None:
     assert not [query for query in listings(tree) if "ConferenceSid" in query]
 
 
+@pytest.mark.thorough
 def test_pending_ones_of_an_account_that_fails_wait(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +261,7 @@ def test_a_new_account_is_loaded_from_the_first_day_that_twilio_has(tree: Loaded
     assert is_exact(tree)
 
 
+@pytest.mark.thorough
 def test_an_account_that_left_keeps_its_rows_and_is_not_asked(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
@@ -281,6 +285,7 @@ def test_an_account_that_left_keeps_its_rows_and_is_not_asked(
     assert not tree.query(left)
 
 
+@pytest.mark.thorough
 def test_credentials_of_several_accounts_fill_one_warehouse(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,6 +344,7 @@ def test_a_backfill_has_filters_of_its_own(loaded: Loaded) -> None:
     assert run(Progress("backfill"), backfill=scope).rows_new == 1
 
 
+@pytest.mark.thorough
 def test_regions_of_one_account_have_watermarks_of_their_own(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,6 +374,7 @@ def test_regions_of_one_account_have_watermarks_of_their_own(
     assert stored == expected.of_api(here.rows() + elsewhere.rows())
 
 
+@pytest.mark.thorough
 def test_the_source_alone_loads_all_accounts(tree: Loaded, tmp_path: Any) -> None:
     import dlt
     import duckdb
@@ -398,6 +405,7 @@ def test_times_are_those_of_the_api(tree: Loaded) -> None:
     assert tree.query(seen) == [(NOW.astimezone(UTC).replace(tzinfo=None),)]
 
 
+@pytest.mark.thorough
 def test_what_no_account_has_says_nothing_of_the_accounts(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,6 +422,7 @@ def test_what_no_account_has_says_nothing_of_the_accounts(
     assert {error for *_, error in tree.query(ROWS)} == {None, "RefusedError"}
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 def test_what_was_loaded_is_published_though_one_account_failed(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch
@@ -448,6 +457,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET", "1s")
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("failure", [DOWN, (200, 0, "what is not a list")])
 def test_the_own_account_stops_no_other(
@@ -464,6 +474,7 @@ def test_the_own_account_stops_no_other(
     assert is_exact(tree, ACCOUNT_SID)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("impatient")
 def test_those_that_failed_come_last(tree: Loaded) -> None:
     """However many there are, they keep the others waiting only until they are known."""
@@ -502,6 +513,7 @@ def test_a_wrong_clock_makes_no_refused_account_wait(tree: Loaded) -> None:
     assert is_exact(tree)
 
 
+@pytest.mark.thorough
 def test_what_a_refused_account_has_lost_is_named(
     tree: Loaded, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -517,6 +529,7 @@ def test_what_a_refused_account_has_lost_is_named(
         assert bool(tree.run().gap_from and lost in caplog.text) is is_named
 
 
+@pytest.mark.thorough
 def test_an_account_whose_records_may_not_be_fetched_is_still_listed(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -537,6 +550,7 @@ def test_an_account_whose_records_may_not_be_fetched_is_still_listed(
         assert is_exact(tree)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("others", ["all", f"{SUPPORT},{SALES}"])
 def test_a_conference_is_found_whichever_accounts_are_refused(
     tree: Loaded, others: str, monkeypatch: pytest.MonkeyPatch
@@ -553,6 +567,7 @@ def test_a_conference_is_found_whichever_accounts_are_refused(
     assert {ACCOUNT_SID, SALES} <= {*asked(tree)}
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 @pytest.mark.usefixtures("impatient")
 def test_a_conference_is_asked_of_an_account_that_was_never_loaded(
@@ -566,6 +581,7 @@ def test_a_conference_is_asked_of_an_account_that_was_never_loaded(
         run(Progress("backfill"), backfill=Backfill(conferences=(sid(8),)))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("impatient")
 def test_the_source_alone_names_what_it_could_not_load(
     tree: Loaded, tmp_path: Any, caplog: pytest.LogCaptureFixture
@@ -603,6 +619,7 @@ def test_an_api_that_ignores_whose_conferences_it_is_to_list_is_found_out(
     assert is_exact(tree)
 
 
+@pytest.mark.thorough
 def test_a_pending_one_that_does_not_say_whose_it_is_is_found(tree: Loaded) -> None:
     sub(tree, SALES).put(summary(7, 5 * DAY, "in_progress", account_sid=None))
     tree.run()
@@ -612,6 +629,7 @@ def test_a_pending_one_that_does_not_say_whose_it_is_is_found(tree: Loaded) -> N
     assert is_exact(tree)
 
 
+@pytest.mark.thorough
 def test_a_filter_goes_on_from_what_was_listed_without_any(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

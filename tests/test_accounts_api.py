@@ -297,6 +297,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.thorough
 def test_no_auth_token_stays(caplog: pytest.LogCaptureFixture) -> None:
     told: list[str] = []
     kept: list[object] = []

@@ -87,6 +87,7 @@ def test_a_failure_is_posted_once_and_so_is_the_recovery(
     assert hook.texts[1].endswith("after RefusedError")
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("server_url")
 def test_on_a_server_the_run_of_another_account_is_no_recovery(
     loaded: Loaded, hook: Hook, command: Command

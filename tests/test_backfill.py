@@ -31,6 +31,7 @@ def late(loaded: Loaded) -> Loaded:
     return loaded
 
 
+@pytest.mark.thorough
 def test_it_finds_what_the_lookback_cannot_see(late: Loaded) -> None:
     assert late.run().rows_new == 2
     done = backfill("29d")
@@ -41,6 +42,7 @@ def test_it_finds_what_the_lookback_cannot_see(late: Loaded) -> None:
     assert (again.rows_new, again.rows_updated) == (0, 0)
 
 
+@pytest.mark.thorough
 def test_it_reads_its_range_and_leaves_the_watermark(late: Loaded) -> None:
     done = backfill("2026-11-01", "2026-11-04")
     assert (done.window_from, done.window_to) == (
@@ -52,6 +54,7 @@ def test_it_reads_its_range_and_leaves_the_watermark(late: Loaded) -> None:
     assert late.run().window_from == NOW - 2 * DAY
 
 
+@pytest.mark.thorough
 def test_it_restores_what_was_deleted(late: Loaded) -> None:
     backfill()
     with duckdb.connect(late.path) as connection:
@@ -68,6 +71,7 @@ def test_it_restores_what_was_deleted(late: Loaded) -> None:
     late.assert_exact()
 
 
+@pytest.mark.thorough
 def test_it_advances_in_packages_and_can_be_run_again_after_a_stop(
     late: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +92,7 @@ def test_it_advances_in_packages_and_can_be_run_again_after_a_stop(
     assert late.query(outcomes) == [("run", "ok"), ("backfill", "stopped"), ("backfill", "ok")]
 
 
+@pytest.mark.thorough
 def test_single_conferences(late: Loaded) -> None:
     done = backfill(conferences=(sid(7), sid(20), sid(99)))
     assert (done.rows_new, done.not_found, done.pages) == (2, [sid(99)], 0)

@@ -56,6 +56,7 @@ def insights(postgres: PostgresTestServer) -> Iterator[str]:
         postgres.execute(f"DROP OWNED BY {role}; DROP ROLE {role}", url)
 
 
+@pytest.mark.thorough
 def test_the_commands_load_as_a_role_that_may_do_no_more(
     insights: str, simulated: InsightsServer, tmp_path: Path, postgres: PostgresTestServer
 ) -> None:
@@ -112,6 +113,7 @@ def test_the_commands_load_as_a_role_that_may_do_no_more(
         postgres.execute(f"DROP OWNED BY {role}", restored)
 
 
+@pytest.mark.thorough
 def test_a_file_moves_with_what_twilio_has_deleted(
     insights: str, simulated: InsightsServer, tmp_path: Path, postgres: PostgresTestServer
 ) -> None:
@@ -147,6 +149,7 @@ def test_a_file_moves_with_what_twilio_has_deleted(
     assert told["rows_unchanged"] > 50
 
 
+@pytest.mark.thorough
 def test_the_steps_of_a_workflow_load_into_a_server(
     insights: str, simulated: InsightsServer, tmp_path: Path, postgres: PostgresTestServer
 ) -> None:
@@ -162,6 +165,7 @@ def test_the_steps_of_a_workflow_load_into_a_server(
         assert server.execute(asked) == [("ok",)]
 
 
+@pytest.mark.thorough
 def test_workers_load_lists_of_accounts_at_once(
     insights: str, simulated: InsightsServer, tmp_path: Path, postgres: PostgresTestServer
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_page_of_anything_else_is_refused(
         loaded.run()
 
 
+@pytest.mark.thorough
 def test_the_largest_of_them_takes_little_memory() -> None:
     program = """
         import httpx, resource, sys

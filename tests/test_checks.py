@@ -111,6 +111,7 @@ def findings(path: Path, optional: str = "") -> list[tuple[str, str]]:
         return [(f.check.level, f.check.name) for f in found]
 
 
+@pytest.mark.thorough
 def test_a_sound_warehouse_has_no_findings(sound: Loaded) -> None:
     assert findings(sound.path) == []
     assert sound.query("SELECT DISTINCT violations, failing_since FROM analytics.checks") == [
@@ -118,6 +119,7 @@ def test_a_sound_warehouse_has_no_findings(sound: Loaded) -> None:
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("check", read_checks(), ids=lambda check: str(check.name))
 def test_a_check_finds_what_is_wrong(check: Check, checked: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(checked, tmp_path / "planted.duckdb"))
@@ -147,6 +149,7 @@ def test_what_nothing_asks_for_is_named_once(checked: Path, tmp_path: Path) -> N
 RECONCILED = f"INSERT INTO {RAW}_runs (run_id, command, started_at, outcome, error_class) VALUES"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("row", "warns"),
     [
@@ -230,6 +233,7 @@ def test_a_check_says_what_it_means_and_what_to_do(check: Check) -> None:
     assert str(CheckResult(check, 2, "x")).endswith("; what to do: sql/README.md, Checks)")
 
 
+@pytest.mark.thorough
 def test_a_failed_check_keeps_the_published_copy(sound: Loaded, command: Command) -> None:
     published = sound.path.with_name("warehouse.published") / "current"
     before = published.readlink()
@@ -272,6 +276,7 @@ def test_a_check_that_does_not_run_fails(checked: Path, tmp_path: Path) -> None:
     assert ("fail", "nothing_rejected") in findings(path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name", [c.name for c in read_checks() if c.level == "fail" and "one_row" not in c.name]
 )
@@ -297,6 +302,7 @@ def test_a_fail_check_finds_what_a_later_package_wrote(
         assert set(names) <= {name, "one_row_per_participant"}
 
 
+@pytest.mark.thorough
 def test_what_was_done_by_hand_is_found_within_the_day(sound: Loaded, command: Command) -> None:
     sound.run()  # by whose copy it is known what has changed
     published = sound.path.with_name("warehouse.published") / "current"
@@ -316,6 +322,7 @@ def test_what_was_done_by_hand_is_found_within_the_day(sound: Loaded, command: C
     assert published.readlink() == before
 
 
+@pytest.mark.thorough
 def test_the_first_run_of_a_day_checks_all(sound: Loaded, command: Command) -> None:
     sound.run()
     with duckdb.connect(sound.path) as connection:

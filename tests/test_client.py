@@ -613,6 +613,7 @@ def test_an_account_that_is_throttled_holds_up_no_other(account: Account) -> Non
         assert len([request for request in server.requests if OTHER in request]) == 1
 
 
+@pytest.mark.thorough
 def test_an_account_that_fails_uses_up_no_retries_of_another(account: Account) -> None:
     with serving(account, *[throttling(1)] * 3, answer(429, Retry_After="1")) as s:
         client = connect(settings(s, retry_budget="2s"))

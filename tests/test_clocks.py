@@ -38,6 +38,7 @@ def assert_well(loaded: Loaded, at: datetime) -> None:
     assert loaded.query("SELECT max(created_date) FROM analytics.completeness_by_day")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", [1, 2024, 2027, 9999, *slow(2001, 2010, 2199)])
 @pytest.mark.parametrize("loaded_before", [True, False], ids=["a warehouse", "a new one"])
 def test_a_wrong_clock_of_the_api_loses_nothing(
@@ -68,6 +69,7 @@ def test_a_wrong_clock_of_the_api_loses_nothing(
     assert done.loaded_to == NOW + 2 * HOUR
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", [1970, 2199, *slow(2020, 2025, 2031)])
 def test_a_wrong_clock_of_this_machine_changes_nothing(
     loaded: Loaded, wrong: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -109,6 +111,7 @@ def test_nothing_is_called_lost_by_this_machines_clock_alone(
     assert loaded.query(GAPS) == [(0,)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", [2199, *slow(2001)])
 def test_what_an_earlier_version_kept_from_a_wrong_clock_breaks_nothing(
     loaded: Loaded, wrong: int, caplog: pytest.LogCaptureFixture
@@ -144,6 +147,7 @@ def test_one_answer_with_a_wrong_date_is_an_answer_of_now(
     assert loaded.query(fetched) == [(NOW.replace(tzinfo=None),)]
 
 
+@pytest.mark.thorough
 def test_load_packages_of_a_clock_that_was_ahead_hide_none_that_follow(loaded: Loaded) -> None:
     """dlt numbers them by this machine's clock."""
     for number, at in enumerate([year(2031), NOW, NOW + HOUR]):

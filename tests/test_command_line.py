@@ -77,6 +77,7 @@ def test_the_help_says_how_a_duration_is_written(name: str) -> None:
     assert ("90s, 15m, 2h or 7d" in page) == bool(of)
 
 
+@pytest.mark.thorough
 def test_a_run_with_nothing_new_imports_no_more_than_it_needs(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR))
     loaded.run()
@@ -93,6 +94,7 @@ def test_a_run_with_nothing_new_imports_no_more_than_it_needs(loaded: Loaded) ->
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 def test_the_final_line_tells_all(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, HOUR))
@@ -110,6 +112,7 @@ def test_the_final_line_tells_all(loaded: Loaded, command: Command) -> None:
     assert command("run").stderr == f"Warehouse: {loaded.path}\n"
 
 
+@pytest.mark.thorough
 def test_each_command_is_the_same_in_a_process_of_its_own(
     loaded: Loaded, command: Command, process: Command
 ) -> None:
@@ -219,6 +222,7 @@ def test_backfill_takes_several_filters(backfilled: list[Backfill], command: Com
     assert backfilled[1].filters == {}
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("tables_only")
 def test_until_complete_polls_until_what_was_pending_is_final(
     loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
@@ -259,6 +263,7 @@ def test_until_complete_does_not_wait_for_what_is_gone(loaded: Loaded, command: 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 def test_the_demo_leaves_a_warehouse_that_is_held(process: Command, tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
@@ -334,6 +339,7 @@ def test_the_demo_shows_rows_becoming_complete(
     assert min(first[2], second[1], *shapes) >= least
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-", "| true", ">/dev/full"])
 def test_a_run_is_well_whoever_reads_what_it_says(closed: str, loaded: Loaded) -> None:
     run = f"{sys.executable} -m pipelines run"

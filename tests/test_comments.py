@@ -55,6 +55,7 @@ def test_every_column_of_a_table_says_what_is_defined(commented: Meanings) -> No
     assert {t: commented[t] for t in commented if t.startswith("conference")} == defined
 
 
+@pytest.mark.thorough
 def test_every_column_of_a_view_says_what_is_said_where_it_comes_from(commented: Meanings) -> None:
     derived = _derived()
     schema: dict[str, object] = {

@@ -96,6 +96,7 @@ def test_nobody_waits_for_a_closed_client() -> None:
     assert time.monotonic() - begin < 30
 
 
+@pytest.mark.thorough
 def test_no_request_is_sent_before_retry_after_is_over(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ def small(loaded: Loaded) -> Loaded:
     return loaded
 
 
+@pytest.mark.thorough
 def test_warehouses_of_one_folder_have_copies_of_their_own(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -41,6 +42,7 @@ def test_warehouses_of_one_folder_have_copies_of_their_own(
     assert sids(tmp_path / "another.published") == [sid(1), sid(2)]
 
 
+@pytest.mark.thorough
 def test_the_folder_of_an_earlier_version_stays_the_way_to_the_copies(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command, tmp_path: Path
 ) -> None:
@@ -58,6 +60,7 @@ def test_the_folder_of_an_earlier_version_stays_the_way_to_the_copies(
     assert len(sids(tmp_path / "warehouse.published")) == 3
 
 
+@pytest.mark.thorough
 def test_a_folder_of_an_earlier_version_that_another_warehouse_fills_is_left_alone(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -71,6 +74,7 @@ def test_a_folder_of_an_earlier_version_that_another_warehouse_fills_is_left_alo
     assert sids(tmp_path / "warehouse.published") == [sid(1), sid(2)]
 
 
+@pytest.mark.thorough
 def test_the_copy_of_another_warehouse_is_not_shown(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command, tmp_path: Path
 ) -> None:
@@ -89,6 +93,7 @@ def test_the_copy_of_another_warehouse_is_not_shown(
         assert name == "status" or done.returncode == 74
 
 
+@pytest.mark.thorough
 def test_a_link_to_the_warehouse_is_no_other(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def known(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> It
         yield loaded
 
 
+@pytest.mark.thorough
 def test_duckdb_makes_the_same_views_with_the_same_comments(known: Loaded, tmp_path: Path) -> None:
     comments = (
         "SELECT table_name, column_name, comment FROM duckdb_columns() "

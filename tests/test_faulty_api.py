@@ -83,6 +83,7 @@ def test_a_change_of_all_summaries_needs_no_fetch_each(loaded: Loaded) -> None:
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("changed", [0, 90, 125], ids=["none", "some", "half"])
 def test_a_listing_that_lags_behind_in_many_replaces_nothing(
     loaded: Loaded, changed: int, caplog: pytest.LogCaptureFixture
@@ -103,6 +104,7 @@ def test_a_listing_that_lags_behind_in_many_replaces_nothing(
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_many_that_read_otherwise_stay_while_nothing_can_be_fetched(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_window_whose_page_token_expires_is_listed_again(
     assert not expired.acquire(blocking=False)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("by_sid")
 def test_a_summary_that_is_refused_does_not_hold_up_the_others(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
@@ -171,6 +174,7 @@ def test_a_summary_that_is_refused_does_not_hold_up_the_others(
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("by_sid")
 @pytest.mark.parametrize(
     ("status", "body"), [(200, b'{"conference_sid": "CF"}'), (503, b"{}")], ids=["wrong", "503"]
@@ -220,6 +224,7 @@ def test_a_gateway_that_answers_404_to_everything_makes_nothing_gone(
     assert loaded.query("FROM conference_insights._refetches") == []
 
 
+@pytest.mark.thorough
 def test_a_correction_that_cannot_be_confirmed_is_asked_for_until_it_is(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +252,7 @@ def test_a_correction_that_cannot_be_confirmed_is_asked_for_until_it_is(
     assert loaded.query(outcomes) == [(None,)]
 
 
+@pytest.mark.thorough
 def test_what_is_confirmed_as_its_neighbours_are_listed_is_written_once(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +278,7 @@ def test_what_is_confirmed_as_its_neighbours_are_listed_is_written_once(
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_a_listing_that_lags_behind_does_not_end_the_asking(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +299,7 @@ def test_a_listing_that_lags_behind_does_not_end_the_asking(
         assert loaded.query(outcome) == [("unconfirmed",)]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("by_sid")
 def test_some_that_always_fail_do_not_stand_before_the_others(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
@@ -313,6 +321,7 @@ def test_some_that_always_fail_do_not_stand_before_the_others(
     assert loaded.query(final) == [(17,)]
 
 
+@pytest.mark.thorough
 def test_polling_goes_on_asking_for_what_could_not_be_fetched(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,6 +342,7 @@ def test_polling_goes_on_asking_for_what_could_not_be_fetched(
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("by_sid")
 def test_an_api_that_fails_every_fetch_is_down(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
@@ -368,6 +378,7 @@ def test_pending_ones_that_cannot_be_listed_are_fetched(
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_a_window_that_cannot_be_read_does_not_hold_up_what_is_pending(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,6 +400,7 @@ def test_a_window_that_cannot_be_read_does_not_hold_up_what_is_pending(
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_a_watermark_from_a_wrong_clock_hides_nothing(loaded: Loaded) -> None:
     loaded.run()
     loaded.account.now = NOW + 400 * DAY

@@ -59,6 +59,7 @@ def refused(tmp_path: Path) -> Refused:
     return call
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 def test_a_file_system_without_modes_is_used(small: Loaded, refused: Refused) -> None:
     calls = ("chmod", "fchmod", "fchmodat", "fchmodat2")
@@ -67,6 +68,7 @@ def test_a_file_system_without_modes_is_used(small: Loaded, refused: Refused) ->
     small.assert_exact()
 
 
+@pytest.mark.thorough
 def test_a_folder_that_cannot_be_synced_is_used(
     small: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_machine_without_threads_is_told(small: Loaded, refused: Refused) -> N
 ODD = ["job_feature%2Flogin", "a\nb", "o'brien", 'quo"te', "%s%(x)s{0}"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [" ".join(ODD), *slow(*ODD)])
 def test_a_working_folder_may_have_any_name(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, name: str
@@ -133,6 +136,7 @@ def test_a_folder_that_is_not_utf_8_gets_a_sentence(
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
+@pytest.mark.thorough
 def test_an_output_of_another_encoding_is_written_to(
     small: Loaded, process: Command, tmp_path: Path
 ) -> None:
@@ -231,6 +235,7 @@ exec setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps +dac_read_sea
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can mount and be another"
 )
@@ -291,6 +296,7 @@ def test_a_folder_of_the_user_that_is_in_the_way_is_named(small: Loaded, tmp_pat
     assert theirs.exists()
 
 
+@pytest.mark.thorough
 def test_a_copy_that_cannot_be_pointed_to_is_not_left(small: Loaded, tmp_path: Path) -> None:
     (tmp_path / "warehouse.published/current").mkdir(parents=True)
     for _ in range(2):

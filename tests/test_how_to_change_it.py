@@ -89,6 +89,7 @@ def test_every_block_of_a_recipe_is_followed() -> None:
     assert len(followed) == len(re.findall(r"^```\w+$", PAGE, re.MULTILINE))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("tables_only")
 def test_the_next_run_has_it(changed: Changed, loaded: Loaded, process: Command) -> None:
     """In a warehouse of the version before: the column with what was kept elsewhere, the tag as a

@@ -36,6 +36,7 @@ FULL = """
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kib", [16, 800, *slow(200, 2000)])
 def test_a_full_disk_exits_74_and_loses_nothing(loaded: Loaded, kib: int) -> None:
     """A quota on the size of any file stands for the disk, wherever in the run it is met."""
@@ -64,6 +65,7 @@ def lose_children_and_completion(loaded: Loaded) -> None:
         )
 
 
+@pytest.mark.thorough
 def test_a_refetched_summary_whose_package_never_completed_is_asked_for_again(
     loaded: Loaded,
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_refetched_summary_whose_package_never_completed_is_asked_for_again(
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_a_merge_that_fails_leaves_the_rows_that_were_there(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress", tags=["low_mos"]))
     loaded.run()
@@ -93,6 +96,7 @@ def test_a_merge_that_fails_leaves_the_rows_that_were_there(loaded: Loaded) -> N
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_rows_of_a_package_that_never_completed_do_not_count_as_stored(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress"))
     loaded.run()
@@ -104,6 +108,7 @@ def test_rows_of_a_package_that_never_completed_do_not_count_as_stored(loaded: L
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 )
@@ -130,6 +135,7 @@ def test_a_signal_ends_a_run_cleanly_and_keeps_what_is_finished(
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_a_fault_in_the_middle_keeps_the_finished_windows(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:

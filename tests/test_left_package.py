@@ -39,6 +39,7 @@ def any_in(folder: Path) -> bool:
     return any(folder.glob("*"))
 
 
+@pytest.mark.thorough
 def test_two_warehouses_under_one_home_run_in_turns_and_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_kill_while_a_normalized_package_is_tidied_away_is_survived(
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_a_left_package_does_not_go_into_an_older_copy(
     loaded: Loaded, tmp_path: Path, command: Command
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_left_package_does_not_go_into_an_older_copy(
     assert "the warehouse is at" in reasons[0].read_text()
 
 
+@pytest.mark.thorough
 def test_a_package_that_was_being_loaded_goes_whole_into_a_copy_from_before(
     loaded: Loaded,
 ) -> None:
@@ -174,6 +177,7 @@ def test_the_reason_is_one_line(text: str, reason: str) -> None:
     assert left_package.reason_of(KeyError("nonsense")) == "KeyError('nonsense')"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", ["state.json", "schemas/twilio_insights.schema.json", "*"])
 def test_a_damaged_working_folder_is_set_aside(
     loaded: Loaded, damage: str, caplog: pytest.LogCaptureFixture
@@ -223,6 +227,7 @@ KILLED = """
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 def test_the_views_are_there_although_the_api_is_gone_once_a_package_is_finished(
     loaded: Loaded,

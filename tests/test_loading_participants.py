@@ -67,6 +67,7 @@ def test_without_the_setting_nothing_is_asked_for(
     assert progress.requests == len(loaded.server.requests)
 
 
+@pytest.mark.thorough
 def test_a_conference_is_asked_for_when_it_is_final_and_then_never_again(loaded: Loaded) -> None:
     put(loaded, 1, people=3)
     put(loaded, 2)
@@ -83,6 +84,7 @@ def test_a_conference_is_asked_for_when_it_is_final_and_then_never_again(loaded:
     assert asked(loaded) == []
 
 
+@pytest.mark.thorough
 def test_a_corrected_conference_has_its_participants_listed_again(loaded: Loaded) -> None:
     put(loaded, 1, people=2)
     loaded.run()
@@ -97,6 +99,7 @@ def test_a_corrected_conference_has_its_participants_listed_again(loaded: Loaded
     assert loaded.query(labels) == [("late",), (None,)]
 
 
+@pytest.mark.thorough
 def test_those_in_progress_are_asked_for_until_they_are_final(loaded: Loaded) -> None:
     put(loaded, 1, people=2)
     loaded.account.put_participants(sid(1), [person(100, 1, "in_progress"), person(101, 1)])
@@ -114,6 +117,7 @@ def test_those_in_progress_are_asked_for_until_they_are_final(loaded: Loaded) ->
     assert asked(loaded) == []
 
 
+@pytest.mark.thorough
 def test_children_of_a_participant_are_those_of_its_last_copy(loaded: Loaded) -> None:
     metrics = {"inbound": {"mos": 3}, "outbound": {"mos": 4.5}}
     first = person(1, 1, "in_progress", metrics=metrics, events={"hold": [1, 2], "mute": [3]})
@@ -129,6 +133,7 @@ def test_children_of_a_participant_are_those_of_its_last_copy(loaded: Loaded) ->
     assert [loaded.query(count + table)[0][0] for table in tables] == [1, 1, 0]
 
 
+@pytest.mark.thorough
 def test_a_listing_with_too_few_is_made_again(loaded: Loaded) -> None:
     """Participants have a summary of their own, which may be there later than the conference's."""
     put(loaded, 1, people=3)
@@ -146,6 +151,7 @@ def test_a_listing_with_too_few_is_made_again(loaded: Loaded) -> None:
     assert asked(loaded) == []
 
 
+@pytest.mark.thorough
 def test_a_run_asks_for_so_many_the_newest_and_those_deleted_soon_in_turn(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +179,7 @@ def test_a_run_asks_for_so_many_the_newest_and_those_deleted_soon_in_turn(
     assert len(people(loaded)) == 9
 
 
+@pytest.mark.thorough
 def test_unfinished_ones_keep_no_others_waiting_nor_the_reverse(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +199,7 @@ def test_unfinished_ones_keep_no_others_waiting_nor_the_reverse(
     assert {*asked(loaded)} == {2, 3}
 
 
+@pytest.mark.thorough
 def test_single_conferences_are_read_again_with_their_participants(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +242,7 @@ def test_the_last_line_and_the_history_tell_of_them(
     )
 
 
+@pytest.mark.thorough
 def test_what_is_not_documented_is_named_with_the_conference(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, unique_participants=1))
     odd = person(1, 1, call_type="fax", properties={"whisper": True}, brand_new=1)
@@ -251,6 +260,7 @@ def test_what_is_not_documented_is_named_with_the_conference(loaded: Loaded) -> 
     assert loaded.run().drift == {}
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_participant_that_does_not_say_its_conference_belongs_to_the_one_asked_for(
@@ -267,6 +277,7 @@ def test_a_participant_that_does_not_say_its_conference_belongs_to_the_one_asked
     assert len(people(loaded)) == 2
 
 
+@pytest.mark.thorough
 def test_one_in_progress_that_a_listing_leaves_out_is_asked_for_again(loaded: Loaded) -> None:
     """By a replica that lags behind: `unique_participants` need not tell."""
     put(loaded, 1)

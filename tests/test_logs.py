@@ -24,6 +24,7 @@ def as_json(output: str) -> list[Any]:
     return [json.loads(line) for line in output.splitlines()]
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 def test_programs_read_json_lines(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, HOUR))
@@ -97,6 +98,7 @@ def read(terminal: int) -> bytes:
         return b""
 
 
+@pytest.mark.thorough
 def test_people_read_plain_lines(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR))
     said = on_a_terminal("run")
@@ -105,12 +107,14 @@ def test_people_read_plain_lines(loaded: Loaded) -> None:
     assert "{" not in said
 
 
+@pytest.mark.thorough
 def test_colors_help_people_and_go_where_they_are_not_wanted(loaded: Loaded) -> None:
     loaded.run()
     assert "\x1b[1m" in on_a_terminal("status")
     assert "\x1b" not in on_a_terminal("status", NO_COLOR="1")
 
 
+@pytest.mark.thorough
 def test_the_progress_tells_pages_rows_pending_and_time_left(
     loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

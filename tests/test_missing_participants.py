@@ -26,6 +26,7 @@ from tests.test_loading_participants import (
 pytestmark = pytest.mark.usefixtures("tables_only", "with_participants")
 
 
+@pytest.mark.thorough
 def test_404_is_asked_again_later_and_later_and_one_that_changed_at_once(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,6 +53,7 @@ def test_404_is_asked_again_later_and_later_and_one_that_changed_at_once(
     assert people(loaded) == {100: "complete"}
 
 
+@pytest.mark.thorough
 def test_what_fails_for_one_stops_no_other(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = InsightsHandler.answer
 
@@ -79,6 +81,7 @@ def test_what_fails_for_one_stops_no_other(loaded: Loaded, monkeypatch: pytest.M
     assert {*people(loaded)} == {100, 200, 300, 400, 500}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [
@@ -120,6 +123,7 @@ def test_those_of_other_credentials_are_not_asked_for(
     assert asked(loaded) == [1]
 
 
+@pytest.mark.thorough
 def test_subaccounts_are_asked_for_and_one_that_is_not_served_is_named(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -168,6 +172,7 @@ def test_an_element_that_is_no_participant_is_rejected_and_the_rest_is_loaded(
     assert loaded.query(f"SELECT reason FROM {DATASET}._rejected_rows") == [("no participant_sid",)]
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 @pytest.mark.parametrize("other", [sid(2), sid(77), 5, {"a": 1}])
 def test_a_participant_of_another_conference_than_was_asked_for_is_rejected(
@@ -187,6 +192,7 @@ def test_a_participant_of_another_conference_than_was_asked_for_is_rejected(
     assert loaded.query(labels) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("status", [500, 429, 504])
 def test_some_that_always_fail_do_not_stand_before_the_others(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, status: int
@@ -208,6 +214,7 @@ def test_some_that_always_fail_do_not_stand_before_the_others(
     assert len(people(loaded)) == 56
 
 
+@pytest.mark.thorough
 def test_a_404_of_one_region_keeps_none_from_being_asked_for_in_another(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +247,7 @@ def test_a_404_of_one_region_keeps_none_from_being_asked_for_in_another(
     assert asked(loaded) == []
 
 
+@pytest.mark.thorough
 def test_a_404_for_some_credentials_keeps_none_from_being_asked_for_with_others(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def any_order(
     return loaded
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("apart", "times"), [(60 * SECOND, 6), (0 * SECOND, 40)], ids=["apart", "in a second"]
 )

@@ -38,6 +38,7 @@ def next_version(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path / "next")}
 
 
+@pytest.mark.thorough
 def test_it_appears_with_all_values_that_were_kept_elsewhere(
     loaded: Loaded, process: Command, next_version: dict[str, str]
 ) -> None:
@@ -87,6 +88,7 @@ def test_it_appears_with_all_values_that_were_kept_elsewhere(
     assert elements == {("client:a", '["CP1"]', '{"depth":1}')}
 
 
+@pytest.mark.thorough
 def test_it_appears_where_a_kill_interrupted_that(
     loaded: Loaded, process: Command, next_version: dict[str, str]
 ) -> None:
@@ -106,6 +108,7 @@ def test_it_appears_where_a_kill_interrupted_that(
     ) == [(sid(number), number, None) for number in range(3)]
 
 
+@pytest.mark.thorough
 def test_a_tag_is_one_line(loaded: Loaded, process: Command, tmp_path: Path) -> None:
     file = copied(tmp_path / "next")
     last = "tag.values.no_concurrent_participants"

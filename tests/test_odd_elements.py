@@ -77,6 +77,7 @@ def is_json(value: bytes) -> bool:
     return True
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("field", [*FIELDS, "voice_bots", "Odd"])
 @pytest.mark.parametrize("all_new", [True, False], ids=["flattened at once", "later"])
 def test_no_value_of_any_field_stops_another_element(field: str, all_new: bool) -> None:
@@ -138,6 +139,7 @@ def test_odd_times_among_many_pages_load_with_all_others(
     assert times > 95
 
 
+@pytest.mark.thorough
 def test_odd_values_of_all_fields_load_at_once(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

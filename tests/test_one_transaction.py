@@ -213,6 +213,7 @@ def end(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
     monkeypatch.setattr(PackageClient, "complete_load", killed)
 
 
+@pytest.mark.thorough
 def test_a_package_that_the_warehouse_has_is_skipped(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +241,7 @@ def test_a_package_that_the_warehouse_has_is_skipped(
     assert loaded.query("FROM conference_insights.conference_tags") == []
 
 
+@pytest.mark.thorough
 def test_a_package_that_the_warehouse_lacks_is_loaded_whole_whatever_its_folder_says(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,6 +268,7 @@ def test_a_package_that_the_warehouse_lacks_is_loaded_whole_whatever_its_folder_
 FOLDERS = ["o'brien [x]* ~$HOME #;", '{curly} [!a-z] "b" süß ☎ **']
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 @pytest.mark.parametrize("name", [FOLDERS[0], *slow(FOLDERS[1])])
 def test_a_warehouse_may_be_in_a_folder_of_any_name(

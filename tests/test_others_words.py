@@ -48,6 +48,7 @@ def assert_harmless(text: str) -> None:
     assert not [line for line in text.split("\n") if line.startswith("Error: forged")]
 
 
+@pytest.mark.thorough
 def test_data_reaches_the_terminal_escaped(loaded: Loaded, command: Command) -> None:
     fields: list[dict[str, Any]] = [{"tags": [HOSTILE]}, {"status": HOSTILE}, {HOSTILE: 1}]
     for number, odd in enumerate([*fields, {"account_sid": HOSTILE}]):
@@ -64,6 +65,7 @@ def test_data_reaches_the_terminal_escaped(loaded: Loaded, command: Command) -> 
     assert r"\u202egro" in texts[2]
 
 
+@pytest.mark.thorough
 def test_of_much_that_is_new_the_status_names_some(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, tags=[f"new_{n:03}_{'x' * 100}" for n in range(300)]))
     loaded.run()
@@ -73,6 +75,7 @@ def test_of_much_that_is_new_the_status_names_some(loaded: Loaded) -> None:
     assert len(said) < 3000
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["run", "doctor"])
 def test_an_answer_reaches_the_terminal_escaped(
     name: str, loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch

@@ -107,6 +107,7 @@ def said(body: Any) -> Any:
     return body.get("meta"), answer.versions, rejected, answer.by_hour(), rows
 
 
+@pytest.mark.thorough
 @settings(max_examples=200, deadline=None)
 @given(pages())
 def test_a_page_says_the_same_however_it_is_decoded(content: bytes) -> None:

@@ -393,6 +393,7 @@ def read(file: Path, table: str, wanted: list[Row]) -> list[Row]:
     ]
 
 
+@pytest.mark.thorough
 def test_every_table_is_as_worked_out(examined: Loaded) -> None:
     rows = shown()
     tables = {

@@ -107,6 +107,7 @@ def found_in(folder: Path, *said: str) -> list[str]:
     return [name for name, text in all_texts if CANARY.encode() in text]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 def test_no_file_and_no_output_has_anything_personal(
     loaded: Loaded,
@@ -252,6 +253,7 @@ def switch(path: Path, personal: PersonalData, everywhere: bool = True) -> bool:
         return rewrite_personal_data(warehouse, personal, forget)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("point", "number"),
     [
@@ -328,6 +330,7 @@ def test_what_cannot_be_brought_back_is_named(
     assert contents(path) == before
 
 
+@pytest.mark.thorough
 def test_hashes_can_be_dropped_and_what_was_kept_meanwhile_is_hashed(
     kept: Path, tmp_path: Path
 ) -> None:
@@ -345,6 +348,7 @@ def test_hashes_can_be_dropped_and_what_was_kept_meanwhile_is_hashed(
     assert found_in(tmp_path) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 def test_a_server_has_the_same(kept: Path, database: str, tmp_path: Path, mode: str) -> None:
     path = Path(shutil.copy(kept, tmp_path / "warehouse.duckdb"))
@@ -391,6 +395,7 @@ def test_a_wrong_setting_ends_a_command_before_it_begins(
     assert not loaded.path.exists()
 
 
+@pytest.mark.thorough
 def test_what_is_new_is_loaded_even_if_the_file_cannot_be_written_anew(
     loaded: Loaded, kept: Path, tables_only: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

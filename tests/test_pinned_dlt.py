@@ -189,6 +189,7 @@ def test_each_field_of_dlt_is_as_if_nothing_were_set(
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.thorough
 def test_dlt_asks_for_each_pinned_setting_and_gets_no_other(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +332,7 @@ SETS: dict[str, Callable[[Hostile], dict[str, str]]] = {
 MARKS = {name: () if name == "environment" else pytest.mark.programs for name in SETS}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "made", [pytest.param(SETS[name], marks=marks, id=name) for name, marks in MARKS.items()]
 )

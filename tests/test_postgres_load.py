@@ -103,6 +103,7 @@ def test_what_is_loaded_is_what_was_received(warehouse: PostgresWarehouse) -> No
     assert times == ((NOW - HOUR).replace(tzinfo=None), NOW.replace(tzinfo=None))
 
 
+@pytest.mark.thorough
 def test_a_character_that_postgresql_refuses_is_replaced(warehouse: PostgresWarehouse) -> None:
     load(warehouse, rows_of([summary(1, HOUR, friendly_name="a\0b", tags=["\0"])]))
     assert rows_in(warehouse, "conference_summaries", "friendly_name") == {("a\ufffdb",): 1}
@@ -234,6 +235,7 @@ def conferences(account: int, package: int) -> list[Row]:
     return [summary(n, HOUR, account_sid=f"AC{account:032x}", tags=tags) for n in numbers]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("exists", [False, *slow(True)])
 def test_several_processes_load_accounts_of_their_own_at_once(database: str, exists: bool) -> None:
     accounts, packages = (1, 2), 2
@@ -269,6 +271,7 @@ def test_several_processes_load_accounts_of_their_own_at_once(database: str, exi
         assert count(warehouse)["_dlt_loads"] == len(accounts) * packages + exists
 
 
+@pytest.mark.thorough
 def test_a_server_that_crashes_in_a_load_has_nothing_of_it() -> None:
     from pipelines.warehouse.one_transaction_postgres import PackageClient
 

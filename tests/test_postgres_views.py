@@ -85,6 +85,7 @@ def test_grants_on_a_view_that_is_made_anew_stay(
     assert sorted(found) == [("conference_volume", few, True), ("conferences", "PUBLIC", False)]
 
 
+@pytest.mark.thorough
 def test_a_reader_who_does_not_end_is_named_and_nobody_waits_for_long(
     former: PostgresWarehouse, database: str
 ) -> None:

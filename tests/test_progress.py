@@ -27,6 +27,7 @@ def hang_up(*arguments: str, at: bytes) -> int:
     return started.wait(60)
 
 
+@pytest.mark.thorough
 def test_a_terminal_that_goes_away_is_no_trouble_of_the_run(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR))
     loaded.server.latency = 0.2
@@ -39,6 +40,7 @@ def test_what_only_tells_ends_as_without_its_reader(loaded: Loaded) -> None:
     assert hang_up("doctor", at=b"account_sid") == 141
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("columns", [60, *slow(80, 120)])
 def test_a_bar_that_can_be_read_and_leaves_no_trace(
     columns: int, loaded: Loaded, monkeypatch: pytest.MonkeyPatch

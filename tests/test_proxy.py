@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import trustme
 
 from pipelines.simulator.account import Account
@@ -53,6 +54,7 @@ class TunnelProxy:
             other.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.thorough
 def test_an_https_proxy_is_gone_through(account: Account, tmp_path: Path, command: Command) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")

@@ -84,6 +84,7 @@ def assert_published(loaded: Loaded) -> None:
         )
 
 
+@pytest.mark.thorough
 def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     renewed = Counter[str]()
     for name in ("_build", "_replace"):
@@ -128,6 +129,7 @@ def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.Monk
     assert_published(lively)
 
 
+@pytest.mark.thorough
 def test_a_restored_warehouse_is_published_anew(with_copy: Loaded) -> None:
     lively = with_copy
     backup = lively.path.read_bytes()
@@ -157,6 +159,7 @@ def test_names_comments_and_plain_types_are_kept(published: Loaded) -> None:
     assert "one row per conference" in tables["conferences"]
 
 
+@pytest.mark.thorough
 def test_a_damaged_copy_is_made_anew(with_copy: Loaded) -> None:
     lively = with_copy
     copy = copy_of(lively).resolve()
@@ -172,6 +175,7 @@ def test_a_damaged_copy_is_made_anew(with_copy: Loaded) -> None:
         copy.chmod(0o644)
 
 
+@pytest.mark.thorough
 def test_a_view_that_was_dropped_or_changed_by_hand_is_mended(
     lively: Loaded, command: Command
 ) -> None:
@@ -205,6 +209,7 @@ def test_personal_data_is_in_no_copy_once_it_is_left_out(
     assert {path.resolve() for path in found} == {copy_of(lively).resolve()}
 
 
+@pytest.mark.thorough
 def test_numbers_beyond_all_sums_do_not_hold_up_a_copy(lively: Loaded) -> None:
     beyond = 2**63 - 1
     lively.account.put(summary(1, HOUR, duration_seconds=beyond, unique_participants=beyond))
@@ -213,6 +218,7 @@ def test_numbers_beyond_all_sums_do_not_hold_up_a_copy(lively: Loaded) -> None:
     assert_published(lively)
 
 
+@pytest.mark.thorough
 def test_others_can_read_it_whatever_the_umask(lively: Loaded) -> None:
     before = os.umask(0o077)
     try:
@@ -295,6 +301,7 @@ def test_the_documented_connection_can_do_nothing_else(
     assert [path.name for path in tmp_path.glob("secret*")] == ["secret.csv"]
 
 
+@pytest.mark.thorough
 def test_personal_columns_can_be_left_out(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLISH__PERSONAL_DATA", "false")
     lively.run()
@@ -314,6 +321,7 @@ def test_personal_columns_can_be_left_out(lively: Loaded, monkeypatch: pytest.Mo
         assert connection.execute("SELECT friendly_name FROM analytics.conferences").fetchall()
 
 
+@pytest.mark.thorough
 def test_a_reader_keeps_what_it_opened(with_copy: Loaded) -> None:
     lively = with_copy
     with duckdb.connect(copy_of(lively), read_only=True) as connection:
@@ -326,6 +334,7 @@ def test_a_reader_keeps_what_it_opened(with_copy: Loaded) -> None:
             assert another.execute(count).fetchall() > before
 
 
+@pytest.mark.thorough
 def test_no_copy_fails_the_run_but_not_the_load(
     lively: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -339,6 +348,7 @@ def test_no_copy_fails_the_run_but_not_the_load(
     assert (tmp_path / "bi/current/insights.duckdb").is_file()
 
 
+@pytest.mark.thorough
 def test_two_warehouses_do_not_share_a_folder(with_copy: Loaded, command: Command) -> None:
     lively = with_copy
     before = contents(copy_of(lively))
@@ -379,6 +389,7 @@ def test_of_nothing_there_is_no_copy(loaded: Loaded, command: Command) -> None:
     assert not loaded.path.exists()
 
 
+@pytest.mark.thorough
 def test_publish_makes_a_copy_of_what_there_is(with_copy: Loaded, command: Command) -> None:
     lively = with_copy
     before = copy_of(lively).resolve()
@@ -400,6 +411,7 @@ def test_a_wrong_setting_is_named(name: str, value: str, loaded: Loaded, command
     assert not loaded.path.exists()
 
 
+@pytest.mark.thorough
 def test_a_full_disk_leaves_the_former_copy(
     with_copy: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -420,6 +432,7 @@ def test_a_full_disk_leaves_the_former_copy(
     assert_published(lively)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_an_account_that_fails_keeps_no_other_from_the_copy(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch

@@ -80,6 +80,7 @@ def month(loaded: Loaded) -> Loaded:
     return loaded
 
 
+@pytest.mark.thorough
 def test_what_is_equal_is_counted_day_by_day(month: Loaded) -> None:
     before = contents(month)
     found = compare()
@@ -94,6 +95,7 @@ def test_what_is_equal_is_counted_day_by_day(month: Loaded) -> None:
     assert contents(month) == before
 
 
+@pytest.mark.thorough
 def test_every_kind_is_told_apart_and_repaired(month: Loaded) -> None:
     delete(month, 30, 31, 60)
     change(
@@ -124,6 +126,7 @@ def test_every_kind_is_told_apart_and_repaired(month: Loaded) -> None:
     assert kinds(compare()) == {"ahead": 1, "only_here": 1}
 
 
+@pytest.mark.thorough
 def test_rows_in_runs(month: Loaded, command: Command) -> None:
     delete(month, 30)
     assert [command("reconcile", *a).returncode for a in ((), ("--repair",), ())] == [65, 0, 0]
@@ -162,6 +165,7 @@ def test_an_hour_that_the_warehouse_has_nothing_of(month: Loaded) -> None:
     assert kinds(compare()) == {"new": 600, "missing": 600}
 
 
+@pytest.mark.thorough
 def test_ranges_are_exact_however_they_are_cut(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +211,7 @@ def test_a_listing_that_lags_behind_is_no_difference(month: Loaded) -> None:
     assert any(sid(40) in url for url in month.server.requests[requests:])
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_confirmed_is_no_proof(
     month: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +242,7 @@ def two(account: Account, month: Loaded, monkeypatch: pytest.MonkeyPatch) -> Loa
     return month
 
 
+@pytest.mark.thorough
 def test_accounts_are_compared_each(two: Loaded, command: Command) -> None:
     delete(two, 10, 501)
     found = compare()
@@ -248,6 +254,7 @@ def test_accounts_are_compared_each(two: Loaded, command: Command) -> None:
     assert line.split() == [str((NOW - 501 * HOUR).date()), "Support", "5", "4", "1", "0"]
 
 
+@pytest.mark.thorough
 def test_an_account_that_fails_stops_no_other(two: Loaded, command: Command) -> None:
     delete(two, 10, 501)
     support = two.account.subaccounts[SUPPORT]
@@ -283,6 +290,7 @@ def people(loaded: Loaded, with_participants: None) -> Loaded:
     return loaded
 
 
+@pytest.mark.thorough
 def test_participants(people: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     assert kinds(compare()) == {}
     key = "participant_sid = 'CP{:032x}'".format
@@ -323,6 +331,7 @@ def test_participants(people: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     assert kinds(compare()) == {"only_here": 1}
 
 
+@pytest.mark.thorough
 def test_in_a_server(
     people: Loaded, database: str, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
@@ -349,6 +358,7 @@ def test_in_a_server(
         assert Counter(warehouse.execute(ended)) == {("ok",): 3, ("failed",): 1}
 
 
+@pytest.mark.thorough
 def test_a_stop_and_a_repair_by_packages(
     month: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
@@ -370,6 +380,7 @@ def test_a_stop_and_a_repair_by_packages(
     month.assert_exact()
 
 
+@pytest.mark.thorough
 def test_a_killed_one_leaves_nothing_wrong(month: Loaded) -> None:
     delete(month, *range(10, 70))
     before = contents(month)
@@ -391,6 +402,7 @@ def test_what_a_killed_run_left_is_for_the_next_run(month: Loaded) -> None:
     assert left.exists()
 
 
+@pytest.mark.thorough
 def test_the_table(month: Loaded, command: Command) -> None:
     delete(month, 30, 31)
     month.account.forget(sid(70))
@@ -438,6 +450,7 @@ def test_no_warehouse_is_made_to_compare_it(loaded: Loaded, command: Command) ->
     assert "Nothing is loaded" in done.stderr
 
 
+@pytest.mark.thorough
 def test_an_empty_warehouse_lacks_everything(loaded: Loaded) -> None:
     loaded.account.put(summary(1, 5 * HOUR))
     assert kinds(compare()) == {"missing": 1}

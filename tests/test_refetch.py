@@ -19,6 +19,7 @@ HOUR = timedelta(hours=1)
 MIDNIGHT = NOW.replace(hour=0, minute=0)
 
 
+@pytest.mark.thorough
 def test_an_evening_of_pending_ones_is_listed(loaded: Loaded) -> None:
     loaded.finish_after_a_run({n: 75 * HOUR + n * HOUR / 800 for n in range(3000)})
     assert loaded.run().rows_updated == 3000

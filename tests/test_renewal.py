@@ -175,6 +175,7 @@ def load_something(connection: duckdb.DuckDBPyConnection, random: Random, packag
         list_participants(connection, random, load_id, share=0.03)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("packages", [3, *slow(20)])
 @pytest.mark.parametrize(
     ("zone", "personal"), [("UTC", PERSONAL), ("Asia/Kolkata", frozenset[str]())]
@@ -194,6 +195,7 @@ def test_a_renewed_copy_is_what_the_views_say(
         renew(connection, tmp_path / "copies", zone, personal)
 
 
+@pytest.mark.thorough
 def test_a_listing_without_participants_is_a_change(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
@@ -210,6 +212,7 @@ def test_a_listing_without_participants_is_a_change(
         renew(connection, tmp_path / "copies", "UTC", PERSONAL)
 
 
+@pytest.mark.thorough
 def test_a_participant_that_is_not_final_expires_though_its_conference_is(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
@@ -224,6 +227,7 @@ def test_a_participant_that_is_not_final_expires_though_its_conference_is(
     assert connection.execute(states).fetchall() == [("expired",), ("final",)]
 
 
+@pytest.mark.thorough
 def test_the_last_full_day_of_an_account_is_renewed_without_a_load(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
@@ -235,6 +239,7 @@ def test_the_last_full_day_of_an_account_is_renewed_without_a_load(
     renew(connection, tmp_path / "copies", "UTC", PERSONAL, is_renamed=True)
 
 
+@pytest.mark.thorough
 def test_a_name_is_renewed_in_rows_that_did_not_change(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
@@ -254,6 +259,7 @@ def test_a_name_is_renewed_in_rows_that_did_not_change(
     publish()
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_a_copy_that_lacks_very_much_is_built_anew(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch

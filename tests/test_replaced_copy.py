@@ -71,6 +71,7 @@ def test_it_shows_no_file_of_the_user(
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.thorough
 def test_no_run_takes_a_row_from_it(published: Path, loaded: Loaded) -> None:
     forged = "UPDATE analytics.conferences SET friendly_name = 'forged'"
     for _ in range(2):
@@ -85,6 +86,7 @@ def test_no_run_takes_a_row_from_it(published: Path, loaded: Loaded) -> None:
         assert tags == loaded.query("SELECT count(*) FROM conference_insights.conference_tags")
 
 
+@pytest.mark.thorough
 def test_what_is_as_a_run_left_it_is_renewed(
     published: Path, loaded: Loaded, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_pipe_in_its_place_holds_up_nobody(sound: Loaded, command: Command) ->
         assert command(name).returncode == code
 
 
+@pytest.mark.thorough
 def test_a_warehouse_whose_disk_is_not_mounted_is_missed(
     loaded: Loaded, command: Command, tmp_path: Path
 ) -> None:

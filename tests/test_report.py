@@ -108,6 +108,7 @@ SHARES = (
 )
 
 
+@pytest.mark.thorough
 def test_it_asks_nobody_and_runs_nothing(week: Page) -> None:
     elements = list(week.root)
     tags = {found.tag for found in elements}
@@ -433,6 +434,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> It
         yield loaded
 
 
+@pytest.mark.thorough
 def test_a_bad_week_and_its_end_are_found(story: Loaded) -> None:
     headline = report(story).root.all("header")[0].text
     found = re.search(
@@ -491,6 +493,7 @@ def test_a_week_is_bad_only_if_it_is_clearly_worse(shares: tuple[int, ...], said
     assert say_weeks(rows).endswith(said)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_days_before_the_first_conference_are_left_out(loaded: Loaded) -> None:
     """They were listed, but the account may not have had what makes Twilio summarize them."""
@@ -590,6 +593,7 @@ def test_an_empty_period_is_a_page_too(since: str, until: str, lively: Loaded) -
     assert "nan" not in page.text.lower()
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_a_warehouse_without_conferences(loaded: Loaded) -> None:
     loaded.run()
@@ -598,6 +602,7 @@ def test_a_warehouse_without_conferences(loaded: Loaded) -> None:
     assert set(page.cards.values()) == {"0", NONE}
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_a_single_conference_of_which_little_is_known(loaded: Loaded) -> None:
     loaded.account.put(summary(1, DAY, "in_progress"))
@@ -617,6 +622,7 @@ def test_a_single_conference_of_which_little_is_known(loaded: Loaded) -> None:
     assert "Without a name" in page.section("worst").text
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_huge_numbers(loaded: Loaded) -> None:
     most = 2**31
@@ -633,6 +639,7 @@ def test_huge_numbers(loaded: Loaded) -> None:
     assert page.table("issues")[0][-1] == "4.3\xa0billion"
 
 
+@pytest.mark.thorough
 def test_a_copy_without_personal_data(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(lively.path))
     monkeypatch.setenv("PUBLISH__PERSONAL_DATA", "false")
@@ -677,6 +684,7 @@ def several(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> 
         yield loaded
 
 
+@pytest.mark.thorough
 def test_a_report_of_one_account_has_nothing_of_others(several: Loaded) -> None:
     output = several.path.with_name("one.html")
     for wanted, shown in {
@@ -748,6 +756,7 @@ def test_an_account_must_be_known_and_one(
     assert "No conference is loaded yet." in Path("left.html").read_text()
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_accounts_are_told_apart(loaded: Loaded) -> None:
     for n in range(6):
@@ -769,6 +778,7 @@ def test_accounts_are_told_apart(loaded: Loaded) -> None:
     assert "Twilio conferences of 2 accounts" in page.root.all("header")[0].text
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_days_are_those_of_the_report_timezone(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
@@ -828,6 +838,7 @@ def test_what_is_no_period_is_said(since: str, until: str | None, said: str) -> 
         read_period(since, until, date(2026, 11, 20))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_the_command_writes_the_page(loaded: Loaded, command: Command, tmp_path: Path) -> None:
     done = command("report")

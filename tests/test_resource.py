@@ -143,6 +143,7 @@ def test_it_loads_and_follows_what_is_not_final(
     assert api.asked == []
 
 
+@pytest.mark.thorough
 def test_listings_that_fail_stop_nothing_else(
     loaded: Loaded,
     process: Command,
@@ -160,6 +161,7 @@ def test_listings_that_fail_stop_nothing_else(
     assert loaded.query(f"SELECT reason FROM {DATASET}._rejected_rows") == [("no note_sid",)]
 
 
+@pytest.mark.thorough
 def test_a_run_asks_each_once_however_many_packages_it_loads(
     loaded: Loaded,
     process: Command,

@@ -145,6 +145,7 @@ def test_a_less_final_copy_never_replaces_a_final_one(loaded: Loaded) -> None:
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_a_404_keeps_the_row_and_is_asked_more_and_more_rarely(loaded: Loaded) -> None:
     loaded.account.put(summary(1, 6 * DAY, "in_progress"))
     loaded.run()
@@ -177,6 +178,7 @@ def test_polling_does_not_wait_for_a_stale_copy_of_a_final_summary(loaded: Loade
     assert done.rows_refetched == 0
 
 
+@pytest.mark.thorough
 def test_what_is_older_than_the_retention_is_not_asked_for(loaded: Loaded) -> None:
     loaded.account.put(summary(1, 29 * DAY, "in_progress"))
     loaded.account.put(summary(2, 29 * DAY, "in_progress"))
@@ -222,6 +224,7 @@ def test_the_watermark_rests_on_the_listing_and_not_on_the_rows(loaded: Loaded) 
     assert loaded.run().window_from == NOW - 2 * DAY
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 def test_an_account_without_conferences_has_all_tables_and_views(loaded: Loaded) -> None:
     done = loaded.run()
@@ -231,6 +234,7 @@ def test_an_account_without_conferences_has_all_tables_and_views(loaded: Loaded)
     assert loaded.query("FROM conference_insights._rejected_rows") == []
 
 
+@pytest.mark.thorough
 def test_a_long_catch_up_advances_package_by_package(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +252,7 @@ def test_a_long_catch_up_advances_package_by_package(
     assert loaded.run().rows_new == 0
 
 
+@pytest.mark.thorough
 def test_an_old_copy_put_back_is_exact_after_the_next_run(loaded: Loaded) -> None:
     loaded.account.put(summary(1, 9 * DAY))
     loaded.run()

@@ -64,6 +64,7 @@ def test_a_token_is_in_no_file_and_no_output(
         assert encoded not in text, where
 
 
+@pytest.mark.thorough
 def test_secrets_that_others_can_read_are_named(
     loaded: Loaded, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def private(account: Account, tmp_path: Path) -> InsightsServer:
     return server
 
 
+@pytest.mark.thorough
 def test_a_private_authority_is_trusted_when_named_and_only_then(
     private: InsightsServer, command: Command, tmp_path: Path
 ) -> None:

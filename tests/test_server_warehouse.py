@@ -84,6 +84,7 @@ def test_every_table_has_the_same_rows(both: Both) -> None:
         assert rows_of(file, "conference_insights.conference_participants")
 
 
+@pytest.mark.thorough
 def test_a_second_run_writes_nothing(loaded: Loaded, server_url: str) -> None:
     for number in range(1, 4):
         loaded.account.put(summary(number, timedelta(hours=number)))
@@ -96,6 +97,7 @@ def test_a_second_run_writes_nothing(loaded: Loaded, server_url: str) -> None:
         assert server.execute("SELECT count(*) FROM conference_insights._dlt_loads") == before
 
 
+@pytest.mark.thorough
 def test_what_becomes_final_is_loaded_by_the_next_run(loaded: Loaded, server_url: str) -> None:
     loaded.finish_after_a_run({number: timedelta(hours=number * 20) for number in range(1, 5)})
     assert loaded.run().rows_updated == 4
@@ -103,6 +105,7 @@ def test_what_becomes_final_is_loaded_by_the_next_run(loaded: Loaded, server_url
         assert expected.of_database(server) == expected.of_api(loaded.account.rows())
 
 
+@pytest.mark.thorough
 def test_a_killed_run_is_known_and_made_good(
     loaded: Loaded, server_url: str, command: Command
 ) -> None:
@@ -132,6 +135,7 @@ def test_a_killed_run_is_known_and_made_good(
         ) == [("killed",), ("killed",), ("ok",)]
 
 
+@pytest.mark.thorough
 def test_all_commands_know_the_server(loaded: Loaded, server_url: str, command: Command) -> None:
     place = PostgresServer(server_url).name
     for early in ("report", "publish"):
@@ -161,6 +165,7 @@ def test_all_commands_know_the_server(loaded: Loaded, server_url: str, command: 
     assert not [*Path.cwd().glob("*.duckdb*")]
 
 
+@pytest.mark.thorough
 def test_a_view_with_other_columns_replaces_the_former(loaded: Loaded, server_url: str) -> None:
     loaded.account.put(summary(1, timedelta(hours=1)))
     loaded.run()
@@ -175,6 +180,7 @@ def test_a_view_with_other_columns_replaces_the_former(loaded: Loaded, server_ur
     assert conferences == 1
 
 
+@pytest.mark.thorough
 def test_an_account_of_another_list_has_not_left(
     loaded: Loaded, server_url: str, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:

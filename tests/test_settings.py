@@ -796,6 +796,7 @@ def test_commands_end_with_2_for_an_odd_file(
     assert not loaded.path.exists()
 
 
+@pytest.mark.thorough
 def test_doctor_shows_just_what_a_run_uses(
     loaded: Loaded, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 _SETTINGS = "export SOURCES__TWILIO_INSIGHTS__ACCOUNTS=all; "
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", range(len(blocks("sql", PAGE))))
 def test_every_query_answers(number: int, warehouse: Path) -> None:
     with duckdb.connect(warehouse, read_only=True) as connection:

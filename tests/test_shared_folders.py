@@ -38,6 +38,7 @@ def umask(mask: int) -> Iterator[None]:
         os.umask(before)
 
 
+@pytest.mark.thorough
 def test_a_folder_that_every_user_can_write_is_refused(
     small: Loaded, command: Command, tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_link_into_such_a_folder_is_refused(small: Loaded, tmp_path: Path) -> 
         small.run()
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_no_copy_is_put_where_every_user_can_write(
     small: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -78,6 +80,7 @@ def test_no_copy_is_put_where_every_user_can_write(
     assert f"FAIL  every user can write {copies}" in command("doctor").stdout
 
 
+@pytest.mark.thorough
 def test_nothing_can_be_written_by_others_whatever_the_umask(
     small: Loaded, command: Command, tmp_path: Path
 ) -> None:
@@ -99,6 +102,7 @@ def test_a_warehouse_that_others_could_write_is_closed_to_them(small: Loaded) ->
     assert stat.S_IMODE(small.path.stat().st_mode) == 0o644
 
 
+@pytest.mark.thorough
 def test_no_planted_link_is_followed(small: Loaded, tmp_path: Path) -> None:
     victim = tmp_path / "home/letter.txt"
     victim.write_text("dear")

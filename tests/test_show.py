@@ -252,6 +252,7 @@ Event          2026-11-20 13:40:00 | conference | ended
 """
 
 
+@pytest.mark.thorough
 def test_lines_that_each_stand_for_themselves(known: Loaded, command: Command) -> None:
     done = command("show", sid(1), **{WAREHOUSE: str(known.path)})
     assert (done.returncode, done.stderr) == (0, "")
@@ -320,6 +321,7 @@ def test_no_colors_where_they_are_not_wanted(copied: Loaded) -> None:
     assert "\x1b" not in on_a_terminal("show", sid(1), NO_COLOR="1")
 
 
+@pytest.mark.thorough
 def test_times_are_in_the_report_timezone(
     copied: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -440,6 +442,7 @@ def test_what_twilio_did_not_give_is_not_made_up(copied: Loaded, command: Comman
     assert "20 Nov 13:37:30 1 mute" in re.sub(" +", " ", on_a_terminal("show", sid(1)))
 
 
+@pytest.mark.thorough
 def test_personal_data_that_the_copy_lacks_is_not_missed(
     copied: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,6 +504,7 @@ def test_a_copy_that_no_run_made_is_refused(
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.thorough
 def test_a_conference_that_only_a_backfill_loaded(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, HOUR, friendly_name=None))
     assert command("backfill", "--conference", sid(1)).returncode == 0

@@ -305,6 +305,7 @@ def test_summaries_change_as_the_clock_moves(account: Account) -> None:
     assert [v.row["friendly_name"] for v in [account.get(sid(7))] if v and v.row] == ["later"]
 
 
+@pytest.mark.thorough
 def test_it_serves_an_account_to_try_a_schedule_on(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,7 @@ def test_it_loads_into_any_dlt_pipeline(
         assert expected.of_database(DuckDb(connection), "calls") == expected.of_api(account.rows())
 
 
+@pytest.mark.thorough
 def test_it_loads_into_postgresql_by_dlt_alone(
     account: Account, server: InsightsServer, database: str, tmp_path: Path
 ) -> None:
@@ -282,6 +283,7 @@ def test_settings_that_are_handed_in_count_as_they_are(
     assert given[0] is mine
 
 
+@pytest.mark.thorough
 def test_tables_have_the_keys_types_and_nulls_they_declare(loaded: Loaded) -> None:
     loaded.run()
     types = {"text": "VARCHAR", "bigint": "BIGINT", "bool": "BOOLEAN", "timestamp": "TIMESTAMP"}

@@ -38,6 +38,7 @@ def trouble(loaded: Loaded, **limits: Any) -> list[str]:
     return [finding.what for finding in diagnose(told(loaded), **limits)]
 
 
+@pytest.mark.thorough
 def test_it_tells_what_the_warehouse_holds(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR))
     for number, age in {2: HOUR / 2, 3: 5 * HOUR, 4: 6 * HOUR, 5: 9 * DAY, 6: 29 * DAY}.items():
@@ -123,6 +124,7 @@ def test_a_backfill_is_no_good_run(loaded: Loaded, command: Command) -> None:
     assert (status["last_good"]["run_id"], status["last_run"]["command"]) == (first, "backfill")
 
 
+@pytest.mark.thorough
 def test_a_killed_run_is_named(loaded: Loaded, tmp_path: Path) -> None:
     loaded.account.put(summary(1, HOUR))
     loaded.server.latency = 0.3
@@ -170,6 +172,7 @@ def test_a_look_at_the_lock_is_in_no_runs_way(loaded: Loaded) -> None:
         loaded.run()
 
 
+@pytest.mark.thorough
 def test_a_failed_and_a_refused_run_are_named(loaded: Loaded, command: Command) -> None:
     loaded.load()
     loaded.account.logins.clear()
@@ -182,6 +185,7 @@ def test_a_failed_and_a_refused_run_are_named(loaded: Loaded, command: Command) 
     assert trouble(loaded) == []
 
 
+@pytest.mark.thorough
 def test_the_retention_clock_warns_before_it_is_too_late(loaded: Loaded) -> None:
     loaded.account.now = datetime.now(UTC) - 21 * DAY
     loaded.run()
@@ -259,6 +263,7 @@ def test_a_warehouse_that_is_gone_is_missed(loaded: Loaded, command: Command) ->
     assert (done.returncode, f"FAIL  {loaded.path} is gone" in done.stdout) == (74, True)
 
 
+@pytest.mark.thorough
 def test_a_status_file_of_another_version_is_not_read(loaded: Loaded, command: Command) -> None:
     loaded.load()
     file = loaded.path.with_name(f"{loaded.path.name}.status.json")
@@ -289,6 +294,7 @@ def test_a_table_of_the_user_is_counted_like_any(loaded: Loaded) -> None:
     assert told(loaded)["rows"]["my-notes"] == 1
 
 
+@pytest.mark.thorough
 def test_the_watermark_is_what_is_loaded_whatever_failed_since(
     loaded: Loaded, command: Command
 ) -> None:
@@ -333,6 +339,7 @@ def test_durations_are_spoken(seconds: int, text: str) -> None:
     assert format_duration(timedelta(seconds=seconds)) == text
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 def test_checks_that_were_not_made_have_not_passed(loaded: Loaded) -> None:
     stop = threading.Event()

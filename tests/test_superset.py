@@ -73,6 +73,7 @@ def names(of: dict[str, Any], kind: str) -> set[str]:
     return {each[f"{kind}_name"] for each in of[f"{kind}s"]}
 
 
+@pytest.mark.thorough
 def test_datasets_are_the_tables_of_a_copy_without_personal_data(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

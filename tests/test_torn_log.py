@@ -160,6 +160,7 @@ def base_of(tmp_path: Path, folder: Path) -> Path:
     return base
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", [3, *slow(1, 5, 7)])
 def test_a_log_without_its_tail(growing: Account, tmp_path: Path, first: int) -> None:
     """The kill is at every eighth statement of a load; together, the cases take every second."""
@@ -281,6 +282,7 @@ def test_two_hundred_copies_made_while_a_run_loaded(tmp_path: Path) -> None:
         assert_none(account.faults(copies), len(copies))
 
 
+@pytest.mark.thorough
 def test_a_log_that_was_begun_after_its_database_was_copied(tmp_path: Path) -> None:
     """The second package was in the log when the database was copied, and is in neither: when the
     log was copied, it held the third alone."""

@@ -84,6 +84,7 @@ def test_what_passes_24_hours_meanwhile_is_awaited_no_longer(loaded: Loaded) -> 
     assert "1 pending ones ended, or began, over 24 hours ago: not awaited" in said
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_the_timeout_has_an_outcome_of_its_own(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress"))

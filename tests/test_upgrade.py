@@ -41,6 +41,7 @@ def old(loaded: Loaded) -> Loaded:
     return loaded
 
 
+@pytest.mark.thorough
 def test_it_goes_on_where_the_earlier_version_ended(old: Loaded) -> None:
     done = old.run()
     assert done.window_from == old.account.now - 48 * HOUR
@@ -55,6 +56,7 @@ def test_it_goes_on_where_the_earlier_version_ended(old: Loaded) -> None:
     assert old.query("SELECT count(*) FROM analytics.conferences") == [(5,)]
 
 
+@pytest.mark.thorough
 def test_every_command_takes_it(old: Loaded, command: Command) -> None:
     for arguments in (["status"], ["doctor"], ["backfill", "--from", "2d"], ["publish"]):
         done = command(*arguments)
@@ -62,6 +64,7 @@ def test_every_command_takes_it(old: Loaded, command: Command) -> None:
     assert old.path.with_name("warehouse.published").joinpath("current/insights.duckdb").exists()
 
 
+@pytest.mark.thorough
 def test_it_is_published_before_any_run_of_this_version(old: Loaded, command: Command) -> None:
     done = command("publish")
     assert done.returncode == 0, done.stderr
@@ -142,6 +145,7 @@ def one_resource(loaded: Loaded) -> Loaded:
 REFETCHES = f"SELECT resource, key, attempts, last_status, outcome FROM {DATASET}._refetches"
 
 
+@pytest.mark.thorough
 def test_refetches_of_one_resource_are_those_of_conferences(one_resource: Loaded) -> None:
     one_resource.load()
     assert one_resource.query(REFETCHES) == [("conferences", sid(2), 1, 404, "gone")]
@@ -155,6 +159,7 @@ def test_refetches_of_one_resource_are_those_of_conferences(one_resource: Loaded
     one_resource.assert_exact()
 
 
+@pytest.mark.thorough
 def test_the_source_alone_takes_them_over_too(one_resource: Loaded) -> None:
     config = TwilioInsightsConfiguration(
         account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, base_url=one_resource.server.url
@@ -178,6 +183,7 @@ OF_NOTES = (
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("has_listings", [False, True])
 def test_the_source_alone_loads_participants_into_it(
     one_resource: Loaded, monkeypatch: pytest.MonkeyPatch, has_listings: bool

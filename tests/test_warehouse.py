@@ -96,6 +96,7 @@ def status(path: Path, kind: str = "status") -> Any:
     return json.loads(path.with_name(f"{path.name}.{kind}.json").read_text())
 
 
+@pytest.mark.thorough
 def test_every_run_leaves_its_status_beside_the_warehouse(loaded: Loaded, command: Command) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress"))
     done = loaded.run()
@@ -229,6 +230,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.thorough
 @pytest.mark.fresh
 def test_the_working_folder_is_private_and_beside_the_warehouse(
     loaded: Loaded, tmp_path: Path
@@ -285,6 +287,7 @@ def test_sql_is_found_in_the_checkout() -> None:
     assert sql_folder() == ROOT / "sql"
 
 
+@pytest.mark.thorough
 def test_a_file_of_a_former_storage_version_is_written_anew(loaded: Loaded) -> None:
     """With all that is in it, a view of the user's own included."""
     loaded.account.put(summary(1, HOUR))

@@ -61,6 +61,7 @@ def test_one_whose_package_is_not_there_does_not_count(loaded: Loaded) -> None:
     loaded.assert_exact()
 
 
+@pytest.mark.thorough
 def test_another_account_in_the_warehouse_is_named_once(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -39,6 +39,7 @@ def stored(publisher: Publisher) -> str:
     return "\n".join(found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fatal", [None, 2, 20])
 def test_personal_data_is_gone_for_good_when_it_is_left_out(
     one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch, fatal: int | None
@@ -79,6 +80,7 @@ def test_personal_data_is_gone_for_good_when_it_is_left_out(
     assert SECRET in stored(one)
 
 
+@pytest.mark.thorough
 def test_old_files_and_logs_are_deleted_once_a_day(
     one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +112,7 @@ def test_old_files_and_logs_are_deleted_once_a_day(
     assert_exact(one, two)
 
 
+@pytest.mark.thorough
 def test_logs_stay_as_long_as_one_waskilled_and_did_not_come_back(
     one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

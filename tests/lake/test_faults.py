@@ -20,6 +20,7 @@ from tests.lakes import (
 )
 
 
+@pytest.mark.thorough
 def test_a_folder_with_something_else_is_left_alone(one: Publisher) -> None:
     folder = Path(one.lake)
     folder.mkdir()
@@ -71,6 +72,7 @@ def test_how_long_states_are_kept_is_a_duration(
 PAGE = (ROOT / "pipelines/warehouse/lake/README.md").read_text()
 
 
+@pytest.mark.thorough
 def test_the_command_and_the_example_of_the_page_run(
     tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:

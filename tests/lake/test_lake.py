@@ -38,6 +38,7 @@ def test_a_run_publishes_all_that_the_views_need(
     assert_exact(publisher)
 
 
+@pytest.mark.thorough
 def test_tables_are_partitioned_by_account_and_month(one: Publisher) -> None:
     one.publish()
     state = read(one.lake)
@@ -54,6 +55,7 @@ def test_tables_are_partitioned_by_account_and_month(one: Publisher) -> None:
     assert commit.name.startswith(f"{one.path} on ")
 
 
+@pytest.mark.thorough
 def test_only_what_has_changed_is_written(one: Publisher) -> None:
     one.publish()
     before = files(one)
@@ -76,6 +78,7 @@ def test_only_what_has_changed_is_written(one: Publisher) -> None:
     assert not {"_runs", "_report_hours", "conference_participant_metrics"} & of
 
 
+@pytest.mark.thorough
 def test_rows_that_leave_a_partition_leave_the_lake(one: Publisher) -> None:
     """Deleted without a load package, or created in another month than was said first."""
     one.publish()
@@ -94,12 +97,14 @@ def test_rows_that_leave_a_partition_leave_the_lake(one: Publisher) -> None:
     assert_exact(one)
 
 
+@pytest.mark.thorough
 def test_what_dlt_loaded_without_a_run_is_published(one: Publisher) -> None:
     one.execute("DELETE FROM _runs")
     one.publish()
     assert_exact(one)
 
 
+@pytest.mark.thorough
 def test_a_restored_backup_is_published_as_it_is(one: Publisher, tmp_path: Path) -> None:
     one.publish()
     shutil.copy(one.path, tmp_path / "backup")
@@ -110,6 +115,7 @@ def test_a_restored_backup_is_published_as_it_is(one: Publisher, tmp_path: Path)
     assert_exact(one)
 
 
+@pytest.mark.thorough
 def test_several_warehouses_have_one_lake(one: Publisher, two: Publisher) -> None:
     one.publish()
     two.publish()
@@ -138,6 +144,7 @@ def test_an_account_has_one_warehouse(one: Publisher, two: Publisher) -> None:
     assert files(one) == before
 
 
+@pytest.mark.thorough
 def test_a_copy_with_other_accounts_is_refused(one: Publisher, two: Publisher) -> None:
     """One file was copied to start two warehouses."""
     one.publish()

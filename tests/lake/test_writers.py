@@ -28,6 +28,7 @@ from tests.lakes import (
 )
 
 
+@pytest.mark.thorough
 def testkilled_at_any_step_the_next_run_makes_it_whole(
     one: Publisher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -61,6 +62,7 @@ def testkilled_at_any_step_the_next_run_makes_it_whole(
         shutil.copy(tmp_path / "changed", one.path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fatal", [2, 3, 9])
 def testkilled_at_first_the_lake_is_still_made(
     one: Publisher, monkeypatch: pytest.MonkeyPatch, fatal: int
@@ -128,6 +130,7 @@ def assert_read_while_written(one: Publisher, two: Publisher, rounds: int) -> No
     assert_exact(one, two)
 
 
+@pytest.mark.thorough
 def test_whoever_reads_while_others_write_sees_one_state(one: Publisher, two: Publisher) -> None:
     """Takes some seconds: two processes start and publish."""
     assert_read_while_written(one, two, 3)
@@ -150,6 +153,7 @@ def test_no_commit_of_another_is_lost(one: Publisher, two: Publisher) -> None:
     assert len(read(one.lake).commits) == 3
 
 
+@pytest.mark.thorough
 def test_two_copies_of_a_warehouse_are_told_apart_as_they_write(
     one: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +179,7 @@ def test_two_copies_of_a_warehouse_are_told_apart_as_they_write(
     assert_exact(one)
 
 
+@pytest.mark.thorough
 def test_what_another_copy_wrote_in_between_is_not_committed(
     one: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
