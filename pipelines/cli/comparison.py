@@ -31,8 +31,8 @@ MEANINGS = {
     "different": "final here, and Twilio has another copy",
     "unconfirmed": "a listing has another copy of what is final here; asked for one by one, Twilio "
     "does not show it now",
-    "changed": "pending here, and Twilio has a later copy, which the next run fetches",
-    "new": "since the last run; the next one loads them",
+    "changed": "pending here, and Twilio has a later copy; a run fetches it",
+    "new": "since the last run; a run loads them",
     "ahead": "more final here than Twilio shows",
     "only_here": "Twilio does not list them",
 }
