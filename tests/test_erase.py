@@ -1,4 +1,4 @@
-"""`erase` leaves nothing of a conference, of somebody, or of what is old, and nothing comes back."""
+"""`erase` leaves nothing of a conference, of somebody or of what is old, and it stays away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import threading
-from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,22 +16,20 @@ import duckdb
 import pytest
 
 from pipelines.run.destination import publish_settings
-from pipelines.run.erase import count_erasable, erase
+from pipelines.run.erase import erase
 from pipelines.run.erasures import Subject, erase_rows, finish_erasures
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.pipeline import Backfill, run
-from pipelines.run.post_load import forget_former
+from pipelines.run.post_load import forget_former, publish_now
 from pipelines.simulator.account import Account
 from pipelines.simulator.participants import participant_row
 from pipelines.simulator.server import InsightsHandler
-from pipelines.twilio_insights.extract.erasures import KEPT, digest_of
-from pipelines.twilio_insights.extract.personal import COLUMNS, KEEP, PersonalData
+from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
-from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, Command, Loaded, loaded_once, sid, summary
 from tests.forked import Forked
 from tests.test_personal_data import texts
@@ -87,25 +84,33 @@ def odd(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def full(
-    loaded: Loaded, with_participants: None, odd: None, prepared: None, monkeypatch: Any
-) -> Loaded:
-    """A warehouse that has all of it in every table, and a copy."""
+def full(loaded: Loaded, with_participants: None, odd: None, tables_only: None) -> Loaded:
+    """A warehouse that has all of it in every table."""
     put(loaded.account)
-    monkeypatch.setenv("PUBLISH__LAKE", str(loaded.path.with_name("lake")))
     loaded.run()
+    fill(loaded)
+    return loaded
+
+
+def fill(loaded: Loaded) -> None:
+    """What runs leave where something went wrong."""
     change(
         loaded,
         f"INSERT INTO {RAW}_refetches VALUES ('conferences', '{GONE}', 1, 404, '{NOW:%F}', NULL, "
         "'gone', 'x')",
-        f"UPDATE {RAW}_runs SET final_changed = '[\"{GONE}\", \"{STAYS}\"]', "
+        f'UPDATE {RAW}_runs SET final_changed = \'["{GONE}", "{STAYS}"]\', '
         f"unreadable = '[\"{PERSON}\"]', left_package = 'set aside: of {GONE}'",
         f"UPDATE {RAW}accounts SET last_error = 'No {GONE}'",
     )
     aside = Path(f"{loaded.path}.dlt/set_aside/1")
     aside.mkdir(parents=True)
     (aside / "reason.txt").write_text(f"{GONE} {WHO}")
-    return loaded
+
+
+@pytest.fixture
+def rows_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are not made anew, which is most of it: for tests that look at rows."""
+    monkeypatch.setattr("pipelines.run.erase.forget_former", lambda *_: None)
 
 
 def change(loaded: Loaded, *statements: str) -> None:
@@ -133,8 +138,19 @@ def backfill(*conferences: str) -> Progress:
     return run(Progress("backfill"), backfill=scope)
 
 
-def test_nothing_is_left_of_a_conference(full: Loaded, command: Command) -> None:
-    folder = full.path.parent
+def test_nothing_is_left_of_a_conference(
+    loaded: Loaded,
+    with_participants: None,
+    odd: None,
+    prepared: None,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full, folder = loaded, loaded.path.parent
+    monkeypatch.setenv("PUBLISH__LAKE", str(folder / "lake"))
+    put(full.account)
+    full.run()
+    fill(full)
     before = "\n".join(found_in(folder, *TRACES))
     for place in ("warehouse.duckdb", "insights.duckdb", "lake", "unpacked", "set_aside"):
         assert place in before, place
@@ -156,9 +172,9 @@ def test_nothing_is_left_of_a_conference(full: Loaded, command: Command) -> None
     ):
         assert gone[table], table
     assert counted(full) == 2
-    assert full.query(f"SELECT final_changed, unreadable FROM {RAW}_runs WHERE command = 'run'") == [
-        (json.dumps([STAYS]), None)
-    ]
+    assert full.query(
+        f"SELECT final_changed, unreadable FROM {RAW}_runs WHERE command = 'run'"
+    ) == [(json.dumps([STAYS]), None)]
     rows = full.query(f"SELECT command, outcome FROM {RAW}_runs ORDER BY started_at")
     assert rows == [("run", "ok"), ("erase", "ok")]
     assert json.loads(command("status", "--json").stdout)["last_good"]["command"] == "run"
@@ -167,7 +183,7 @@ def test_nothing_is_left_of_a_conference(full: Loaded, command: Command) -> None
         assert connection.execute("SELECT count(*) FROM analytics.conferences").fetchall() == [(2,)]
 
 
-def test_it_does_not_come_back(full: Loaded, tables_only: None) -> None:
+def test_it_does_not_come_back(full: Loaded, rows_only: None) -> None:
     found = erase(Subject((GONE,)), threading.Event())
     assert found["conference_summaries"] == 1
     full.account.put(summary(0xCA11AB1E, 2 * HOUR, "timeout", friendly_name="another"))
@@ -176,7 +192,6 @@ def test_it_does_not_come_back(full: Loaded, tables_only: None) -> None:
         assert counted(full, f"conference_sid = '{GONE}'") == 0
     compared = compare()
     assert kinds(compared) == {"erased": 1}
-    assert found_in(full.path.parent, GONE) == []
     change(full, f"UPDATE {RAW}_erasures SET erased_at = erased_at - INTERVAL 32 DAY")
     full.run()
     assert [row[1] for row in noted(full)] == [False]
@@ -192,7 +207,9 @@ def test_somebody_is_nobody_and_conferences_stay(
     if mode == "hash":
         monkeypatch.setenv(f"{OWN}PERSONAL_DATA", "hash")
         monkeypatch.setenv(f"{OWN}HASH_KEY", KEY)
-        full.run()
+        with monkeypatch.context() as patch:
+            patch.setattr("pipelines.run.pipeline.forget_former", lambda *_: None)
+            full.run()
     stored = str(personal.value(WHO))
     folder = full.path.parent
     assert found_in(folder, stored)
@@ -216,7 +233,7 @@ def test_somebody_is_nobody_and_conferences_stay(
 
 
 def test_a_schedule_erases_what_is_old(
-    full: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
+    rows_only: None, full: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.times.machine_time", lambda: NOW)
     quiet = command("erase", "--older-than", "400d", "--yes")
@@ -230,10 +247,11 @@ def test_a_schedule_erases_what_is_old(
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     backfill()
     assert counted(full) == 2
-    assert found_in(full.path.parent, sid(3)) == []
 
 
-def test_an_unknown_conference_does_not_come_either(full: Loaded, command: Command) -> None:
+def test_an_unknown_conference_does_not_come_either(
+    full: Loaded, rows_only: None, command: Command
+) -> None:
     unknown = sid(77)
     done = command("erase", "--conference", unknown, "--yes")
     assert (done.returncode, done.stdout) == (0, "There is nothing to erase\n")
@@ -267,3 +285,91 @@ def test_it_needs_a_warehouse_that_nobody_holds(loaded: Loaded, command: Command
     with DuckDbFile(loaded.path).open():
         for how in ("--yes", "--dry-run"):
             assert command("erase", "--older-than", "1d", how).returncode == 75
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Path:
+    """A warehouse that has all of it."""
+    account = Account(NOW)
+    put(account)
+    with loaded_once(account, tmp_path_factory.mktemp("kept"), empty_warehouse) as loaded:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(f"{OWN}PARTICIPANTS", "true")
+            loaded.load(views=True)
+        return loaded.path
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "erasures.digest_of",  # some rows are deleted, and nothing is committed
+        "post_load.apply_views",  # all of them are
+        "file.rebuild",  # the connection is closed
+        "publish.delete_old",  # the new copy is there, and the former too
+    ],
+)
+def test_one_that_is_killed_is_finished_by_the_next_command(
+    kept: Path, tmp_path: Path, point: str
+) -> None:
+    path = Path(shutil.copy(kept, tmp_path / "warehouse.duckdb"))
+    killed = """
+        import os, signal, sys, threading
+        from pipelines.run import erase, erasures, post_load
+        from pipelines.warehouse import file, publish
+
+        module, name = sys.argv[2].split(".")
+        module = globals()[module]
+        setattr(module, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        erase.erase(erasures.Subject((sys.argv[1],)), threading.Event())
+    """
+    code, said = Forked(killed, GONE, point, folder=tmp_path).end()
+    assert code == -signal.SIGKILL, said
+    rows = (
+        f"SELECT (SELECT count(*) FROM {RAW}conference_summaries), "
+        f"(SELECT count(*) FROM {RAW}_erasures WHERE finished_at IS NULL)"
+    )
+    is_committed = point != "erasures.digest_of"
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute(rows).fetchall() == [(3 - is_committed, int(is_committed))]
+    if is_committed:
+        publish_now()
+    else:
+        erase(Subject((GONE,)), threading.Event())
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute(rows).fetchall() == [(2, 0)]
+    assert found_in(tmp_path, *TRACES) == []
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [Subject((GONE,)), Subject(identity=WHO), Subject(created_before=NOW - DAY)],
+    ids=["conference", "identity", "age"],
+)
+def test_a_server_has_the_same(kept: Path, database: str, tmp_path: Path, subject: Subject) -> None:
+    path = Path(shutil.copy(kept, tmp_path / "warehouse.duckdb"))
+    tables = [*(table.name for table in TABLES), "_runs"]
+    with DuckDbFile(path).open() as file, PostgresServer(database).open() as warehouse:
+        prepare_runs(warehouse)
+        migrate_tables(warehouse)
+        warehouse.prepare_indexes({table.name: table.key for table in TABLES})
+        warehouse.execute(f"CREATE TABLE {RAW}_dlt_loads AS SELECT '1' AS load_id")
+        for name in tables:
+            warehouse.append(
+                f"{RAW}{name}", file.connection.sql(f"FROM {RAW}{name}").to_arrow_table()
+            )
+        assert subject.count(file, KEEP) == subject.count(warehouse, KEEP)
+        counts = [erase_rows(one, subject, KEEP, "x") for one in (file, warehouse)]
+        assert counts[0] == counts[1] == subject.count(warehouse, KEEP) + counts[0]
+        for name in tables:
+            if name != "_erasures":
+                read = f"SELECT * FROM {RAW}{name}"
+                assert sorted(map(repr, file.execute(read))) == sorted(
+                    map(repr, warehouse.execute(read))
+                )
+        settings = publish_settings(PostgresServer(database))
+        finish_erasures(warehouse, partial(forget_former, warehouse, settings))
+        statistics = "SELECT CAST(most_common_vals AS VARCHAR) FROM pg_catalog.pg_stats"
+        trace = subject.identity or (subject.conferences or (sid(3),))[0]
+        assert trace not in repr(warehouse.execute(statistics))
+        finished = f"SELECT count(*) FROM {RAW}_erasures WHERE finished_at IS NOT NULL"
+        assert warehouse.execute(finished) == [(1,)]

@@ -83,7 +83,7 @@ def erase(
 
 
 def _tell(found: Counter[str], done: str, tell: Callable[[str], None]) -> None:
-    for table, number in found.items():
+    for table, number in sorted(found.items()):
         tell(f"{number:,} of {table} {done}")
     if not found:
         tell("There is nothing to erase")

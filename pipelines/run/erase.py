@@ -70,6 +70,7 @@ def erase(subject: Subject, stop: threading.Event) -> Counter[str]:
                 record.phase("erase")
                 with warehouse.alone():
                     found = erase_rows(warehouse, subject, personal, progress.run_id)
+                record.look(warehouse)  # what it has told of runs may name the same
                 record.phase("forget")
                 finish_erasures(warehouse, partial(forget_former, warehouse, delivery))
     return found
