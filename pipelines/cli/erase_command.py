@@ -74,7 +74,9 @@ def erase(
         if dry_run or not yes:
             found = count_erasable(subject)
             _tell(found, "would be erased" if dry_run else "will be erased, for good", say)
-            if dry_run or not click.confirm("Erase them?", err=True):
+            if dry_run:
+                return
+            if not click.confirm("Erase them?", err=True):
                 say("Nothing was erased")
                 return
         found = erase_all(subject, stop)
