@@ -30,9 +30,10 @@ from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
-from tests.conftest import NOW, Command, Loaded, loaded_once, sid, summary
+from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, sid, summary
 from tests.forked import Forked
 from tests.test_personal_data import texts
+from tests.test_readme import blocks
 from tests.test_reconcile import compare, kinds
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -247,6 +248,13 @@ def test_a_schedule_erases_what_is_old(
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     backfill()
     assert counted(full) == 2
+
+
+def test_the_line_for_a_scheduler_is_right(command: Command) -> None:
+    (line,) = blocks("crontab", (ROOT / "pipelines/scheduling.md").read_text())
+    words = line.partition("bin/conference-insights ")[2].partition(" >>")[0]
+    done = command(*words.split())
+    assert (words, done.returncode) == ("erase --older-than 400d --yes", 74), done.stderr
 
 
 def test_an_unknown_conference_does_not_come_either(
