@@ -9,14 +9,14 @@ from itertools import pairwise
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def parse_duration(text: str) -> timedelta:
+def parse_duration(text: str, longest: timedelta = timedelta(days=366)) -> timedelta:
     """Read `90s`, `15m`, `2h` or `7d`; raises ValueError for anything else."""
     match = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
     if match is None:
         raise ValueError("not a duration; write for example 90s, 15m, 2h or 7d")
     duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if duration > timedelta(days=366):
-        raise ValueError("longer than a year")
+    if duration > longest:
+        raise ValueError(f"longer than {'a year' if longest.days == 366 else 'a century'}")
     return duration
 
 

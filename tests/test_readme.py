@@ -118,6 +118,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert found == expected.of_api(server.account.rows())
         (private,) = (block for block in all_blocks("sh") if "HASH_KEY" in block)
         run_shell(private, folder, **names)
+        (erasing,) = (b for b in all_blocks("sh") if b.startswith("conference-insights erase"))
+        run_shell(erasing.replace("CF...", sid(999)), folder, **names)
     return folder / "warehouse.duckdb"
 
 
@@ -183,6 +185,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "conference-insights run",
         "conference-insights backfill",
         "conference-insights reconcile",
+        "conference-insights erase",
         "conference-insights status",
         "conference-insights doctor",
         "conference-insights report",

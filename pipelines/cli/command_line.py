@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import re
 import sys
 from datetime import timedelta
 from functools import partial
@@ -18,6 +17,8 @@ import click
 from click.core import ParameterSource
 
 from pipelines.cli import epilogs
+from pipelines.cli.conference_sid import expect_sid
+from pipelines.cli.erase_command import erase
 from pipelines.cli.filter_options import Filtered
 from pipelines.cli.moment_option import moment
 from pipelines.cli.reconcile_command import reconcile
@@ -54,15 +55,6 @@ def _log_style(_context: click.Context, _option: click.Parameter, value: str | N
 _duration_option = partial(click.option, callback=_duration, metavar="DURATION")
 
 
-def _expect_sid(text: str) -> None:
-    """Check that it has the shape of a conference's SID."""
-    if not re.fullmatch("CF[0-9a-fA-F]{32}", text):
-        raise click.BadParameter(
-            f"{text!r} is not CF and 32 hex digits, as in CF0123456789abcdef0123456789abcdef",
-            param_hint="conference",
-        )
-
-
 @click.group(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
 @click.version_option(package_name="conference-insights")
 @click.option(
@@ -88,6 +80,7 @@ def main(context: click.Context, log: str | None) -> None:
 
 main.add_command(sql)
 main.add_command(reconcile)
+main.add_command(erase)
 
 
 @main.command(epilog=epilogs.RUN, short_help="Bring the warehouse up to date.")
@@ -145,7 +138,7 @@ def backfill(
     if given and conferences:
         raise click.UsageError("Filters go with --from, not with --conference.")
     for sid in conferences:
-        _expect_sid(sid)
+        expect_sid(sid)
     with exit_on_error() as stop:
         from pipelines.cli.console import run_with_progress
         from pipelines.run.pipeline import Backfill
@@ -220,7 +213,7 @@ def show(conference: str, as_json: bool) -> None:
       conference-insights show CF0123456789abcdef0123456789abcdef | grep '^Participant '
       conference-insights show --json CF0123456789abcdef0123456789abcdef
     """
-    _expect_sid(conference)
+    expect_sid(conference)
     with exit_on_error():
         from pipelines.cli.own_copy import own_copy
         from pipelines.cli.show import show_conference

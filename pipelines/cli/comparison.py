@@ -23,6 +23,7 @@ COLUMNS = {
     "new": "new",
     "ahead": "ahead",
     "only_here": "only here",
+    "erased": "erased",
 }
 USUAL = 4
 """So many columns are shown in any case, others where they say something."""
@@ -35,6 +36,7 @@ MEANINGS = {
     "new": "since the last run; a run loads them",
     "ahead": "more final here than Twilio shows",
     "only_here": "Twilio does not list them",
+    "erased": "they are not to come back",
 }
 
 WRITTEN = ("missing", "different", "changed", "new")

@@ -14,6 +14,7 @@ from functools import partial
 from pipelines.errors import SettingsError
 from pipelines.lifecycle import FINAL_WITHIN, RETENTION, RETENTION_WARNING
 from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
+from pipelines.run.erasures import finish_erasures
 from pipelines.run.packages import MAX_NAMED, Packages
 from pipelines.run.personal_switch import rewrite_personal_data
 from pipelines.run.post_load import forget_former, run_post_load
@@ -128,7 +129,7 @@ def opened(
     """Hold the warehouse, with a row in `_runs`, while the block lasts; raises as `run` does."""
     place = warehouse_place()
     files = StatusFiles(place.path) if place.path else None
-    with RunRecord(files, progress, stop) as record, _unwrap_dlt_errors(place, stop):
+    with RunRecord(files, progress, stop) as record, unwrap_errors(place, stop):
         settings, delivery = source_settings(), publish_settings(place)
         progress.account_sid = settings.account_sid
         if backfill:
@@ -140,7 +141,7 @@ def opened(
             log.info("Warehouse: %s%s", place.name, " (NEW, created now)" * warehouse.created)
             with (
                 record.kept_in(warehouse),
-                _unwrap_dlt_errors(place, stop),  # here, for the row in `_runs`
+                unwrap_errors(place, stop),  # here, for the row in `_runs`
                 InsightsClient(settings, progress, stop) as client,
                 closing(Packages(warehouse, client, record, comparison)) as packages,
             ):
@@ -195,6 +196,7 @@ def _follow_personal_data(
     personal = PersonalData.of(packages.client.settings)
     try:
         forget = partial(forget_former, warehouse, delivery)
+        finish_erasures(warehouse, forget)
         is_rewritten = rewrite_personal_data(warehouse, personal, forget)
     except (WarehouseError, BusyError, ViewError) as error:
         return error
@@ -266,7 +268,7 @@ def _poll(packages: Packages, polling: Polling) -> StillPendingError | None:
 
 
 @contextmanager
-def _unwrap_dlt_errors(place: Place, stop: threading.Event) -> Iterator[None]:
+def unwrap_errors(place: Place, stop: threading.Event) -> Iterator[None]:
     """Raise what went wrong below dlt's step and resource errors; a full disk as such."""
     try:
         yield

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
+from pipelines.run.erasures import finish_erasures
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.personal_switch import rewrite_personal_data
 from pipelines.run.settings import personal_data
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.changed import CannotRenewError, Changed
 from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
-from pipelines.warehouse.database import DATASET, PIPELINE, StatementError
+from pipelines.warehouse.database import DATASET, PIPELINE, Database, StatementError
 from pipelines.warehouse.file import DuckDbWarehouse
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.runs import prepare_runs
@@ -58,7 +59,7 @@ def run_post_load(
         PublishError: the copy could not be written.
         LakeError, BusyError: the lake could not.
     """
-    if not _is_loaded(warehouse):
+    if not is_loaded(warehouse):
         return None
     begin("views")
     with warehouse.alone():
@@ -97,7 +98,7 @@ def forget_former(warehouse: Warehouse, settings: PublishSettings) -> None:
         _write_copies(copies, warehouse, settings, lambda _: None, rebuild=True, forget=True)
 
 
-def _is_loaded(warehouse: Warehouse) -> bool:
+def is_loaded(warehouse: Database) -> bool:
     return f"{DATASET}._dlt_loads" in warehouse.columns(DATASET)
 
 
@@ -193,12 +194,14 @@ def publish_now() -> Path | Place:
     if path and not path.exists():
         raise nothing
     with place.open() as warehouse:
-        if not _is_loaded(warehouse):
+        if not is_loaded(warehouse):
             raise nothing
         with warehouse.alone():
             prepare_runs(warehouse)
             migrate_tables(warehouse)  # an earlier version may have loaded it
-        rewrite_personal_data(warehouse, personal, partial(forget_former, warehouse, settings))
+        forget = partial(forget_former, warehouse, settings)
+        finish_erasures(warehouse, forget)
+        rewrite_personal_data(warehouse, personal, forget)
         try:
             published = run_post_load(warehouse, settings, datetime.now(UTC), rebuild=True)
         finally:

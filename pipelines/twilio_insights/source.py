@@ -137,6 +137,7 @@ def twilio_insights(
     _watermarks                     resource, account_sid, filters, region  merge
     _drift                          account_sid, name                   merge
     _listings                       resource, parent_key                merge
+    _erasures                       erasure_id                          merge
 
     Args:
         settings: resolved from the section `sources.twilio_insights` when not given.

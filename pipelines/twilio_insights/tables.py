@@ -101,7 +101,7 @@ def _table(name: str, grain: str, key: list[str], columns: dict[str, Any]) -> Ta
 
 _DEFINITIONS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 TABLES = tuple(_table(name, **definition) for name, definition in _DEFINITIONS.items())
-ACCOUNTS, REFETCHES, REJECTED_ROWS, WATERMARKS, DRIFT, LISTINGS = BOOKKEEPING = tuple(
+ACCOUNTS, REFETCHES, REJECTED_ROWS, WATERMARKS, DRIFT, LISTINGS, ERASURES = BOOKKEEPING = tuple(
     table for table in TABLES if table.name == "accounts" or table.name.startswith("_")
 )
 """What tells how far and how well the others are loaded."""

@@ -67,7 +67,7 @@ COLUMNS = {
 }
 
 
-UNSCHEDULED = "('backfill', 'reconcile')"
+UNSCHEDULED = "('backfill', 'reconcile', 'erase')"
 """Commands that do not bring the warehouse up to date; the view `stg_as_of` leaves them out too."""
 
 

@@ -49,7 +49,8 @@ scheduled AS (
         r.filters,
         row_number() OVER (ORDER BY r.started_at DESC NULLS LAST) AS runs_ago
     FROM conference_insights._runs AS r
-    WHERE r.outcome IN ('ok', 'pending', 'running') AND r.command NOT IN ('backfill', 'reconcile')
+    WHERE r.outcome IN ('ok', 'pending', 'running')
+        AND r.command NOT IN ('backfill', 'reconcile', 'erase')
 ),
 filtered AS (
     SELECT max(CASE WHEN s.runs_ago = 1 THEN s.filters END) AS filters
@@ -70,7 +71,8 @@ treatment AS (
 good AS (
     SELECT max(r.ended_at) AS last_good_run_at
     FROM conference_insights._runs AS r
-    WHERE r.outcome IN ('ok', 'pending') AND r.command NOT IN ('backfill', 'reconcile')
+    WHERE r.outcome IN ('ok', 'pending')
+        AND r.command NOT IN ('backfill', 'reconcile', 'erase')
 )
 SELECT
     k.as_of,

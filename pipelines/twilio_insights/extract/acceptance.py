@@ -168,6 +168,8 @@ class Acceptor:
             if key in self.package.written:
                 continue
             version, former = page.versions[key], stored.get(key)
+            if former is None and self._is_erased(page, key, account, parent):
+                continue
             if self._comparison is not None:
                 of = (parent.created, parent.is_awaited) if parent else ()
                 self._comparison.listed(self._resource, account, page, key, former, *of)
@@ -184,6 +186,18 @@ class Acceptor:
                 continue
             written.append(key)
         return written
+
+    def _is_erased(
+        self, page: RecordPage, key: str, account: str, parent: ParentListing | None
+    ) -> bool:
+        """Whether one that is not here is not to come back."""
+        if not self.package.erased.has_any:
+            return False
+        created = parent.created if parent else page.created_at(key)
+        is_erased = self.package.erased.covers(parent.key if parent else key, created)
+        if is_erased and self._comparison is not None:
+            self._comparison.erased(self._resource, account, created)
+        return is_erased
 
 
 def _most_final(pages: Sequence[RecordPage]) -> dict[str, RecordPage]:

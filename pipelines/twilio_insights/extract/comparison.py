@@ -35,6 +35,8 @@ class Compared:
     only_here: int = 0
     explained: int = 0
     """Those of them that cannot be expected at Twilio."""
+    erased: int = 0
+    """They were erased here, and are not to come back."""
 
     @property
     def faults(self) -> int:
@@ -144,6 +146,12 @@ class Comparison:
             found.at_twilio += 1
             found.in_warehouse += 1
             self._note(found, "unconfirmed", key)
+
+    def erased(self, resource: Resource, account: str, at: datetime | None) -> None:
+        """One that Twilio shows and that was erased here; whom it was about is not kept."""
+        if (found := self._at(resource, account, at)) is not None:
+            found.at_twilio += 1
+            found.erased += 1
 
     def only_here(
         self, resource: Resource, account: str, key: str, at: datetime | None, reason: str = ""

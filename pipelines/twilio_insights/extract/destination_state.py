@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pipelines.lifecycle import RETENTION
 from pipelines.times import as_utc, naive_utc
+from pipelines.twilio_insights.extract.erasures import Erasures
 from pipelines.twilio_insights.extract.records import RowVersion
 from pipelines.twilio_insights.resources import Resource
 
@@ -191,6 +192,9 @@ class DestinationState:
         """What had no good answer when it was asked for last: gone, expired or unconfirmed."""
         sql = "SELECT key FROM {_refetches} WHERE outcome IS NOT NULL AND resource = %s"
         return {key for (key,) in self._query(sql, self._resource.name)}
+
+    def erased(self) -> Erasures:
+        return Erasures(self._query)
 
     def rejected_digests(self) -> set[int]:
         return {digest for (digest,) in self._query("SELECT row_digest FROM {_rejected_rows}")}

@@ -72,7 +72,7 @@ class LoadPackage:
         """Of what was handed out."""
         self._own, self._accounts, self._personal = own, {own, *accounts}, personal
         self._stored, self._progress = stored, progress
-        self._rejected = stored.rejected_digests()
+        self._rejected, self.erased = stored.rejected_digests(), stored.erased()
         self._named: set[str] | None = None
         self._small: RecordPage | None = None
         """Records of small pages, to be flattened together: each time costs some milliseconds."""
@@ -112,11 +112,12 @@ class LoadPackage:
 
     def _reject(self, elements: Sequence[Rejected], at: datetime) -> None:
         for element, digest, reason in elements:
-            if digest not in self._rejected:
+            text = text_of(element)
+            if digest not in self._rejected and not self.erased.is_named_in(text):
                 self._rejected.add(digest)
                 self._progress.counts(self.resource).rows_rejected += 1
                 reason = self._personal.reason(reason)
-                row = digest, reason, text_of(element), naive_utc(at), self._progress.run_id
+                row = digest, reason, text, naive_utc(at), self._progress.run_id
                 self._notes[REJECTED_ROWS, digest] = row
 
     def note_refetch(
@@ -170,7 +171,7 @@ class LoadPackage:
         from pipelines.twilio_insights.extract.drift import find_drift
         from pipelines.twilio_insights.extract.flatten import concat
 
-        batch = concat(self._batch)
+        batch = self.erased.tables(concat(self._batch))
         self.bytes += self._batch_bytes
         self._batch, self._batch_rows, self._batch_bytes = [], 0, 0
         if self._named is None:
@@ -191,7 +192,7 @@ class LoadPackage:
             for table in BOOKKEEPING:
                 if rows := [row for (of, _), row in self._notes.items() if of == table]:
                     noted = {table.name: to_arrow(table, zip(*rows, strict=True))}
-                    batch |= self._personal.tables(noted)
+                    batch |= self._personal.tables(self.erased.tables(noted))
         return batch or None
 
 

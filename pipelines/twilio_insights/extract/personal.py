@@ -5,6 +5,7 @@ Which columns may hold some stands in `tables.toml`. Digests of rows stay over w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -70,19 +71,7 @@ class PersonalData:
 
     def tables(self, tables: Tables) -> Tables:
         """What is written instead of these rows."""
-        if self.mode == "keep":
-            return tables
-        import pyarrow as pa
-
-        masked = dict(tables)
-        for name, rows in tables.items():
-            for column in COLUMNS[name]:
-                if rows[column.name].null_count < len(rows):
-                    values = [self.of_column(column, v) for v in rows[column.name].to_pylist()]
-                    position = rows.column_names.index(column.name)
-                    array = pa.array(values, pa.string())
-                    masked[name] = masked[name].set_column(position, column.name, array)
-        return masked
+        return tables if self.mode == "keep" else changed(tables, self.of_column)
 
     def drift(self, name: str) -> str:
         """The same of a name of what the documentation does not know: `extra_fields = field`, where
@@ -99,6 +88,21 @@ class PersonalData:
 
 
 KEEP = PersonalData()
+
+
+def changed(tables: Tables, change: Callable[[Column, str | None], str | None]) -> Tables:
+    """The rows with other values in the personal columns."""
+    import pyarrow as pa
+
+    found = dict(tables)
+    for name, rows in tables.items():
+        for column in COLUMNS[name]:
+            if rows[column.name].null_count < len(rows):
+                values = [change(column, value) for value in rows[column.name].to_pylist()]
+                position = rows.column_names.index(column.name)
+                array = pa.array(values, pa.string())
+                found[name] = found[name].set_column(position, column.name, array)
+    return found
 
 
 def is_hash(text: str) -> bool:

@@ -44,6 +44,18 @@ def delete_old(store: Store, tables: Iterable[str], warehouse: str, keep: timede
             store.delete(path)
 
 
+def delete_logs(store: Store, tables: Iterable[str]) -> None:
+    """Delete what the logs have of earlier versions, such as the least SID of a file; only where no
+    other warehouse has committed one of them."""
+    for name in tables:
+        delta = store.open(name)
+        delta.create_checkpoint()
+        for path in store.listed(f"{name}/_delta_log"):
+            version = path.rpartition("/")[2].partition(".")[0]
+            if version.isdigit() and int(version) < delta.version():
+                store.delete(path)
+
+
 def delete_unneeded(
     store: Store,
     commits: Commits,

@@ -20,7 +20,7 @@ import duckdb
 from pipelines.times import machine_time, naive_utc
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import with_memory
-from pipelines.warehouse.lake.cleaning import delete_old, delete_unneeded
+from pipelines.warehouse.lake.cleaning import delete_logs, delete_old, delete_unneeded
 from pipelines.warehouse.lake.commits import Commit, Commits, newest
 from pipelines.warehouse.lake.rows import ACCOUNT, ROOT, Part, lake_tables, read_table
 from pipelines.warehouse.lake.store import LakeSettings, Store, lake_errors
@@ -105,6 +105,8 @@ class _Lake:
         if is_to_forget:
             delete_old(self._store, self._tables, self._id, timedelta())
             self._commit(new._replace(may_have_personal=self._personal_data), new, forget=True)
+            if forget and {commit.warehouse for commit in self._commits.read()} == {self._id}:
+                delete_logs(self._store, self._tables)
         elif last and last.committed_at.date() != self._now.date():
             delete_unneeded(
                 self._store, self._commits, self._tables, self._id, self._now, self._keep

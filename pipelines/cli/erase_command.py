@@ -1,0 +1,91 @@
+"""The command `erase`: everything of some conferences, of somebody, or older than an age."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+import click
+
+from pipelines.cli import epilogs
+from pipelines.cli.conference_sid import expect_sid
+from pipelines.cli.shutdown import exit_on_error
+from pipelines.logs import say
+
+LONGEST = timedelta(days=36_600)
+
+
+def _age(_context: click.Context, _option: click.Parameter, value: str | None) -> timedelta | None:
+    from pipelines.times import parse_duration
+
+    try:
+        age = parse_duration(value, LONGEST) if value is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if value is not None and not age:
+        raise click.BadParameter("must be greater than zero")
+    return age
+
+
+@click.command(epilog=epilogs.MORE, short_help="Erase conferences, or somebody, for good.")
+@click.option("--conference", "conferences", multiple=True, metavar="CF...", help="This one.")
+@click.option("--identity", metavar="TEXT", help="Every personal value that is just this text.")
+@click.option("--older-than", callback=_age, metavar="AGE", help="What was created before: 400d.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def erase(
+    conferences: tuple[str, ...],
+    identity: str | None,
+    older_than: timedelta | None,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Erase from warehouse, published copies, lake and working folder, for good.
+
+    What Twilio still serves does not come back. An identity becomes NULL wherever personal data may
+    be, and conferences stay counted. The table _erasures tells when and how much, not of whom.
+
+    \b
+    Examples:
+      conference-insights erase --conference CF0123456789abcdef0123456789abcdef --dry-run
+      conference-insights erase --identity +15005550006 --yes
+      conference-insights erase --older-than 400d --yes
+    """
+    if bool(conferences) + (identity is not None) + (older_than is not None) != 1:
+        raise click.UsageError("Give one of --conference, --identity and --older-than.")
+    for sid in conferences:
+        expect_sid(sid)
+    if identity is not None and not (identity.strip() and identity.isprintable()):
+        raise click.UsageError("--identity: write the text as it is in the warehouse.")
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise click.UsageError(
+            "There is no terminal to ask on: look with --dry-run, then erase with --yes."
+        )
+    with exit_on_error() as stop:
+        from pipelines import times
+        from pipelines.run.erase import count_erasable
+        from pipelines.run.erase import erase as erase_all
+        from pipelines.run.erasures import Subject
+
+        before = times.machine_time() - older_than if older_than else None
+        subject = Subject(conferences, identity, before)
+        if dry_run or not yes:
+            found = count_erasable(subject)
+            _tell(found, "would be erased" if dry_run else "will be erased, for good", say)
+            if dry_run:
+                return
+            if not click.confirm("Erase them?", err=True):
+                say("Nothing was erased")
+                return
+        found = erase_all(subject, stop)
+        if found or not older_than:
+            _tell(found, "erased", say)
+
+
+def _tell(found: Counter[str], done: str, tell: Callable[[str], None]) -> None:
+    for table, number in sorted(found.items()):
+        tell(f"{number:,} of {table} {done}")
+    if not found:
+        tell("There is nothing to erase")

@@ -1,0 +1,103 @@
+"""The command that erases: everything of a conference, of somebody, or older than an age."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from contextlib import suppress
+from functools import partial
+
+from pipelines.run.destination import publish_settings, warehouse_place
+from pipelines.run.erasures import Subject, erase_rows, finish_erasures
+from pipelines.run.migrations import migrate_tables
+from pipelines.run.pipeline import unwrap_errors
+from pipelines.run.post_load import forget_former, is_loaded
+from pipelines.run.recovery import recover_package
+from pipelines.run.settings import personal_data
+from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.tables import ERASURES, TABLES
+from pipelines.warehouse.database import DATASET
+from pipelines.warehouse.runs import RunRecord
+from pipelines.warehouse.status_files import STATUS, StatusFiles
+from pipelines.warehouse.warehouse import Place, Warehouse, WarehouseError
+
+log = logging.getLogger("conference_insights")
+
+
+def count_erasable(subject: Subject) -> Counter[str]:
+    """How many rows or values would go, by table; nothing is written.
+
+    Raises:
+        WarehouseError: nothing is loaded yet, or an earlier version has loaded it.
+        BusyError: a run holds the warehouse.
+        SettingsError: one is wrong.
+    """
+    place, personal = _existing_place(), personal_data()
+    with place.read() as database:
+        present = database.columns(DATASET)
+        if not is_loaded(database):
+            raise _nothing_in(place)
+        needed = {f"{DATASET}.{table.name}" for table in TABLES if table != ERASURES}
+        if needed - present.keys():
+            raise WarehouseError(
+                f"{place} is of an earlier version: `conference-insights publish` brings it up to "
+                "date"
+            )
+        return subject.count(database, personal)
+
+
+def erase(subject: Subject, stop: threading.Event) -> Counter[str]:
+    """Erase it from warehouse, copies, lake and working folder; how many rows or values, by table.
+
+    Raises:
+        WarehouseError: nothing is loaded yet, or it cannot be used.
+        BusyError: a run holds the warehouse, or loads into it.
+        SettingsError, ViewError, PublishError, LakeError: as in a run; the next command goes on.
+    """
+    place, progress = _existing_place(), Progress("erase")
+    files = StatusFiles(place.path) if place.path else None
+    with RunRecord(files, progress, stop) as record, unwrap_errors(place, stop):
+        delivery, personal = publish_settings(place), personal_data()
+        with suppress(WarehouseError):  # one that cannot be read is written anew
+            record.settings = files.read(STATUS).get("settings", {}) if files else {}
+        record.settings |= {"published": str(delivery.directory)}
+        with place.open() as warehouse:
+            if not is_loaded(warehouse):
+                raise _nothing_in(place)
+            with record.kept_in(warehouse), unwrap_errors(place, stop):
+                _prepare(warehouse, record, progress)
+                record.phase("erase")
+                with warehouse.alone():
+                    found = erase_rows(warehouse, subject, personal, progress.run_id)
+                record.look(warehouse)  # what it has told of runs may name the same
+                record.phase("forget")
+                finish_erasures(warehouse, partial(forget_former, warehouse, delivery))
+    return found
+
+
+def _prepare(warehouse: Warehouse, record: RunRecord, progress: Progress) -> None:
+    """Bring the tables up to date, and load what a killed run left, which may have the same."""
+    from pipelines.run.loading import Loader  # brings dlt
+
+    with warehouse.alone():
+        migrate_tables(warehouse)
+        warehouse.prepare_indexes({table.name: table.key for table in TABLES})
+    accounts = warehouse.query(
+        "SELECT account_sid FROM {accounts} UNION SELECT account_sid FROM {conference_summaries}"
+    )
+    warehouse.hold_accounts([account for (account,) in accounts if account])
+    progress.left_package = recover_package(
+        warehouse, lambda: Loader(warehouse, record.phase, progress.load_ids.extend)
+    )
+
+
+def _existing_place() -> Place:
+    place = warehouse_place()
+    if place.path and not place.path.exists():
+        raise _nothing_in(place)
+    return place
+
+
+def _nothing_in(place: Place) -> WarehouseError:
+    return WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")

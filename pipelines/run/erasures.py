@@ -1,0 +1,108 @@
+"""Erasing in a warehouse: deletions and the row that tells of them are one transaction; what leaves
+nothing of them elsewhere follows, and is done again by the next command if it was killed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipelines import times
+from pipelines.run.erasable import Change, Chosen, of_conferences, of_identity
+from pipelines.times import naive_utc
+from pipelines.twilio_insights.extract.erasures import KEPT, digest_of, new_salt
+from pipelines.twilio_insights.extract.personal import PersonalData
+from pipelines.twilio_insights.tables import ERASURES
+from pipelines.warehouse.database import DATASET, Database
+from pipelines.warehouse.warehouse import Warehouse
+
+TABLE = f"{DATASET}.{ERASURES.name}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom an erasure is about: conferences by their SIDs, an identity, or all that were created
+    before a time."""
+
+    conferences: tuple[str, ...] = ()
+    identity: str | None = None
+    created_before: datetime | None = None
+
+    def changes(
+        self, database: Database, personal: PersonalData
+    ) -> Iterator[tuple[str, str | None, Iterable[Change]]]:
+        """Kind, text and changes of each erasure."""
+        for sid in dict.fromkeys(self.conferences):
+            yield "conference", sid, of_conferences(database, Chosen.one(sid))
+        if self.identity is not None:
+            yield "identity", self.identity, of_identity(database, personal, self.identity)
+        if self.created_before:
+            changes = of_conferences(database, Chosen.older(self.created_before))
+            yield "older_than", None, changes
+
+    def count(self, database: Database, personal: PersonalData) -> Counter[str]:
+        """How many rows or values would go, by table."""
+        found = Counter[str]()
+        for _, _, changes in self.changes(database, personal):
+            for change in changes:
+                found[change.table] += change.count(database)
+        return +found
+
+
+def erase_rows(
+    warehouse: Warehouse, subject: Subject, personal: PersonalData, run_id: str
+) -> Counter[str]:
+    """Delete it, and see to it that it does not come back; how many rows or values, by table.
+
+    Of an age there is nothing to note where nothing was so old.
+    """
+    total = Counter[str]()
+
+    def do() -> None:
+        total.clear()
+        for kind, text, changes in subject.changes(warehouse, personal):
+            found, salt = Counter[str](), new_salt()
+            for change in changes:
+                if number := change.count(warehouse):
+                    found[change.table] += number
+                    change.make(warehouse)
+            total.update(found)
+            if text is None and not found:
+                continue
+            row = {
+                "erasure_id": salt,
+                "erased_at": naive_utc(times.machine_time()),
+                "kind": kind,
+                "digest": digest_of(text, salt) if text is not None else None,
+                "created_before": subject.created_before and naive_utc(subject.created_before),
+                "counts": json.dumps(found),
+                "run_id": run_id,
+            }
+            marks = ", ".join(f"${name}" for name in row)
+            warehouse.execute(f"INSERT INTO {TABLE} ({', '.join(row)}) VALUES ({marks})", row)
+
+    warehouse.transact(do)
+    return total
+
+
+def finish_erasures(warehouse: Warehouse, forget: Callable[[], None]) -> None:
+    """Have nothing left anywhere of what was erased, if that is not done yet; and forget of whom it
+    was once Twilio has nothing of them any more.
+
+    Args:
+        forget: leaves nothing of what was deleted, wherever else it was kept.
+    """
+    now = naive_utc(times.machine_time())
+    warehouse.execute(
+        f"UPDATE {TABLE} SET digest = NULL WHERE digest IS NOT NULL AND erased_at < ?", [now - KEPT]
+    )
+    unfinished = f"SELECT erasure_id FROM {TABLE} WHERE finished_at IS NULL"
+    if found := [salt for (salt,) in warehouse.execute(unfinished)]:
+        warehouse.checkpoint()
+        forget()
+        warehouse.execute(
+            f"UPDATE {TABLE} SET finished_at = ? WHERE erasure_id IN (SELECT unnest(?))",
+            [now, found],
+        )

@@ -1,0 +1,383 @@
+"""`erase` leaves nothing of a conference, of somebody or of what is old, and it stays away."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import threading
+from contextlib import closing
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.run.destination import publish_settings
+from pipelines.run.erase import erase
+from pipelines.run.erasures import Subject, erase_rows, finish_erasures
+from pipelines.run.migrations import migrate_tables
+from pipelines.run.pipeline import Backfill, run
+from pipelines.run.post_load import forget_former, publish_now
+from pipelines.simulator.account import Account
+from pipelines.simulator.participants import participant_row
+from pipelines.simulator.server import InsightsHandler
+from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
+from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.tables import TABLES
+from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.runs import prepare_runs
+from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, sid, summary
+from tests.forked import Forked
+from tests.test_personal_data import texts
+from tests.test_readme import blocks
+from tests.test_reconcile import compare, kinds
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+RAW = "conference_insights."
+OWN = "SOURCES__TWILIO_INSIGHTS__"
+WHO, OTHER = "client:anna.canary", "client:bob"
+GONE, STAYS = sid(0xCA11AB1E), sid(2)
+PERSON = "CP" + "ca11ab1e" * 4
+TRACES = (GONE, PERSON)
+KEY = "a-key-that-nobody-guesses"
+
+
+def put(account: Account) -> None:
+    """Two conferences with a participant each, of which one is somebody who is elsewhere too."""
+    details = {"participant_identity": WHO, "severity": "low", "seen": [{"by": [WHO]}]}
+    tagged = {"high_jitter": details}
+    for number, age in ((0xCA11AB1E, 2), (2, 3)):
+        unknown = {"voice_bots" + str(number): "new"}
+        account.put(summary(number, age * HOUR, friendly_name=WHO, tag_info=tagged) | unknown)
+        key = PERSON if number != 2 else "CP" + "2" * 32
+        person = participant_row(key, sid(number), NOW - age * HOUR) | {
+            "label": WHO,
+            "from": WHO,
+            "to": OTHER,
+            "properties": {"x": WHO},
+            "metrics": {"inbound": {"mos": 4.4, "who": {WHO: 1}}},
+            "events": {"mute": [1732113000000]},
+            "processing_state": "complete",
+        }
+        account.put_participants(sid(number), [person])
+    account.put(summary(3, 40 * HOUR, friendly_name=OTHER))
+    account.put_participants(sid(3), [])
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listings have an element that is no conference, and names one."""
+    real = InsightsHandler.answer
+
+    def answer(handler: Any) -> tuple[int, bytes]:
+        status, body = real(handler)
+        content = json.loads(body) if status == 200 else {}
+        if content.get("conferences"):
+            content["conferences"] += [{"of": GONE, "named": WHO}]
+            body = json.dumps(content).encode()
+        return status, body
+
+    monkeypatch.setattr(InsightsHandler, "answer", answer)
+
+
+@pytest.fixture
+def full(loaded: Loaded, with_participants: None, odd: None, tables_only: None) -> Loaded:
+    """A warehouse that has all of it in every table."""
+    put(loaded.account)
+    loaded.run()
+    fill(loaded)
+    return loaded
+
+
+def fill(loaded: Loaded) -> None:
+    """What runs leave where something went wrong."""
+    change(
+        loaded,
+        f"INSERT INTO {RAW}_refetches VALUES ('conferences', '{GONE}', 1, 404, '{NOW:%F}', NULL, "
+        "'gone', 'x')",
+        f'UPDATE {RAW}_runs SET final_changed = \'["{GONE}", "{STAYS}"]\', '
+        f"unreadable = '[\"{PERSON}\"]', left_package = 'set aside: of {GONE}'",
+        f"UPDATE {RAW}accounts SET last_error = 'No {GONE}'",
+    )
+    aside = Path(f"{loaded.path}.dlt/set_aside/1")
+    aside.mkdir(parents=True)
+    (aside / "reason.txt").write_text(f"{GONE} {WHO}")
+
+
+@pytest.fixture
+def rows_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are not made anew, which is most of it: for tests that look at rows."""
+    monkeypatch.setattr("pipelines.run.erase.forget_former", lambda *_: None)
+
+
+def change(loaded: Loaded, *statements: str) -> None:
+    with closing(duckdb.connect(str(loaded.path))) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def found_in(folder: Path, *traces: str, said: str = "") -> list[str]:
+    all_texts = [*texts(folder), ("output", said.encode())]
+    return [f"{t} in {name}" for name, text in all_texts for t in traces if t.encode() in text]
+
+
+def noted(loaded: Loaded) -> list[tuple[Any, ...]]:
+    columns = "kind, digest IS NOT NULL, created_before, counts, finished_at IS NOT NULL"
+    return loaded.query(f"SELECT {columns} FROM {RAW}_erasures ORDER BY erased_at")
+
+
+def counted(loaded: Loaded, where: str = "true") -> int:
+    return int(loaded.query(f"SELECT count(*) FROM {RAW}conference_summaries WHERE {where}")[0][0])
+
+
+def backfill(*conferences: str) -> Progress:
+    scope = Backfill(conferences=conferences) if conferences else Backfill("29d")
+    return run(Progress("backfill"), backfill=scope)
+
+
+def test_nothing_is_left_of_a_conference(
+    loaded: Loaded,
+    with_participants: None,
+    odd: None,
+    prepared: None,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full, folder = loaded, loaded.path.parent
+    monkeypatch.setenv("PUBLISH__LAKE", str(folder / "lake"))
+    put(full.account)
+    full.run()
+    fill(full)
+    before = "\n".join(found_in(folder, *TRACES))
+    for place in ("warehouse.duckdb", "insights.duckdb", "lake", "unpacked", "set_aside"):
+        assert place in before, place
+    asked = command("erase", "--conference", GONE, "--dry-run")
+    assert asked.returncode == 0, asked.stderr
+    assert "1 of conference_summaries would be erased" in asked.stdout
+    assert noted(full) == []
+    done = command("erase", "--conference", GONE, "--yes", CONFERENCE_INSIGHTS_LOG="json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.replace("erased", "would be erased") == asked.stdout
+    assert found_in(folder, *TRACES, said=done.stdout + done.stderr) == []
+    ((kind, has_digest, _, counts, is_finished),) = noted(full)
+    assert (kind, has_digest, is_finished) == ("conference", True, True)
+    gone = json.loads(counts)
+    for table in (
+        *("conference_summaries", "conference_tags", "conference_tag_info", "_listings", "_runs"),
+        *("conference_participants", "conference_participant_metrics", "_drift", "_rejected_rows"),
+        *("conference_participant_events", "conference_detected_issues", "_refetches", "accounts"),
+    ):
+        assert gone[table], table
+    assert counted(full) == 2
+    assert full.query(
+        f"SELECT final_changed, unreadable FROM {RAW}_runs WHERE command = 'run'"
+    ) == [(json.dumps([STAYS]), None)]
+    rows = full.query(f"SELECT command, outcome FROM {RAW}_runs ORDER BY started_at")
+    assert rows == [("run", "ok"), ("erase", "ok")]
+    assert json.loads(command("status", "--json").stdout)["last_good"]["command"] == "run"
+    copy = folder / "warehouse.published/current/insights.duckdb"
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM analytics.conferences").fetchall() == [(2,)]
+
+
+def test_it_does_not_come_back(full: Loaded, rows_only: None) -> None:
+    found = erase(Subject((GONE,)), threading.Event())
+    assert found["conference_summaries"] == 1
+    full.account.put(summary(0xCA11AB1E, 2 * HOUR, "timeout", friendly_name="another"))
+    for load in (full.run, backfill, partial(backfill, GONE), partial(compare, repair=True)):
+        load()
+        assert counted(full, f"conference_sid = '{GONE}'") == 0
+    compared = compare()
+    assert kinds(compared) == {"erased": 1}
+    change(full, f"UPDATE {RAW}_erasures SET erased_at = erased_at - INTERVAL 32 DAY")
+    full.run()
+    assert [row[1] for row in noted(full)] == [False]
+    backfill()
+    assert counted(full, f"conference_sid = '{GONE}'") == 1, "Twilio has nothing so old in fact"
+
+
+@pytest.mark.parametrize("mode", ["keep", "hash"])
+def test_somebody_is_nobody_and_conferences_stay(
+    full: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    personal = {"keep": KEEP, "hash": PersonalData("hash", KEY)}[mode]
+    if mode == "hash":
+        monkeypatch.setenv(f"{OWN}PERSONAL_DATA", "hash")
+        monkeypatch.setenv(f"{OWN}HASH_KEY", KEY)
+        with monkeypatch.context() as patch:
+            patch.setattr("pipelines.run.pipeline.forget_former", lambda *_: None)
+            full.run()
+    stored = str(personal.value(WHO))
+    folder = full.path.parent
+    assert found_in(folder, stored)
+    done = command("erase", "--identity", WHO, "--yes", CONFERENCE_INSIGHTS_LOG="json")
+    assert done.returncode == 0, done.stderr
+    assert found_in(folder, stored, WHO, said=done.stdout + done.stderr) == []
+    assert counted(full) == 3
+    assert counted(full, "friendly_name IS NULL") == 2
+    people = f"SELECT calling_party, called_party, label FROM {RAW}conference_participants"
+    assert full.query(people) == [(None, personal.value(OTHER), None)] * 2
+    assert full.query(f"SELECT mos FROM {RAW}conference_participant_metrics") == [(4.4,)] * 2
+    full.account.put(summary(2, 3 * HOUR, friendly_name=WHO, max_participants=9))
+    full.account.put(summary(4, HOUR / 2, friendly_name=WHO, label={"a": {WHO: 1}}))
+    person = participant_row("CP" + "4" * 32, sid(4), NOW) | {"from": WHO, "to": OTHER}
+    full.account.put_participants(sid(4), [person | {"properties": {"deep": [{"er": WHO}]}}])
+    backfill()
+    full.run()
+    assert counted(full) == 4
+    assert counted(full, "max_participants = 9 AND friendly_name IS NULL") == 1
+    assert found_in(folder, stored, WHO) == []
+
+
+def test_a_schedule_erases_what_is_old(
+    rows_only: None, full: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.times.machine_time", lambda: NOW)
+    quiet = command("erase", "--older-than", "400d", "--yes")
+    assert (quiet.returncode, quiet.stdout, noted(full)) == (0, "", [])
+    first = command("erase", "--older-than", "1d", "--yes")
+    assert "1 of conference_summaries erased" in first.stdout, first.stderr
+    assert counted(full) == 2
+    assert noted(full)[0][:3] == ("older_than", False, datetime(2026, 11, 19, 14, 30))
+    monkeypatch.setattr("pipelines.run.erase.forget_former", lambda *_: pytest.fail("rebuilt"))
+    again = command("erase", "--older-than", "1d", "--yes")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    backfill()
+    assert counted(full) == 2
+
+
+def test_the_line_for_a_scheduler_is_right(command: Command) -> None:
+    (line,) = blocks("crontab", (ROOT / "pipelines/scheduling.md").read_text())
+    words = line.partition("bin/conference-insights ")[2].partition(" >>")[0]
+    done = command(*words.split())
+    assert (words, done.returncode) == ("erase --older-than 400d --yes", 74), done.stderr
+
+
+def test_an_unknown_conference_does_not_come_either(
+    full: Loaded, rows_only: None, command: Command
+) -> None:
+    unknown = sid(77)
+    done = command("erase", "--conference", unknown, "--yes")
+    assert (done.returncode, done.stdout) == (0, "There is nothing to erase\n")
+    full.account.put(summary(77, HOUR / 2))
+    backfill(unknown)
+    assert counted(full) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--conference", GONE], "look with --dry-run, then erase with --yes"),
+        ([], "Give one of"),
+        (["--identity", "x", "--older-than", "1d"], "Give one of"),
+        (["--older-than", "0d", "--yes"], "greater than zero"),
+        (["--older-than", "soon", "--yes"], "not a duration"),
+        (["--conference", "CF1", "--yes"], "32 hex digits"),
+        (["--identity", " ", "--yes"], "as it is in the warehouse"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], words: str, command: Command) -> None:
+    done = command("erase", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_it_needs_a_warehouse_that_nobody_holds(loaded: Loaded, command: Command) -> None:
+    assert command("erase", "--older-than", "1d", "--yes").returncode == 74
+    assert not loaded.path.exists()
+    loaded.load(views=True)
+    with DuckDbFile(loaded.path).open():
+        for how in ("--yes", "--dry-run"):
+            assert command("erase", "--older-than", "1d", how).returncode == 75
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Path:
+    """A warehouse that has all of it."""
+    account = Account(NOW)
+    put(account)
+    with loaded_once(account, tmp_path_factory.mktemp("kept"), empty_warehouse) as loaded:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(f"{OWN}PARTICIPANTS", "true")
+            loaded.load(views=True)
+        return loaded.path
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "erasures.digest_of",  # some rows are deleted, and nothing is committed
+        "post_load.apply_views",  # all of them are
+        "file.rebuild",  # the connection is closed
+        "publish.delete_old",  # the new copy is there, and the former too
+    ],
+)
+def test_one_that_is_killed_is_finished_by_the_next_command(
+    kept: Path, tmp_path: Path, point: str
+) -> None:
+    path = Path(shutil.copy(kept, tmp_path / "warehouse.duckdb"))
+    killed = """
+        import os, signal, sys, threading
+        from pipelines.run import erase, erasures, post_load
+        from pipelines.warehouse import file, publish
+
+        module, name = sys.argv[2].split(".")
+        module = globals()[module]
+        setattr(module, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        erase.erase(erasures.Subject((sys.argv[1],)), threading.Event())
+    """
+    code, said = Forked(killed, GONE, point, folder=tmp_path).end()
+    assert code == -signal.SIGKILL, said
+    rows = (
+        f"SELECT (SELECT count(*) FROM {RAW}conference_summaries), "
+        f"(SELECT count(*) FROM {RAW}_erasures WHERE finished_at IS NULL)"
+    )
+    is_committed = point != "erasures.digest_of"
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute(rows).fetchall() == [(3 - is_committed, int(is_committed))]
+    if is_committed:
+        publish_now()
+    else:
+        erase(Subject((GONE,)), threading.Event())
+    with duckdb.connect(str(path)) as connection:
+        assert connection.execute(rows).fetchall() == [(2, 0)]
+    assert found_in(tmp_path, *TRACES) == []
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [Subject((GONE,)), Subject(identity=WHO), Subject(created_before=NOW - DAY)],
+    ids=["conference", "identity", "age"],
+)
+def test_a_server_has_the_same(kept: Path, database: str, tmp_path: Path, subject: Subject) -> None:
+    path = Path(shutil.copy(kept, tmp_path / "warehouse.duckdb"))
+    tables = [*(table.name for table in TABLES), "_runs"]
+    with DuckDbFile(path).open() as file, PostgresServer(database).open() as warehouse:
+        prepare_runs(warehouse)
+        migrate_tables(warehouse)
+        warehouse.prepare_indexes({table.name: table.key for table in TABLES})
+        warehouse.execute(f"CREATE TABLE {RAW}_dlt_loads AS SELECT '1' AS load_id")
+        for name in tables:
+            warehouse.append(
+                f"{RAW}{name}", file.connection.sql(f"FROM {RAW}{name}").to_arrow_table()
+            )
+        assert subject.count(file, KEEP) == subject.count(warehouse, KEEP)
+        counts = [erase_rows(one, subject, KEEP, "x") for one in (file, warehouse)]
+        assert counts[0] == counts[1] == subject.count(warehouse, KEEP) + counts[0]
+        for name in tables:
+            if name != "_erasures":
+                read = f"SELECT * FROM {RAW}{name}"
+                assert sorted(map(repr, file.execute(read))) == sorted(
+                    map(repr, warehouse.execute(read))
+                )
+        settings = publish_settings(PostgresServer(database))
+        finish_erasures(warehouse, partial(forget_former, warehouse, settings))
+        statistics = "SELECT CAST(most_common_vals AS VARCHAR) FROM pg_catalog.pg_stats"
+        trace = subject.identity or (subject.conferences or (sid(3),))[0]
+        assert trace not in repr(warehouse.execute(statistics))
+        finished = f"SELECT count(*) FROM {RAW}_erasures WHERE finished_at IS NOT NULL"
+        assert warehouse.execute(finished) == [(1,)]
