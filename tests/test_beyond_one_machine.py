@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -208,6 +209,32 @@ def test_a_task_without_a_list_loads_nothing(script: str, shell: str, index: str
     given = {"0": "AC...1,AC...2\n", "1": "AC...3,AC...4\n"}
     assert done.stdout == given.get(index, "")
     assert (done.returncode == 0) is (index in given)
+
+
+def test_a_mapped_task_of_airflow_loads_its_list_or_nothing() -> None:
+    (example,) = (
+        block for block in blocks("python", PAGES["pipelines/scheduling.md"]) if "WORKERS" in block
+    )
+    settings = re.search(r"^WORKERS.*?(?=^with)", example, re.DOTALL | re.MULTILINE)
+    given: dict[str, Any] = {}
+    assert settings
+    exec(settings[0], given)
+    program = "exec /opt/conference-insights/bin/conference-insights run"
+    assert program in given["RUN"]
+    told = given["RUN"].replace(program, "printenv SOURCES__TWILIO_INSIGHTS__ACCOUNTS")
+    loaded = list[str]()
+    for accounts in [*given["LISTS"], ""]:
+        done = subprocess.run(
+            ["bash", "-c", told],
+            env=os.environ | {"LIST": accounts},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode == 0) is bool(accounts)
+        loaded += filter(None, done.stdout.strip().split(","))
+    assert sorted(loaded) == given["ACCOUNTS"]
+    assert len(given["LISTS"]) == given["WORKERS"] < len(loaded)
 
 
 def test_the_views_and_the_python_example(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from configparser import RawConfigParser
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ import yaml
 
 from pipelines.cli.command_line import main
 from pipelines.simulator.account import Account
+from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.duckdb_database import DuckDb
+from pipelines.warehouse.postgres import PostgresServer
 from tests import expected
 from tests.conftest import ROOT, Loaded, environment, summary
 from tests.machine import Machine, booted, wait_for
@@ -387,6 +389,7 @@ time.sleep(1)
     ("tool", "file"),
     [
         ("airflow", "dags/conference_insights.py"),
+        ("airflow", "dags/conferences_by_workers.py"),
         ("airflow", "dags/conferences_by_dlt.py"),
         ("dagster", "conference_insights.py"),
         ("dagster", "conferences_by_dlt.py"),
@@ -437,6 +440,28 @@ def test_airflow_calls_the_command(tool: Tool, loaded: Loaded) -> None:
 
 
 RUNS = "SELECT command FROM conference_insights._runs WHERE outcome = 'ok' ORDER BY started_at"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["airflow"], indirect=True)
+def test_airflow_cuts_accounts_among_workers(
+    tool: Tool, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = busy_tree(datetime.now(UTC) - MINUTE, days=3, per_day=10)
+    good = {one.sid: len(one.rows()) for one in tree.tree() if not one.refusal()}
+    file = tool.folder / "dags/conferences_by_workers.py"
+    accounts = re.sub(r"(?<=ACCOUNTS = )\[.*?\]", repr([*good]), file.read_text())
+    file.write_text(accounts)
+    with InsightsServer(tree) as server:
+        where = {"DESTINATION_TYPE": "postgres", "DESTINATION__POSTGRES__CREDENTIALS": database}
+        for name, value in (environment(server) | where).items():
+            monkeypatch.setenv(name, value)
+        tool.call("airflow", "dags", "test", "conferences_by_workers")
+    with PostgresServer(database).read() as warehouse:
+        known = "SELECT account_sid, count(*) FROM conference_insights.conference_summaries"
+        assert dict(warehouse.execute(f"{known} GROUP BY 1")) == good
+        ended = "SELECT outcome, accounts FROM conference_insights._runs"
+        assert warehouse.execute(ended) == [("ok", 1)] * 2
 
 
 @pytest.mark.slow

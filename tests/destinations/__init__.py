@@ -1,0 +1,1 @@
+"""The SQL by which dlt loads our tables into engines that no test has at hand."""
