@@ -120,8 +120,8 @@ def test_each_command_is_the_same_in_a_process_of_its_own(
     loaded.account.put(summary(1, HOUR))
     loaded.run()
     reading = "reconcile", "report", f"show {sid(1)}", "status", "status --json", "doctor"
-    every = "run", "backfill --from 2d", "publish", *reading, "sql --dialect trino --view checks"
-    every += ("erase --older-than 400d --yes",)
+    changing = "run", "backfill --from 2d", "publish", "erase --older-than 400d --yes"
+    every = *changing, *reading, "sql --dialect trino --view checks"
     assert {"demo", *(line.split()[0] for line in every)} == command_line.main.commands.keys()
     for line in every:
         here, there = (call(*line.split()) for call in (command, process))
