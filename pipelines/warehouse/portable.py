@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from sqlglot import ErrorLevel, exp, parse_one
 
@@ -41,3 +43,12 @@ def _type_list(part: exp.Expr) -> exp.Expr:
     if isinstance(part, exp.Explode) and isinstance(part.this, exp.Var):
         part.set("this", exp.cast(part.this, "TEXT[]"))
     return part
+
+
+def without_nul(value: Any) -> Any:
+    """PostgreSQL has no NUL in a text."""
+    if isinstance(value, Mapping):
+        return {name: without_nul(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [*map(without_nul, value)]
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -26,7 +27,7 @@ from pipelines.warehouse.database import (
     Rows,
     StatementError,
 )
-from pipelines.warehouse.portable import to_dialect
+from pipelines.warehouse.portable import to_dialect, without_nul
 from pipelines.warehouse.postgres_errors import ServerRefusedError, explain
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
@@ -58,7 +59,7 @@ class PostgresWarehouse(Warehouse):
     def run(self, sql: str, parameters: Parameters = ()) -> tuple[list[str], Rows]:
         """As everywhere; besides, a `WarehouseError` is raised if the server, the network or the
         role is to blame."""
-        return self._run(to_dialect(sql, "postgres"), _without_nul(parameters))
+        return self._run(to_dialect(sql, "postgres"), without_nul(parameters))
 
     def _native(self, sql: str, parameters: Parameters = ()) -> Rows:
         return self._run(sql, parameters)[1]
@@ -125,6 +126,14 @@ class PostgresWarehouse(Warehouse):
             [DATASET],
         ):
             self._native(f'ANALYZE {DATASET}."{table}"')
+
+    def expect_connected(self) -> None:
+        """An idle session hears nothing but that it is ended, or that a setting is another."""
+        with DefaultSelector() as selector:
+            if not self.connection.closed:
+                selector.register(self.connection, EVENT_READ)
+            if self.connection.closed or selector.select(0):
+                self._native("SELECT 1")
 
     def scrub(self) -> None:
         """The server's own log and backups have it still; what `ANALYZE` has kept goes too."""
@@ -285,15 +294,6 @@ class PostgresWarehouse(Warehouse):
         from pipelines.warehouse.postgres_indexes import prepare_indexes
 
         prepare_indexes(self._native, self.name, keys)
-
-
-def _without_nul(value: Any) -> Any:
-    """PostgreSQL has no NUL in a text."""
-    if isinstance(value, Mapping):
-        return {name: _without_nul(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [*map(_without_nul, value)]
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _key(kind: str, name: str) -> int:
