@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 
 from pipelines.exit_codes import exit_code
+from pipelines.run.pipeline import run
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
+from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.warehouse import postgres_warehouse
 from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, POST_LOAD, Command, Loaded, sid, summary
 from tests.postgres_server import PostgresTestServer
@@ -179,6 +182,55 @@ def test_a_server_that_goes_away_hides_no_other_error(
     monkeypatch.setattr(POST_LOAD, unsound)
     with pytest.raises(ChecksError):
         loaded.run()
+
+
+@pytest.mark.parametrize("moment", ["listed", "extracted", "loaded before"])
+def test_a_run_whose_session_is_ended_stops_and_counts_what_is_loaded(
+    moment: str,
+    loaded: Loaded,
+    server_url: str,
+    postgres: PostgresTestServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "10")
+    monkeypatch.setattr("pipelines.twilio_insights.extract.lister.PREFETCH_ROWS", 20)
+    if moment == "loaded before":
+        monkeypatch.setattr("pipelines.run.packages.PACKAGE_ROWS", 50)
+    for number in range(1, 400):
+        loaded.account.put(summary(number, number * HOUR))
+    end = (
+        "SELECT count(pg_terminate_backend(pid, 9000)) FROM pg_stat_activity "
+        "WHERE application_name = 'conference-insights'"
+    )
+    progress, ended_after = Progress("run"), list[int]()
+
+    def read(now: Progress) -> None:
+        is_due = now.rows_new > 20 and (moment != "loaded before" or now.load_ids)
+        if moment != "extracted" and is_due and not ended_after:
+            assert postgres.execute(end) == [(1,)]
+            ended_after.append(len(loaded.server.requests))
+
+    progress.on_change = read
+    if moment == "extracted":
+        phase = RunRecord.phase
+
+        def normalize(record: RunRecord, name: str) -> None:
+            if name == "load":
+                postgres.execute(end)
+            phase(record, name)
+
+        monkeypatch.setattr(RunRecord, "phase", normalize)
+    with pytest.raises(WarehouseError) as said:
+        run(progress)
+    assert exit_code(said.value) == 69
+    if ended_after:
+        assert len(loaded.server.requests) - ended_after[0] < 20
+    with PostgresServer(server_url).read() as server:
+        there = f"SELECT count(*) FROM {DATASET}.conference_summaries"
+        known = f"SELECT outcome, rows_new FROM {DATASET}._runs"
+        ((rows,),), ((outcome, counted),) = server.execute(there), server.execute(known)
+    assert (rows > 0) is (moment == "loaded before")
+    assert (outcome, counted, progress.rows_new) == ("running", rows, rows)
 
 
 def test_who_has_locked_a_table_makes_no_run_wait_for_ever(

@@ -20,6 +20,7 @@ from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction
 from pipelines.twilio_insights.extract.scope import Scope
+from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.runs import RunRecord
@@ -59,6 +60,7 @@ class Packages:
         self.warehouse, self.client, self._record = warehouse, client, record
         self._comparison = comparison
         self._progress = client.progress
+        self._progress.on_change = self._expecting_warehouse(self._progress.on_change)
         record.phase("finish")
         with warehouse.alone():
             migrate_tables(warehouse)
@@ -79,6 +81,15 @@ class Packages:
 
     def close(self) -> None:
         self.extraction.close()
+
+    def _expecting_warehouse(self, show: Callable[[Progress], None]) -> Callable[[Progress], None]:
+        """Read no more of the API once the warehouse is gone that it is to be loaded into."""
+
+        def on_change(progress: Progress) -> None:
+            self.warehouse.expect_connected()
+            show(progress)
+
+        return on_change
 
     def find_accounts(self) -> datetime:
         """Find out which accounts are to be loaded; the API's time.
@@ -124,8 +135,10 @@ class Packages:
 
     def _load(self, batches: Iterator[Tables]) -> None:
         self._record.phase("extract")
-        if (first := next(batches, None)) is not None:
-            self._loader.load(chain((first,), batches))
+        with self._progress.package():
+            if (first := next(batches, None)) is not None:
+                self._loader.load(chain((first,), batches))
+        if first is not None:
             self.warehouse.checkpoint()
             if self.extraction.complete:
                 self.stored.forget()

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -102,6 +104,8 @@ class Progress(RowCounts):
     left_package: str | None = None
     """What became of what a stopped run had not loaded: finished, or set aside, and why."""
     on_change: Callable[[Progress], None] = lambda _: None
+    without_package: dict[str, Any] = field(default_factory=dict)
+    """While a load package is made: the counts without it, by column of `_runs`."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def count_request(self) -> None:
@@ -119,6 +123,19 @@ class Progress(RowCounts):
     def counts_by_parent(self, resource: Resource) -> ByParentCounts:
         """Those of one that is listed by the records of another."""
         return self.others.setdefault(resource.name, ByParentCounts())
+
+    @contextmanager
+    def package(self) -> Iterator[None]:
+        """What is read meanwhile counts if the block ends well: else it will be listed again."""
+        counts = {one.name: getattr(self, one.name) for one in fields(RowCounts)}
+        others, self.without_package = deepcopy(self.others), counts | {"resources": self.resources}
+        try:
+            yield
+        except BaseException:
+            vars(self).update(counts, others=others)
+            raise
+        finally:
+            self.without_package = {}
 
     @property
     def resources(self) -> dict[str, dict[str, Any]]:

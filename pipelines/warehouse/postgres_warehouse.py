@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -125,6 +126,14 @@ class PostgresWarehouse(Warehouse):
             [DATASET],
         ):
             self._native(f'ANALYZE {DATASET}."{table}"')
+
+    def expect_connected(self) -> None:
+        """An idle session hears nothing but that it is ended, or that a setting is another."""
+        with DefaultSelector() as selector:
+            if not self.connection.closed:
+                selector.register(self.connection, EVENT_READ)
+            if self.connection.closed or selector.select(0):
+                self._native("SELECT 1")
 
     def scrub(self) -> None:
         """The server's own log and backups have it still; what `ANALYZE` has kept goes too."""

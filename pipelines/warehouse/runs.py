@@ -188,7 +188,9 @@ class RunRecord:
     def _row(self) -> dict[str, Any]:
         ended = None if self._outcome in ("running", "refused") else _now()
         self._counted.seconds = round(time.monotonic() - self._clock, 3)
-        row = {name: getattr(self._counted, name, None) for name in COLUMNS} | {
+        row = {name: getattr(self._counted, name, None) for name in COLUMNS}
+        row |= self._counted.without_package  # this process may be killed before it is loaded
+        row |= {
             "outcome": self._outcome,
             "error_class": type(self._error).__name__ if self._error else None,
             "started_at": self._started,

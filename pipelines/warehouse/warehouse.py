@@ -64,6 +64,13 @@ class Warehouse(Database):
             BusyError: another run loads one of them.
         """
 
+    def expect_connected(self) -> None:
+        """Check at no cost that there is no news of a lost connection.
+
+        Raises:
+            WarehouseError: it is lost.
+        """
+
     def alone(self) -> AbstractContextManager[None]:
         """For what only one process can do at a time: changing tables and views, loading, checks.
         Others wait."""
