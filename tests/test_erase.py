@@ -139,6 +139,7 @@ def backfill(*conferences: str) -> Progress:
     return run(Progress("backfill"), backfill=scope)
 
 
+@pytest.mark.thorough
 def test_nothing_is_left_of_a_conference(
     loaded: Loaded,
     with_participants: None,
@@ -184,6 +185,7 @@ def test_nothing_is_left_of_a_conference(
         assert connection.execute("SELECT count(*) FROM analytics.conferences").fetchall() == [(2,)]
 
 
+@pytest.mark.thorough
 def test_it_does_not_come_back(full: Loaded, rows_only: None) -> None:
     found = erase(Subject((GONE,)), threading.Event())
     assert found["conference_summaries"] == 1
@@ -307,6 +309,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Pat
         return loaded.path
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "point",
     [
@@ -348,6 +351,7 @@ def test_one_that_is_killed_is_finished_by_the_next_command(
     assert found_in(tmp_path, *TRACES) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "subject",
     [Subject((GONE,)), Subject(identity=WHO), Subject(created_before=NOW - DAY)],

@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 
 from pipelines.errors import SettingsError
-from pipelines.warehouse import postgres_warehouse
+from pipelines.warehouse import postgres_schemas, postgres_warehouse
 from pipelines.warehouse.database import DATASET, MissingTableError, StatementError
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import LOCK_WAIT, PostgresWarehouse
@@ -304,7 +304,7 @@ def test_a_database_that_lacks_characters_is_refused(postgres: PostgresTestServe
 
 
 def test_an_earlier_version_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_warehouse, "OLDEST", 990_000)
+    monkeypatch.setattr(postgres_schemas, "OLDEST", 990_000)
     said = r"is PostgreSQL [\d.]+.*: it has to be 99 or later"
     with pytest.raises(WarehouseError, match=said), PostgresServer(database).open():
         raise AssertionError

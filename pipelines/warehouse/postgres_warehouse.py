@@ -29,6 +29,7 @@ from pipelines.warehouse.database import (
 )
 from pipelines.warehouse.portable import to_dialect, without_nul
 from pipelines.warehouse.postgres_errors import ServerRefusedError, explain
+from pipelines.warehouse.postgres_schemas import OURS, relations, usable_relations
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
 if TYPE_CHECKING:
@@ -40,10 +41,6 @@ APPLICATION = "conference-insights"
 LOCK_WAIT = 900
 """Seconds that a run waits while others load or change views, which take seconds each, or have
 locked a table."""
-OURS = {"_runs", "_dlt_loads"}
-"""Tables of which a dataset has one at least, if it is one of this program."""
-OLDEST = 150_000
-"""The earliest version of PostgreSQL that has unique indexes in which NULLs are equal."""
 
 
 class PostgresWarehouse(Warehouse):
@@ -214,11 +211,11 @@ class PostgresWarehouse(Warehouse):
         Raises:
             WarehouseError: one is there and belongs to something else, or cannot be made.
         """
-        present = self._usable_relations()
+        present = usable_relations(self._native, self.name, self.connection.server_version)
         self.created = not OURS & present.get(DATASET, set())
         if missing := {DATASET, ANALYTICS} - present.keys():
             with self.alone():
-                for schema in sorted(missing - self._relations().keys()):
+                for schema in sorted(missing - relations(self._native).keys()):
                     self._native(f"CREATE SCHEMA {schema}")
 
     def expect_usable(self) -> None:
@@ -229,7 +226,9 @@ class PostgresWarehouse(Warehouse):
         """
         schemas = [DATASET, ANALYTICS]
         may = "has_schema_privilege(name, 'CREATE')"
-        if {*schemas} - self._usable_relations().keys():
+        if {*schemas} - usable_relations(
+            self._native, self.name, self.connection.server_version
+        ).keys():
             may = "has_database_privilege(current_database(), 'CREATE')"
         ((is_allowed,),) = self._native(
             f"SELECT bool_and({may}) FROM unnest(%s) AS name", [schemas]
@@ -239,51 +238,6 @@ class PostgresWarehouse(Warehouse):
                 f"The role may not make what a run needs in {self.name}: see Roles in "
                 "pipelines/beyond_one_machine.md"
             )
-
-    def _usable_relations(self) -> dict[str, set[str]]:
-        """As below.
-
-        Raises:
-            WarehouseError: the database cannot be used.
-        """
-        if self.connection.server_version < OLDEST:
-            version = self._native("SHOW server_version")[0][0]
-            raise WarehouseError(
-                f"{self.name} is PostgreSQL {version}: it has to be {OLDEST // 10_000} or later"
-            )
-        ((encoding, is_standby, is_read_only),) = self._native(
-            "SELECT current_setting('server_encoding'), pg_is_in_recovery(), reset_val = 'on' "
-            "FROM pg_settings WHERE name = 'default_transaction_read_only'"
-        )
-        if is_read_only and not is_standby:
-            raise ServerRefusedError(
-                f"{self.name} is read only, as default_transaction_read_only is on for the server, "
-                "the database or the role; some providers set it when a disk is nearly full"
-            )
-        if encoding != "UTF8":
-            raise WarehouseError(
-                f"{self.name} is encoded in {encoding}, which lacks characters that names have: "
-                "create a database with ENCODING 'UTF8'"
-            )
-        present = self._relations()
-        if not OURS & present.get(DATASET, set()):
-            for schema, names in present.items():
-                if names:
-                    raise WarehouseError(
-                        f"The schema {schema} of {self.name} belongs to something else, as it has "
-                        f"{min(names)}, and nothing of {APPLICATION} is there: use another database"
-                    )
-        return present
-
-    def _relations(self) -> dict[str, set[str]]:
-        """By schema of ours that is there, the names of its tables and views."""
-        rows = self._native(
-            "SELECT n.nspname, array_agg(c.relname::text) FROM pg_namespace AS n "
-            "LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind = ANY(%s) "
-            "WHERE n.nspname = ANY(%s) GROUP BY n.nspname",
-            ([*"rpvmf"], [DATASET, ANALYTICS]),
-        )
-        return {schema: {*names} - {None} for schema, names in rows}
 
     def destination(self) -> Any:
         from pipelines.warehouse.one_transaction_postgres import destination_of
