@@ -152,3 +152,19 @@ def test_a_copy_with_other_accounts_is_refused(one: Publisher, two: Publisher) -
     with pytest.raises(BusyError, match="from another copy of this warehouse"):
         two.publish()
     assert_exact(one)
+
+
+def test_a_warehouse_without_its_first_run_is_still_the_same(one: Publisher) -> None:
+    """A log was torn, or a copy put back that is older than the end of the first run."""
+    one.publish()
+    one.execute(
+        "UPDATE _runs SET run_id = 'later'",
+        "DELETE FROM conference_tags WHERE conference_sid = (SELECT min(conference_sid) "
+        "FROM conference_tags)",
+        "UPDATE _dlt_loads SET load_id = '2000000000.9'",
+    )
+    one.publish()
+    assert_exact(one)
+    one.publish()
+    assert_exact(one)
+    assert len({commit.warehouse for commit in read(one.lake).commits}) == 1

@@ -8,10 +8,12 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+import deltalake
 import dlt.destinations.impl.duckdb.duck
 import dlt.destinations.impl.postgres.postgres
 import dlt.sources.helpers.requests
@@ -57,10 +59,19 @@ class Moments:
         self._kinds, self._lock = Kinds(), threading.RLock()
         sys.addaudithook(self._audit)
         watch_statements(self._tell)
+        # It opens its files itself, unseen by the audit.
+        deltalake.write_deltalake = self._before("lake", deltalake.write_deltalake)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if (self.kind or self.waits) and event in _FILE_EVENTS:
             self._reached(_of_file(str(arguments[0])))
+
+    def _before(self, kind: str, write: Callable[..., Any]) -> Callable[..., Any]:
+        def told(*arguments: Any, **named: Any) -> Any:
+            self._reached(kind)
+            return write(*arguments, **named)
+
+        return told
 
     def _tell(self, statement: str) -> None:
         self._reached(self._kinds.of(statement))

@@ -20,6 +20,7 @@ from pipelines.warehouse.duckdb_database import DuckDb
 from pipelines.warehouse.postgres import PostgresServer
 from tests.postgres_server import PostgresTestServer, started
 from tests.simulation import warehouse
+from tests.simulation.lake import EVENTS, Lake
 from tests.simulation.worker import BrokenError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Engine(ABC):
         environment: tells the command where it is.
         has_neighbour: whether others may load accounts of their own into it at the same time.
         was_cut: whether the server failed the last run.
+        lake: what it is published to.
     """
 
     name: ClassVar[str]
@@ -57,6 +59,7 @@ class Engine(ABC):
     environment: dict[str, str]
     has_neighbour = False
     was_cut = False
+    lake: Lake | None = None
 
     @abstractmethod
     def open(self) -> AbstractContextManager[Database]: ...
@@ -90,19 +93,21 @@ class File(Engine):
     """A DuckDB file and what is beside it."""
 
     name = "DuckDB"
-    kills: ClassVar = {**FILES, **STATEMENTS, "status file": 17, "publish": 10}
+    kills: ClassVar = {**FILES, **STATEMENTS, "status file": 17, "publish": 10, "lake": 9}
     events = (
         "old copy put back",
         "working folder lost",
         "torn log",
         "folder copied in mid-run",
+        *EVENTS,
     )
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, has_lake: bool = False) -> None:
         self.folder, self.path = folder, folder / "warehouse.duckdb"
         self.log = folder / "warehouse.duckdb.wal"
         self.work = folder / "warehouse.duckdb.dlt"
-        self.environment = {}
+        self.lake = Lake(folder / "lake", self.path) if has_lake else None
+        self.environment = {"PUBLISH__LAKE": str(self.lake.folder)} if self.lake else {}
         self.copied_at: int | None = None
         """When the run began in which the folder was copied."""
 

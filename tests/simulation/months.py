@@ -33,7 +33,8 @@ from tests.simulation.account import (
     Version,
 )
 from tests.simulation.api import LASTING, PASSING, TOKEN, Api, Plan
-from tests.simulation.engines import AT_FIRST, SHARE, Engine, engine_of
+from tests.simulation.engines import AT_FIRST, SHARE, Engine, File, engine_of
+from tests.simulation.lake import EVENTS as LAKE_EVENTS
 from tests.simulation.participants import ASKED_AGAIN, Person, people_of
 from tests.simulation.worker import BrokenError, Worker, hire
 
@@ -122,7 +123,7 @@ class Months:
             if due and number == RUNS - 1:
                 death = "request", 1  # this one surely strikes
             self.run(["run"], self.plan(), death)
-        if len((self.struck + self.api.struck).keys()) < 3:
+        if len((self.struck + self.api.struck).keys() - {*LAKE_EVENTS}) < 3:
             raise BrokenError("fewer than three kinds of fault struck")
         self.api.seconds_a_request = 0
         self.account.now += 30 * HOUR  # longer than any waiting after a 404
@@ -191,6 +192,8 @@ class Months:
         if not (death or plan.signal or quiet) and self.dice.random() < 0.25:
             waiting = self.engine.meanwhile(self, now)
         exact = death if moment in self.engine.kills else None
+        if self.engine.lake:
+            self.engine.lake.watch(random.Random(f"{self.seed} {now}"))
         worker.begin(arguments, exact, waits=waiting is not None)
         timer = threading.Timer(self.dice.random() * 0.5, worker.process.kill)
         if moment == "any time":
@@ -211,6 +214,8 @@ class Months:
         )
         codes, others = [code, *_codes(twin)], _codes(neighbour)
         self.engine.settle()
+        if self.engine.lake:
+            self.struck += self.engine.lake.check(codes)
         self.check(now, codes, plan)
         if others:
             self.check_neighbour(now, others)
@@ -444,13 +449,19 @@ def every_moment(months: Months) -> None:
             months.run(["run"], Plan())
 
 
+def engine_for(seed: int, folder: Path) -> Engine:
+    """Every second file is published to a lake, too."""
+    kind = engine_of(seed)
+    return File(folder, seed % 2 == 0) if kind is File else kind(folder)
+
+
 def simulate(
     seed: int, live: Callable[[Months], None] = Months.live
 ) -> tuple[Counter[str], str | None, list[str]]:
     """What struck; what broke, if anything; and what was done until then."""
     place = folder_in_memory()
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=place) as folder:
-        months = Months(seed, Path(folder), engine_of(seed)(Path(folder)))
+        months = Months(seed, Path(folder), engine_for(seed, Path(folder)))
         try:
             live(months)
             broken = None

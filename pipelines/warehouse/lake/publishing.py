@@ -91,6 +91,7 @@ class _Lake:
     def publish(self, rebuild: bool, forget: bool) -> None:
         self._commits.prepare(self._tables)
         commits = self._commits.read()
+        self._take_up(commits)
         self._expect_own_accounts(commits)
         last = newest(commits).get(self._id)
         since = None if rebuild or last is None else self._since(last)
@@ -128,6 +129,14 @@ class _Lake:
             accounts=self._accounts,
             versions={},
         )
+
+    def _take_up(self, commits: Iterable[Commit]) -> None:
+        """Go on as the warehouse that was in this place, if the first run was lost with a torn
+        log or by a copy that was put back."""
+        latest, own = newest(commits), {*self._accounts}
+        for commit in latest.values() if self._id not in latest else ():
+            if commit.name == self._name and own & {*commit.accounts}:
+                self._id = commit.warehouse
 
     def _expect_own_accounts(self, commits: Iterable[Commit]) -> None:
         """Check that no other warehouse has published one of the accounts."""
