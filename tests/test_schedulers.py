@@ -45,6 +45,7 @@ FILES = {
 UNITS = {name: text for name, text in FILES.items() if name.startswith("/etc/systemd")}
 SETUP, START = blocks("sh", PAGE)
 (CRON,) = blocks("cron", PAGE)
+(RETENTION,) = blocks("crontab", PAGE)  # run by tests/test_erase.py
 PROGRAM = "/opt/conference-insights/bin/conference-insights"
 HOME = "/var/lib/conference-insights"
 RUN, SWEEP = "conference-insights-run", "conference-insights-sweep"
@@ -82,7 +83,7 @@ def test_every_example_is_run_by_a_test_or_marked() -> None:
     for part in PAGE.split("\n## "):
         for language in re.findall(r"^```(\w+)$", part, re.MULTILINE):
             assert "*Not run.*" in part or all(
-                block in (SETUP, START, CRON) or block in FILES.values()
+                block in (SETUP, START, CRON, RETENTION) or block in FILES.values()
                 for block in blocks(language, part)
             )
     for name, block in FILES.items():

@@ -176,6 +176,17 @@ CREATE TABLE `db`.`calls`.`_listings` (
 `asked_by` STRING OPTIONS (description='Account of the credentials that asked last; with others, what they had none of is asked for at once.'),
 `_dlt_load_id` STRING NOT NULL OPTIONS (description='dlt load package that wrote the row.'));
 
+CREATE TABLE `db`.`calls`.`_erasures` (
+`erasure_id` STRING NOT NULL OPTIONS (description='Random; the salt of the digest.'),
+`erased_at` TIMESTAMP NOT NULL OPTIONS (description='When it was deleted, UTC.'),
+`kind` STRING NOT NULL OPTIONS (description='What was to be erased.'),
+`digest` STRING OPTIONS (description='Salted digest of the SID or identity, so that it does not come back; NULL after 31 days.'),
+`created_before` TIMESTAMP OPTIONS (description='Of older_than: what was created before does not come back, UTC.'),
+`counts` STRING OPTIONS (description='How many rows, or values of an identity, by table, JSON text.'),
+`run_id` STRING OPTIONS (description='Run that did it.'),
+`finished_at` TIMESTAMP OPTIONS (description='When nothing was left in files, copies and lake, UTC; NULL: the next command goes on.'),
+`_dlt_load_id` STRING OPTIONS (description='Always NULL: no load package writes it.'));
+
 -- A package into conference_summaries, in one transaction
 
 DELETE FROM `db`.`calls`.`conference_summaries` AS d WHERE EXISTS (SELECT 1 FROM `db`.`calls_staging`.`conference_summaries` AS s WHERE d.`conference_sid` = s.`conference_sid`);
@@ -259,3 +270,9 @@ INSERT INTO `db`.`calls`.`_drift`(`account_sid`, `name`, `conference_sid`, `_dlt
 DELETE FROM `db`.`calls`.`_listings` AS d WHERE EXISTS (SELECT 1 FROM `db`.`calls_staging`.`_listings` AS s WHERE d.`resource` = s.`resource` AND d.`parent_key` = s.`parent_key`);
 
 INSERT INTO `db`.`calls`.`_listings`(`resource`, `parent_key`, `parent_digest`, `listed_at`, `unfinished`, `attempts`, `last_status`, `next_due_at`, `asked_by`, `_dlt_load_id`) SELECT `resource`, `parent_key`, `parent_digest`, `listed_at`, `unfinished`, `attempts`, `last_status`, `next_due_at`, `asked_by`, `_dlt_load_id` FROM ( SELECT ROW_NUMBER() OVER (partition BY `resource`, `parent_key` ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, `resource`, `parent_key`, `parent_digest`, `listed_at`, `unfinished`, `attempts`, `last_status`, `next_due_at`, `asked_by`, `_dlt_load_id` FROM `db`.`calls_staging`.`_listings`) AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
+
+-- A package into _erasures, in one transaction
+
+DELETE FROM `db`.`calls`.`_erasures` AS d WHERE EXISTS (SELECT 1 FROM `db`.`calls_staging`.`_erasures` AS s WHERE d.`erasure_id` = s.`erasure_id`);
+
+INSERT INTO `db`.`calls`.`_erasures`(`erasure_id`, `erased_at`, `kind`, `digest`, `created_before`, `counts`, `run_id`, `finished_at`, `_dlt_load_id`) SELECT `erasure_id`, `erased_at`, `kind`, `digest`, `created_before`, `counts`, `run_id`, `finished_at`, `_dlt_load_id` FROM ( SELECT ROW_NUMBER() OVER (partition BY `erasure_id` ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, `erasure_id`, `erased_at`, `kind`, `digest`, `created_before`, `counts`, `run_id`, `finished_at`, `_dlt_load_id` FROM `db`.`calls_staging`.`_erasures`) AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);

@@ -204,6 +204,19 @@ CREATE TABLE `db`.`calls____listings` (
 ENGINE = MergeTree
 PRIMARY KEY (`resource`, `parent_key`);
 
+CREATE TABLE `db`.`calls____erasures` (
+`erasure_id` String,
+`erased_at` DateTime64(6),
+`kind` String,
+`digest` Nullable(String),
+`created_before` Nullable(DateTime64(6)),
+`counts` Nullable(String),
+`run_id` Nullable(String),
+`finished_at` Nullable(DateTime64(6)),
+`_dlt_load_id` Nullable(String))
+ENGINE = MergeTree
+PRIMARY KEY (`erasure_id`);
+
 -- A package into conference_summaries, in two transactions
 
 DELETE FROM `db`.`calls___conference_summaries` WHERE (`conference_sid`) IN (SELECT `conference_sid` FROM `db`.`calls_staging___conference_summaries`);
@@ -287,3 +300,9 @@ INSERT INTO `db`.`calls____drift`(`account_sid`, `name`, `conference_sid`, `_dlt
 DELETE FROM `db`.`calls____listings` WHERE (`resource`, `parent_key`) IN (SELECT `resource`, `parent_key` FROM `db`.`calls_staging____listings`);
 
 INSERT INTO `db`.`calls____listings`(`resource`, `parent_key`, `parent_digest`, `listed_at`, `unfinished`, `attempts`, `last_status`, `next_due_at`, `asked_by`, `_dlt_load_id`) SELECT `resource`, `parent_key`, `parent_digest`, `listed_at`, `unfinished`, `attempts`, `last_status`, `next_due_at`, `asked_by`, `_dlt_load_id` FROM ( SELECT ROW_NUMBER() OVER (partition BY `resource`, `parent_key` ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, `resource`, `parent_key`, `parent_digest`, `listed_at`, `unfinished`, `attempts`, `last_status`, `next_due_at`, `asked_by`, `_dlt_load_id` FROM `db`.`calls_staging____listings`) AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
+
+-- A package into _erasures, in two transactions
+
+DELETE FROM `db`.`calls____erasures` WHERE (`erasure_id`) IN (SELECT `erasure_id` FROM `db`.`calls_staging____erasures`);
+
+INSERT INTO `db`.`calls____erasures`(`erasure_id`, `erased_at`, `kind`, `digest`, `created_before`, `counts`, `run_id`, `finished_at`, `_dlt_load_id`) SELECT `erasure_id`, `erased_at`, `kind`, `digest`, `created_before`, `counts`, `run_id`, `finished_at`, `_dlt_load_id` FROM ( SELECT ROW_NUMBER() OVER (partition BY `erasure_id` ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, `erasure_id`, `erased_at`, `kind`, `digest`, `created_before`, `counts`, `run_id`, `finished_at`, `_dlt_load_id` FROM `db`.`calls_staging____erasures`) AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);

@@ -176,6 +176,17 @@ CREATE TABLE "calls"."_listings" (
 "asked_by" varchar(max),
 "_dlt_load_id" varchar(max) NOT NULL);
 
+CREATE TABLE "calls"."_erasures" (
+"erasure_id" varchar(max) NOT NULL,
+"erased_at" timestamp without time zone NOT NULL,
+"kind" varchar(max) NOT NULL,
+"digest" varchar(max),
+"created_before" timestamp without time zone,
+"counts" varchar(max),
+"run_id" varchar(max),
+"finished_at" timestamp without time zone,
+"_dlt_load_id" varchar(max));
+
 -- A package into conference_summaries, in one transaction
 
 DELETE FROM "calls"."conference_summaries" WHERE EXISTS (SELECT 1 FROM "calls_staging"."conference_summaries" WHERE "calls"."conference_summaries"."conference_sid" = "calls_staging"."conference_summaries"."conference_sid");
@@ -259,3 +270,9 @@ INSERT INTO "calls"."_drift"("account_sid", "name", "conference_sid", "_dlt_load
 DELETE FROM "calls"."_listings" WHERE EXISTS (SELECT 1 FROM "calls_staging"."_listings" WHERE "calls"."_listings"."resource" = "calls_staging"."_listings"."resource" AND "calls"."_listings"."parent_key" = "calls_staging"."_listings"."parent_key");
 
 INSERT INTO "calls"."_listings"("resource", "parent_key", "parent_digest", "listed_at", "unfinished", "attempts", "last_status", "next_due_at", "asked_by", "_dlt_load_id") SELECT "resource", "parent_key", "parent_digest", "listed_at", "unfinished", "attempts", "last_status", "next_due_at", "asked_by", "_dlt_load_id" FROM ( SELECT ROW_NUMBER() OVER (partition BY "resource", "parent_key" ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, "resource", "parent_key", "parent_digest", "listed_at", "unfinished", "attempts", "last_status", "next_due_at", "asked_by", "_dlt_load_id" FROM "calls_staging"."_listings") AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
+
+-- A package into _erasures, in one transaction
+
+DELETE FROM "calls"."_erasures" WHERE EXISTS (SELECT 1 FROM "calls_staging"."_erasures" WHERE "calls"."_erasures"."erasure_id" = "calls_staging"."_erasures"."erasure_id");
+
+INSERT INTO "calls"."_erasures"("erasure_id", "erased_at", "kind", "digest", "created_before", "counts", "run_id", "finished_at", "_dlt_load_id") SELECT "erasure_id", "erased_at", "kind", "digest", "created_before", "counts", "run_id", "finished_at", "_dlt_load_id" FROM ( SELECT ROW_NUMBER() OVER (partition BY "erasure_id" ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, "erasure_id", "erased_at", "kind", "digest", "created_before", "counts", "run_id", "finished_at", "_dlt_load_id" FROM "calls_staging"."_erasures") AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);

@@ -176,6 +176,17 @@ CREATE TABLE "CALLS"."_LISTINGS" (
 "ASKED_BY" VARCHAR COMMENT 'Account of the credentials that asked last; with others, what they had none of is asked for at once.',
 "_DLT_LOAD_ID" VARCHAR NOT NULL COMMENT 'dlt load package that wrote the row.');
 
+CREATE TABLE "CALLS"."_ERASURES" (
+"ERASURE_ID" VARCHAR NOT NULL COMMENT 'Random; the salt of the digest.',
+"ERASED_AT" TIMESTAMP_NTZ(6) NOT NULL COMMENT 'When it was deleted, UTC.',
+"KIND" VARCHAR NOT NULL COMMENT 'What was to be erased.',
+"DIGEST" VARCHAR COMMENT 'Salted digest of the SID or identity, so that it does not come back; NULL after 31 days.',
+"CREATED_BEFORE" TIMESTAMP_NTZ(6) COMMENT 'Of older_than: what was created before does not come back, UTC.',
+"COUNTS" VARCHAR COMMENT 'How many rows, or values of an identity, by table, JSON text.',
+"RUN_ID" VARCHAR COMMENT 'Run that did it.',
+"FINISHED_AT" TIMESTAMP_NTZ(6) COMMENT 'When nothing was left in files, copies and lake, UTC; NULL: the next command goes on.',
+"_DLT_LOAD_ID" VARCHAR COMMENT 'Always NULL: no load package writes it.');
+
 -- A package into conference_summaries, in one transaction
 
 DELETE FROM "CALLS"."CONFERENCE_SUMMARIES" AS d WHERE EXISTS (SELECT 1 FROM "CALLS_STAGING"."CONFERENCE_SUMMARIES" AS s WHERE d."CONFERENCE_SID" = s."CONFERENCE_SID");
@@ -259,3 +270,9 @@ INSERT INTO "CALLS"."_DRIFT"("ACCOUNT_SID", "NAME", "CONFERENCE_SID", "_DLT_LOAD
 DELETE FROM "CALLS"."_LISTINGS" AS d WHERE EXISTS (SELECT 1 FROM "CALLS_STAGING"."_LISTINGS" AS s WHERE d."RESOURCE" = s."RESOURCE" AND d."PARENT_KEY" = s."PARENT_KEY");
 
 INSERT INTO "CALLS"."_LISTINGS"("RESOURCE", "PARENT_KEY", "PARENT_DIGEST", "LISTED_AT", "UNFINISHED", "ATTEMPTS", "LAST_STATUS", "NEXT_DUE_AT", "ASKED_BY", "_DLT_LOAD_ID") SELECT "RESOURCE", "PARENT_KEY", "PARENT_DIGEST", "LISTED_AT", "UNFINISHED", "ATTEMPTS", "LAST_STATUS", "NEXT_DUE_AT", "ASKED_BY", "_DLT_LOAD_ID" FROM ( SELECT ROW_NUMBER() OVER (partition BY "RESOURCE", "PARENT_KEY" ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, "RESOURCE", "PARENT_KEY", "PARENT_DIGEST", "LISTED_AT", "UNFINISHED", "ATTEMPTS", "LAST_STATUS", "NEXT_DUE_AT", "ASKED_BY", "_DLT_LOAD_ID" FROM "CALLS_STAGING"."_LISTINGS") AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
+
+-- A package into _erasures, in one transaction
+
+DELETE FROM "CALLS"."_ERASURES" AS d WHERE EXISTS (SELECT 1 FROM "CALLS_STAGING"."_ERASURES" AS s WHERE d."ERASURE_ID" = s."ERASURE_ID");
+
+INSERT INTO "CALLS"."_ERASURES"("ERASURE_ID", "ERASED_AT", "KIND", "DIGEST", "CREATED_BEFORE", "COUNTS", "RUN_ID", "FINISHED_AT", "_DLT_LOAD_ID") SELECT "ERASURE_ID", "ERASED_AT", "KIND", "DIGEST", "CREATED_BEFORE", "COUNTS", "RUN_ID", "FINISHED_AT", "_DLT_LOAD_ID" FROM ( SELECT ROW_NUMBER() OVER (partition BY "ERASURE_ID" ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, "ERASURE_ID", "ERASED_AT", "KIND", "DIGEST", "CREATED_BEFORE", "COUNTS", "RUN_ID", "FINISHED_AT", "_DLT_LOAD_ID" FROM "CALLS_STAGING"."_ERASURES") AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
