@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -95,25 +97,49 @@ def read(url: str) -> Lake:
         return Lake(store, tuple(sorted(commits, key=lambda commit: commit.number)))
 
 
-def register(spark: Any, url: str) -> Lake:
+def register(spark: Any, url: str, view: str | None = None) -> Lake:
     """Make all views, and the tables that they are made of, temporary views of a Spark session.
 
     A table `name` is `conference_insights_<name>`. With Delta's jar, Spark reads the versions that
     are committed; without it, the files that the log has at these versions.
 
+    Args:
+        view: make only this view, and those that it is made of; in any case all tables. Others, of
+            an earlier call, keep the rows of that time.
+
     Raises:
-        LakeError: there is no lake, or it cannot be read.
+        LakeError: there is no lake, nothing is in it yet, or it cannot be read.
+        SettingsError: there is no such view.
     """
     lake = read(url)
+    if not lake.commits:
+        raise LakeError(f"Nothing is published in the lake at {url} yet")
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     for name in lake.tables:
         _frame(spark, lake, name).createOrReplaceTempView(f"{DATASET}_{name}")
-    for text in write_views("spark", DESCRIPTIONS, None):
-        if text.startswith("CREATE OR REPLACE VIEW"):
-            text = text.replace("CREATE OR REPLACE VIEW", "CREATE OR REPLACE TEMPORARY VIEW", 1)
-            text = re.sub(rf"`{ANALYTICS}`\.`(\w+)`", r"`\1`", text)
-            spark.sql(re.sub(rf"`{DATASET}`\.`(\w+)`", rf"`{DATASET}_\1`", text.rstrip(";")))
+    with _plans_kept(spark):
+        for text in write_views("spark", DESCRIPTIONS, view):
+            if text.startswith("CREATE OR REPLACE VIEW"):
+                text = text.replace("CREATE OR REPLACE VIEW", "CREATE OR REPLACE TEMPORARY VIEW", 1)
+                text = re.sub(rf"`{ANALYTICS}`\.`(\w+)`", r"`\1`", text)
+                spark.sql(re.sub(rf"`{DATASET}`\.`(\w+)`", rf"`{DATASET}_\1`", text.rstrip(";")))
     return lake
+
+
+@contextmanager
+def _plans_kept(spark: Any) -> Iterator[None]:
+    """Views keep the plan that Spark made of their text.
+
+    It would else read the texts of all views below one again, for each place that names them, and
+    these are hundreds.
+    """
+    name = "spark.sql.legacy.storeAnalyzedPlanForView"
+    before = spark.conf.get(name)
+    spark.conf.set(name, "true")
+    try:
+        yield
+    finally:
+        spark.conf.set(name, before)
 
 
 def _frame(spark: Any, lake: Lake, table: str) -> Any:

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 
 from pipelines.exit_codes import DISK, REFUSED, UNAVAILABLE, USAGE, exit_code
-from pipelines.lake_spark import read
+from pipelines.lake_spark import read, register
 from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.lake import store
-from pipelines.warehouse.lake.store import LakeError
+from pipelines.warehouse.lake.commits import Commits
+from pipelines.warehouse.lake.store import LakeError, Store
 from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, python
 from tests.lakes import (
     Publisher,
@@ -31,6 +32,12 @@ def test_a_folder_with_something_else_is_left_alone(one: Publisher) -> None:
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
     with pytest.raises(LakeError, match="There is no lake at"):
         read(one.lake)
+
+
+def test_a_lake_before_its_first_commit(tmp_path: Path) -> None:
+    Commits(Store(str(tmp_path / "lake"))).prepare(())
+    with pytest.raises(LakeError, match="Nothing is published in the lake at"):
+        register(None, str(tmp_path / "lake"))
 
 
 def test_a_table_of_somebody_else_is_left_alone(one: Publisher) -> None:
