@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 import gc
 import io
 import logging
@@ -37,6 +36,7 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account, Row, i
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.progress import Progress
 from tests import expected
+from tests.beside import install_beside as install_beside
 from tests.forked import COMMAND, Forked
 from tests.in_memory import folder_in_memory
 from tests.postgres_server import database as database
@@ -393,16 +393,3 @@ def _like_a_process(folder: Path, now: datetime) -> Iterator[tuple[io.StringIO, 
 def old_engine() -> Callable[[str], Path]:
     """An older DuckDB: give its version, get its folder."""
     return lambda version: install_beside(f"duckdb-{version}", f"duckdb=={version}")
-
-
-def install_beside(name: str, *packages: str) -> Path:
-    """Install packages in a folder beside this environment's, once, and give the folder."""
-    folder = Path(sys.prefix) / name
-    with Path(f"{folder}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            new = f"{folder}.new"
-            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-            subprocess.run([*pip, "--target", new, *packages], check=True)
-            Path(new).rename(folder)
-    return folder
