@@ -140,8 +140,9 @@ def _dataset(
     database: str,
 ) -> Iterator[str]:
     yield _yaml({"table_name": view.name, "schema": "analytics", "description": view.comment})
-    if any(name == "created_date" for name, *_ in columns):
-        yield "main_dttm_col: created_date\n"
+    for name, *_ in columns:
+        if name in ("created_date", "running_date"):
+            yield f"main_dttm_col: {name}\n"
     yield "columns:\n"
     for name, kind, meaning in columns:
         if name not in personal:
