@@ -73,12 +73,12 @@ QUESTIONS = {
     "In which region do participants have bad quality?": (
         """
         SELECT participant_region, sum(participants) AS participants, sum(poor) AS poor,
-            round(100 * sum(poor) / nullif(sum(measured), 0), 1) AS percent_of_measured,
+            round(100 * sum(poor) / nullif(sum(measured), 0), 1) AS percent_poor,
             CAST(sum(inbound_mos_total) / nullif(sum(inbound_mos_measured), 0) AS DECIMAL(3, 2))
-                AS mean_mos
+                AS mean_inbound_mos
         FROM analytics.participant_quality
         GROUP BY participant_region
-        ORDER BY percent_of_measured DESC""",
+        ORDER BY percent_poor DESC""",
         "MOS estimates how a call sounds, from 1, bad, to 5. Here jp1 needs a look.",
     ),
 }
