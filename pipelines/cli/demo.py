@@ -127,8 +127,8 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         click.echo(
             "\n   Every run ends with such a line: the time it listed, what it asked for, what was"
             "\n   new or had changed, and how many summaries are in progress, before -> after."
-            f"\n   {refused.friendly_name} is refused on purpose: an account that cannot be loaded is"
-            "\n   named, is asked again once a day, and all others are loaded."
+            f"\n   {refused.friendly_name} is refused on purpose: an account that cannot be loaded"
+            "\n   is named, is asked again once a day, and all others are loaded."
         )
         click.echo("\n2. 45 minutes later. Second run: what is new, late, or was in progress.")
         account.now += timedelta(minutes=45)

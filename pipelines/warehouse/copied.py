@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from graphlib import TopologicalSorter
@@ -74,19 +74,28 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
             _build(own, view, select, columns)
             own.commit()
 
-    views = {view.name: view for view in _published()}
-    order = TopologicalSorter({name: view.uses & views.keys() for name, view in views.items()})
+    _with_each(_published(), build_one)
+
+
+def _with_each(views: Iterable[View], do: Callable[[View], None]) -> None:
+    """Call it with each view after those that the view uses, with some at the same time; first with
+    what others wait for. DuckDB makes most of these tables with one thread."""
+    of = {view.name: view for view in views}
+    used = Counter(chain.from_iterable(view.uses for view in of.values()))
+    order = TopologicalSorter({name: view.uses & of.keys() for name, view in of.items()})
     order.prepare()
-    used = Counter(chain.from_iterable(view.uses for view in views.values()))
-    building = dict[Future[None], str]()
-    # DuckDB makes most of these tables with one thread. First comes what others wait for.
+    begun = dict[Future[None], str]()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        while order.is_active():
-            ready = sorted(order.get_ready(), key=lambda name: -used[name])
-            building |= {pool.submit(build_one, views[name]): name for name in ready}
-            for built in wait(building, return_when=FIRST_COMPLETED).done:
-                built.result()
-                order.done(building.pop(built))
+        try:
+            while order.is_active():
+                ready = sorted(order.get_ready(), key=lambda name: -used[name])
+                begun |= {pool.submit(do, of[name]): name for name in ready}
+                for done in wait(begun, return_when=FIRST_COMPLETED).done:
+                    done.result()
+                    order.done(begun.pop(done))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> bool:
