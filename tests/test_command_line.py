@@ -323,7 +323,10 @@ def test_the_demo_shows_rows_becoming_complete(
         assert question in done.stdout
         assert " ".join(help_to_read.split()) in " ".join(done.stdout.split())
     assert "Every run ends with such a line" in done.stdout
-    assert not re.search("WARN|Not loaded|refused|not loaded", done.stdout + done.stderr)
+    assert "WARN" not in done.stdout + done.stderr
+    assert done.stderr.count("Not loaded: Field service (") == 2, "once in each run"
+    assert "Field service is refused on purpose: " in done.stdout
+    assert "│ Field service " not in done.stdout
     assert re.search(r"│ Head office +│ +[1-9][\d,]* │ +[1-9][\d,]* │ +\d+ │", done.stdout)
     assert re.search(r"participant_region.*\n.*\n│ jp1 ", done.stdout), "the worst comes first"
     with duckdb.connect(tmp_path / "demo/demo.duckdb", read_only=True) as connection:

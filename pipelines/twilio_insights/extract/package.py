@@ -34,8 +34,9 @@ BATCH_ROWS = 40_000
 """Records handed to dlt at once: each time costs some 10 ms a table."""
 BATCH_BYTES = 50_000_000
 """The same for those with long texts."""
-SMALL_PAGE = 500
-"""Records of a page that is flattened together with others if it has fewer."""
+SMALL_PAGE, SMALL_PAGES = 500, 4_000
+"""Records of a page that is flattened together with others if it has fewer, and how many these
+have then: each time costs some milliseconds."""
 MAX_BACKOFF_HOURS = 24
 
 
@@ -75,7 +76,7 @@ class LoadPackage:
         self._rejected, self.erased = stored.rejected_digests(), stored.erased()
         self._named: set[str] | None = None
         self._small: RecordPage | None = None
-        """Records of small pages, to be flattened together: each time costs some milliseconds."""
+        """Records of small pages, to be flattened together."""
         self._batch: list[Tables] = []
         self._batch_rows = self._batch_bytes = 0
         self._notes: dict[tuple[Table, Any], tuple[Any, ...]] = {}
@@ -95,7 +96,7 @@ class LoadPackage:
             self._reject(page.rejected, page.fetched_at)
             self._small = self._small or RecordPage(self.resource, Page([], page.fetched_at))
             self._small.absorb(page, keys)
-            if len(self._small.versions) >= SMALL_PAGE:
+            if len(self._small.versions) >= SMALL_PAGES:
                 self._append_small()
 
     def _append_small(self) -> None:
