@@ -332,6 +332,27 @@ def test_on_a_terminal_it_asks(
         assert connection.execute(counts).fetchall() == [(3 - is_erased,)]
 
 
+def test_somebody_can_be_given_by_the_hash_that_is_stored(
+    loaded: Loaded,
+    tables_only: None,
+    rows_only: None,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(f"{OWN}PERSONAL_DATA", "hash")
+    monkeypatch.setenv(f"{OWN}HASH_KEY", KEY)
+    loaded.account.put(summary(1, HOUR, friendly_name=WHO))
+    loaded.run()
+    stored = str(PersonalData("hash", KEY).value(WHO))
+    done = command("erase", "--identity", stored, "--yes")
+    assert (done.returncode, counted(loaded, "friendly_name IS NULL")) == (0, 1), done.stderr
+    loaded.account.put(summary(2, HOUR / 2, friendly_name=WHO, tag_info={"high_jitter": WHO}))
+    loaded.run()
+    assert counted(loaded, "friendly_name IS NULL") == 2
+    details = f"SELECT count(details) FROM {RAW}conference_tag_info WHERE details LIKE '%{stored}%'"
+    assert loaded.query(details) == [(0,)]
+
+
 @pytest.mark.parametrize(
     "name",
     ["Zoë\xa0Ünï", "fam\u200dily", "\u200e+15005550006", "tab\there", "two\nlines", "a\u3000b"],
