@@ -353,6 +353,17 @@ def test_somebody_can_be_given_by_the_hash_that_is_stored(
     assert loaded.query(details) == [(0,)]
 
 
+def test_nothing_is_left_of_what_a_killed_process_spilled(
+    kept: Path, server: InsightsServer, tmp_path: Path, command: Command
+) -> None:
+    path = Path(shutil.copy(kept, tmp_path / "warehouse.duckdb"))
+    spilled = path.with_name(f"{path.name}.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp"
+    spilled.parent.mkdir()
+    spilled.write_text(f"{GONE} {PERSON}")
+    done = command("erase", "--conference", GONE, "--yes")
+    assert (done.returncode, found_in(tmp_path, *TRACES)) == (0, []), done.stderr
+
+
 @pytest.mark.parametrize(
     "name",
     ["Zoë\xa0Ünï", "fam\u200dily", "\u200e+15005550006", "tab\there", "two\nlines", "a\u3000b"],
