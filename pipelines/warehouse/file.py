@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -92,6 +93,8 @@ class DuckDbWarehouse(DuckDb, Warehouse):
     def scrub(self) -> None:
         """DuckDB keeps what is in free blocks; only a file that is built anew has nothing of it."""
         self.connection.close()
+        spilled = self.path.with_name(f"{self.path.name}.tmp")  # of a process that was killed
+        shutil.rmtree(spilled, ignore_errors=True)
         try:
             rebuild(self.path, forgetting=REPORT)
         except (duckdb.Error, OSError) as error:

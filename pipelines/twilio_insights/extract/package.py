@@ -181,7 +181,7 @@ class LoadPackage:
         for name, key in found.items():
             self._progress.drift[name] = key
             self.note_drift(name, key)
-        return self._personal.tables(batch)
+        return self._treated(batch)
 
     def finish(self) -> Tables | None:
         """Hand out the rest."""
@@ -193,8 +193,12 @@ class LoadPackage:
             for table in BOOKKEEPING:
                 if rows := [row for (of, _), row in self._notes.items() if of == table]:
                     noted = {table.name: to_arrow(table, zip(*rows, strict=True))}
-                    batch |= self._personal.tables(self.erased.tables(noted))
+                    batch |= self._treated(self.erased.tables(noted))
         return batch or None
+
+    def _treated(self, tables: Tables) -> Tables:
+        """What is written of them; somebody may be erased by the hash that was stored."""
+        return self.erased.tables(self._personal.tables(tables))
 
 
 class UnwrittenPackage(LoadPackage):
