@@ -189,6 +189,42 @@ def test_nothing_is_left_of_a_conference(
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("how", ["conference", "identity", "switch"])
+def test_copies_and_a_lake_that_were_not_set_follow_once_they_are(
+    how: str,
+    loaded: Loaded,
+    with_participants: None,
+    prepared: None,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where somebody erases by hand, without the variables of the schedule."""
+    folder = loaded.path.parent
+    places = {"PUBLISH__LAKE": str(folder / "lake"), "PUBLISH__DIRECTORY": str(folder / "bi")}
+    traces = TRACES if how == "conference" else (WHO,)
+
+    def run_with_places() -> None:
+        with monkeypatch.context() as schedule:
+            for name, value in places.items():
+                schedule.setenv(name, value)
+            loaded.run()
+
+    put(loaded.account)
+    run_with_places()
+    if how == "switch":
+        monkeypatch.setenv(f"{OWN}PERSONAL_DATA", "drop")
+        loaded.run()
+    else:
+        done = command("erase", f"--{how}", GONE if how == "conference" else WHO, "--yes")
+        assert done.returncode == 0, done.stderr
+    left = "\n".join(found_in(folder, *traces))
+    assert "bi/" in left
+    assert "lake" in left
+    run_with_places()
+    assert found_in(folder, *traces) == []
+
+
+@pytest.mark.thorough
 def test_it_does_not_come_back(full: Loaded, rows_only: None) -> None:
     found = erase(Subject((GONE,)), threading.Event())
     assert found["conference_summaries"] == 1

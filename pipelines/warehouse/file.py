@@ -74,16 +74,13 @@ class DuckDbWarehouse(DuckDb, Warehouse):
 
         return destination_of(self.connection)
 
-    def copies(self, directory: Path, personal: frozenset[str], sql_digest: str) -> PublishedCopies:
-        """Its published copies.
-
-        Args:
-            directory: where they are.
-            personal: columns to leave out.
-            sql_digest: of the views as they are applied.
-        """
+    def copies(
+        self, directory: Path, personal: frozenset[str], sql_digest: str, erased: str
+    ) -> PublishedCopies:
+        """Its published copies, see there."""
         seal = self.working_folder / "published.txt"
-        return PublishedCopies(self.connection, directory, personal, sql_digest, self.path, seal)
+        rules = personal, sql_digest, erased
+        return PublishedCopies(self.connection, directory, *rules, self.path, seal)
 
     def checkpoint(self) -> None:
         """Write the log into the file. DuckDB never does so on its own while dlt holds a cursor,
