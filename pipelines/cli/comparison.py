@@ -36,7 +36,7 @@ MEANINGS = {
     "new": "since the last run; a run loads them",
     "ahead": "more final here than Twilio shows",
     "only_here": "Twilio does not list them",
-    "erased": "they are not to come back",
+    "erased": "erased here, so no run loads them again",
 }
 
 WRITTEN = ("missing", "different", "changed", "new")
