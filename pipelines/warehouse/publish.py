@@ -86,7 +86,7 @@ class PublishedCopies:
         self._version = _version(connection, sql_digest, personal)
         self._last = _last(connection, self._link, self._version)
         if self._last and not self._is_sealed(self._last[0]):
-            log.info("Nothing is taken from %s: no run left it so", self._last[0])
+            log.info("All of the copy is made anew: %s is not as a run left it", self._last[0])
             self._last = None
 
     @property
