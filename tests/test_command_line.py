@@ -281,7 +281,7 @@ def test_the_demo_leaves_a_warehouse_that_is_held(process: Command, tmp_path: Pa
 def test_a_warehouse_in_a_folder_that_is_missing_is_one_message(command: Command) -> None:
     done = command("run", DESTINATION__DUCKDB__CREDENTIALS="nowhere/w.duckdb")
     assert done.returncode == 74
-    assert "nowhere/w.duckdb: No such file or directory" in done.stderr
+    assert "nowhere/w.duckdb: make its folder, " in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

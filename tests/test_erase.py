@@ -225,13 +225,18 @@ def test_copies_and_a_lake_that_were_not_set_follow_once_they_are(
 
 
 @pytest.mark.thorough
-def test_it_does_not_come_back(full: Loaded, rows_only: None) -> None:
+def test_it_does_not_come_back(
+    full: Loaded, rows_only: None, caplog: pytest.LogCaptureFixture
+) -> None:
     found = erase(Subject((GONE,)), threading.Event())
     assert found["conference_summaries"] == 1
     full.account.put(summary(0xCA11AB1E, 2 * HOUR, "timeout", friendly_name="another"))
-    for load in (full.run, backfill, partial(backfill, GONE), partial(compare, repair=True)):
+    by_sid = partial(backfill, GONE)
+    for load in (full.run, backfill, by_sid, partial(compare, repair=True)):
+        caplog.clear()
         load()
         assert counted(full, f"conference_sid = '{GONE}'") == 0
+        assert ("was erased here, so it is not loaded" in caplog.text) is (load is by_sid)
     compared = compare()
     assert kinds(compared) == {"erased": 1}
     change(full, f"UPDATE {RAW}_erasures SET erased_at = erased_at - INTERVAL 32 DAY")

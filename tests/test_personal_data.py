@@ -379,7 +379,10 @@ def test_a_server_has_the_same(kept: Path, database: str, tmp_path: Path, mode: 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"PERSONAL_DATA": "hash"}, "hash_key is missing"),
+        (
+            {"PERSONAL_DATA": "hash"},
+            "hash_key is missing, which personal_data = hash needs: write 16",
+        ),
         ({"PERSONAL_DATA": "hash", "HASH_KEY": "short"}, "hash_key is too short"),
         ({"PERSONAL_DATA": "Hash"}, "write keep, hash or drop"),
         ({"PERSONAL_DATA": "true"}, "write keep, hash or drop"),

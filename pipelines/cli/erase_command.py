@@ -30,7 +30,9 @@ def _age(_context: click.Context, _option: click.Parameter, value: str | None) -
 
 
 @click.command(epilog=epilogs.MORE, short_help="Erase conferences, or somebody, for good.")
-@click.option("--conference", "conferences", multiple=True, metavar="CF...", help="This one.")
+@click.option(
+    "--conference", "conferences", multiple=True, metavar="CF...", help="This one; repeatable."
+)
 @click.option("--identity", metavar="TEXT", help="Every personal value that is just this text.")
 @click.option("--older-than", callback=_age, metavar="AGE", help="What was created before: 400d.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and write nothing.")

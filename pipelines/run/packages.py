@@ -114,9 +114,10 @@ class Packages:
         """Name the accounts that could not be read."""
         self._progress.accounts_failed = self.accounts.failed
         if not self.accounts.is_own_alone:
-            self._progress.failures = self.accounts.describe_failures()
-            for line in self._progress.failures[:MAX_NAMED]:
-                log.warning("Not loaded: %s", line)
+            described = self.accounts.describe_failures()
+            self._progress.failures = [*described]
+            for name in self._progress.failures[:MAX_NAMED]:
+                log.warning("Not loaded: %s: %s", name, described[name])
 
     def load(self, scope: Scope) -> None:
         """Read the next package and load it as a whole."""

@@ -180,6 +180,10 @@ def _load(
     progress.pending_after = packages.stored.count_pending(client.now())
     is_cut = is_cut or stop.is_set()
     run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
+    if backfill and backfill.conferences:
+        erased = packages.stored.erased()
+        if gone := sum(erased.covers(sid, None) for sid in {*backfill.conferences}):
+            log.warning("%d of the given conferences was erased here, so it is not loaded", gone)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
     if not stop.is_set() and (error := fault or late or undone):

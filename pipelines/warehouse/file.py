@@ -161,6 +161,8 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
         with where_supported():
             folder.chmod(0o700)
         lock = run_lock_of(path).open("a+")
+    except FileNotFoundError:
+        raise WarehouseError(f"Cannot use {path}: make its folder, {path.parent}, first") from None
     except OSError as error:
         raise WarehouseError(f"Cannot use {path}: {error.strerror or error}") from None
     with lock:

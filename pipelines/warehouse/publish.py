@@ -93,7 +93,7 @@ class PublishedCopies:
         self._has_erased = former is not None and former[1].erased != erased
         self._last = former if _is_alike(connection, former, self._version) else None
         if self._last and not self._is_sealed(self._last[0]):
-            log.info("Nothing is taken from %s: no run left it so", self._last[0])
+            log.info("All of the copy is made anew: %s is not as a run left it", self._last[0])
             self._last = None
 
     @property
