@@ -279,6 +279,24 @@ def test_somebody_is_nobody_and_conferences_stay(
     assert found_in(folder, stored, WHO) == []
 
 
+def test_hashes_of_another_key_are_told(
+    full: Loaded, rows_only: None, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv(f"{OWN}PERSONAL_DATA", "hash")
+        patch.setenv(f"{OWN}HASH_KEY", KEY)
+        patch.setattr("pipelines.run.pipeline.forget_former", lambda *_: None)
+        full.run()
+    told = "Set hash_key as it was"
+    for key, is_told in (("", True), ("another-key-of-ours", True), (KEY, False)):
+        given = {f"{OWN}HASH_KEY": key} if key else {}
+        done = command("erase", "--identity", WHO, "--dry-run", **given)
+        assert (done.returncode, told in done.stderr) == (0, is_told), done.stderr
+        assert ("of conference_summaries" in done.stdout) == (not is_told)
+    assert told in command("erase", "--identity", WHO, "--yes").stderr
+    assert told not in command("erase", "--conference", GONE, "--yes").stderr
+
+
 def test_a_schedule_erases_what_is_old(
     rows_only: None, full: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
