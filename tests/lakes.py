@@ -35,7 +35,7 @@ class Publisher:
     def publish(self, personal_data: bool = True, keep: timedelta = KEEP, **how: bool) -> None:
         with duckdb.connect(self.path, config={"preserve_insertion_order": False}) as connection:
             settings = LakeSettings(self.lake, keep)
-            publish_lake(connection, self.path, settings, personal_data, **how)
+            publish_lake(connection, self.path, settings, personal_data, "", **how)
 
     def execute(self, *statements: str) -> None:
         with duckdb.connect(self.path) as connection:

@@ -1,4 +1,5 @@
-"""`python -m tests.reference`: writes `sql/README.md`, Superset's datasets and `tests/dialects`.
+"""`python -m tests.reference`: writes `sql/README.md`, Superset's datasets, `tests/dialects` and
+`tests/destinations`.
 
 What a table, a view or a column is stands in one place each: `tables.toml` for what Twilio gives,
 `sql/columns.toml` for what is derived, the head of the file for a view; what BI tools compute from
@@ -31,6 +32,7 @@ DATASETS = sql_folder() / "superset/datasets/conference_insights"
 IN_DIALECTS = ("data_as_of", "stg_participant_lists")
 """A simple view, and one that engines write in different ways."""
 DIALECT_FILES = Path(__file__).parent / "dialects"
+DESTINATION_FILES = Path(__file__).parent / "destinations"
 DATABASE = sql_folder() / "superset/databases/conference_insights.yaml"
 HEAD = """# Tables, views and checks
 
@@ -140,8 +142,9 @@ def _dataset(
     database: str,
 ) -> Iterator[str]:
     yield _yaml({"table_name": view.name, "schema": "analytics", "description": view.comment})
-    if any(name == "created_date" for name, *_ in columns):
-        yield "main_dttm_col: created_date\n"
+    for name, *_ in columns:
+        if name in ("created_date", "running_date"):
+            yield f"main_dttm_col: {name}\n"
     yield "columns:\n"
     for name, kind, meaning in columns:
         if name not in personal:
@@ -194,7 +197,10 @@ def main() -> None:
     from pipelines.simulator.server import InsightsServer
     from pipelines.twilio_insights.progress import Progress
     from tests.conftest import NOW, environment
+    from tests.destinations.generate import files
 
+    for name, text in files().items():
+        (DESTINATION_FILES / name).write_text(text)
     with InsightsServer(busy_account(NOW, days=1, per_day=50)) as server:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "warehouse.duckdb")

@@ -114,7 +114,9 @@ def test_a_list_is_just_these(tree: Loaded, accounts: str, monkeypatch: pytest.M
 
 
 @pytest.mark.thorough
-def test_failures_stop_no_other_account(tree: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_stop_no_other_account(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__RETRY_BUDGET", "1s")
     sub(tree, SUPPORT).advanced_features = False
     sub(tree, SALES).failure = 503, 20503, "Service unavailable"
@@ -132,8 +134,9 @@ def test_failures_stop_no_other_account(tree: Loaded, monkeypatch: pytest.Monkey
     done = tree.run()
     assert SUPPORT not in asked(tree), "a refused one is asked once a day"
     assert is_exact(tree, SUPPORT)
-    (line,) = done.failures
-    assert line.startswith(f"Support ({SUPPORT}), RefusedError since {NOW:%Y-%m-%d %H:%M} UTC: ")
+    (named,) = done.failures
+    assert named == f"Support ({SUPPORT}), RefusedError since {NOW:%Y-%m-%d %H:%M} UTC"
+    assert f"Not loaded: {named}: Twilio refused account {SUPPORT}" in caplog.text
     sub(tree, SUPPORT).advanced_features = True
     tree.account.now += DAY
     tree.run()

@@ -194,7 +194,7 @@ NEVER = f"DELETE FROM {RAW}_listings WHERE parent_key = '{sid(0)}'"
         (f"UPDATE {RAW}accounts SET left_at = '2026-11-10'", False),
         (
             f"INSERT INTO {RAW}_listings BY NAME SELECT * REPLACE ('{sid(0)}' AS parent_key, "
-            f"404 AS last_status) FROM {RAW}_listings LIMIT 1",
+            f"404 AS last_status) FROM {RAW}_listings WHERE resource = 'participants' LIMIT 1",
             False,
         ),
     ],

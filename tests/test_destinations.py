@@ -1,7 +1,7 @@
 """The SQL by which dlt loads our tables into engines that are not run for this project.
 
 It is pinned in `tests/destinations`, and means what `tables.toml` says. The slow test makes it
-anew, so it sees what a version of dlt changes.
+anew with the engines' drivers; `python -m tests.reference` does without them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlglot import exp
 from pipelines.twilio_insights.resources import RESOURCES
 from pipelines.twilio_insights.tables import TABLES, Table
 from tests.conftest import ROOT, install_beside
+from tests.destinations.generate import files
 
 TYPES = {
     "snowflake": "VARCHAR, DECIMAL(19, 0), DOUBLE, BOOLEAN, TIMESTAMPNTZ(6)",
@@ -138,6 +139,12 @@ def test_the_page_says_which_merges_are_one_transaction(engine: str) -> None:
     (row,) = re.findall(rf"^\| {engine} .*$", page, re.MULTILINE | re.IGNORECASE)
     assert ("one transaction" in row) is in_one
     assert "*not run*" in row
+
+
+def test_it_is_what_dlt_writes_without_any_driver() -> None:
+    made = files()
+    assert made == {name: pinned(name.removesuffix(".sql")) for name in made}
+    assert [*made] == [f"{engine}.sql" for engine in sorted(TYPES)]
 
 
 @pytest.mark.slow

@@ -148,6 +148,7 @@ def test_a_view_is_printed_with_those_that_it_is_made_of(command: Command) -> No
     ("option", "said"),
     [
         (("--dialect", "postgres", "--view", "conference_kpi"), "did you mean 'conference_kpis'?"),
+        (("--dialect", "postgres", "--view", "zzz"), "no view 'zzz'; sql/README.md lists them"),
         (("--dialect", "oracle"), "'oracle' is not one of 'duckdb', 'postgres'"),
         ((), "Missing option '--dialect'"),
     ],

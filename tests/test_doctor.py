@@ -60,6 +60,10 @@ def misspelt_in_a_file(_: Loaded) -> None:
     Path(".dlt/config.toml").write_text("[sources.twilio_insights]\nlokback = '72h'\n")
 
 
+def hook_misspelt(_: Loaded) -> dict[str, str]:
+    return {"RUNTIME__SLACK_INCOMING_HOOK": "hooks.slack.example/canary"}
+
+
 def secrets_exposed(_: Loaded) -> None:
     Path(".dlt").mkdir()
     Path(".dlt/secrets.toml").write_text("")
@@ -116,6 +120,7 @@ TROUBLES = [
     Trouble(
         misspelt_in_a_file, "WARN  sources.twilio_insights.lokback in .dlt/config.toml is no", "", 0
     ),
+    Trouble(hook_misspelt, "WARN  runtime.slack_incoming_hook is no URL", "https://", 0),
     Trouble(secrets_exposed, "WARN  Others can read", "chmod 600", 0),
     Trouble(damaged, "FAIL  {path} ", "restore a backup", 74),
     Trouble(no_database, "cannot open {path}", "When something goes wrong", 74),

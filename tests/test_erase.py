@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import subprocess
 import threading
+import time
 from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,14 +26,14 @@ from pipelines.run.pipeline import Backfill, run
 from pipelines.run.post_load import forget_former, publish_now
 from pipelines.simulator.account import Account
 from pipelines.simulator.participants import participant_row
-from pipelines.simulator.server import InsightsHandler
+from pipelines.simulator.server import InsightsHandler, InsightsServer
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
-from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, sid, summary
+from tests.conftest import NOW, ROOT, Command, Loaded, command_at, loaded_once, sid, summary
 from tests.forked import Forked
 from tests.test_personal_data import texts
 from tests.test_readme import blocks
@@ -186,13 +189,54 @@ def test_nothing_is_left_of_a_conference(
 
 
 @pytest.mark.thorough
-def test_it_does_not_come_back(full: Loaded, rows_only: None) -> None:
+@pytest.mark.parametrize("how", ["conference", "identity", "switch"])
+def test_copies_and_a_lake_that_were_not_set_follow_once_they_are(
+    how: str,
+    loaded: Loaded,
+    with_participants: None,
+    prepared: None,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where somebody erases by hand, without the variables of the schedule."""
+    folder = loaded.path.parent
+    places = {"PUBLISH__LAKE": str(folder / "lake"), "PUBLISH__DIRECTORY": str(folder / "bi")}
+    traces = TRACES if how == "conference" else (WHO,)
+
+    def run_with_places() -> None:
+        with monkeypatch.context() as schedule:
+            for name, value in places.items():
+                schedule.setenv(name, value)
+            loaded.run()
+
+    put(loaded.account)
+    run_with_places()
+    if how == "switch":
+        monkeypatch.setenv(f"{OWN}PERSONAL_DATA", "drop")
+        loaded.run()
+    else:
+        done = command("erase", f"--{how}", GONE if how == "conference" else WHO, "--yes")
+        assert done.returncode == 0, done.stderr
+    left = "\n".join(found_in(folder, *traces))
+    assert "bi/" in left
+    assert "lake" in left
+    run_with_places()
+    assert found_in(folder, *traces) == []
+
+
+@pytest.mark.thorough
+def test_it_does_not_come_back(
+    full: Loaded, rows_only: None, caplog: pytest.LogCaptureFixture
+) -> None:
     found = erase(Subject((GONE,)), threading.Event())
     assert found["conference_summaries"] == 1
     full.account.put(summary(0xCA11AB1E, 2 * HOUR, "timeout", friendly_name="another"))
-    for load in (full.run, backfill, partial(backfill, GONE), partial(compare, repair=True)):
+    by_sid = partial(backfill, GONE)
+    for load in (full.run, backfill, by_sid, partial(compare, repair=True)):
+        caplog.clear()
         load()
         assert counted(full, f"conference_sid = '{GONE}'") == 0
+        assert ("was erased here, so it is not loaded" in caplog.text) is (load is by_sid)
     compared = compare()
     assert kinds(compared) == {"erased": 1}
     change(full, f"UPDATE {RAW}_erasures SET erased_at = erased_at - INTERVAL 32 DAY")
@@ -233,6 +277,24 @@ def test_somebody_is_nobody_and_conferences_stay(
     assert counted(full) == 4
     assert counted(full, "max_participants = 9 AND friendly_name IS NULL") == 1
     assert found_in(folder, stored, WHO) == []
+
+
+def test_hashes_of_another_key_are_told(
+    full: Loaded, rows_only: None, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv(f"{OWN}PERSONAL_DATA", "hash")
+        patch.setenv(f"{OWN}HASH_KEY", KEY)
+        patch.setattr("pipelines.run.pipeline.forget_former", lambda *_: None)
+        full.run()
+    told = "Set hash_key as it was"
+    for key, is_told in (("", True), ("another-key-of-ours", True), (KEY, False)):
+        given = {f"{OWN}HASH_KEY": key} if key else {}
+        done = command("erase", "--identity", WHO, "--dry-run", **given)
+        assert (done.returncode, told in done.stderr) == (0, is_told), done.stderr
+        assert ("of conference_summaries" in done.stdout) == (not is_told)
+    assert told in command("erase", "--identity", WHO, "--yes").stderr
+    assert told not in command("erase", "--conference", GONE, "--yes").stderr
 
 
 def test_a_schedule_erases_what_is_old(
@@ -286,6 +348,93 @@ def test_wrong_usage(arguments: list[str], words: str, command: Command) -> None
     done = command("erase", *arguments)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [("y\n", 0), ("n\n", 0), ("\n", 0), ("\x04", 0), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
+)
+def test_on_a_terminal_it_asks(
+    kept: Path, server: InsightsServer, tmp_path: Path, answer: str | signal.Signals, code: int
+) -> None:
+    path = Path(shutil.copy(kept, tmp_path / "warehouse.duckdb"))
+    keyboard, terminal = os.openpty()
+    words = ["erase", "--conference", GONE]
+    started = subprocess.Popen(
+        [*command_at(server.account.now), *words],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "CONFERENCE_INSIGHTS_LOG": "human"},
+    )
+    assert started.stdout
+    with started, os.fdopen(keyboard, "w") as pressed:
+        said = ""
+        while "Erase them? [y/N]: " not in said:
+            said += (letter := started.stdout.read(1))
+            assert letter, said
+        if isinstance(answer, str):
+            pressed.write(answer)
+            pressed.flush()
+        else:
+            time.sleep(0.5)  # as a person is slower than a process on its way from prompt to answer
+            started.send_signal(answer)
+        said += started.communicate(timeout=120)[0]
+    os.close(terminal)
+    assert started.returncode == code, said
+    assert ("Traceback" in said, "bug" in said) == (False, False), said
+    is_erased = answer == "y\n"
+    assert ("Nothing was erased" in said) == (not is_erased and code == 0)
+    with duckdb.connect(str(path), read_only=True) as connection:
+        counts = f"SELECT count(*) FROM {RAW}conference_summaries"
+        assert connection.execute(counts).fetchall() == [(3 - is_erased,)]
+
+
+def test_somebody_can_be_given_by_the_hash_that_is_stored(
+    loaded: Loaded,
+    tables_only: None,
+    rows_only: None,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(f"{OWN}PERSONAL_DATA", "hash")
+    monkeypatch.setenv(f"{OWN}HASH_KEY", KEY)
+    loaded.account.put(summary(1, HOUR, friendly_name=WHO))
+    loaded.run()
+    stored = str(PersonalData("hash", KEY).value(WHO))
+    done = command("erase", "--identity", stored, "--yes")
+    assert (done.returncode, counted(loaded, "friendly_name IS NULL")) == (0, 1), done.stderr
+    loaded.account.put(summary(2, HOUR / 2, friendly_name=WHO, tag_info={"high_jitter": WHO}))
+    loaded.run()
+    assert counted(loaded, "friendly_name IS NULL") == 2
+    details = f"SELECT count(details) FROM {RAW}conference_tag_info WHERE details LIKE '%{stored}%'"
+    assert loaded.query(details) == [(0,)]
+
+
+def test_nothing_is_left_of_what_a_killed_process_spilled(
+    kept: Path, server: InsightsServer, tmp_path: Path, command: Command
+) -> None:
+    path = Path(shutil.copy(kept, tmp_path / "warehouse.duckdb"))
+    spilled = path.with_name(f"{path.name}.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp"
+    spilled.parent.mkdir()
+    spilled.write_text(f"{GONE} {PERSON}")
+    done = command("erase", "--conference", GONE, "--yes")
+    assert (done.returncode, found_in(tmp_path, *TRACES)) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Zoë\xa0Ünï", "fam\u200dily", "\u200e+15005550006", "tab\there", "two\nlines", "a\u3000b"],
+)
+def test_any_text_that_a_name_can_have_is_erased(
+    loaded: Loaded, tables_only: None, rows_only: None, command: Command, name: str
+) -> None:
+    loaded.account.put(summary(1, HOUR, friendly_name=name, tag_info={"high_jitter": {"by": name}}))
+    loaded.run()
+    done = command("erase", "--identity", name, "--yes")
+    assert (done.returncode, counted(loaded, "friendly_name IS NULL")) == (0, 1), done.stderr
+    assert loaded.query(f"SELECT details FROM {RAW}conference_tag_info") == [(None,)]
 
 
 def test_it_needs_a_warehouse_that_nobody_holds(loaded: Loaded, command: Command) -> None:

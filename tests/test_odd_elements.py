@@ -88,7 +88,7 @@ def test_no_value_of_any_field_stops_another_element(field: str, all_new: bool) 
     answer = RecordPage(CONFERENCES, page, all_new)
     assert answer.created_in(Window(NOW - HOUR, NOW)) is not None
     assert answer.by_hour().total() <= len(elements)
-    stored = answer.tables(answer.versions)["conference_summaries"]["conference_sid"].to_pylist()
+    stored = answer.tables([*answer.versions])["conference_summaries"]["conference_sid"].to_pylist()
     assert len({*stored}) + len(answer.rejected) >= len(elements) - (field == "conference_sid")
     assert all(to_json(odd.element) for odd in answer.rejected)
     assert sid(1) in stored

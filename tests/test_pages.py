@@ -97,7 +97,7 @@ def said(body: Any) -> Any:
         return body
     try:
         answer = RecordPage(CONFERENCES, Page(body["conferences"], NOW))
-        tables = answer.tables(answer.versions) if answer.versions else {}
+        tables = answer.tables([*answer.versions]) if answer.versions else {}
         rejected = [(to_json(element), *why) for element, *why in answer.rejected]
     except BadAnswerError:
         return None

@@ -40,7 +40,7 @@ def loaded(row: dict[str, Any], is_ordinary: bool = True) -> Tables:
     received = PageDecoder(PARTICIPANTS).decode(HEADERS, body)["participants"]
     assert digest(received[0]) == digest(row)
     page = RecordPage(PARTICIPANTS, Page(received, NOW))
-    return page.tables(page.versions)
+    return page.tables([*page.versions])
 
 
 def test_all_properties_of_the_samples_have_a_place() -> None:

@@ -32,6 +32,7 @@ from pipelines.warehouse.warehouse import WarehouseError
 from tests import expected
 from tests.conftest import NOW, Command, Loaded, loaded_once, sid, summary
 from tests.forked import COMMAND, Forked
+from tests.test_reconcile import compare
 
 OWN = "SOURCES__TWILIO_INSIGHTS__"
 KEY = "a-key-that-nobody-guesses"
@@ -348,6 +349,35 @@ def test_hashes_can_be_dropped_and_what_was_kept_meanwhile_is_hashed(
     assert found_in(tmp_path) == []
 
 
+def test_what_a_repair_has_written_meanwhile_is_hashed(
+    loaded: Loaded, kept: Path, tables_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(kept, loaded.path)
+    assert switch(loaded.path, MODES["hash"], everywhere=False)
+    loaded.account.put(summary(3, timedelta(hours=1), friendly_name=canary("new")))
+    compare(repair=True)
+    names = f"SELECT count(*) FROM {RAW}conference_summaries WHERE friendly_name LIKE '{CANARY}%'"
+    assert loaded.query(names) == [(1,)]
+    for name, value in settings_of("hash").items():
+        monkeypatch.setenv(name, value)
+    loaded.run()
+    assert loaded.query(names) == [(0,)]
+
+
+def test_a_repair_rewrites_what_is_stored_as_a_run_does(
+    loaded: Loaded, kept: Path, tables_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(kept, loaded.path)
+    for name, value in settings_of("drop").items():
+        monkeypatch.setenv(name, value)
+    compare()
+    names = f"SELECT DISTINCT friendly_name IS NULL FROM {RAW}conference_summaries"
+    assert loaded.query(names) == [(False,)]
+    compare(repair=True)
+    assert loaded.query(names) == [(True,)]
+    assert found_in(loaded.path.parent) == []
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 def test_a_server_has_the_same(kept: Path, database: str, tmp_path: Path, mode: str) -> None:
@@ -379,7 +409,10 @@ def test_a_server_has_the_same(kept: Path, database: str, tmp_path: Path, mode: 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"PERSONAL_DATA": "hash"}, "hash_key is missing"),
+        (
+            {"PERSONAL_DATA": "hash"},
+            "hash_key is missing, which personal_data = hash needs: write 16",
+        ),
         ({"PERSONAL_DATA": "hash", "HASH_KEY": "short"}, "hash_key is too short"),
         ({"PERSONAL_DATA": "Hash"}, "write keep, hash or drop"),
         ({"PERSONAL_DATA": "true"}, "write keep, hash or drop"),

@@ -26,6 +26,7 @@ from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import apply_views, read_views
 from tests.conftest import NOW, loaded_once
 from tests.postgres_server import PostgresTestServer
+from tests.test_readme import PAGES, blocks
 
 ZONE = "Europe/Berlin"
 
@@ -37,12 +38,14 @@ class Pair(NamedTuple):
     server: Database
     path: Path
     place: PostgresServer
+    url: str
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresTestServer) -> Iterator[Pair]:
     account = busy_account(NOW, days=40, per_day=12)
-    place = PostgresServer(postgres.new_database())
+    url = postgres.new_database()
+    place = PostgresServer(url)
     with ExitStack() as stack:
         loaded = stack.enter_context(loaded_once(account, tmp_path_factory.mktemp("known")))
         with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +73,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresTestServer)
         for database in (file, server):
             apply_views(database, DESCRIPTIONS, ZONE, rebuild=True)
             run_checks(database, NOW)
-        yield Pair(file, server, loaded.path, place)
+        yield Pair(file, server, loaded.path, place, url)
 
 
 def plain(value: Any) -> Any:
@@ -122,6 +125,22 @@ def test_a_query_of_the_report_has_the_same_rows_in_the_same_order(pair: Pair, n
     is_ordered = "ORDER BY" in sql.rpartition("FROM")[2]
     assert theirs == ours if is_ordered else sorted(theirs) == sorted(ours)
     assert theirs
+
+
+QUERIES = [one for text in PAGES.values() for one in blocks("sql", text) if "SELECT" in one[:6]]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
+def test_a_query_of_a_page_has_the_same_rows(
+    pair: Pair, postgres: PostgresTestServer, query: str
+) -> None:
+    """As it is on the page: whoever asks a server translates nothing."""
+    answers = (postgres.execute(query, pair.url), pair.file.execute(query))
+    found, expected = (sorted(([*map(plain, row)] for row in rows), key=repr) for rows in answers)
+    assert len(found) == len(expected)
+    if "LIMIT" not in query:  # which may choose others of those that are equal
+        for one, other in zip(found, expected, strict=True):
+            assert one == pytest.approx(other, abs=0.011)  # halves of a hundredth are rounded
 
 
 def test_every_table_and_column_is_described(pair: Pair) -> None:

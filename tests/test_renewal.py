@@ -63,7 +63,7 @@ def renew(
     """Renew the last copy, or build the first, and compare it with the views."""
     digest = apply_views(DuckDb(connection), DESCRIPTIONS, zone)
     warehouse, seal = (folder.with_name(name) for name in ("warehouse.duckdb", "seal.txt"))
-    copies = PublishedCopies(connection, folder, personal, digest, warehouse, seal)
+    copies = PublishedCopies(connection, folder, personal, digest, "", warehouse, seal)
     findings = run_checks(DuckDb(connection), NOW, copies.changed.of if copies.changed else None)
     assert [finding for finding in findings if finding.check.level == "fail"] == []
     try:

@@ -92,7 +92,7 @@ def test_what_is_as_a_run_left_it_is_renewed(
 ) -> None:
     loaded.account.put(summary(4, HOUR))
     loaded.run()
-    assert "Nothing is taken from" not in caplog.text
+    assert "is made anew" not in caplog.text
 
 
 def test_a_pipe_in_its_place_holds_up_nobody(sound: Loaded, command: Command) -> None:

@@ -209,6 +209,15 @@ def test_every_picture_has_a_name_and_its_table(week: Page) -> None:
         assert table.all("td")
 
 
+def test_no_picture_is_stretched(several: Loaded) -> None:
+    """One of a narrow column would have letters of twice the size in a wide section."""
+    wide = [s for s in report(several).root.all("section") if s.has(**{"class": "full"})]
+    assert {"days", "tags", "accounts"} <= {section.attributes["id"] for section in wide}
+    for section in wide:
+        (figure,) = section.all("figure")
+        assert not [child for child in figure.children if getattr(child, "tag", "") == "svg"]
+
+
 def test_the_cards_are_those_of_the_view(week: Page, lively: Loaded) -> None:
     shares = [f"final_without_{kind}_problem" for kind in ("quality", "region", "behavior")]
     plain = ("conferences", "total_participants", "not_started", "timed_out", "pending")
@@ -438,8 +447,8 @@ def story(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> It
 def test_a_bad_week_and_its_end_are_found(story: Loaded) -> None:
     headline = report(story).root.all("header")[0].text
     found = re.search(
-        r"The week from Fri 6 Nov to Thu 12 Nov was bad: (\d+)\xa0% of conferences had a problem, "
-        r"in the other 3 weeks (\d+)\xa0%\. It is over: in the last week (\d+)\xa0%\.",
+        r"The week from Fri 6 Nov to Thu 12 Nov was bad: (\d+)\xa0% of conferences had a quality "
+        r"problem, in the other 3 weeks (\d+)\xa0%\. It is over: in the last week (\d+)\xa0%\.",
         headline,
     )
     assert found, headline
@@ -733,6 +742,8 @@ def test_a_report_names_accounts_and_what_is_wrong_with_them(several: Loaded) ->
     assert {"Sales_007", "Branch", "branch"} <= {
         text.text for text in page.section("accounts").all("text")
     }
+    facts = [fact.text for fact in page.section("freshness").all("dt")]
+    assert facts[:2] == ["accounts", "filters"]
     notes = [p.text for p in page.root.all("p") if p.has(**{"class": "note"})]
     filtered = "Filtered: runs list only mixer_region = ie1, status = <completed>"
     assert filtered in notes
@@ -826,8 +837,8 @@ def test_a_period_is_read(since: str | None, until: str | None, start: str, end:
     [
         ("often", None, "'often' is not a day"),
         ("12h", None, "'12h' is not a day"),
-        ("0d", None, "are 0 days"),
-        ("1d", "2d", "are -1 days"),
+        ("0d", None, "ends before 2026-11-20 and begins on 2026-11-20"),
+        ("1d", "2d", "The period is empty"),
         ("367d", None, "are 367 days"),
         ("999999d", None, "outside the supported date range"),
         ("0001-01-01", "0001-01-03", "outside the supported date range"),

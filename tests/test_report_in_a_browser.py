@@ -176,7 +176,7 @@ def test_words_in_pictures_are_whole_and_apart(name: str, seen: dict[str, Any]) 
             where = f"{drawing['title']}: {said}"
             assert left >= 0, where
             assert right <= width, where
-            assert size >= (9 if name != "print" else 7), where
+            assert (9 if name != "print" else 7) <= size <= 16, where
             for other, *rect in drawing["texts"][:n]:
                 across = min(right, rect[2]) - max(left, rect[0])
                 down = min(bottom, rect[3]) - max(top, rect[1])

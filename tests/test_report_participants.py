@@ -198,6 +198,8 @@ def test_the_worst_participants_have_their_measures(week: Page, called: Loaded) 
             f"SELECT count(*) {query.format('2026-11-13', '2026-11-19')}"
         ).fetchall()
     assert expected == (25,)
+    before = report(called, "2026-11-06", "2026-11-13").table("worst participants")
+    assert {row[10] for row in before} == {"1.0"}
 
 
 def test_nothing_of_it_is_personal(week: Page) -> None:

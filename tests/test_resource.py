@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -169,7 +170,9 @@ def test_a_run_asks_each_once_however_many_packages_it_loads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     packages = Path(next_version["PYTHONPATH"], "pipelines/run/packages.py")
-    packages.write_text(packages.read_text().replace("PACKAGE_ROWS = 120_000", "PACKAGE_ROWS = 1"))
+    text, changed = re.subn(r"PACKAGE_ROWS = [\d_]+", "PACKAGE_ROWS = 1", packages.read_text())
+    assert changed == 1
+    packages.write_text(text)
     api = Notes(monkeypatch)
     for number in range(3):
         loaded.account.put(summary(number, (number + 5) * HOUR))

@@ -459,7 +459,7 @@ WRONG: list[tuple[str, str, str]] = [
     (f"{OWN}.accounts_url", "https://me@api.twilio.com", "write https://host"),
     (f"{OWN}.accounts_url", "https://[", "not a URL"),
     (f"{OWN}.filters.statsu", "completed", "did you mean status[?] There are: friendly_name, "),
-    (f"{OWN}.filters.subaccount", "5", "no such filter; There are: friendly_name, "),
+    (f"{OWN}.filters.subaccount", "5", "no such filter. There are: friendly_name, "),
     (f"{OWN}.filters.status.is", "5", "write text|no such filter"),
     (f"{OWN}.filters.status", "a\nb", "write text, in one line"),
     (f"{OWN}.filters", "status", "set each filter by its name"),

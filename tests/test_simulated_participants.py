@@ -301,6 +301,13 @@ def test_made_up_ones_are_there_for_any_summary() -> None:
         assert all(faults(row) for row in rows)
 
 
+def test_made_up_ones_are_there_where_nobody_is_named_twice() -> None:
+    info = {"duplicate_identity": [{"participant_identity": "anna"}]}
+    account = busy_account(NOW, days=1, per_day=1)
+    account.put(summary(1, 2 * HOUR, tags=["duplicate_identity"], tag_info=info))
+    assert account.participants(sid(1))
+
+
 def test_one_region_has_bad_quality(busy: Account) -> None:
     poor = defaultdict(list)
     for rows in sampled(busy).values():

@@ -315,12 +315,17 @@ def test_it_serves_an_account_to_try_a_schedule_on(
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     with ExitStack() as stack:
         server = stack.enter_context(
-            subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=env)
+            subprocess.Popen(
+                serve, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+            )
         )
         stack.callback(server.kill)
         assert server.stdout is not None
         printed = [server.stdout.readline().strip().partition("=") for _ in range(8)]
         settings = {name: value for name, _, value in printed}
+        assert server.stderr is not None
+        url = settings["SOURCES__TWILIO_INSIGHTS__BASE_URL"]
+        assert server.stderr.readline() == f"Simulated Twilio answers on {url}; Ctrl-C ends it\n"
         taken = settings["SOURCES__TWILIO_INSIGHTS__BASE_URL"].rpartition(":")[2]
         again = subprocess.run(
             [*serve[:3], taken], env=env, capture_output=True, text=True, check=False

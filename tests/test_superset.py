@@ -28,6 +28,7 @@ import pytest
 import yaml
 
 from pipelines.run.post_load import publish_now
+from pipelines.simulator.account import ACCOUNT_SID
 from pipelines.simulator.sample_data import busy_account
 from tests.conftest import NOW, ROOT, Loaded, environment, loaded_once, summary
 from tests.given_participants import People, bad
@@ -35,6 +36,7 @@ from tests.test_publish import copy_of
 
 BUNDLE = ROOT / "sql/superset"
 PINS = ROOT / "tests/superset_constraints.txt"
+EMPTY_DAY = datetime(2026, 11, 15, tzinfo=UTC)
 Params = dict[str, Any]
 
 
@@ -108,7 +110,10 @@ def test_charts_use_what_their_datasets_have() -> None:
         columns, metrics = names(dataset, "column"), names(dataset, "metric")
         filters = [*params.get("adhoc_filters", []), *params.get("adhoc_filters_b", [])]
         asked = {*columns_of(params), *columns_of(params, "_b"), *(f["subject"] for f in filters)}
-        assert asked | {column for column, _ in orders_of(params)} <= columns, name
+        ordered = {column for column, _ in orders_of(params)}
+        assert asked | ordered <= columns, name
+        # Superset takes what a metric has the name of for the metric, and then groups.
+        assert not ordered & metrics, name
         assert {*metrics_of(params), *metrics_of(params, "_b")} <= metrics, name
         assert params.get("timeseries_limit_metric") in {None, *metrics}, name
         assert set(params.get("column_config", {})) <= columns | metrics, name
@@ -125,11 +130,12 @@ def test_the_dashboard_has_every_chart_and_filters_those_with_the_column() -> No
     assert sorted(shown.values()) == sorted(charts)
     filters = {f["name"]: f for f in dashboard["metadata"]["native_filter_configuration"]}
     assert {target["datasetUuid"] for target in filters["Account"]["targets"]} <= set(datasets)
-    for name, column in {"Days": "created_date", "Account": "account_name"}.items():
+    days = {"created_date", "running_date"}
+    for name, possible in {"Days": days, "Account": {"account_name"}}.items():
         assert filters[name]["scope"]["excluded"] == [
             number
             for number, uuid in shown.items()
-            if column not in names(datasets[charts[uuid]["dataset_uuid"]], "column")
+            if not possible & names(datasets[charts[uuid]["dataset_uuid"]], "column")
         ]
 
 
@@ -260,6 +266,8 @@ def superset(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "SUPERSET_SECRET_KEY": secrets.token_urlsafe(42),
     }
     account = busy_account(NOW, days=16, per_day=60)
+    for sid in account.created_between(EMPTY_DAY, EMPTY_DAY + timedelta(days=1), inclusive=True):
+        account.forget(sid)
     account.put(summary(1, timedelta(hours=1), mixer_region="us1", mixer_region_requested="de1"))
     account.put(summary(2, timedelta(hours=1), max_participants=2, max_concurrent_participants=2))
     with loaded_once(account, folder) as loaded:
@@ -318,6 +326,30 @@ CHANGE = """
 """Of the full days that have their counterpart."""
 
 
+FULL_DAYS = "BETWEEN '2026-11-05' AND '2026-11-19'"
+QUALITY_PROBLEMS = "avg(has_quality_problem::INT) FILTER (completeness = 'final')"
+AT_ONCE = """
+    WITH runs AS (
+        SELECT date_trunc('minute', start_time) AS f,
+            coalesce(date_trunc('minute', end_time), DATE '2027-01-01') AS t,
+            coalesce(max_concurrent_participants, 0) AS people
+        FROM analytics.conferences
+        WHERE NOT is_not_started AND (end_time >= start_time OR end_time IS NULL)
+            AND (end_time IS NOT NULL OR completeness = 'pending')
+    ),
+    minutes AS (
+        SELECT unnest(range(min(created_hour), max(created_hour) + INTERVAL 1 HOUR,
+            INTERVAL 1 MINUTE)) AS m
+        FROM analytics.conference_volume
+    ),
+    at_once AS (
+        SELECT m, count(f) AS n, coalesce(sum(people), 0) AS people
+        FROM minutes LEFT JOIN runs ON m BETWEEN f AND t GROUP BY m
+    )
+"""
+"""Counted in each minute, from the hour of the first conference on."""
+
+
 def and_a_week_later(table: str) -> str:
     """What is in a table, and for each of it a row a week later that counts nothing."""
     return f"""
@@ -356,14 +388,54 @@ EXPECTED = {
         GROUP BY ALL
     """,
     "volume_by_day": f"""
-        SELECT created_date, count(*) FROM analytics.conferences GROUP BY ALL;
-        SELECT d.created_date, max(b.conferences) FROM analytics.conferences AS d
+        SELECT d.created_date, count(c.conference_sid) FILTER (d.created_date {FULL_DAYS}),
+            count(c.conference_sid) FILTER (NOT d.created_date {FULL_DAYS})
+        FROM (SELECT DISTINCT created_date FROM analytics.conference_volume) AS d
+        LEFT JOIN analytics.conferences AS c ON c.created_date = d.created_date GROUP BY ALL;
+        SELECT d.created_date, max(b.conferences) FROM analytics.conference_volume AS d
         LEFT JOIN {A_WEEK_BEFORE} AS b ON b.created_date = d.created_date GROUP BY ALL
     """,
     "hour_of_week": """
         SELECT hour_of_day, weekday || ' ' || strftime(created_hour, '%a'),
             sum(conferences) / count(*)
         FROM analytics.conference_volume GROUP BY ALL
+    """,
+    "days_without_conferences": f"""
+        SELECT DATE '{EMPTY_DAY:%Y-%m-%d}', '7 Sun', '{ACCOUNT_SID}', count(*), 1
+        FROM analytics.conferences WHERE created_date = DATE '{EMPTY_DAY:%Y-%m-%d}' - 7
+    """,
+    "concurrency_by_hour": f"""
+        {AT_ONCE}
+        SELECT date_trunc('hour', m), '{ACCOUNT_SID}', max(n) FROM at_once GROUP BY ALL
+    """,
+    "concurrency_by_day": f"""
+        {AT_ONCE}, days AS (
+            SELECT CAST(m AS DATE) AS d, max(n) AS n, max(people) AS people
+            FROM at_once GROUP BY ALL
+        )
+        SELECT d, '{ACCOUNT_SID}', d {FULL_DAYS}, n, lag(n) OVER (ORDER BY d),
+            CASE WHEN d - 1 {FULL_DAYS} AND d {FULL_DAYS}
+                THEN n / nullif(lag(n) OVER (ORDER BY d), 0) - 1 END, people
+        FROM days ORDER BY d DESC LIMIT 10
+    """,
+    "length_by_end_reason": """
+        SELECT account_name, coalesce(end_reason, 'none: never started'), count(*),
+            quantile_cont(duration_seconds, 0.1) / 60, quantile_cont(duration_seconds, 0.5) / 60,
+            quantile_cont(duration_seconds, 0.9) / 60, quantile_cont(duration_seconds, 0.99) / 60
+        FROM analytics.conferences
+        WHERE completeness = 'final' AND duration_seconds IS NOT NULL
+            AND created_date < '2026-11-20'
+        GROUP BY account_name, end_reason
+    """,
+    "quality_hour_of_week": f"""
+        SELECT hour_of_day, weekday || ' ' || strftime(created_date, '%a'),
+            CASE WHEN count(*) FILTER (completeness = 'final') >= 5 THEN {QUALITY_PROBLEMS} END
+        FROM analytics.conferences GROUP BY ALL
+    """,
+    "quality_by_region_and_size": f"""
+        SELECT coalesce(size_bucket || ' people', 'unknown'), coalesce(mixer_region, 'unknown'),
+            {QUALITY_PROBLEMS}
+        FROM analytics.conferences GROUP BY ALL
     """,
     "length_buckets": """
         SELECT CASE WHEN m < 1 THEN '00-01 min' WHEN m < 5 THEN '01-05 min'
@@ -425,8 +497,8 @@ EXPECTED = {
         FROM analytics.conferences GROUP BY ALL
     """,
     "worst_conferences": """
-        SELECT conference_sid, create_time, severity, participants_touched, findings,
-            duration_seconds, unique_participants, end_reason, tags, severities
+        SELECT conference_sid, create_time, account_name, severity, participants_touched,
+            findings, duration_seconds, tags
         FROM analytics.conference_health_card
         ORDER BY severity_rank DESC, participants_touched DESC, findings DESC, create_time DESC
         LIMIT 10
@@ -479,7 +551,7 @@ EXPECTED = {
         FROM analytics.participants GROUP BY ALL
     """,
     "worst_participants": """
-        SELECT conference_sid, participant_sid, country_code, call_type, participant_region,
+        SELECT conference_sid, participant_sid, country_code, participant_region,
             is_latency_high::INT + is_jitter_high::INT + is_loss_high::INT + is_mos_low::INT AS n,
             greatest(inbound_packet_loss_percentage, outbound_packet_loss_percentage),
             greatest(inbound_jitter_avg, outbound_jitter_avg),

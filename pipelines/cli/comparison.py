@@ -36,7 +36,7 @@ MEANINGS = {
     "new": "since the last run; a run loads them",
     "ahead": "more final here than Twilio shows",
     "only_here": "Twilio does not list them",
-    "erased": "they are not to come back",
+    "erased": "erased here, so no run loads them again",
 }
 
 WRITTEN = ("missing", "different", "changed", "new")
@@ -94,7 +94,8 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     for reason, number in comparison.not_compared.items():
         yield f"Participants of {number:,} conferences are not compared: {reason}"
     if not comparison.is_complete:
-        yield f"Not everything from {start} to {end} could be compared"
+        why = "an account failed, or the command was stopped"
+        yield f"Not everything from {start} to {end} could be compared: {why}"
     elif not comparison.faults:
         said = "Of what was compared" if comparison.not_compared else "Complete"
         yield f"{said} from {start} to {end}: nothing is missing or different"

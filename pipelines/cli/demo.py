@@ -73,12 +73,12 @@ QUESTIONS = {
     "In which region do participants have bad quality?": (
         """
         SELECT participant_region, sum(participants) AS participants, sum(poor) AS poor,
-            round(100 * sum(poor) / nullif(sum(measured), 0), 1) AS percent_of_measured,
+            round(100 * sum(poor) / nullif(sum(measured), 0), 1) AS percent_poor,
             CAST(sum(inbound_mos_total) / nullif(sum(inbound_mos_measured), 0) AS DECIMAL(3, 2))
-                AS mean_mos
+                AS mean_inbound_mos
         FROM analytics.participant_quality
         GROUP BY participant_region
-        ORDER BY percent_of_measured DESC""",
+        ORDER BY percent_poor DESC""",
         "MOS estimates how a call sounds, from 1, bad, to 5. Here jp1 needs a look.",
     ),
 }
@@ -101,8 +101,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         old.unlink(missing_ok=True)
     shutil.rmtree(working_folder(path), ignore_errors=True)
     account = busy_tree(_last_afternoon(), days=DAYS, per_day=PER_DAY)
-    for one in account.tree():
-        one.advanced_features = True  # a refusal is nothing to meet first
+    *_, refused = account.tree()
     with InsightsServer(account) as server:
         server.fetches_of_subaccounts = True  # else their participants answer 404
         # Nothing that is set for the user's own account, in variables or beside the folder.
@@ -128,6 +127,8 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         click.echo(
             "\n   Every run ends with such a line: the time it listed, what it asked for, what was"
             "\n   new or had changed, and how many summaries are in progress, before -> after."
+            f"\n   {refused.friendly_name} is refused on purpose: an account that cannot be loaded"
+            "\n   is named, is asked again once a day, and all others are loaded."
         )
         click.echo("\n2. 45 minutes later. Second run: what is new, late, or was in progress.")
         account.now += timedelta(minutes=45)

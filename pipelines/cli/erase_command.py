@@ -11,7 +11,7 @@ import click
 
 from pipelines.cli import epilogs
 from pipelines.cli.conference_sid import expect_sid
-from pipelines.cli.shutdown import exit_on_error
+from pipelines.cli.shutdown import ask, exit_on_error
 from pipelines.logs import say
 
 LONGEST = timedelta(days=36_600)
@@ -30,7 +30,9 @@ def _age(_context: click.Context, _option: click.Parameter, value: str | None) -
 
 
 @click.command(epilog=epilogs.MORE, short_help="Erase conferences, or somebody, for good.")
-@click.option("--conference", "conferences", multiple=True, metavar="CF...", help="This one.")
+@click.option(
+    "--conference", "conferences", multiple=True, metavar="CF...", help="This one; repeatable."
+)
 @click.option("--identity", metavar="TEXT", help="Every personal value that is just this text.")
 @click.option("--older-than", callback=_age, metavar="AGE", help="What was created before: 400d.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and write nothing.")
@@ -57,7 +59,7 @@ def erase(
         raise click.UsageError("Give one of --conference, --identity and --older-than.")
     for sid in conferences:
         expect_sid(sid)
-    if identity is not None and not (identity.strip() and identity.isprintable()):
+    if identity is not None and not (identity.strip() and _is_text(identity)):
         raise click.UsageError("--identity: write the text as it is in the warehouse.")
     if not (dry_run or yes or sys.stdin.isatty()):
         raise click.UsageError(
@@ -74,14 +76,23 @@ def erase(
         if dry_run or not yes:
             found = count_erasable(subject)
             _tell(found, "would be erased" if dry_run else "will be erased, for good", say)
-            if dry_run:
+            if dry_run or stop.is_set():
                 return
-            if not click.confirm("Erase them?", err=True):
+            if not ask("Erase them?"):
                 say("Nothing was erased")
                 return
         found = erase_all(subject, stop)
         if found or not older_than:
             _tell(found, "erased", say)
+
+
+def _is_text(argument: str) -> bool:
+    """Whether it was UTF-8: any character may be in a name, even such as are not seen."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _tell(found: Counter[str], done: str, tell: Callable[[str], None]) -> None:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
+
 from pipelines.exit_codes import BUG, BUSY, exit_code
 
 log = logging.getLogger("conference_insights")
@@ -45,6 +47,25 @@ def exit_on_error() -> Iterator[threading.Event]:
     if received:
         log.warning("Stopped; everything finished so far is kept.")
         sys.exit(128 + received[0])
+
+
+def ask(question: str) -> bool:
+    """Ask on the terminal, within `exit_on_error`. A signal ends the command here, where it waits
+    and has begun nothing; an end of the input is a no."""
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handled = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    former = {number: signal.signal(number, leave) for number in handled}
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        return False
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _report(error: Exception) -> int:

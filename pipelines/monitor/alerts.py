@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,14 @@ MAX_CHARACTERS = 2000
 """Longest post; Slack itself cuts at 40,000."""
 TIMEOUT = 5.0
 """Seconds that a run waits for a hook that does not answer."""
+
+
+def hook_problem() -> str | None:
+    """What is wrong with the setting of the hook, if something is; its value is a secret."""
+    hook = slack_hook()
+    if hook is None or re.fullmatch(r"https?://[^\s/]+(/\S*)?", hook):
+        return None
+    return "runtime.slack_incoming_hook is no URL, so no alert can be posted"
 
 
 @contextmanager
@@ -98,4 +107,5 @@ def _post(hook: str, message: str) -> None:
     thread.start()
     thread.join(TIMEOUT)
     if failure:
-        log.warning("Nothing was posted to slack_incoming_hook: %s", failure[0])
+        fault = hook_problem() or failure[0]
+        log.warning("Nothing was posted to slack_incoming_hook: %s", fault)

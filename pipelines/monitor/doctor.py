@@ -27,10 +27,10 @@ from pipelines.monitor.health import (
     print_issue,
     worst,
 )
-from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
+from pipelines.monitor.settings_inventory import look_at_settings, shown_settings
 from pipelines.monitor.status import read_status
 from pipelines.run.destination import publish_settings, warehouse_place
-from pipelines.run.settings import exposed_files, source_settings
+from pipelines.run.settings import source_settings
 from pipelines.times import format_duration
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, RefusedError
@@ -71,13 +71,8 @@ def examine() -> int:
 
 
 def _look() -> Iterator[HealthIssue]:
-    for name in find_unknown_settings():
-        yield HealthIssue(
-            "warn", f"{name} is not a setting of this program", "see pipelines/settings.md"
-        )
+    yield from look_at_settings()
     yield from _look_at_versions()
-    for file in exposed_files():
-        yield HealthIssue("warn", f"Others can read {file}", f"chmod 600 {file}")
     asks_accounts = False
     try:
         settings = source_settings()

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from pipelines.logs import LOG_VARIABLE
+from pipelines.monitor.alerts import hook_problem
+from pipelines.monitor.health import HealthIssue
 from pipelines.run.settings import (
     CONFIG_FILE,
     DEFAULTS,
@@ -16,6 +18,7 @@ from pipelines.run.settings import (
     SECRETS_FILE,
     Found,
     content_of,
+    exposed_files,
     find,
 )
 from pipelines.twilio_insights.filters import FILTERS
@@ -83,3 +86,15 @@ def find_unknown_settings() -> Iterator[str]:
             for name in names.keys() if isinstance(names, dict) else ():
                 if (*section, name) not in {*DEFAULTS, FILTERS}:
                     yield f"{'.'.join((*section, name))} in {file}"
+
+
+def look_at_settings() -> Iterator[HealthIssue]:
+    """What is wrong with settings that no run refuses."""
+    for name in find_unknown_settings():
+        yield HealthIssue(
+            "warn", f"{name} is not a setting of this program", "see pipelines/settings.md"
+        )
+    for file in exposed_files():
+        yield HealthIssue("warn", f"Others can read {file}", f"chmod 600 {file}")
+    if problem := hook_problem():
+        yield HealthIssue("warn", problem, "write https://… into RUNTIME__SLACK_INCOMING_HOOK")

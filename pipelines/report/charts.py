@@ -82,13 +82,13 @@ def line_chart(
     return _svg(title, about, WIDTH, height, *drawn)
 
 
-def bar_chart(title: str, about: str, items: Sequence[Item]) -> Markup:
+def bar_chart(title: str, about: str, items: Sequence[Item], width: float = WIDTH) -> Markup:
     """Bars below their names, with a mark where each was before, and the trend beside."""
     has_trend, most = (
         any(i.trend for i in items),
         max(max(i.value, i.before or 0) for i in items) or 1,
     )
-    length, size, drawn = WIDTH - 90 * has_trend, 46.0 + 14 * has_trend, list[Content]()
+    length, size, drawn = width - 90 * has_trend, 46.0 + 14 * has_trend, list[Content]()
     for n, item in enumerate(items):
         y, room = n * size, int(length / LETTER) - len(item.text) - 2
         drawn += [
@@ -100,10 +100,10 @@ def bar_chart(title: str, about: str, items: Sequence[Item]) -> Markup:
         if item.before is not None:
             drawn.append(_rect(length * item.before / most - 1.5, y + 20, 3, y + 37, "mark"))
         if known := [value for value in item.trend if value is not None]:
-            drawn.append(_trend(item.trend, WIDTH - 72, y + 4, 68, 26))
+            drawn.append(_trend(item.trend, width - 72, y + 4, 68, 26))
             scale = [whole_percent(of(known)).rstrip("%").strip() for of in (min, max)]
-            drawn.append(_text(WIDTH, y + 48, f"{scale[0]} to {scale[1]} %", "end"))
-    return _svg(title, about, WIDTH, size * len(items), *drawn)
+            drawn.append(_text(width, y + 48, f"{scale[0]} to {scale[1]} %", "end"))
+    return _svg(title, about, width, size * len(items), *drawn)
 
 
 def heatmap(

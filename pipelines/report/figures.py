@@ -143,6 +143,11 @@ def read_period(since: str | None, until: str | None, today: date) -> Period:
             return period
     except OverflowError:
         raise PeriodError(f"{since or until} is outside the supported date range") from None
+    if period.length < 1:
+        raise PeriodError(
+            f"The period is empty: it ends before {period.end} and begins on {period.start}; "
+            "--to is the day after the last"
+        )
     raise PeriodError(
         f"From {period.start} up to {period.end} are {period.length:,} days; "
         f"a report has 1 to {MAX_DAYS}"

@@ -98,4 +98,6 @@ def format_value(column: str, value: Any, zone: str) -> str:
         return f"{day(value)}, {value:%H:%M}" if column == "hour" else moment(value, zone)
     if isinstance(value, date):
         return day(value)
+    if column == "mos":
+        return f"{value:.1f}"
     return (percent if "percent" in column else duration if "seconds" in column else count)(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -88,6 +88,16 @@ class Layout:
             if row["kind"].endswith(kind) and row["name"] == name
         }
         return [found.get(row["day"]) for row in self._figures["days"]]
+
+
+def in_both_widths(chart: Callable[..., Markup]) -> Draw:
+    """The chart of a wide section, drawn for a screen and for a phone, which shows one of them."""
+
+    def draw(title: str, about: str) -> Iterator[Markup]:
+        for size, width in (("wide", 1060), ("narrow", 340)):
+            yield element("div", chart(title, about, width=width), class_=size)
+
+    return draw
 
 
 def conferences(row: Row) -> str:

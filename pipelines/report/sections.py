@@ -23,6 +23,7 @@ from pipelines.report.layout import (
     MAX_BARS,
     conferences,
     facts_list,
+    in_both_widths,
     name_of,
     sid_link,
 )
@@ -72,11 +73,7 @@ class Sections(ParticipantSections, WeekSections):
             for row in rows
         ]
 
-        def draw(title: str, about: str) -> Iterator[Markup]:
-            for size, width in (("wide", 1060), ("narrow", 340)):
-                drawn = charts.column_chart(title, about, items, width=width)
-                yield element("div", drawn, class_=size)
-
+        draw = in_both_widths(partial(charts.column_chart, items=items))
         best = max(rows, key=lambda row: int(row["conferences"]))
         lead = f"The busiest {unit} was {self._say(unit, best)} with {conferences(best)}."
         columns = (unit, "conferences", "pending", "conferences_before")
@@ -137,13 +134,13 @@ class Sections(ParticipantSections, WeekSections):
             for row in rows[: MAX_BARS * (kind == "tag")]
         }
 
-        def draw(title: str, about: str) -> Markup:
-            chart = charts.bar_chart(title, about, items)
-            if not meanings:
-                return chart
-            both = element("div", chart), facts_list(meanings, "meanings")
+        bars = partial(charts.bar_chart, items=items)
+
+        def explained(title: str, about: str) -> Markup:
+            both = element("div", bars(title, about)), facts_list(meanings, "meanings")
             return element("div", *both, class_="groups half")
 
+        draw = explained if meanings else in_both_widths(bars) if wide else bars
         table = self._table(humanize(slug), rows)
         return self._section(slug, name, lead, items and draw, table, wide=wide)
 
@@ -185,7 +182,7 @@ class Sections(ParticipantSections, WeekSections):
         away = sum(row["percent"] for row in rows if row["is_elsewhere"])
         outlined = f"not as requested, {percent(away)}" if away else "none, all were as requested"
         lead = f"Rows are requested regions, columns those that mixed. Outlined: {outlined}."
-        names = [truncate(humanize(name, "not requested"), 12) for name in requested]
+        names = [truncate(humanize(name, "none"), 12) for name in requested]
         heads = [truncate(humanize(name, "unknown"), 34 // len(mixed)) for name in mixed]
         draw = partial(charts.heatmap, names=names, heads=heads, fields=fields)
         return self._section(
@@ -273,7 +270,8 @@ class Sections(ParticipantSections, WeekSections):
         for row in self._figures["failing_accounts"]:
             name = name_of(row["account"]), f" since {self._say('failing_since', row)}: "
             found.append(element("li", element("strong", *name), row["last_error"]))
-        facts = {heading(name): self._say(name, state) for name in state if name != "today"}
+        unsaid = {"today", *(("account", "account_sid") if state["accounts"] > 1 else ())}
+        facts = {heading(name): self._say(name, state) for name in state if name not in unsaid}
         picture = facts_list(facts), element("ul", *found, class_="checks") if found else None
         table = self._table("checks", checks)
         return self._section("freshness", "Freshness", lead, lambda *_: picture, table)

@@ -107,7 +107,9 @@ def say_weeks(rows: Sequence[Row]) -> str:
         if len(rows) < 2:
             return "The data has no two full weeks to compare."
         return f"No week of {count(len(rows))} stands out."
-    of_bad = f"{whole_percent(bad['percent_with_quality_problem'])} of conferences had a problem"
+    of_bad = (
+        f"{whole_percent(bad['percent_with_quality_problem'])} of conferences had a quality problem"
+    )
     rest = [row for row in rows if row is not bad and row["final"]]
     other = f"in the other{f' {len(rest)} weeks' * (len(rest) > 1) or ' one'} "
     other += whole_percent(_share(rest))

@@ -23,7 +23,9 @@ from pipelines.run.settings import (
     TIMEZONE,
     WAREHOUSE,
     find,
+    personal_data,
 )
+from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.lake.store import LakeSettings, lake_of
 from pipelines.warehouse.published import folder_of
@@ -40,13 +42,15 @@ log = logging.getLogger("conference_insights")
 class PublishSettings:
     """`timezone` is the zone of days and hours; `directory` has the copies, of which a server has
     none; without `personal_data` the copies lack the columns that are marked as personal; of the
-    optional checks those in `checks` are made."""
+    optional checks those in `checks` are made; `stored` says what is done to personal data in the
+    warehouse itself."""
 
     timezone: str
     directory: Path | None
     personal_data: bool
     lake: LakeSettings | None = None
     checks: frozenset[str] = frozenset()
+    stored: PersonalData = KEEP
 
 
 def warehouse_path() -> Path:
@@ -131,7 +135,8 @@ def publish_settings(place: Place) -> PublishSettings:
             "effect; unset it, and see Roles in pipelines/beyond_one_machine.md"
         )
     checks = frozenset(path[-1] for path in (RECONCILED,) if (on := find(*path)) and on.value)
-    return PublishSettings(timezone, folder, personal.value if personal else True, lake, checks)
+    kept = personal.value if personal else True
+    return PublishSettings(timezone, folder, kept, lake, checks, personal_data())
 
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:

@@ -11,14 +11,16 @@ from functools import partial
 from pipelines.run.destination import publish_settings, warehouse_place
 from pipelines.run.erasures import Subject, erase_rows, finish_erasures
 from pipelines.run.migrations import migrate_tables
+from pipelines.run.personal_switch import last_treated
 from pipelines.run.pipeline import unwrap_errors
 from pipelines.run.post_load import forget_former, is_loaded
 from pipelines.run.recovery import recover_package
 from pipelines.run.settings import personal_data
+from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.tables import ERASURES, TABLES
-from pipelines.warehouse.database import DATASET
-from pipelines.warehouse.runs import RunRecord
+from pipelines.warehouse.database import DATASET, Database
+from pipelines.warehouse.runs import RUNS_TABLE, RunRecord
 from pipelines.warehouse.status_files import STATUS, StatusFiles
 from pipelines.warehouse.warehouse import Place, Warehouse, WarehouseError
 
@@ -44,6 +46,7 @@ def count_erasable(subject: Subject) -> Counter[str]:
                 f"{place} is of an earlier version: `conference-insights publish` brings it up to "
                 "date"
             )
+        _warn_of_hashes(database, subject, personal)
         return subject.count(database, personal)
 
 
@@ -68,6 +71,7 @@ def erase(subject: Subject, stop: threading.Event) -> Counter[str]:
             with record.kept_in(warehouse), unwrap_errors(place, stop):
                 _prepare(warehouse, record, progress)
                 record.phase("erase")
+                _warn_of_hashes(warehouse, subject, personal)
                 with warehouse.alone():
                     found = erase_rows(warehouse, subject, personal, progress.run_id)
                 record.look(warehouse)  # what it has told of runs may name the same
@@ -90,6 +94,20 @@ def _prepare(warehouse: Warehouse, record: RunRecord, progress: Progress) -> Non
     progress.left_package = recover_package(
         warehouse, lambda: Loader(warehouse, record.phase, progress.load_ids.extend)
     )
+
+
+def _warn_of_hashes(database: Database, subject: Subject, personal: PersonalData) -> None:
+    """Say so where values were hashed with a key that is not set, which hides whom they are of."""
+    is_known = "hash_key_check" in database.columns(DATASET).get(RUNS_TABLE, ())
+    if subject.identity is None or not is_known or last_treated(database).mode == "drop":
+        return
+    keys = f"SELECT DISTINCT hash_key_check FROM {RUNS_TABLE} WHERE hash_key_check IS NOT NULL"
+    own = PersonalData("hash", personal.hash_key).key_check if personal.hash_key else None
+    if {key for (key,) in database.execute(keys)} - {own}:
+        log.warning(
+            "Values were hashed with another hash_key than is set now: whether they are of this "
+            "identity cannot be seen. Set hash_key as it was, and erase again"
+        )
 
 
 def _existing_place() -> Place:

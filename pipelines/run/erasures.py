@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from pipelines import times
 from pipelines.run.erasable import Change, Chosen, of_conferences, of_identity
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.extract.erasures import KEPT, digest_of, new_salt
-from pipelines.twilio_insights.extract.personal import PersonalData
+from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from pipelines.twilio_insights.tables import ERASURES
 from pipelines.warehouse.database import DATASET, Database
 from pipelines.warehouse.warehouse import Warehouse
@@ -106,3 +107,15 @@ def finish_erasures(warehouse: Warehouse, forget: Callable[[], None]) -> None:
             f"UPDATE {TABLE} SET finished_at = ? WHERE erasure_id IN (SELECT unnest(?))",
             [now, found],
         )
+
+
+def erased_state(database: Database, personal: PersonalData) -> str:
+    """Digits that differ once more was erased, or is masked otherwise; none where all is kept.
+
+    A copy or a lake that was not set when it was erased shows by them that it still has it.
+    """
+    ((count, last),) = database.execute(f"SELECT count(*), max(erasure_id) FROM {TABLE}")
+    if not count and personal.mode == KEEP.mode:
+        return ""
+    text = repr((count, last, personal.mode, personal.key_check))
+    return sha256(text.encode()).hexdigest()[:8]

@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from pipelines.run.migrations import migrate_tables
@@ -34,9 +35,9 @@ log = logging.getLogger("conference_insights")
 
 MAX_NAMED = 10
 """Accounts that could not be read have a line each in the log, up to so many."""
-PACKAGE_ROWS = 120_000
-"""Summaries of a load package, about, when a long catch-up advances package by package: nearly a
-row group of DuckDB's, so they are written the way they stay."""
+PACKAGE_ROWS = 122_880
+"""Summaries of a load package, about, when a long catch-up advances package by package: a row
+group of DuckDB's, so they are written the way they stay."""
 
 
 class Packages:
@@ -102,6 +103,8 @@ class Packages:
         self._progress.accounts = len(accounts.followed)
         self.warehouse.hold_accounts(accounts.followed)
         had = accounts.known_before
+        if not had:  # all that is listed will be loaded
+            Thread(target=_loader_class, name="import").start()
         if accounts.is_own_alone and had and accounts.own not in had:
             others = ", ".join(sorted(had))
             log.warning("%s is a new account in this warehouse, which has %s", accounts.own, others)
@@ -111,9 +114,10 @@ class Packages:
         """Name the accounts that could not be read."""
         self._progress.accounts_failed = self.accounts.failed
         if not self.accounts.is_own_alone:
-            self._progress.failures = self.accounts.describe_failures()
-            for line in self._progress.failures[:MAX_NAMED]:
-                log.warning("Not loaded: %s", line)
+            described = self.accounts.describe_failures()
+            self._progress.failures = [*described]
+            for name in self._progress.failures[:MAX_NAMED]:
+                log.warning("Not loaded: %s: %s", name, described[name])
 
     def load(self, scope: Scope) -> None:
         """Read the next package and load it as a whole."""
@@ -151,9 +155,7 @@ class Packages:
         return self._make_loader(self._prefetch_while_loading)
 
     def _make_loader(self, announce: Callable[[Sequence[str]], None]) -> Loader:
-        from pipelines.run.loading import Loader  # brings dlt, which takes half a second
-
-        return Loader(self.warehouse, self._record.phase, announce)
+        return _loader_class()(self.warehouse, self._record.phase, announce)
 
     def _prefetch_while_loading(self, load_ids: Sequence[str]) -> None:
         self._note_loading(load_ids)
@@ -162,3 +164,9 @@ class Packages:
     def _note_loading(self, load_ids: Sequence[str]) -> None:
         self._progress.load_ids += load_ids
         self._record.phase("load")
+
+
+def _loader_class() -> type[Loader]:
+    from pipelines.run.loading import Loader  # brings dlt, which takes half a second
+
+    return Loader

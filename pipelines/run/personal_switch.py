@@ -47,7 +47,7 @@ def rewrite_personal_data(
     """
     if not warehouse.query("SELECT 1 FROM {_dlt_loads} LIMIT 1"):
         return False
-    before, mode = _last(warehouse), personal.mode
+    before, mode = last_treated(warehouse), personal.mode
     if is_rewritten := (before.mode, mode) in REWRITTEN:
         log.info("personal_data = %s: what is stored is rewritten, once", mode)
         with warehouse.alone():
@@ -74,7 +74,7 @@ def rewrite_personal_data(
     return is_rewritten
 
 
-def _last(database: Database) -> Treated:
+def last_treated(database: Database) -> Treated:
     found = database.execute(
         f"SELECT personal_data, hash_key_check FROM {RUNS_TABLE} "
         "WHERE personal_data IS NOT NULL ORDER BY started_at DESC LIMIT 1"

@@ -158,7 +158,7 @@ def _load(
     """List package by package, ask again for what is pending, then what follows a load."""
     client, warehouse, extraction = packages.client, packages.warehouse, packages.extraction
     progress, stop = client.progress, client.stop
-    undone = _follow_personal_data(packages, record, delivery)
+    undone = follow_personal_data(packages, record, delivery)
     if progress.left_package:
         # Also if the API cannot be reached now.
         run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
@@ -180,6 +180,10 @@ def _load(
     progress.pending_after = packages.stored.count_pending(client.now())
     is_cut = is_cut or stop.is_set()
     run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
+    if backfill and backfill.conferences:
+        erased = packages.stored.erased()
+        if gone := sum(erased.covers(sid, None) for sid in {*backfill.conferences}):
+            log.warning("%d of the given conferences was erased here, so it is not loaded", gone)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
     if not stop.is_set() and (error := fault or late or undone):
@@ -187,13 +191,15 @@ def _load(
         raise error
 
 
-def _follow_personal_data(
+def follow_personal_data(
     packages: Packages, record: RunRecord, delivery: PublishSettings
 ) -> Exception | None:
     """See to it that nothing stored contradicts the setting before more is loaded. If something
     cannot be written, what is new is loaded all the same, and the next run begins again."""
     warehouse, progress = packages.warehouse, packages.client.progress
     personal = PersonalData.of(packages.client.settings)
+    if personal.mode == "keep":  # which nothing contradicts; what is loaded is to be hashed later
+        progress.personal_data = personal.mode
     try:
         forget = partial(forget_former, warehouse, delivery)
         finish_erasures(warehouse, forget)

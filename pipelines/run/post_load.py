@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
-from pipelines.run.erasures import finish_erasures
+from pipelines.run.erasures import erased_state, finish_erasures
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.personal_switch import rewrite_personal_data
 from pipelines.run.settings import personal_data
@@ -70,7 +70,8 @@ def run_post_load(
     if not isinstance(warehouse, DuckDbWarehouse) or settings.directory is None:
         _check(warehouse, now, None, begin, told, settings.checks)
         return None
-    copies = warehouse.copies(settings.directory, _left_out(settings), digest)
+    erased = erased_state(warehouse, settings.stored)
+    copies = warehouse.copies(settings.directory, _left_out(settings), digest, erased)
     try:
         return _publish(copies, warehouse, settings, now, begin, rebuild, told)
     except CannotRenewError:
@@ -94,7 +95,8 @@ def forget_former(warehouse: Warehouse, settings: PublishSettings) -> None:
         warehouse.scrub()
         digest = apply_views(warehouse, DESCRIPTIONS, settings.timezone)
     if isinstance(warehouse, DuckDbWarehouse) and settings.directory:
-        copies = warehouse.copies(settings.directory, _left_out(settings), digest)
+        erased = erased_state(warehouse, settings.stored)
+        copies = warehouse.copies(settings.directory, _left_out(settings), digest, erased)
         _write_copies(copies, warehouse, settings, lambda _: None, rebuild=True, forget=True)
 
 
@@ -142,7 +144,8 @@ def _write_copies(
 
         begin("lake")
         where = warehouse.connection, warehouse.path, settings.lake
-        publish_lake(*where, settings.personal_data, rebuild, forget)
+        erased = erased_state(warehouse, settings.stored)
+        publish_lake(*where, settings.personal_data, erased, rebuild, forget)
     return copy
 
 

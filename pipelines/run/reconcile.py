@@ -14,7 +14,12 @@ from pipelines.exit_codes import UNSOUND
 from pipelines.lifecycle import RETENTION
 from pipelines.run.destination import warehouse_place
 from pipelines.run.packages import Packages
-from pipelines.run.pipeline import Backfill, check_retention_gap, opened
+from pipelines.run.pipeline import (
+    Backfill,
+    check_retention_gap,
+    follow_personal_data,
+    opened,
+)
 from pipelines.run.post_load import run_post_load
 from pipelines.times import naive_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.extract.comparison import Comparison
@@ -47,6 +52,8 @@ def reconcile(
     if not comparison.repair and place.path and not place.path.exists():
         raise WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
     with opened(progress, stop, None, comparison) as (packages, record, delivery):
+        # What is written is as the setting says, and a later change of it is to find that out.
+        undone = follow_personal_data(packages, record, delivery) if comparison.repair else None
         try:
             now, accounts = check_retention_gap(packages), packages.accounts
             chosen = scope.scope(now)
@@ -82,8 +89,8 @@ def reconcile(
             run_post_load(packages.warehouse, delivery, now, record.phase, only_views=is_cut)
         if not stop.is_set():
             record.phase("compare")
-            if fault:
-                raise fault
+            if error := fault or undone:
+                raise error
             if comparison.faults:
                 raise DifferencesError(_describe(comparison))
 

@@ -62,6 +62,7 @@ def serve(port: int, subaccounts: int) -> None:
             "DESTINATION__DUCKDB__CREDENTIALS=simulated.duckdb\n"
         )
         sys.stdout.flush()
+        sys.stderr.write(f"Simulated Twilio answers on {server.url}; Ctrl-C ends it\n")
         while not ticking.wait(1):
             account.now = datetime.now(UTC).replace(microsecond=0)
 

@@ -99,7 +99,7 @@ def _stays(dice: random.Random, conference: Row, people: int) -> list[_Stay]:
             parts.append((number, 0.45, left))
     parts.sort(key=lambda part: part[1])
     last = max(at for at, part in enumerate(parts) if part[2] == 1)
-    same = list(twice[0]["participant_sids"]) if twice else []
+    same = list(twice[0].get("participant_sids", ())) if twice else []
     stays = []
     for at, (number, *between) in enumerate(parts):
         join, leave = (started + timedelta(seconds=int(whole * part)) for part in between)

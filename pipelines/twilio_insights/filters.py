@@ -38,8 +38,8 @@ def filter_problem(name: str, value: Any) -> str | None:
     """What is wrong with a filter, if something is; the value may be a secret."""
     if name not in CONFERENCES.filters:
         close = get_close_matches(name, CONFERENCES.filters, 1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        return f"no such filter; {meant}There are: {', '.join(CONFERENCES.filters)}"
+        meant = f"; did you mean {close[0]}?" if close else "."
+        return f"no such filter{meant} There are: {', '.join(CONFERENCES.filters)}"
     is_text = isinstance(value, str) and value.strip()
     if not is_text or re.search(r"[\0-\x1f\x7f\ud800-\udfff]", value):
         return "write text, in one line"

@@ -83,7 +83,7 @@ class Progress(RowCounts):
     accounts_failed: dict[str, str] = field(default_factory=dict)
     """Those that could not be read, with the class of the error."""
     failures: list[str] = field(default_factory=list)
-    """The same for people: the name, since when, why, and the next step."""
+    """The same for people: the name, and since when."""
     filters: str | None = None
     """The filters of the listing, as JSON text without names of people; None for none."""
     personal_data: str | None = None

@@ -92,7 +92,11 @@ def personal_data_problem(personal_data: str, hash_key: str | None) -> str | Non
         return f"personal_data: write {', '.join(PERSONAL_DATA[:-1])} or {PERSONAL_DATA[-1]}"
     if personal_data == "hash" and len(hash_key or "") < SHORTEST_KEY:
         what = "is too short" if hash_key else "is missing, which personal_data = hash needs"
-        return f"hash_key {what}: write {SHORTEST_KEY} characters or more, that nobody can guess"
+        return (
+            f"hash_key {what}: write {SHORTEST_KEY} characters or more that nobody can guess into "
+            "SOURCES__TWILIO_INSIGHTS__HASH_KEY or .dlt/secrets.toml; `openssl rand -hex 32` makes "
+            "a key"
+        )
     return None
 
 

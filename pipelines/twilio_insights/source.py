@@ -207,7 +207,8 @@ def _read(settings: Settings) -> Iterator[Tables]:
                         yield from reader.package()
 
         yield from _remembered(batches(), loaded)
-        for line in (*filter(None, [accounts.fault]), *accounts.describe_failures()):
+        described = (f"{name}: {why}" for name, why in accounts.describe_failures().items())
+        for line in (*filter(None, [accounts.fault]), *described):
             log.warning("Not loaded: %s", line)
         state.clear()  # an earlier version kept there what the tables have now
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -32,6 +35,8 @@ BY_DAY = (
 """Views whose rows of a day depend on the conferences of that day alone."""
 COPY_STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
+AT_ONCE = 2
+"""Views that are made a table at the same time; more would not fit into the memory for it."""
 COPY = "__published_copy"
 """Its name while it is attached, which no warehouse has."""
 
@@ -59,11 +64,38 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
     connection.execute(f"CREATE SCHEMA {COPY}.{ANALYTICS}")
     columns_of = _columns(connection)
     cut = {name for name, columns in columns_of.items() if columns.keys() & personal}
-    for view in _published():
+
+    def build_one(view: View) -> None:
         columns = {n: c for n, c in columns_of[view.name].items() if n not in personal}
         # Views without a key have nothing personal, so they need none of it.
         select = _from_copies(view.select, but=cut if KEY in columns else set())
-        _build(connection, view, select, columns)
+        with connection.cursor() as own:
+            own.begin()  # every transaction waits for the disk
+            _build(own, view, select, columns)
+            own.commit()
+
+    _with_each(_published(), build_one)
+
+
+def _with_each(views: Iterable[View], do: Callable[[View], None]) -> None:
+    """Call it with each view after those that the view uses, with some at the same time; first with
+    what others wait for. DuckDB makes most of these tables with one thread."""
+    of = {view.name: view for view in views}
+    used = Counter(chain.from_iterable(view.uses for view in of.values()))
+    order = TopologicalSorter({name: view.uses & of.keys() for name, view in of.items()})
+    order.prepare()
+    begun = dict[Future[None], str]()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            while order.is_active():
+                ready = sorted(order.get_ready(), key=lambda name: -used[name])
+                begun |= {pool.submit(do, of[name]): name for name in ready}
+                for done in wait(begun, return_when=FIRST_COMPLETED).done:
+                    done.result()
+                    order.done(begun.pop(done))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> bool:

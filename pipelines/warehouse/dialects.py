@@ -160,8 +160,9 @@ def write_views(dialect: str, tables: Mapping[str, Description], only: str | Non
     """
     views = {view.name: view for view in read_views()}
     if only is not None and only not in views:
-        close = get_close_matches(only, views, 1, cutoff=0)
-        raise SettingsError(f"There is no view {only!r}; did you mean {close[0]!r}?")
+        close = get_close_matches(only, views, 1)
+        meant = f"did you mean {close[0]!r}?" if close else "sql/README.md lists them"
+        raise SettingsError(f"There is no view {only!r}; {meant}")
     if only:
         needed = _with_used(views, only)
         views = {name: view for name, view in views.items() if name in needed}

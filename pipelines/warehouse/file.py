@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -73,16 +74,13 @@ class DuckDbWarehouse(DuckDb, Warehouse):
 
         return destination_of(self.connection)
 
-    def copies(self, directory: Path, personal: frozenset[str], sql_digest: str) -> PublishedCopies:
-        """Its published copies.
-
-        Args:
-            directory: where they are.
-            personal: columns to leave out.
-            sql_digest: of the views as they are applied.
-        """
+    def copies(
+        self, directory: Path, personal: frozenset[str], sql_digest: str, erased: str
+    ) -> PublishedCopies:
+        """Its published copies, see there."""
         seal = self.working_folder / "published.txt"
-        return PublishedCopies(self.connection, directory, personal, sql_digest, self.path, seal)
+        rules = personal, sql_digest, erased
+        return PublishedCopies(self.connection, directory, *rules, self.path, seal)
 
     def checkpoint(self) -> None:
         """Write the log into the file. DuckDB never does so on its own while dlt holds a cursor,
@@ -92,6 +90,8 @@ class DuckDbWarehouse(DuckDb, Warehouse):
     def scrub(self) -> None:
         """DuckDB keeps what is in free blocks; only a file that is built anew has nothing of it."""
         self.connection.close()
+        spilled = self.path.with_name(f"{self.path.name}.tmp")  # of a process that was killed
+        shutil.rmtree(spilled, ignore_errors=True)
         try:
             rebuild(self.path, forgetting=REPORT)
         except (duckdb.Error, OSError) as error:
@@ -161,6 +161,8 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
         with where_supported():
             folder.chmod(0o700)
         lock = run_lock_of(path).open("a+")
+    except FileNotFoundError:
+        raise WarehouseError(f"Cannot use {path}: make its folder, {path.parent}, first") from None
     except OSError as error:
         raise WarehouseError(f"Cannot use {path}: {error.strerror or error}") from None
     with lock:

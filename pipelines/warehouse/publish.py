@@ -37,6 +37,8 @@ from pipelines.warehouse.published import (
 
 log = logging.getLogger("conference_insights")
 
+_DIGEST = 12
+"""Digits of a digest in a folder's name."""
 MEMORY = ("240MB", "400MB")
 """What a copy of a million conferences needs, and one of 400,000 participants."""
 
@@ -44,14 +46,15 @@ MEMORY = ("240MB", "400MB")
 @dataclass(frozen=True)
 class CopyVersion:
     """What a copy was made from, as in its folder's name: the last load package, the hour that ages
-    are counted to, and a digest of the SQL and the settings."""
+    are counted to, a digest of the SQL and the settings, and the state of what is erased."""
 
     load_id: str
     hour: datetime
     digest: str
+    erased: str
 
     def __str__(self) -> str:
-        return f"{self.load_id}-{self.hour:%Y%m%d%H}-{self.digest}"
+        return f"{self.load_id}-{self.hour:%Y%m%d%H}-{self.digest}{self.erased}"
 
 
 class PublishedCopies:
@@ -65,6 +68,7 @@ class PublishedCopies:
         folder: where the copies are.
         personal: columns to leave out.
         sql_digest: of the views as they are applied.
+        erased: differs where more is erased or masked; a copy of another state is deleted.
         warehouse: the file that is published.
         seal: the file that tells how the last one was left, in a folder that nobody else can write.
     """
@@ -75,6 +79,7 @@ class PublishedCopies:
         folder: Path,
         personal: frozenset[str],
         sql_digest: str,
+        erased: str,
         warehouse: Path,
         seal: Path,
     ) -> None:
@@ -83,10 +88,12 @@ class PublishedCopies:
         self._connection, self._folder, self._personal = connection, folder, personal
         self._warehouse = warehouse
         self._link, self._seal = folder / "current", seal
-        self._version = _version(connection, sql_digest, personal)
-        self._last = _last(connection, self._link, self._version)
+        self._version = _version(connection, sql_digest, personal, erased)
+        former = _former(self._link)
+        self._has_erased = former is not None and former[1].erased != erased
+        self._last = former if _is_alike(connection, former, self._version) else None
         if self._last and not self._is_sealed(self._last[0]):
-            log.info("Nothing is taken from %s: no run left it so", self._last[0])
+            log.info("All of the copy is made anew: %s is not as a run left it", self._last[0])
             self._last = None
 
     @property
@@ -141,7 +148,7 @@ class PublishedCopies:
             shutil.rmtree(self._folder / name, ignore_errors=True)
             raise
         # Copies from before a column was left out still have it.
-        is_to_forget = forget or not (self._last or not self._personal)
+        is_to_forget = forget or self._has_erased or not (self._last or not self._personal)
         delete_old(self._folder, name, 1 if is_to_forget else COPIES_KEPT)
         return self._link / FILE
 
@@ -179,7 +186,7 @@ def _stamp(file: Path) -> str:
 
 
 def _version(
-    connection: duckdb.DuckDBPyConnection, sql_digest: str, personal: frozenset[str]
+    connection: duckdb.DuckDBPyConnection, sql_digest: str, personal: frozenset[str], erased: str
 ) -> CopyVersion:
     tables = (*NOT_FINAL, "_listings")
     ids = " UNION ALL ".join(f"SELECT _dlt_load_id FROM {DATASET}.{table}" for table in tables)
@@ -190,15 +197,12 @@ def _version(
         f"ORDER BY rowid DESC LIMIT 1), as_of_hour FROM {ANALYTICS}.stg_as_of"
     ).fetchall()[0]
     rules = repr((sql_digest, sorted(personal)))
-    return CopyVersion(
-        load_id or "0", hour or datetime(1970, 1, 1), sha256(rules.encode()).hexdigest()[:12]
-    )
+    digest = sha256(rules.encode()).hexdigest()[:_DIGEST]
+    return CopyVersion(load_id or "0", hour or datetime(1970, 1, 1), digest, erased)
 
 
-def _last(
-    connection: duckdb.DuckDBPyConnection, link: Path, version: CopyVersion
-) -> tuple[Path, CopyVersion] | None:
-    """The last copy's file and version, if it was made from this warehouse by the same rules."""
+def _former(link: Path) -> tuple[Path, CopyVersion] | None:
+    """The last copy's file and version."""
     if not (link / FILE).exists():
         return None
     path = link.resolve()
@@ -206,9 +210,19 @@ def _last(
     if match is None:
         return None
     load_id, hour, digest = match.groups()
-    known = connection.execute(
-        f"SELECT 1 FROM {DATASET}._dlt_loads WHERE load_id = ?", [load_id]
-    ).fetchone()
-    if digest != version.digest or known is None:
-        return None
-    return path / FILE, CopyVersion(load_id, datetime.strptime(hour, "%Y%m%d%H"), digest)
+    made = datetime.strptime(hour, "%Y%m%d%H")
+    return path / FILE, CopyVersion(load_id, made, digest[:_DIGEST], digest[_DIGEST:])
+
+
+def _is_alike(
+    connection: duckdb.DuckDBPyConnection,
+    former: tuple[Path, CopyVersion] | None,
+    version: CopyVersion,
+) -> bool:
+    """Whether it was made from this warehouse by the same rules."""
+    if former is None:
+        return False
+    load_id, *rules = former[1].load_id, former[1].digest, former[1].erased
+    known = f"SELECT 1 FROM {DATASET}._dlt_loads WHERE load_id = ?"
+    is_known = connection.execute(known, [load_id]).fetchone() is not None
+    return is_known and rules == [version.digest, version.erased]

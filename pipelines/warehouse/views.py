@@ -200,9 +200,12 @@ def _comment(database: Database, views: list[View], tables: Mapping[str, Descrip
     """Comments on all tables, views and columns of the two schemas, as BI tools show them."""
     columns = database.columns(DATASET, ANALYTICS)
     for of, kind, about, meanings in comments(columns, views, tables):
-        database.execute(f"COMMENT ON {kind} {of} IS {quoted(about)}")
-        for name, meaning in meanings.items():
-            database.execute(f'COMMENT ON COLUMN {of}."{name}" IS {quoted(meaning)}')
+        statements = [f"COMMENT ON {kind} {of} IS {quoted(about)}"]
+        statements += [
+            f'COMMENT ON COLUMN {of}."{name}" IS {quoted(meaning)}'
+            for name, meaning in meanings.items()
+        ]
+        database.execute(";".join(statements))
 
 
 def comments(

@@ -9,8 +9,8 @@
 --   FROM analytics.conference_length
 --   ORDER BY created_date;
 -- Ask: What are the median and the 90th percentile of the last 30 days?
---   SELECT median(c.duration_seconds) AS median_seconds,
---       quantile_cont(c.duration_seconds, 0.9) AS p90_seconds
+--   SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY c.duration_seconds) AS median_seconds,
+--       percentile_cont(0.9) WITHIN GROUP (ORDER BY c.duration_seconds) AS p90_seconds
 --   FROM analytics.conferences AS c, analytics.data_as_of AS d
 --   WHERE c.completeness = 'final' AND c.create_time >= d.as_of - INTERVAL '30' DAY;
 WITH ranked AS (

@@ -8,7 +8,8 @@
 -- Ask: In which countries is the quality worst?
 --   SELECT country_code, sum(participants) AS participants,
 --       round(100.0 * sum(poor) / nullif(sum(measured), 0), 1) AS percent_poor,
---       round(sum(inbound_mos_total) / nullif(sum(inbound_mos_measured), 0), 2) AS mean_inbound_mos
+--       CAST(sum(inbound_mos_total) / nullif(sum(inbound_mos_measured), 0) AS DECIMAL(4, 2))
+--           AS mean_inbound_mos
 --   FROM analytics.participant_quality
 --   GROUP BY country_code
 --   ORDER BY percent_poor DESC NULLS LAST;

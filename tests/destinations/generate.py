@@ -1,7 +1,8 @@
 """Print the SQL with which dlt makes our tables in an engine, and merges a load package into them.
 
 No server is asked: dlt's own client for the engine writes it, and what it would execute is kept.
-It takes the engine's drivers in PYTHONPATH: `python -m tests.destinations.generate snowflake`.
+`python -m tests.destinations.generate snowflake` does it with the engine's drivers, which have to
+be in PYTHONPATH; `python -m tests.reference` without, and writes the files.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from dlt.common.schema import Schema
 
 from pipelines.twilio_insights.source import begun_package
 from pipelines.twilio_insights.tables import TABLES
+from tests.destinations.stand_ins import stand_ins
 
+ENGINES = "bigquery", "clickhouse", "databricks", "redshift", "snowflake"
 PLACE = "loader:secret@host"
 HAVE_TRANSACTIONS = {"snowflake", "redshift", "bigquery"}
 """dlt opens one only where it is told to, as the page about them says."""
@@ -97,6 +100,12 @@ def text_of(engine: str) -> str:
             text = re.sub(r" *\n\s*", "\n", re.sub(r" +", " ", statement.strip(" ;\n")))
             parts.append(re.sub(r" (?=[,)])", "", text) + ";\n")
     return "\n".join(parts)
+
+
+def files() -> dict[str, str]:
+    """All of them, by name; no driver has to be installed."""
+    with stand_ins():
+        return {f"{engine}.sql": text_of(engine) for engine in ENGINES}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from operator import attrgetter
@@ -19,6 +19,7 @@ import httpx
 import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec.structs import astuple
 
 from pipelines.twilio_insights import codec
 from pipelines.twilio_insights.api import bounds
@@ -64,8 +65,8 @@ class RecordFormat:
         columns = [column.field for column in resource.columns]
         self.names = [*columns, *self.nested]
         self.known_names = frozenset(self.names)
-        self.values = attrgetter(*self.names)
         self.known = self.define()
+        self._values = attrgetter(*self.names)
         self.cached = {name: _cached_reader(reader) for name, reader in self.nested.items()}
 
     def define(self, learned: frozenset[str] = frozenset()) -> type[Record]:
@@ -96,6 +97,14 @@ class RecordFormat:
             return self.known(**values, **nested), unknown
         unknown = {n: getattr(row, n) for n in row.__struct_fields__ if n not in self.known_names}
         return row, {k: codec.parse_part(v) for k, v in unknown.items() if v is not UNSET}
+
+    def columns(self, structs: Sequence[Record]) -> dict[str, tuple[Any, ...]]:
+        """By field, the values of these records, at least one."""
+        if {*map(type, structs)} == {self.known}:  # mostly, and all fields at once are quicker
+            names, values = self.known.__struct_fields__, map(astuple, structs)
+        else:
+            names, values = (*self.names,), map(self._values, structs)
+        return dict(zip(names, zip(*values, strict=True), strict=True))
 
 
 @cache

@@ -239,15 +239,15 @@ class Accounts:
         """Friendly names, of those that have one."""
         return {sid: row.friendly_name for sid, row in self._rows.items() if row.friendly_name}
 
-    def describe_failures(self) -> list[str]:
-        """Of those that could not be read: the name, since when, why, and the next step."""
-        lines = []
+    def describe_failures(self) -> dict[str, str]:
+        """Of those that could not be read: by name and since when, why and the next step."""
+        described = {}
         for account, error in self.failures.items():
             row = self._rows[account]
             name = f"{row.friendly_name} ({account})" if row.friendly_name else account
             since = f" since {row.failing_since:%Y-%m-%d %H:%M} UTC" if row.failing_since else ""
-            lines.append(f"{name}, {type(error).__name__}{since}: {error}")
-        return lines
+            described[f"{name}, {type(error).__name__}{since}"] = str(error)
+        return described
 
     def write(
         self, package: LoadPackage, reached: Mapping[str, datetime], may_be_empty: bool

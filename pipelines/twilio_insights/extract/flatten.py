@@ -7,7 +7,7 @@ value by value, and what does not fit is kept in the column for the rest.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import chain, repeat
 from operator import attrgetter
@@ -63,8 +63,7 @@ def flatten(
             extras[index] |= unknown
     # Structs have values of the right types only, or none.
     convert = _column if any(type(row) is dict for row in rows) else _ordinary_column
-    columns = zip(*map(records.values, structs), strict=True)
-    values = dict(zip(records.names, columns, strict=True))
+    values = records.columns(structs)
     root: dict[str, Any] = {c.name: convert(c, values[c.field], extras) for c in resource.columns}
     for reader in records.objects:
         root |= _members(reader, values[reader.name], extras)
@@ -170,10 +169,21 @@ def schema(table: Table) -> pa.Schema:
     return pa.schema([pa.field(c.name, ARROW_TYPES[c.type], c.nullable) for c in table.columns])
 
 
-def select_rows(tables: Tables, key: str, keys: Collection[str]) -> Tables:
-    """The rows of the records with these keys."""
-    wanted = pa.array(list(keys), pa.string())
+def select_rows(tables: Tables, key: str, keys: Sequence[str], of: Sequence[str]) -> Tables:
+    """The rows of the records with these keys, `of` all those that the tables were flattened from,
+    in that order: each has rows in every table."""
+    first = of.index(keys[0])
+    following = of[first : first + len(keys) + 1]
+    if [*keys] == following[: len(keys)]:  # mostly, and then nothing is copied
+        return {n: _between(t, key, keys[0], following[len(keys) :]) for n, t in tables.items()}
+    wanted = pa.array([*keys], pa.string())
     return {name: table.filter(pc.is_in(table[key], wanted)) for name, table in tables.items()}
+
+
+def _between(table: pa.Table, key: str, first: str, after: Sequence[str]) -> pa.Table:
+    """From the first row with a key to the one before that of another, or to the end."""
+    start, *end = (pc.index(table[key], one).as_py() for one in (first, *after))
+    return table.slice(start, end[0] - start if end else None)
 
 
 def concat(parts: Sequence[Tables]) -> Tables:

@@ -34,8 +34,9 @@ BATCH_ROWS = 40_000
 """Records handed to dlt at once: each time costs some 10 ms a table."""
 BATCH_BYTES = 50_000_000
 """The same for those with long texts."""
-SMALL_PAGE = 500
-"""Records of a page that is flattened together with others if it has fewer."""
+SMALL_PAGE, SMALL_PAGES = 500, 4_000
+"""Records of a page that is flattened together with others if it has fewer, and how many these
+have then: each time costs some milliseconds."""
 MAX_BACKOFF_HOURS = 24
 
 
@@ -75,7 +76,7 @@ class LoadPackage:
         self._rejected, self.erased = stored.rejected_digests(), stored.erased()
         self._named: set[str] | None = None
         self._small: RecordPage | None = None
-        """Records of small pages, to be flattened together: each time costs some milliseconds."""
+        """Records of small pages, to be flattened together."""
         self._batch: list[Tables] = []
         self._batch_rows = self._batch_bytes = 0
         self._notes: dict[tuple[Table, Any], tuple[Any, ...]] = {}
@@ -95,7 +96,7 @@ class LoadPackage:
             self._reject(page.rejected, page.fetched_at)
             self._small = self._small or RecordPage(self.resource, Page([], page.fetched_at))
             self._small.absorb(page, keys)
-            if len(self._small.versions) >= SMALL_PAGE:
+            if len(self._small.versions) >= SMALL_PAGES:
                 self._append_small()
 
     def _append_small(self) -> None:
@@ -180,7 +181,7 @@ class LoadPackage:
         for name, key in found.items():
             self._progress.drift[name] = key
             self.note_drift(name, key)
-        return self._personal.tables(batch)
+        return self._treated(batch)
 
     def finish(self) -> Tables | None:
         """Hand out the rest."""
@@ -192,8 +193,12 @@ class LoadPackage:
             for table in BOOKKEEPING:
                 if rows := [row for (of, _), row in self._notes.items() if of == table]:
                     noted = {table.name: to_arrow(table, zip(*rows, strict=True))}
-                    batch |= self._personal.tables(self.erased.tables(noted))
+                    batch |= self._treated(self.erased.tables(noted))
         return batch or None
+
+    def _treated(self, tables: Tables) -> Tables:
+        """What is written of them; somebody may be erased by the hash that was stored."""
+        return self.erased.tables(self._personal.tables(tables))
 
 
 class UnwrittenPackage(LoadPackage):

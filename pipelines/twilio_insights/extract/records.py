@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from operator import attrgetter
@@ -87,7 +87,7 @@ class RecordPage:
         }
         self._tables: Tables | None = None
         if all_new and self._rows:
-            self._tables, self._rows = self.tables(self.versions), {}
+            self._tables, self._rows = self.tables([*self.versions]), {}
 
     @property
     def buffered_rows(self) -> int:
@@ -151,18 +151,18 @@ class RecordPage:
                 hours[datetime.fromisoformat(f"{text}:00:00+00:00")] += rows
         return hours
 
-    def tables(self, sids: Collection[str]) -> Tables:
+    def tables(self, sids: Sequence[str]) -> Tables:
         """Rows of the tables for some of its records, at least one. What cannot be written as
         rows is none of its records any longer, but rejected."""
         from pipelines.twilio_insights.extract.flatten import select_rows
 
         if self._tables is None:
-            return self._flatten([*sids])
+            return self._flatten(sids)
         if len(sids) == len(self.versions):
             return self._tables
-        return select_rows(self._tables, self._resource.key, sids)
+        return select_rows(self._tables, self._resource.key, sids, [*self.versions])
 
-    def _flatten(self, sids: list[str]) -> Tables:
+    def _flatten(self, sids: Sequence[str]) -> Tables:
         """Whatever keeps one from becoming rows keeps no other: it is rejected."""
         from pipelines.twilio_insights.extract.flatten import concat, flatten
 

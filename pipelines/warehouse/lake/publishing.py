@@ -32,6 +32,8 @@ from pipelines.warehouse.warehouse import BusyError
 log = logging.getLogger("conference_insights")
 
 FORMAT = 1
+_DIGEST = 16
+"""Digits of a digest of the rules; what is erased follows."""
 
 
 def publish_lake(
@@ -39,6 +41,7 @@ def publish_lake(
     path: Path,
     settings: LakeSettings,
     personal_data: bool,
+    erased: str,
     rebuild: bool = False,
     forget: bool = False,
 ) -> None:
@@ -47,6 +50,7 @@ def publish_lake(
     Args:
         path: the warehouse, for messages.
         personal_data: whether columns that may hold it have values.
+        erased: differs where more is erased or masked; files of another state are deleted.
         rebuild: write all partitions.
         forget: delete all older files of this warehouse.
 
@@ -55,7 +59,7 @@ def publish_lake(
         BusyError: another warehouse has one of the accounts, or writes all the time.
         LakeError: it is no lake, or cannot be written; its readers see the former state.
     """
-    lake = _Lake(connection, path, settings, personal_data)
+    lake = _Lake(connection, path, settings, personal_data, erased)
     then = ". The warehouse has everything; the next run brings the lake up to date"
     with lake_errors(settings.url, then):
         with_memory(connection, lambda: lake.publish(rebuild, forget), *MEMORY)
@@ -68,6 +72,7 @@ class _Lake:
         path: Path,
         settings: LakeSettings,
         personal_data: bool,
+        erased: str,
     ) -> None:
         self._keep, self._now = settings.keep, naive_utc(machine_time())
         self._store = Store(settings.url)
@@ -86,7 +91,8 @@ class _Lake:
         self._accounts = sorted(sid for (sid,) in found if sid)
         self._tables = {name: read_table(connection, name) for name in lake_tables()}
         rules = (FORMAT, sorted(self._tables.items()), personal_data)
-        self._digest = sha256(repr(rules).encode()).hexdigest()[:16]
+        self._erased = erased
+        self._digest = sha256(repr(rules).encode()).hexdigest()[:_DIGEST] + erased
 
     def publish(self, rebuild: bool, forget: bool) -> None:
         self._commits.prepare(self._tables)
@@ -94,6 +100,7 @@ class _Lake:
         self._take_up(commits)
         self._expect_own_accounts(commits)
         last = newest(commits).get(self._id)
+        forget = forget or bool(last and last.digest[_DIGEST:] != self._erased)
         since = None if rebuild or last is None else self._since(last)
         writer = TableWriter(self._connection, self._store, self._id, since, self._personal_data)
         new, written = self._new_commit(), dict[str, set[Part]]()
