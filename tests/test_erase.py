@@ -189,6 +189,22 @@ def test_nothing_is_left_of_a_conference(
 
 
 @pytest.mark.thorough
+def test_why_something_is_rejected_does_not_quote_somebody(
+    full: Loaded, rows_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError(f"could not convert {WHO}")
+
+    erase(Subject(identity=WHO), threading.Event())
+    monkeypatch.setattr("pipelines.twilio_insights.extract.flatten.flatten", broken)
+    full.account.put(summary(7, HOUR, friendly_name=WHO))
+    full.run()
+    reasons = {reason for (reason,) in full.query(f"SELECT reason FROM {RAW}_rejected_rows")}
+    assert "ValueError" in reasons
+    assert not [reason for reason in reasons if WHO in reason]
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["conference", "identity", "switch"])
 def test_copies_and_a_lake_that_were_not_set_follow_once_they_are(
     how: str,

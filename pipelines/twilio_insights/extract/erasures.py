@@ -71,6 +71,10 @@ class Erasures:
         """What is written instead of these rows: nothing where an erased identity is."""
         return changed(tables, self._without) if self._digests["identity"] else tables
 
+    def reason(self, text: str) -> str:
+        """The same of why something failed: behind a colon there may be what it failed at."""
+        return text.partition(":")[0] if self._digests["identity"] else text
+
     def _without(self, column: Column, text: str | None) -> str | None:
         if text is None:
             return None

@@ -117,7 +117,7 @@ class LoadPackage:
             if digest not in self._rejected and not self.erased.is_named_in(text):
                 self._rejected.add(digest)
                 self._progress.counts(self.resource).rows_rejected += 1
-                reason = self._personal.reason(reason)
+                reason = self.erased.reason(self._personal.reason(reason))
                 row = digest, reason, text, naive_utc(at), self._progress.run_id
                 self._notes[REJECTED_ROWS, digest] = row
 
