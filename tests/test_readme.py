@@ -328,8 +328,10 @@ def test_the_lines_of_the_status_are_the_programs() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_of_a_page_has_help_with_an_example(module: str) -> None:
-    name = module if module == "tests.reference" else f"{module}.__main__"
-    shown = CliRunner().invoke(importlib.import_module(name).main, ["--help"])
+    program = importlib.import_module(module)
+    if hasattr(program, "__path__"):  # a package
+        program = importlib.import_module(f"{module}.__main__")
+    shown = CliRunner().invoke(program.main, ["--help"])
     assert shown.exit_code == 0
     assert f"  python -m {module}" in shown.output.partition("Example")[2]
 

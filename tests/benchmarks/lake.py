@@ -171,7 +171,12 @@ def timed(what: str, do: Any, *arguments: Any) -> Any:
 @click.option("--rounds", default=2, show_default=True, help="The fastest of these counts.")
 @click.option("--memory", default="1g", show_default=True, help="Of each Spark worker.")
 def main(rows: int, rounds: int, memory: str) -> None:
-    """Time the same queries on all three, and compare their rows."""
+    """Time the same queries on all three, and compare their rows.
+
+    \b
+    Example:
+      python -m tests.benchmarks.lake --rows 100000 --rounds 1
+    """
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         path, url = folder / "warehouse.duckdb", str(folder / "lake")
