@@ -26,7 +26,7 @@ from tests.conftest import NOW, Command, Loaded, copy_all, loaded_once, python, 
 from tests.expected import reading
 
 HOUR = timedelta(hours=1)
-BUSY = {"days": 9, "per_day": 50}
+BUSY: dict[str, Any] = {"days": 9, "per_day": 50}
 PUBLISHED = [view.name for view in read_views() if not view.is_staging]
 LOCKED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,

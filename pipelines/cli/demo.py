@@ -101,7 +101,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         old.unlink(missing_ok=True)
     shutil.rmtree(working_folder(path), ignore_errors=True)
     account = busy_tree(_last_afternoon(), days=DAYS, per_day=PER_DAY)
-    *_, refused = account.tree()
+    refused = next(one for one in account.tree() if one.refusal())
     with InsightsServer(account) as server:
         server.fetches_of_subaccounts = True  # else their participants answer 404
         # Nothing that is set for the user's own account, in variables or beside the folder.

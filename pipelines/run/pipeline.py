@@ -183,7 +183,7 @@ def _load(
     if backfill and backfill.conferences:
         erased = packages.stored.erased()
         if gone := sum(erased.covers(sid, None) for sid in {*backfill.conferences}):
-            log.warning("%d of the given conferences was erased here, so it is not loaded", gone)
+            log.warning("Not loaded, since they were erased here: %d of the given ones", gone)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
     if not stop.is_set() and (error := fault or late or undone):

@@ -70,8 +70,7 @@ def run_post_load(
     if not isinstance(warehouse, DuckDbWarehouse) or settings.directory is None:
         _check(warehouse, now, None, begin, told, settings.checks)
         return None
-    erased = erased_state(warehouse, settings.stored)
-    copies = warehouse.copies(settings.directory, _left_out(settings), digest, erased)
+    copies = _copies(warehouse, settings, settings.directory, digest)
     try:
         return _publish(copies, warehouse, settings, now, begin, rebuild, told)
     except CannotRenewError:
@@ -95,13 +94,19 @@ def forget_former(warehouse: Warehouse, settings: PublishSettings) -> None:
         warehouse.scrub()
         digest = apply_views(warehouse, DESCRIPTIONS, settings.timezone)
     if isinstance(warehouse, DuckDbWarehouse) and settings.directory:
-        erased = erased_state(warehouse, settings.stored)
-        copies = warehouse.copies(settings.directory, _left_out(settings), digest, erased)
+        copies = _copies(warehouse, settings, settings.directory, digest)
         _write_copies(copies, warehouse, settings, lambda _: None, rebuild=True, forget=True)
 
 
 def is_loaded(warehouse: Database) -> bool:
     return f"{DATASET}._dlt_loads" in warehouse.columns(DATASET)
+
+
+def _copies(
+    warehouse: DuckDbWarehouse, settings: PublishSettings, directory: Path, digest: str
+) -> PublishedCopies:
+    erased = erased_state(warehouse, settings.stored)
+    return warehouse.copies(directory, _left_out(settings), digest, erased)
 
 
 def _publish(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
-from pipelines.simulator.account import Account, Row, iso, running_row
+from pipelines.simulator.account import ACCOUNT_SID, Account, Row, iso, running_row
 from pipelines.simulator.sample_metrics import QUALITY_TAGS
 from pipelines.simulator.sample_participants import sample_participants
 
@@ -21,12 +21,14 @@ _BAD_WEEK = range(-14, -7)
 _TEAMS = ("Support", "Sales", "Onboarding", "Incident bridge", "Weekly", "Interview")
 
 
-def busy_account(now: datetime, days: int = 7, per_day: int = 600, seed: int = 7) -> Account:
+def busy_account(
+    now: datetime, days: int = 7, per_day: int = 600, seed: int = 7, sid: str = ACCOUNT_SID
+) -> Account:
     """An account with `per_day` conferences on each of the `days` before today, today and after.
 
     Most calls are made by day, so it is busiest when `now` is about noon, UTC.
     """
-    account = Account(now)
+    account = Account(now, sid)
     _fill(account, days, per_day, seed)
     return account
 

@@ -90,7 +90,8 @@ class PublishedCopies:
         self._link, self._seal = folder / "current", seal
         self._version = _version(connection, sql_digest, personal, erased)
         former = _former(self._link)
-        self._has_erased = former is not None and former[1].erased != erased
+        # Where nobody can tell, as without the link, they may.
+        self._may_have_erased = former is None or former[1].erased != erased
         self._last = former if _is_alike(connection, former, self._version) else None
         if self._last and not self._is_sealed(self._last[0]):
             log.info("All of the copy is made anew: %s is not as a run left it", self._last[0])
@@ -148,7 +149,7 @@ class PublishedCopies:
             shutil.rmtree(self._folder / name, ignore_errors=True)
             raise
         # Copies from before a column was left out still have it.
-        is_to_forget = forget or self._has_erased or not (self._last or not self._personal)
+        is_to_forget = forget or self._may_have_erased or not (self._last or not self._personal)
         delete_old(self._folder, name, 1 if is_to_forget else COPIES_KEPT)
         return self._link / FILE
 

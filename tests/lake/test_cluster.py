@@ -16,7 +16,6 @@ import duckdb
 import pytest
 
 from pipelines.lake_spark import read
-from pipelines.simulator.account import Account
 from pipelines.simulator.sample_data import busy_account, subaccount_sid
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.lake.rows import SHARED, lake_tables
@@ -73,13 +72,8 @@ class Worker:
         self.folder, self.lake, self.states = folder, lake, list[State]()
         self.path = folder / "warehouse.duckdb"
         folder.mkdir()
-        model = busy_account(NOW, days=3, per_day=20 + 10 * number, seed=number)
-        self.account = Account(NOW - timedelta(days=1), subaccount_sid(number))
-        self.account.participants_sampler = model.participants_sampler
-        for versions in model._versions.values():
-            for version in versions:
-                if version.row is not None:
-                    self.account.put(version.row, version.since)
+        yesterday, sid = NOW - timedelta(days=1), subaccount_sid(number)
+        self.account = busy_account(yesterday, 3, 20 + 10 * number, seed=number, sid=sid)
 
     def work(self, seen: list[Any]) -> None:
         """Some runs, hours apart, in which conferences begin, end and become final, until others
@@ -140,7 +134,7 @@ def one_file(workers: list[Worker], path: Path) -> Path:
             rows = " UNION ALL BY NAME ".join(f"FROM w{n}.{DATASET}.{table}" for n in numbers)
             connection.execute(f"CREATE TABLE {DATASET}.{table} AS {rows}")
         names = ", ".join(c for c, *_ in connection.table(f"{DATASET}._runs").description)
-        published = lake.dataset("_runs").to_table()  # noqa: F841  # DuckDB finds it by its name
+        connection.register("published", lake.dataset("_runs").to_table())
         connection.execute(
             f"DELETE FROM {DATASET}._runs; "
             f"INSERT INTO {DATASET}._runs BY NAME SELECT {names} FROM published"
