@@ -64,6 +64,7 @@ class Lake:
                 [
                     self._open(table, version).to_pyarrow_dataset(
                         schema=schema,
+                        filesystem=self.store.filesystem(table),
                         file_pruning_predicate=[(WAREHOUSE, "=", warehouse)],
                     )
                     for warehouse, version in self.versions(table).items()
@@ -77,6 +78,10 @@ class Lake:
         return {field["name"]: field["type"] for field in fields}
 
     def _newest(self, table: str) -> Any:
+        if table not in self.tables:
+            raise LakeError(
+                f"The lake {self.store.url} has no table {table}, but {', '.join(self.tables)}"
+            )
         return self._open(table, max(self.versions(table).values()))
 
     def _open(self, table: str, version: int) -> Any:

@@ -10,8 +10,9 @@ import pytest
 from pipelines.lake_spark import read
 from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.lake.rows import lake_tables
+from pipelines.warehouse.lake.store import LakeError
 from pipelines.warehouse.warehouse import BusyError
-from tests.conftest import NOW, loaded_once
+from tests.conftest import NOW, ROOT, loaded_once, python
 from tests.lakes import (
     CONFERENCES,
     TABLES,
@@ -21,6 +22,32 @@ from tests.lakes import (
     rows_in_lake,
     written,
 )
+
+READER = """
+    import sys
+    from pipelines.lake_spark import read
+
+    lake = read(sys.argv[1])
+    for table in sys.argv[2:]:
+        print(lake.dataset(table).to_table().num_rows)
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("table", ["", "conference_summaries"])
+def test_a_program_that_has_read_the_lake_ends_well(one: Publisher, table: str) -> None:
+    """It may end while threads of Arrow are still at work, so it does that a few times."""
+    one.publish()
+    given = str(one.lake), *filter(None, [table])
+    for _ in range(5):
+        reader = python(READER, *given, PYTHONPATH=str(ROOT))
+        assert (reader.communicate(timeout=60)[1], reader.returncode) == ("", 0)
+
+
+def test_a_table_that_is_not_there_is_named(one: Publisher) -> None:
+    one.publish()
+    with pytest.raises(LakeError, match=r"has no table conferences, but .*conference_summaries"):
+        read(one.lake).dataset("conferences")
 
 
 def test_a_run_publishes_all_that_the_views_need(

@@ -70,8 +70,11 @@ class Commits:
         Raises:
             LakeError: it is no commit table.
         """
+        import pyarrow as pa
+
         self._table = self._store.open(COMMITS)
-        found = self._table.to_pyarrow_table()
+        query = self._store.delta.QueryBuilder().register(COMMITS, self._table)
+        found = pa.table(query.execute(f"SELECT * FROM {COMMITS}").read_all())
         if {*Commit._fields} - {*found.column_names}:
             raise LakeError(
                 f"{self._store.uri(COMMITS)} is no commit table of this version of "

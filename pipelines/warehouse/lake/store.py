@@ -109,6 +109,15 @@ class Store:
             self.uri(table), version=version, storage_options=self._options
         )
 
+    def filesystem(self, table: str) -> Any:
+        """Where Arrow finds the files of a table; None for a bucket, which deltalake reads for it.
+
+        That is done by threads that call Python, and aborts a program that ends meanwhile.
+        """
+        from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+        return None if self._options else SubTreeFileSystem(self.uri(table), LocalFileSystem())
+
     def exists(self, table: str) -> bool:
         return bool(self.delta.DeltaTable.is_deltatable(self.uri(table), self._options))
 
