@@ -15,7 +15,6 @@
 WITH runs AS (
     SELECT
         c.account_sid,
-        c.account_name,
         c.start_time AS from_time,
         c.end_time AS to_time,
         1 AS conferences,
@@ -27,7 +26,6 @@ WITH runs AS (
     UNION ALL
     SELECT
         p.account_sid,
-        p.account_name,
         p.join_time AS from_time,
         p.leave_time AS to_time,
         0 AS conferences,
@@ -42,7 +40,6 @@ WITH runs AS (
 minutes AS (
     SELECT
         g.account_sid,
-        g.account_name,
         g.changed_at,
         sum(g.is_start * g.conferences) AS conferences_started,
         sum(g.is_start * g.at_most) AS at_most_started,
@@ -53,7 +50,6 @@ minutes AS (
     FROM (
         SELECT
             s.account_sid,
-            s.account_name,
             date_trunc('minute', s.from_time) AS changed_at,
             1 AS is_start,
             s.conferences,
@@ -64,7 +60,6 @@ minutes AS (
         UNION ALL
         SELECT
             e.account_sid,
-            e.account_name,
             date_trunc('minute', e.to_time) AS changed_at,
             0 AS is_start,
             e.conferences,
@@ -73,7 +68,7 @@ minutes AS (
         FROM runs AS e
         WHERE e.from_time IS NOT NULL AND e.to_time IS NOT NULL
     ) AS g
-    GROUP BY g.account_sid, g.account_name, g.changed_at
+    GROUP BY g.account_sid, g.changed_at
 ),
 timed AS (
     SELECT
@@ -84,119 +79,121 @@ timed AS (
         CASE
             WHEN extract(minute FROM m.changed_at) >= h.change_minute THEN h.local_hour_after
             ELSE coalesce(h.local_hour, date_trunc('hour', m.changed_at))
-        END AS running_hour
+        END AS changed_hour
     FROM minutes AS m
     LEFT JOIN conference_insights._report_hours AS h
         ON h.utc_hour = date_trunc('hour', m.changed_at)
 ),
 summed AS (
     SELECT
-        t.account_sid,
-        t.account_name,
-        t.running_hour,
-        t.conferences,
-        t.at_most,
-        t.participants,
-        t.participants_started,
+        t.*,
         t.conferences_ended + sum(t.conferences) OVER (
-            PARTITION BY t.account_sid, t.running_hour ORDER BY t.changed_at NULLS FIRST
+            PARTITION BY t.account_sid, t.changed_hour ORDER BY t.changed_at NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS conferences_so_far,
         t.at_most_ended + sum(t.at_most) OVER (
-            PARTITION BY t.account_sid, t.running_hour ORDER BY t.changed_at NULLS FIRST
+            PARTITION BY t.account_sid, t.changed_hour ORDER BY t.changed_at NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS at_most_so_far,
         t.participants_ended + sum(t.participants) OVER (
-            PARTITION BY t.account_sid, t.running_hour ORDER BY t.changed_at NULLS FIRST
+            PARTITION BY t.account_sid, t.changed_hour ORDER BY t.changed_at NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS participants_so_far
     FROM timed AS t
 ),
-parts AS (
+changes AS (
     SELECT
         s.account_sid,
-        s.account_name,
-        s.running_hour,
-        0 AS is_asked,
-        s.conferences,
-        s.at_most,
-        s.participants,
-        s.conferences_so_far,
-        s.at_most_so_far,
-        s.participants_so_far,
-        CASE WHEN s.participants_started > 0 THEN 1 ELSE 0 END AS is_participant
+        s.changed_hour,
+        sum(s.conferences) AS conferences,
+        sum(s.at_most) AS at_most,
+        sum(s.participants) AS participants,
+        greatest(max(s.conferences_so_far), 0) AS conferences_rise,
+        greatest(max(s.at_most_so_far), 0) AS at_most_rise,
+        greatest(max(s.participants_so_far), 0) AS participants_rise,
+        max(CASE WHEN s.participants_started > 0 THEN 1 ELSE 0 END) AS is_participant
     FROM summed AS s
-    UNION ALL
-    SELECT
-        v.account_sid,
-        v.account_name,
-        v.created_hour AS running_hour,
-        1 AS is_asked,
-        0 AS conferences,
-        0 AS at_most,
-        0 AS participants,
-        0 AS conferences_so_far,
-        0 AS at_most_so_far,
-        0 AS participants_so_far,
-        0 AS is_participant
-    FROM analytics.conference_volume AS v
-    CROSS JOIN analytics.stg_as_of AS a
-    WHERE v.created_hour <= a.as_of_local_hour
+    GROUP BY s.account_sid, s.changed_hour
 ),
+-- What an hour with changes leaves.
+states AS (
+    SELECT
+        g.*,
+        sum(g.conferences) OVER (
+            PARTITION BY g.account_sid ORDER BY g.changed_hour NULLS FIRST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS conferences_left,
+        sum(g.at_most) OVER (
+            PARTITION BY g.account_sid ORDER BY g.changed_hour NULLS FIRST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS at_most_left,
+        sum(g.participants) OVER (
+            PARTITION BY g.account_sid ORDER BY g.changed_hour NULLS FIRST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS participants_left,
+        max(g.is_participant) OVER (
+            PARTITION BY g.account_sid ORDER BY g.changed_hour NULLS FIRST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS has_participants
+    FROM changes AS g
+),
+-- Each hour with the last one that had changes, which may be itself.
 hours AS (
     SELECT
-        p.account_sid,
-        p.account_name,
-        p.running_hour,
-        max(p.is_asked) AS is_asked,
-        sum(p.conferences) AS conferences,
-        sum(p.at_most) AS at_most,
-        sum(p.participants) AS participants,
-        max(p.conferences_so_far) AS conferences_rise,
-        max(p.at_most_so_far) AS at_most_rise,
-        max(p.participants_so_far) AS participants_rise,
-        max(p.is_participant) AS is_participant
-    FROM parts AS p
-    GROUP BY p.account_sid, p.account_name, p.running_hour
-),
--- Of the hours before this one; the sums on the way begin at 0, which every hour has.
-before AS (
-    SELECT
-        h.account_sid,
-        h.account_name,
-        h.running_hour,
-        h.is_asked,
-        h.conferences_rise,
-        h.at_most_rise,
-        h.participants_rise,
-        sum(h.conferences) OVER (
-            PARTITION BY h.account_sid ORDER BY h.running_hour NULLS FIRST
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) - h.conferences AS conferences,
-        sum(h.at_most) OVER (
-            PARTITION BY h.account_sid ORDER BY h.running_hour NULLS FIRST
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) - h.at_most AS at_most,
-        sum(h.participants) OVER (
-            PARTITION BY h.account_sid ORDER BY h.running_hour NULLS FIRST
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) - h.participants AS participants,
-        max(h.is_participant) OVER (
-            PARTITION BY h.account_sid ORDER BY h.running_hour NULLS FIRST
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) AS is_participant
-    FROM hours AS h
+        a.account_sid,
+        a.account_name,
+        a.is_asked,
+        a.running_hour,
+        max(a.changed_hour) OVER (
+            PARTITION BY a.account_sid ORDER BY a.running_hour NULLS FIRST
+            RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS changed_hour
+    FROM (
+        SELECT
+            v.account_sid,
+            v.account_name,
+            1 AS is_asked,
+            v.created_hour AS running_hour,
+            CAST(NULL AS TIMESTAMP) AS changed_hour
+        FROM analytics.conference_volume AS v
+        CROSS JOIN analytics.stg_as_of AS d
+        WHERE v.created_hour <= d.as_of_local_hour
+        UNION ALL
+        SELECT
+            g.account_sid,
+            CAST(NULL AS VARCHAR) AS account_name,
+            0 AS is_asked,
+            g.changed_hour AS running_hour,
+            g.changed_hour
+        FROM changes AS g
+    ) AS a
 )
 SELECT
-    b.account_sid,
-    b.account_name,
-    b.running_hour,
-    CAST(b.running_hour AS DATE) AS running_date,
-    CAST(b.conferences + greatest(b.conferences_rise, 0) AS BIGINT) AS conferences_at_once,
+    h.account_sid,
+    h.account_name,
+    h.running_hour,
+    CAST(h.running_hour AS DATE) AS running_date,
     CAST(
-        CASE WHEN b.is_participant = 1 THEN b.participants + greatest(b.participants_rise, 0) END
+        coalesce(s.conferences_left, 0)
+        + CASE WHEN s.changed_hour = h.running_hour THEN s.conferences_rise - s.conferences ELSE 0 END
+        AS BIGINT
+    ) AS conferences_at_once,
+    CAST(
+        CASE
+            WHEN s.has_participants = 1 THEN s.participants_left
+                + CASE
+                    WHEN s.changed_hour = h.running_hour THEN s.participants_rise - s.participants
+                    ELSE 0
+                END
+        END
         AS BIGINT
     ) AS participants_at_once,
-    CAST(b.at_most + greatest(b.at_most_rise, 0) AS BIGINT) AS participants_at_once_at_most
-FROM before AS b
-WHERE b.is_asked = 1
+    CAST(
+        coalesce(s.at_most_left, 0)
+        + CASE WHEN s.changed_hour = h.running_hour THEN s.at_most_rise - s.at_most ELSE 0 END
+        AS BIGINT
+    ) AS participants_at_once_at_most
+FROM hours AS h
+LEFT JOIN states AS s
+    ON s.account_sid IS NOT DISTINCT FROM h.account_sid AND s.changed_hour = h.changed_hour
+WHERE h.is_asked = 1

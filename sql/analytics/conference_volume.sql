@@ -26,11 +26,11 @@ WITH counted AS (
         c.account_name,
         c.created_hour,
         CAST(count(*) AS BIGINT) AS conferences,
-        sum(CASE WHEN c.completeness = 'final' THEN 1 ELSE 0 END) AS final,
-        sum(CASE WHEN c.completeness = 'pending' THEN 1 ELSE 0 END) AS pending,
-        sum(CASE WHEN c.completeness = 'expired' THEN 1 ELSE 0 END) AS expired,
-        sum(c.duration_seconds) AS total_seconds,
-        sum(c.unique_participants) AS total_participants
+        CAST(sum(CASE WHEN c.completeness = 'final' THEN 1 ELSE 0 END) AS BIGINT) AS final,
+        CAST(sum(CASE WHEN c.completeness = 'pending' THEN 1 ELSE 0 END) AS BIGINT) AS pending,
+        CAST(sum(CASE WHEN c.completeness = 'expired' THEN 1 ELSE 0 END) AS BIGINT) AS expired,
+        CAST(coalesce(sum(c.duration_seconds), 0) AS BIGINT) AS total_seconds,
+        CAST(coalesce(sum(c.unique_participants), 0) AS BIGINT) AS total_participants
     FROM analytics.conferences AS c
     GROUP BY c.account_sid, c.account_name, c.created_hour
 ),
@@ -47,11 +47,51 @@ firsts AS (
     FROM counted AS n
     GROUP BY n.account_sid, n.account_name
 ),
-parts AS (
+-- A week after them the clocks skip their hour: they are in the next one.
+skipped AS (
+    SELECT
+        n.account_sid,
+        n.created_hour + INTERVAL '7' DAY + INTERVAL '1' HOUR AS created_hour,
+        n.conferences
+    FROM counted AS n
+    LEFT JOIN local_hours AS h ON h.local_hour = n.created_hour + INTERVAL '7' DAY
+    WHERE h.local_hour IS NULL AND n.created_hour >= TIMESTAMP '2020-01-01 00:00:00'
+),
+asked AS (
+    SELECT f.account_sid, f.account_name, h.local_hour AS created_hour
+    FROM firsts AS f
+    CROSS JOIN analytics.stg_as_of AS a
+    INNER JOIN local_hours AS h
+        ON h.local_hour >= f.first_hour AND h.local_hour <= a.as_of_local_hour
+),
+hours AS (
+    SELECT
+        k.account_sid,
+        k.account_name,
+        k.created_hour,
+        CAST(k.created_hour AS DATE) AS created_date,
+        coalesce(n.conferences, 0) AS conferences,
+        coalesce(n.final, 0) AS final,
+        coalesce(n.pending, 0) AS pending,
+        coalesce(n.expired, 0) AS expired,
+        coalesce(n.total_seconds, 0) AS total_seconds,
+        coalesce(n.total_participants, 0) AS total_participants,
+        coalesce(b.conferences, 0) + coalesce(s.conferences, 0) AS conferences_week_before
+    FROM asked AS k
+    LEFT JOIN counted AS n
+        ON n.account_sid IS NOT DISTINCT FROM k.account_sid AND n.created_hour = k.created_hour
+    LEFT JOIN counted AS b
+        ON b.account_sid IS NOT DISTINCT FROM k.account_sid
+        AND b.created_hour = k.created_hour - INTERVAL '7' DAY
+    LEFT JOIN skipped AS s
+        ON s.account_sid IS NOT DISTINCT FROM k.account_sid AND s.created_hour = k.created_hour
+    UNION ALL
+    -- Without a creation time, or with one that cannot be.
     SELECT
         n.account_sid,
         n.account_name,
         n.created_hour,
+        CAST(n.created_hour AS DATE) AS created_date,
         n.conferences,
         n.final,
         n.pending,
@@ -60,60 +100,10 @@ parts AS (
         n.total_participants,
         0 AS conferences_week_before
     FROM counted AS n
-    UNION ALL
-    SELECT
-        f.account_sid,
-        f.account_name,
-        h.local_hour AS created_hour,
-        0 AS conferences,
-        0 AS final,
-        0 AS pending,
-        0 AS expired,
-        0 AS total_seconds,
-        0 AS total_participants,
-        coalesce(b.conferences, 0) AS conferences_week_before
-    FROM firsts AS f
     CROSS JOIN analytics.stg_as_of AS a
-    INNER JOIN local_hours AS h
-        ON h.local_hour >= f.first_hour AND h.local_hour <= a.as_of_local_hour
-    LEFT JOIN counted AS b
-        ON b.account_sid IS NOT DISTINCT FROM f.account_sid
-        AND b.created_hour = h.local_hour - INTERVAL '7' DAY
-    UNION ALL
-    -- A week after them the clocks skip their hour: they are in the next one.
-    SELECT
-        b.account_sid,
-        b.account_name,
-        b.created_hour + INTERVAL '7' DAY + INTERVAL '1' HOUR AS created_hour,
-        0 AS conferences,
-        0 AS final,
-        0 AS pending,
-        0 AS expired,
-        0 AS total_seconds,
-        0 AS total_participants,
-        b.conferences AS conferences_week_before
-    FROM counted AS b
-    CROSS JOIN analytics.stg_as_of AS a
-    LEFT JOIN local_hours AS h ON h.local_hour = b.created_hour + INTERVAL '7' DAY
+    LEFT JOIN local_hours AS h
+        ON h.local_hour = n.created_hour AND h.local_hour <= a.as_of_local_hour
     WHERE h.local_hour IS NULL
-        AND b.created_hour >= TIMESTAMP '2020-01-01 00:00:00'
-        AND b.created_hour + INTERVAL '7' DAY < a.as_of_local_hour
-),
-hours AS (
-    SELECT
-        p.account_sid,
-        p.account_name,
-        p.created_hour,
-        CAST(p.created_hour AS DATE) AS created_date,
-        CAST(sum(p.conferences) AS BIGINT) AS conferences,
-        CAST(sum(p.final) AS BIGINT) AS final,
-        CAST(sum(p.pending) AS BIGINT) AS pending,
-        CAST(sum(p.expired) AS BIGINT) AS expired,
-        CAST(coalesce(sum(p.total_seconds), 0) AS BIGINT) AS total_seconds,
-        CAST(coalesce(sum(p.total_participants), 0) AS BIGINT) AS total_participants,
-        CAST(sum(p.conferences_week_before) AS BIGINT) AS conferences_week_before
-    FROM parts AS p
-    GROUP BY p.account_sid, p.account_name, p.created_hour
 )
 SELECT
     h.account_sid,
