@@ -17,11 +17,14 @@ from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import read_views
 
 KEY = "conference_sid"
-SIDS = "temp.changed"
+ROWS = "__changed"
+"""The database in memory that has the changed rows, which no warehouse is called like. Temporary
+tables would be those of one cursor."""
+SIDS = f"{ROWS}.sids"
 ONLY_CHANGED = f"WHERE {KEY} IN (SELECT {KEY} FROM {SIDS})"
 MOST_ROWS = 40_000
-"""Conferences and participants that are copied to temporary tables; more would not fit into the
-memory that a run has, and to build the copy anew takes hardly longer."""
+"""Conferences and participants that are copied into memory; more would not fit into what a run has,
+and to build the copy anew takes hardly longer."""
 
 
 class CannotRenewError(Exception):
@@ -31,7 +34,7 @@ class CannotRenewError(Exception):
 
 @dataclass(frozen=True)
 class Changed:
-    """Temporary tables with the changed conferences' rows of tables and views, and with the staging
+    """Tables in memory with the changed conferences' rows of tables and views, and with the staging
     views that have no conferences; `names` are those in the warehouse."""
 
     names: frozenset[str]
@@ -40,7 +43,7 @@ class Changed:
         """The same SQL, reading the changed conferences only."""
         return re.sub(
             rf"\b({DATASET}|{ANALYTICS})\.(\w+)",
-            lambda named: f"temp.{named[1]}_{named[2]}" if named[0] in self.names else named[0],
+            lambda named: f"{ROWS}.{named[1]}_{named[2]}" if named[0] in self.names else named[0],
             sql,
         )
 
@@ -72,14 +75,15 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
         f"(SELECT {key} FROM {DATASET}.{table} WHERE {later})"
         for table, (owner, key) in OWNERS.items()
     ]
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE changed AS {' UNION '.join(sids)}")
+    connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {ROWS}")
+    connection.execute(f"CREATE OR REPLACE TABLE {SIDS} AS {' UNION '.join(sids)}")
     records = [f"SELECT {KEY} FROM {DATASET}.{table} {ONLY_CHANGED}" for table in NOT_FINAL]
     counted = f"SELECT count(*) FROM ({' UNION ALL '.join(records)} LIMIT {MOST_ROWS + 1})"
     if connection.execute(counted).fetchall()[0][0] > MOST_ROWS:
         raise CannotRenewError
     rows_of = {name: ONLY_CHANGED for name in of_conferences if name.startswith(f"{DATASET}.")}
     for table, (owner, key) in OWNERS.items():
-        owned = f"{key} IN (SELECT {key} FROM temp.{DATASET}_{owner})"
+        owned = f"{key} IN (SELECT {key} FROM {ROWS}.{DATASET}_{owner})"
         rows_of[f"{DATASET}.{table}"] = f"WHERE {owned} OR {later}"
     parts = {
         # By row ids, since DuckDB then reads only the parts of the other columns that have them.
@@ -92,5 +96,5 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
             parts[name] = Changed(frozenset(parts)).of(view.select)
     changed = Changed(frozenset(parts))
     for name, select in parts.items():
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {changed.of(name)} AS {select}")
+        connection.execute(f"CREATE OR REPLACE TABLE {changed.of(name)} AS {select}")
     return changed

@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.files import where_supported
-from pipelines.warehouse.changed import KEY, ONLY_CHANGED, Changed
+from pipelines.warehouse.changed import KEY, ONLY_CHANGED, ROWS, Changed
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
@@ -103,24 +103,21 @@ def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> boo
     Return whether they then have the same rows as the warehouse, as far as can be told."""
     if _are_renamed(connection) or (not changed and _are_loaded_further(connection)):
         return False
-    connection.execute("BEGIN")  # every transaction waits for the disk
-    try:
-        days = _days(connection) if changed else ""
-        for view in _published():
-            target = f"{COPY}.{ANALYTICS}.{view.name}"
-            columns = [name for name, *_ in connection.table(target).description]
+    days = _days(connection) if changed else ""
+
+    def renew_one(view: View) -> None:
+        target = f"{COPY}.{ANALYTICS}.{view.name}"
+        with connection.cursor() as own:
+            columns = [name for name, *_ in own.table(target).description]
             if changed and KEY in columns:
                 select = f"FROM {changed.of(f'{ANALYTICS}.{view.name}')}"
-                _replace(connection, target, columns, select, ONLY_CHANGED)
+                _replace(own, target, columns, select, ONLY_CHANGED)
             elif changed and view.name in BY_DAY:
-                _replace(connection, target, columns, _from_copies(view.select, among=days), days)
-            elif changed or view.name in OF_RUNS:
-                _replace(connection, target, columns, _from_copies(view.select))
-    except BaseException:
-        with suppress(duckdb.Error):
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+                _replace(own, target, columns, _from_copies(view.select, among=days), days)
+            else:
+                _replace(own, target, columns, _from_copies(view.select))
+
+    _with_each((v for v in _published() if changed or v.name in OF_RUNS), renew_one)
     return changed is None or _is_whole(connection)
 
 
@@ -166,8 +163,10 @@ def _replace(
     among: str = "",
 ) -> None:
     """Write these rows in place of those that were there, all or `among` them."""
+    connection.begin()  # every transaction waits for the disk
     connection.execute(f"DELETE FROM {target} {among}")
     connection.execute(f"INSERT INTO {target} SELECT {', '.join(columns)} FROM ({select})")
+    connection.commit()
 
 
 def _from_copies(select: str, but: Collection[str] = (), among: str = "") -> str:
@@ -186,7 +185,7 @@ def _from_copies(select: str, but: Collection[str] = (), among: str = "") -> str
 def _days(connection: duckdb.DuckDBPyConnection) -> str:
     """A condition for the days that the changed conferences are of now, or were of before."""
     found = connection.execute(
-        f"SELECT created_date FROM temp.{ANALYTICS}_conferences UNION "
+        f"SELECT created_date FROM {ROWS}.{ANALYTICS}_conferences UNION "
         f"SELECT created_date FROM {COPY}.{ANALYTICS}.conferences {ONLY_CHANGED}"
     ).fetchall()
     days = "".join(f", DATE '{day}'" for (day,) in found if day)
