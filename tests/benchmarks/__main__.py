@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import platform
 import sys
@@ -200,6 +201,7 @@ def main(goals: tuple[str, ...], rounds: int, size: int) -> None:
       python -m tests.benchmarks
       python -m tests.benchmarks --goals fresh --goals scheduled --rounds 1 --size 100
     """
+    compileall.compile_dir("pipelines", quiet=1)  # as it is where the program is installed
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{date.today():%Y-%m-%d}, {machine}\n")
     row("what", "program", "time (processors)", "times the first (processors)", "besides")
