@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
-from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -77,19 +76,30 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
     _with_each(_published(), build_one)
 
 
-def _with_each(views: Iterable[View], do: Callable[[View], None]) -> None:
+def _with_each(views: Sequence[View], do: Callable[[View], None]) -> None:
     """Call it with each view after those that the view uses, with some at the same time; first with
-    what others wait for. DuckDB makes most of these tables with one thread."""
+    the one that the longest chain of others waits for. DuckDB makes most of these tables with one
+    thread.
+
+    Args:
+        views: each after those it uses.
+        do: may be called by another thread.
+    """
     of = {view.name: view for view in views}
-    used = Counter(chain.from_iterable(view.uses for view in of.values()))
+    chain = dict[str, int]()
+    for name in reversed(of):
+        users = (user for user in chain if name in of[user].uses)
+        chain[name] = 1 + max((chain[user] for user in users), default=0)
     order = TopologicalSorter({name: view.uses & of.keys() for name, view in of.items()})
     order.prepare()
-    begun = dict[Future[None], str]()
+    ready, begun = list[str](), dict[Future[None], str]()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
             while order.is_active():
-                ready = sorted(order.get_ready(), key=lambda name: -used[name])
-                begun |= {pool.submit(do, of[name]): name for name in ready}
+                ready = sorted([*ready, *order.get_ready()], key=chain.__getitem__)
+                while ready and len(begun) < AT_ONCE:
+                    name = ready.pop()
+                    begun[pool.submit(do, of[name])] = name
                 for done in wait(begun, return_when=FIRST_COMPLETED).done:
                     done.result()
                     order.done(begun.pop(done))
@@ -117,7 +127,7 @@ def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> boo
             else:
                 _replace(own, target, columns, _from_copies(view.select))
 
-    _with_each((v for v in _published() if changed or v.name in OF_RUNS), renew_one)
+    _with_each([v for v in _published() if changed or v.name in OF_RUNS], renew_one)
     return changed is None or _is_whole(connection)
 
 

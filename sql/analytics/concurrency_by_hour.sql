@@ -12,7 +12,15 @@
 --   FROM analytics.concurrency_by_hour
 --   ORDER BY conferences_at_once DESC
 --   LIMIT 10;
-WITH runs AS (
+-- Accounts have numbers here, since every row of every hour is ordered by them.
+WITH accounts AS (
+    SELECT
+        b.account_sid,
+        b.account_name,
+        row_number() OVER (ORDER BY b.account_sid NULLS FIRST) AS account_number
+    FROM analytics.by_account AS b
+),
+runs AS (
     SELECT
         c.account_sid,
         c.start_time AS from_time,
@@ -72,7 +80,12 @@ minutes AS (
 ),
 timed AS (
     SELECT
-        m.*,
+        a.account_number,
+        m.changed_at,
+        m.participants_started,
+        m.conferences_ended,
+        m.at_most_ended,
+        m.participants_ended,
         m.conferences_started - m.conferences_ended AS conferences,
         m.at_most_started - m.at_most_ended AS at_most,
         m.participants_started - m.participants_ended AS participants,
@@ -81,6 +94,7 @@ timed AS (
             ELSE coalesce(h.local_hour, date_trunc('hour', m.changed_at))
         END AS changed_hour
     FROM minutes AS m
+    INNER JOIN accounts AS a ON a.account_sid IS NOT DISTINCT FROM m.account_sid
     LEFT JOIN conference_insights._report_hours AS h
         ON h.utc_hour = date_trunc('hour', m.changed_at)
 ),
@@ -88,22 +102,22 @@ summed AS (
     SELECT
         t.*,
         t.conferences_ended + sum(t.conferences) OVER (
-            PARTITION BY t.account_sid, t.changed_hour ORDER BY t.changed_at NULLS FIRST
+            PARTITION BY t.account_number, t.changed_hour ORDER BY t.changed_at NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS conferences_so_far,
         t.at_most_ended + sum(t.at_most) OVER (
-            PARTITION BY t.account_sid, t.changed_hour ORDER BY t.changed_at NULLS FIRST
+            PARTITION BY t.account_number, t.changed_hour ORDER BY t.changed_at NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS at_most_so_far,
         t.participants_ended + sum(t.participants) OVER (
-            PARTITION BY t.account_sid, t.changed_hour ORDER BY t.changed_at NULLS FIRST
+            PARTITION BY t.account_number, t.changed_hour ORDER BY t.changed_at NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS participants_so_far
     FROM timed AS t
 ),
 changes AS (
     SELECT
-        s.account_sid,
+        s.account_number,
         s.changed_hour,
         sum(s.conferences) AS conferences,
         sum(s.at_most) AS at_most,
@@ -113,26 +127,26 @@ changes AS (
         greatest(max(s.participants_so_far), 0) AS participants_rise,
         max(CASE WHEN s.participants_started > 0 THEN 1 ELSE 0 END) AS is_participant
     FROM summed AS s
-    GROUP BY s.account_sid, s.changed_hour
+    GROUP BY s.account_number, s.changed_hour
 ),
 -- What an hour with changes leaves.
 states AS (
     SELECT
         g.*,
         sum(g.conferences) OVER (
-            PARTITION BY g.account_sid ORDER BY g.changed_hour NULLS FIRST
+            PARTITION BY g.account_number ORDER BY g.changed_hour NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS conferences_left,
         sum(g.at_most) OVER (
-            PARTITION BY g.account_sid ORDER BY g.changed_hour NULLS FIRST
+            PARTITION BY g.account_number ORDER BY g.changed_hour NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS at_most_left,
         sum(g.participants) OVER (
-            PARTITION BY g.account_sid ORDER BY g.changed_hour NULLS FIRST
+            PARTITION BY g.account_number ORDER BY g.changed_hour NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS participants_left,
         max(g.is_participant) OVER (
-            PARTITION BY g.account_sid ORDER BY g.changed_hour NULLS FIRST
+            PARTITION BY g.account_number ORDER BY g.changed_hour NULLS FIRST
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS has_participants
     FROM changes AS g
@@ -140,37 +154,35 @@ states AS (
 -- Each hour with the last one that had changes, which may be itself.
 hours AS (
     SELECT
-        a.account_sid,
-        a.account_name,
-        a.is_asked,
-        a.running_hour,
-        max(a.changed_hour) OVER (
-            PARTITION BY a.account_sid ORDER BY a.running_hour NULLS FIRST
+        k.account_number,
+        k.is_asked,
+        k.running_hour,
+        max(k.changed_hour) OVER (
+            PARTITION BY k.account_number ORDER BY k.running_hour NULLS FIRST
             RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS changed_hour
     FROM (
         SELECT
-            v.account_sid,
-            v.account_name,
+            a.account_number,
             1 AS is_asked,
             v.created_hour AS running_hour,
             CAST(NULL AS TIMESTAMP) AS changed_hour
         FROM analytics.conference_volume AS v
+        INNER JOIN accounts AS a ON a.account_sid IS NOT DISTINCT FROM v.account_sid
         CROSS JOIN analytics.stg_as_of AS d
         WHERE v.created_hour <= d.as_of_local_hour
         UNION ALL
         SELECT
-            g.account_sid,
-            CAST(NULL AS VARCHAR) AS account_name,
+            g.account_number,
             0 AS is_asked,
             g.changed_hour AS running_hour,
             g.changed_hour
         FROM changes AS g
-    ) AS a
+    ) AS k
 )
 SELECT
-    h.account_sid,
-    h.account_name,
+    a.account_sid,
+    a.account_name,
     h.running_hour,
     CAST(h.running_hour AS DATE) AS running_date,
     CAST(
@@ -194,6 +206,7 @@ SELECT
         AS BIGINT
     ) AS participants_at_once_at_most
 FROM hours AS h
+INNER JOIN accounts AS a ON a.account_number = h.account_number
 LEFT JOIN states AS s
-    ON s.account_sid IS NOT DISTINCT FROM h.account_sid AND s.changed_hour = h.changed_hour
+    ON s.account_number = h.account_number AND s.changed_hour = h.changed_hour
 WHERE h.is_asked = 1

@@ -20,10 +20,19 @@
 --   FROM analytics.conference_volume
 --   GROUP BY created_week
 --   ORDER BY created_week;
-WITH counted AS (
+-- Accounts have numbers here, since every row of every hour is joined by them.
+WITH accounts AS (
+    SELECT
+        b.account_sid,
+        b.account_name,
+        b.first_full_date,
+        b.last_full_date,
+        row_number() OVER (ORDER BY b.account_sid NULLS FIRST) AS account_number
+    FROM analytics.by_account AS b
+),
+summed AS (
     SELECT
         c.account_sid,
-        c.account_name,
         c.created_hour,
         CAST(count(*) AS BIGINT) AS conferences,
         CAST(sum(CASE WHEN c.completeness = 'final' THEN 1 ELSE 0 END) AS BIGINT) AS final,
@@ -32,7 +41,20 @@ WITH counted AS (
         CAST(coalesce(sum(c.duration_seconds), 0) AS BIGINT) AS total_seconds,
         CAST(coalesce(sum(c.unique_participants), 0) AS BIGINT) AS total_participants
     FROM analytics.conferences AS c
-    GROUP BY c.account_sid, c.account_name, c.created_hour
+    GROUP BY c.account_sid, c.created_hour
+),
+counted AS (
+    SELECT
+        a.account_number,
+        s.created_hour,
+        s.conferences,
+        s.final,
+        s.pending,
+        s.expired,
+        s.total_seconds,
+        s.total_participants
+    FROM summed AS s
+    INNER JOIN accounts AS a ON a.account_sid IS NOT DISTINCT FROM s.account_sid
 ),
 local_hours AS (
     SELECT h.local_hour
@@ -43,33 +65,24 @@ local_hours AS (
     WHERE h.local_hour_after IS NOT NULL
 ),
 firsts AS (
-    SELECT n.account_sid, n.account_name, min(n.created_hour) AS first_hour
+    SELECT n.account_number, min(n.created_hour) AS first_hour
     FROM counted AS n
-    GROUP BY n.account_sid, n.account_name
+    GROUP BY n.account_number
 ),
 -- A week after them the clocks skip their hour: they are in the next one.
 skipped AS (
     SELECT
-        n.account_sid,
+        n.account_number,
         n.created_hour + INTERVAL '7' DAY + INTERVAL '1' HOUR AS created_hour,
         n.conferences
     FROM counted AS n
     LEFT JOIN local_hours AS h ON h.local_hour = n.created_hour + INTERVAL '7' DAY
     WHERE h.local_hour IS NULL AND n.created_hour >= TIMESTAMP '2020-01-01 00:00:00'
 ),
-asked AS (
-    SELECT f.account_sid, f.account_name, h.local_hour AS created_hour
-    FROM firsts AS f
-    CROSS JOIN analytics.stg_as_of AS a
-    INNER JOIN local_hours AS h
-        ON h.local_hour >= f.first_hour AND h.local_hour <= a.as_of_local_hour
-),
 hours AS (
     SELECT
-        k.account_sid,
-        k.account_name,
+        k.account_number,
         k.created_hour,
-        CAST(k.created_hour AS DATE) AS created_date,
         coalesce(n.conferences, 0) AS conferences,
         coalesce(n.final, 0) AS final,
         coalesce(n.pending, 0) AS pending,
@@ -77,21 +90,25 @@ hours AS (
         coalesce(n.total_seconds, 0) AS total_seconds,
         coalesce(n.total_participants, 0) AS total_participants,
         coalesce(b.conferences, 0) + coalesce(s.conferences, 0) AS conferences_week_before
-    FROM asked AS k
+    FROM (
+        SELECT f.account_number, h.local_hour AS created_hour
+        FROM firsts AS f
+        CROSS JOIN analytics.stg_as_of AS a
+        INNER JOIN local_hours AS h
+            ON h.local_hour >= f.first_hour AND h.local_hour <= a.as_of_local_hour
+    ) AS k
     LEFT JOIN counted AS n
-        ON n.account_sid IS NOT DISTINCT FROM k.account_sid AND n.created_hour = k.created_hour
+        ON n.account_number = k.account_number AND n.created_hour = k.created_hour
     LEFT JOIN counted AS b
-        ON b.account_sid IS NOT DISTINCT FROM k.account_sid
+        ON b.account_number = k.account_number
         AND b.created_hour = k.created_hour - INTERVAL '7' DAY
     LEFT JOIN skipped AS s
-        ON s.account_sid IS NOT DISTINCT FROM k.account_sid AND s.created_hour = k.created_hour
+        ON s.account_number = k.account_number AND s.created_hour = k.created_hour
     UNION ALL
     -- Without a creation time, or with one that cannot be.
     SELECT
-        n.account_sid,
-        n.account_name,
+        n.account_number,
         n.created_hour,
-        CAST(n.created_hour AS DATE) AS created_date,
         n.conferences,
         n.final,
         n.pending,
@@ -104,30 +121,34 @@ hours AS (
     LEFT JOIN local_hours AS h
         ON h.local_hour = n.created_hour AND h.local_hour <= a.as_of_local_hour
     WHERE h.local_hour IS NULL
+),
+dated AS (
+    SELECT h.*, CAST(h.created_hour AS DATE) AS created_date
+    FROM hours AS h
 )
 SELECT
-    h.account_sid,
-    h.account_name,
-    h.created_hour,
-    h.created_date,
-    h.created_date - CAST(weekday_of(h.created_date) - 1 AS INTEGER) AS created_week,
-    weekday_of(h.created_date) AS weekday,
-    CAST(extract(hour FROM h.created_hour) AS INTEGER) AS hour_of_day,
+    a.account_sid,
+    a.account_name,
+    d.created_hour,
+    d.created_date,
+    d.created_date - CAST(weekday_of(d.created_date) - 1 AS INTEGER) AS created_week,
+    weekday_of(d.created_date) AS weekday,
+    CAST(extract(hour FROM d.created_hour) AS INTEGER) AS hour_of_day,
     CASE
-        WHEN h.created_date >= b.first_full_date AND h.created_date <= b.last_full_date THEN TRUE
+        WHEN d.created_date >= a.first_full_date AND d.created_date <= a.last_full_date THEN TRUE
         ELSE FALSE
     END AS is_full_day,
     CASE
-        WHEN h.created_date - CAST(7 AS INTEGER) >= b.first_full_date
-            AND h.created_date <= b.last_full_date THEN TRUE
+        WHEN d.created_date - CAST(7 AS INTEGER) >= a.first_full_date
+            AND d.created_date <= a.last_full_date THEN TRUE
         ELSE FALSE
     END AS is_compared,
-    h.conferences,
-    h.final,
-    h.pending,
-    h.expired,
-    h.total_seconds,
-    h.total_participants,
-    h.conferences_week_before
-FROM hours AS h
-INNER JOIN analytics.by_account AS b ON b.account_sid IS NOT DISTINCT FROM h.account_sid
+    d.conferences,
+    d.final,
+    d.pending,
+    d.expired,
+    d.total_seconds,
+    d.total_participants,
+    d.conferences_week_before
+FROM dated AS d
+INNER JOIN accounts AS a ON a.account_number = d.account_number
