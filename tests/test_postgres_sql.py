@@ -43,7 +43,7 @@ class Pair(NamedTuple):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresTestServer) -> Iterator[Pair]:
-    account = busy_account(NOW, days=40, per_day=12)
+    account = busy_account(NOW, days=40, per_day=5)
     url = postgres.new_database()
     place = PostgresServer(url)
     with ExitStack() as stack:

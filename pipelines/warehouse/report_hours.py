@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.warehouse.database import DATASET, Database
@@ -39,17 +40,27 @@ def write_report_hours(database: Database, zone: ZoneInfo, year: int) -> None:
     database.append(name, table)
 
 
-def _columns(zone: ZoneInfo, year: int) -> list[tuple[int | None, ...]]:
-    rows: list[tuple[int | None, ...]] = []
+def _columns(zone: ZoneInfo, year: int) -> tuple[list[int | None], ...]:
+    utc, local, after, minutes = (list[Any]() for _ in range(4))
     for start, end, offset in read_hours(zone, year):
-        whole = not (start % 60 or end % 60 or offset % 60)
-        for minute in range(start, end, 60 if whole else 15):
-            hour, local = minute // 60 * 3600, (minute + offset) // 60 * 3600
-            if whole or not rows or rows[-1][0] != hour:
-                rows.append((hour, local, None, None))
-            elif rows[-1][2] is None and rows[-1][1] != local:
-                rows[-1] = (hour, rows[-1][1], local, minute % 60)
-    return list(zip(*rows, strict=True))
+        if not (start % 60 or end % 60 or offset % 60):
+            whole = range(start * 60, end * 60, 3600)
+            utc.extend(whole)
+            local.extend(range((start + offset) * 60, (end + offset) * 60, 3600))
+            nothing = [None] * len(whole)
+            after.extend(nothing)
+            minutes.extend(nothing)
+            continue
+        for minute in range(start, end, 15):
+            hour, here = minute // 60 * 3600, (minute + offset) // 60 * 3600
+            if not utc or utc[-1] != hour:
+                utc.append(hour)
+                local.append(here)
+                after.append(None)
+                minutes.append(None)
+            elif after[-1] is None and local[-1] != here:
+                after[-1], minutes[-1] = here, minute % 60
+    return utc, local, after, minutes
 
 
 def read_hours(zone: ZoneInfo, year: int) -> Iterator[tuple[int, int, int]]:

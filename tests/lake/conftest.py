@@ -17,7 +17,7 @@ from tests.lakes import (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Conferences of two months with participants; one has no account, one no creation time, and
     names are personal."""
