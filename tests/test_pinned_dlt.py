@@ -358,3 +358,14 @@ def test_a_run_is_the_same_whatever_is_set_for_dlt(
     hostile.assert_nothing_was_done_elsewhere(loaded.server.server_address[1])
     ours = tuple(str(tmp_path / name) for name in ("warehouse.duckdb", "warehouse.published"))
     assert [path for path in hostile.files() - before if not path.startswith(ours)] == []
+
+
+@pytest.mark.thorough
+def test_dlt_still_makes_the_text_for_its_trace_that_is_left_out(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[Any]()
+    monkeypatch.setattr(pinned_dlt._NoText, "dump", lambda *values, **_: made.append(values))
+    loaded.account.put(summary(1, HOUR))
+    loaded.run()
+    assert made, f"dlt {dlt_version} no longer does: `_NoText` can go"
