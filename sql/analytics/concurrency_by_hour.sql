@@ -12,8 +12,8 @@
 --   FROM analytics.concurrency_by_hour
 --   ORDER BY conferences_at_once DESC
 --   LIMIT 10;
--- Accounts have numbers here, since every row of every hour is ordered by them.
 WITH accounts AS (
+    -- Accounts have numbers here, since every row of every hour is ordered by them.
     SELECT
         b.account_sid,
         b.account_name,

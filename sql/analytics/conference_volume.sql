@@ -20,8 +20,8 @@
 --   FROM analytics.conference_volume
 --   GROUP BY created_week
 --   ORDER BY created_week;
--- Accounts have numbers here, since every row of every hour is joined by them.
 WITH accounts AS (
+    -- Accounts have numbers here, since every row of every hour is joined by them.
     SELECT
         b.account_sid,
         b.account_name,
