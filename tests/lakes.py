@@ -13,7 +13,7 @@ import deltalake
 import duckdb
 import pytest
 
-from pipelines.lake_spark import read
+from pipelines.lake_spark import Lake, read
 from pipelines.warehouse.lake.publishing import publish_lake
 from pipelines.warehouse.lake.store import LakeSettings, Store
 from pipelines.warehouse.views import read_views
@@ -90,7 +90,11 @@ def other(known: Path, path: Path, lake: Path | str, account: str, name: str) ->
 
 def in_duckdb(lake: Path | str, *tables: str) -> duckdb.DuckDBPyConnection:
     """The committed state, with all views or only some tables."""
-    state, connection = read(str(lake)), duckdb.connect()
+    return state_in_duckdb(read(str(lake)), *tables)
+
+
+def state_in_duckdb(state: Lake, *tables: str) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
     connection.execute(f"CREATE SCHEMA {DATASET}; CREATE SCHEMA analytics")
     for table in tables or state.tables:
         connection.register("arrow", state.dataset(table))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
@@ -14,11 +15,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import deltalake
+import deltalake.fs
 import dlt.destinations.impl.duckdb.duck
 import dlt.destinations.impl.postgres.postgres
 import dlt.sources.helpers.requests
 import httpcore
+import pyarrow.csv
 import pyarrow.parquet
+import sqlglot.generators.postgres
 
 import pipelines.cli.console
 import pipelines.run.packages
@@ -26,16 +30,21 @@ import pipelines.twilio_insights.extract.drift
 from pipelines.cli.command_line import main
 from pipelines.twilio_insights.api import client, clock, transport
 from tests.simulation.statements import Kinds, watch_statements
+from tests.simulation.translations import Translations
 
 PRELOADED = (
+    deltalake.fs,
     dlt.destinations.impl.duckdb.duck,
     dlt.destinations.impl.postgres.postgres,
     dlt.sources.helpers.requests,
     httpcore,
+    pyarrow.csv,
     pyarrow.parquet,
+    sqlglot.generators.postgres,
     pipelines.twilio_insights.extract.drift,
 )
 """What the command imports late is here before a process is forked off."""
+gc.freeze()  # nor is it looked through for garbage in each of them
 
 
 class Wire(Protocol):
@@ -104,7 +113,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
     transport.MAX_BODY_BYTES = 8 << 20
     clock.MAX_APART = timedelta.max  # this machine's clock knows nothing of simulated months
     pipelines.run.packages.PACKAGE_ROWS = package_rows
-    moments = Moments(wire)
+    moments, translations = Moments(wire), Translations()
     while True:
         try:
             arguments, chosen, waits = wire.recv()
@@ -119,6 +128,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
             main()
         except SystemExit as ended:
             moments.waits = False
+            translations.keep()
             wire.send(int(ended.code or 0))
 
 

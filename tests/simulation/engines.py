@@ -18,6 +18,7 @@ import duckdb
 from pipelines.warehouse.database import Database
 from pipelines.warehouse.duckdb_database import DuckDb
 from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from tests.postgres_server import PostgresTestServer, started
 from tests.simulation import warehouse
 from tests.simulation.lake import EVENTS, Lake
@@ -170,8 +171,7 @@ class File(Engine):
         published = self.path.with_name("warehouse.published") / "current/insights.duckdb"
         if not published.exists():
             return []
-        with duckdb.connect(published, read_only=True) as copy, duckdb.connect(self.path) as house:
-            return warehouse.different(DuckDb(copy), DuckDb(house), turn)
+        return warehouse.different_in_copy(published, self.path, turn)
 
     def settle(self) -> None:
         pass
@@ -203,7 +203,7 @@ class Server(Engine):
     has_neighbour = True
 
     def __init__(self, folder: Path) -> None:
-        self.server = _server()
+        self.folder, self.server = folder, _server()
         made, self.role = self.server.new_database(), self.server.new_role()
         self.server.set_otherwise(made)
         self.database = made.rpartition("/")[2]
@@ -215,9 +215,9 @@ class Server(Engine):
             "TMPDIR": str(folder),
         }
         self.has_copy = False
-        self.house = DuckDb(duckdb.connect())
+        self.twin = warehouse.Twin()
 
-    def open(self) -> AbstractContextManager[Database]:
+    def open(self) -> AbstractContextManager[PostgresWarehouse]:
         return PostgresServer(self.url).read()
 
     def disturb(self, months: Months) -> None:
@@ -270,7 +270,7 @@ class Server(Engine):
             time.sleep(0.01)
 
     def close(self) -> None:
-        self.house.connection.close()
+        self.twin.database.connection.close()
         for database in (self.database, f"{self.database}_copy"):
             self.server.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
         self.server.execute(f"DROP ROLE {self.role}")
@@ -278,8 +278,8 @@ class Server(Engine):
     def stale(self, turn: int) -> list[str]:
         """The views are to have the rows that DuckDB's have for the same tables."""
         with self.open() as server:
-            warehouse.fill(self.house, server)
-            return warehouse.different(server, self.house, turn)
+            self.twin.fill(server, self.folder)
+            return warehouse.different(server, self.twin.database, turn)
 
 
 SHARE = 3

@@ -38,7 +38,7 @@ from tests.simulation.lake import EVENTS as LAKE_EVENTS
 from tests.simulation.participants import ASKED_AGAIN, Person, people_of
 from tests.simulation.worker import BrokenError, Worker, hire
 
-CONFERENCES, RUNS = 2_000, 7
+CONFERENCES, RUNS = 1_400, 7
 ANYWHERE = ("request", "any time", "fetch")
 """Moments of a death that no engine has a say in."""
 EVENTS = ("SIGTERM", "two at once", "gap", "backfill", "participants listed")
@@ -78,6 +78,7 @@ class Months:
         self.evil = socket.create_server(("127.0.0.1", 0))
         self.api = Api(self.account, self.dice, self.evil.getsockname()[1], of_conferences)
         self.worker: Worker | None = None
+        self.neighbour: Worker | None = None
         self.stored = self.engine.read()
         self.opened = Counter[str]()
         """Rows of `_runs` by the account of the credentials."""
@@ -88,12 +89,12 @@ class Months:
         """When the run began that set the watermark of an account."""
         self.killed_at: int | None = None
         """When the run began that may have left a package."""
-        self.package_rows = self.dice.choice([700, 100_000, 100_000])
+        self.package_rows = self.dice.choice([150, 100_000, 100_000])
         self.environment = {
             "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": TOKEN,
             "SOURCES__TWILIO_INSIGHTS__BASE_URL": self.api.url,
-            "SOURCES__TWILIO_INSIGHTS__PAGE_SIZE": str(self.dice.choice([20, 100, 1000])),
+            "SOURCES__TWILIO_INSIGHTS__PAGE_SIZE": str(self.dice.choice([20, 100, 300, 1000])),
             "SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY": str(self.dice.choice([1, 2, 4])),
             "SOURCES__TWILIO_INSIGHTS__REQUEST_DEADLINE": "1s",
             "SOURCES__TWILIO_INSIGHTS__ACCOUNTS": "all" if self.has_several else "own",
@@ -201,6 +202,7 @@ class Months:
         neighbour = twin = None
         if self.engine.has_neighbour:
             neighbour = self.begin_beside("neighbour at once", 0.5, ["run"], NEIGHBOUR)
+            self.neighbour = neighbour or self.neighbour
         if not (death or waiting or plan.signal or plan.lasting):
             twin = self.begin_beside("two at once", 0.05, arguments)
         code, kind = worker.outcome(waiting)
@@ -212,7 +214,7 @@ class Months:
             f"{' '.join(arguments)} at {now}: {code}, met {self.api.met}, plan {plan.passing} "
             f"{plan.lasting} {plan.signal} {death}"
         )
-        codes, others = [code, *_codes(twin)], _codes(neighbour)
+        codes, others = [code, *self.codes(twin)], self.codes(neighbour)
         self.engine.settle()
         if self.engine.lake:
             self.struck += self.engine.lake.check(codes)
@@ -223,13 +225,23 @@ class Months:
     def begin_beside(
         self, event: str, chance: float, arguments: list[str], account: str = ACCOUNT_SID
     ) -> Worker | None:
-        """Start a run of another process, by chance."""
+        """Start a run of another process, by chance; the neighbour's stays for the next."""
         if self.dice.random() > chance:
             return None
-        worker = self.hire(account)
+        known = self.neighbour if account == NEIGHBOUR else None
+        worker = known or self.hire(account)
         worker.begin(arguments)
         self.struck[event] += 1
         return worker
+
+    def codes(self, beside: Worker | None) -> list[int]:
+        """The exit code of a run that another process made, if there was one."""
+        if beside is None:
+            return []
+        code, _ = beside.outcome()
+        if beside is not self.neighbour:
+            beside.wire.close()
+        return [code]
 
     def hire(self, account: str = ACCOUNT_SID) -> Worker:
         own: dict[str, str] = {}
@@ -413,15 +425,6 @@ class Months:
         return conference.at(now)
 
 
-def _codes(beside: Worker | None) -> list[int]:
-    """The exit code of a run that another process made, if there was one."""
-    if beside is None:
-        return []
-    code, _ = beside.outcome()
-    beside.wire.close()
-    return [code]
-
-
 def _is_of(writer: str, conference: Conference) -> bool:
     """Whether a run with the credentials of that account loads it."""
     return (conference.account == NEIGHBOUR) == (writer == NEIGHBOUR)
@@ -469,8 +472,9 @@ def simulate(
             output = Path(folder, "output.txt")
             broken = f"{error}\n{output.read_text() if output.exists() else ''}"
         finally:
-            if months.worker:
-                months.worker.wire.close()
+            for worker in (months.worker, months.neighbour):
+                if worker:
+                    worker.wire.close()
             months.api.shutdown()
             months.api.server_close()
             months.evil.close()
