@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import re
@@ -44,7 +43,6 @@ PRELOADED = (
     pipelines.twilio_insights.extract.drift,
 )
 """What the command imports late is here before a process is forked off."""
-gc.freeze()  # nor is it looked through for garbage in each of them
 
 
 class Wire(Protocol):
