@@ -263,7 +263,9 @@ class Months:
         met = {fault for fault, _ in self.api.met}
         self.uncertain |= self.api.stale
         self.lagged |= dict.fromkeys(self.api.stale_people, now)
-        if len(codes) > 1 and ({*codes} - {0, 75} or 0 not in codes):
+        is_down = self.api.met_of_account and plan.of_account and plan.of_account[1] == "down"
+        ended = 69 if is_down else 0
+        if len(codes) > 1 and ({*codes} - {ended, 75} or ended not in codes):
             raise BrokenError(f"two at once ended with {codes}")
         self.check_exit_code(code, plan)
         if self.api.bad_requests:

@@ -12,6 +12,9 @@ from typing import Any
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.simulation.child"])
 
+PATIENCE = 300
+"""A run that says nothing for so many seconds hangs, on a busy machine too."""
+
 
 class BrokenError(AssertionError):
     """An invariant does not hold."""
@@ -37,7 +40,7 @@ class Worker:
         """
         died = None
         try:
-            while self.wire.poll(60):
+            while self.wire.poll(PATIENCE):
                 said = self.wire.recv()
                 if isinstance(said, int):
                     return said, None
