@@ -43,6 +43,14 @@ def test_views_with_other_columns_are_made_anew(former: PostgresWarehouse) -> No
     assert "former" not in former.columns("analytics")["analytics.conference_volume"]
 
 
+def test_an_hour_is_looked_up_by_an_index(
+    former: PostgresWarehouse, postgres: PostgresTestServer, database: str
+) -> None:
+    apply(former)
+    hour = "SELECT * FROM conference_insights._report_hours WHERE utc_hour = '2026-01-01'"
+    assert "_report_hours_lookup" in str(postgres.execute(f"EXPLAIN {hour}", database))
+
+
 def test_what_others_have_made_of_a_view_is_not_dropped(
     former: PostgresWarehouse, postgres: PostgresTestServer, database: str
 ) -> None:

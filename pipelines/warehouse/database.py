@@ -64,6 +64,10 @@ class Database(ABC):
     def append(self, table: str, rows: pa.Table) -> None:
         """Insert rows that have the names of the table's columns; raises as `run` does."""
 
+    @abstractmethod
+    def prepare_lookup(self, table: str, column: str) -> None:
+        """See to it that rows of a table of the dataset are found quickly by a column."""
+
     def transact(self, do: Callable[[], object]) -> None:
         """Call `do` in a transaction; again, where the memory that it was given is too little."""
         with self.transaction():

@@ -142,6 +142,9 @@ class PostgresWarehouse(Warehouse):
 
         copy_into(self.connection, table, rows.column_names, iter(rows.to_batches()))
 
+    def prepare_lookup(self, table: str, column: str) -> None:
+        self._native(f"CREATE INDEX IF NOT EXISTS {table}_lookup ON {DATASET}.{table} ({column})")
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """One session at a time is in such a block; the others wait, and a signal ends that."""

@@ -38,6 +38,7 @@ def write_report_hours(database: Database, zone: ZoneInfo, year: int) -> None:
     )
     database.execute(f"DELETE FROM {name}")
     database.append(name, table)
+    database.prepare_lookup("_report_hours", "utc_hour")  # views look up an hour a conference
 
 
 def _columns(zone: ZoneInfo, year: int) -> tuple[list[int | None], ...]:
