@@ -534,6 +534,28 @@ def test_days_are_those_of_the_report_timezone(
 
 
 @pytest.mark.usefixtures("views_only")
+@pytest.mark.parametrize(
+    ("zone", "moments"),
+    [("Europe/Berlin", ["01:30", "02:30"]), ("Antarctica/Troll", ["01:30", "02:30", "03:30"])],
+)
+def test_an_hour_that_the_clocks_skip_is_in_the_next_one(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, zone: str, moments: list[str]
+) -> None:
+    """A week before they skip one hour in Berlin, in Troll two."""
+    monkeypatch.setenv("REPORT_TIMEZONE", zone)
+    loaded.account.now = datetime(2026, 3, 30, 12, tzinfo=UTC)
+    for number, moment in enumerate(moments):
+        created = datetime.fromisoformat(f"2026-03-22T{moment}:00+00:00")
+        loaded.account.put(summary(number, NOW - created))
+    loaded.run()
+    before = (
+        "SELECT created_hour, conferences_week_before FROM analytics.conference_volume "
+        "WHERE conferences_week_before > 0"
+    )
+    assert loaded.query(before) == [(datetime(2026, 3, 29, 3), len(moments))]
+
+
+@pytest.mark.usefixtures("views_only")
 def test_weekdays_of_any_year(loaded: Loaded) -> None:
     loaded.account.now = datetime(2024, 1, 2, tzinfo=UTC)
     for number, created in enumerate(["2023-12-31T12:00:00Z", "2024-01-01T12:00:00Z"]):

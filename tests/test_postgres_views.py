@@ -48,7 +48,7 @@ def test_an_hour_is_looked_up_by_an_index(
 ) -> None:
     apply(former)
     hour = "SELECT * FROM conference_insights._report_hours WHERE utc_hour = '2026-01-01'"
-    assert "_report_hours_lookup" in str(postgres.execute(f"EXPLAIN {hour}", database))
+    assert "_report_hours_utc_hour_lookup" in str(postgres.execute(f"EXPLAIN {hour}", database))
 
 
 def test_what_others_have_made_of_a_view_is_not_dropped(

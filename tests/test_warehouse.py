@@ -208,6 +208,7 @@ def test_where_the_warehouse_is(
         "analytics.2026.db",
         "information_schema.duckdb",
         "__published_copy.duckdb",
+        "__changed.duckdb",
         ":memory:",
         "md:x",
     ],

@@ -32,7 +32,7 @@ from pipelines.warehouse.published import folder_of
 from pipelines.warehouse.warehouse import Place
 
 _SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
-_SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy"}
+_SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy", "__changed"}
 
 
 log = logging.getLogger("conference_insights")

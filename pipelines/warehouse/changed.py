@@ -18,8 +18,8 @@ from pipelines.warehouse.views import read_views
 
 KEY = "conference_sid"
 ROWS = "__changed"
-"""The database in memory that has the changed rows, which no warehouse is called like. Temporary
-tables would be those of one cursor."""
+"""The database in memory that has the changed rows; no warehouse is called so. Temporary tables are
+seen by one cursor only, and several read these."""
 SIDS = f"{ROWS}.sids"
 ONLY_CHANGED = f"WHERE {KEY} IN (SELECT {KEY} FROM {SIDS})"
 MOST_ROWS = 40_000
@@ -49,7 +49,8 @@ class Changed:
 
 
 def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed:
-    """Copy the rows that later packages than this one wrote, and those that are not final.
+    """Copy the rows that later packages than this one wrote, and those that are not final; not in
+    a transaction that writes the warehouse.
 
     Raises:
         CannotRenewError: they are too many.

@@ -77,9 +77,9 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
 
 
 def _with_each(views: Sequence[View], do: Callable[[View], None]) -> None:
-    """Call it with each view after those that the view uses, with some at the same time; first with
-    the one that the longest chain of others waits for. DuckDB makes most of these tables with one
-    thread.
+    """Call it with each view after those that the view uses, with some at the same time; of those
+    that are ready, first with the one that has the longest chain of views after it. DuckDB makes
+    most of these tables with one thread.
 
     Args:
         views: each after those it uses.
@@ -94,18 +94,14 @@ def _with_each(views: Sequence[View], do: Callable[[View], None]) -> None:
     order.prepare()
     ready, begun = list[str](), dict[Future[None], str]()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        try:
-            while order.is_active():
-                ready = sorted([*ready, *order.get_ready()], key=chain.__getitem__)
-                while ready and len(begun) < AT_ONCE:
-                    name = ready.pop()
-                    begun[pool.submit(do, of[name])] = name
-                for done in wait(begun, return_when=FIRST_COMPLETED).done:
-                    done.result()
-                    order.done(begun.pop(done))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        while order.is_active():
+            ready = sorted([*ready, *order.get_ready()], key=chain.__getitem__)
+            while ready and len(begun) < AT_ONCE:
+                name = ready.pop()
+                begun[pool.submit(do, of[name])] = name
+            for done in wait(begun, return_when=FIRST_COMPLETED).done:
+                done.result()
+                order.done(begun.pop(done))
 
 
 def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> bool:
@@ -173,7 +169,7 @@ def _replace(
     among: str = "",
 ) -> None:
     """Write these rows in place of those that were there, all or `among` them."""
-    connection.begin()  # every transaction waits for the disk
+    connection.begin()  # both as one: every transaction waits for the disk
     connection.execute(f"DELETE FROM {target} {among}")
     connection.execute(f"INSERT INTO {target} SELECT {', '.join(columns)} FROM ({select})")
     connection.commit()

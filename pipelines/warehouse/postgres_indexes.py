@@ -14,7 +14,7 @@ LOOKUPS = {
     "_refetches": ("key",),
     "_listings": ("parent_key",),
 }
-"""What rows are looked up by, other than their key."""
+"""What rows of loaded tables are looked up by, other than their key."""
 _INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
 _TEXTS = (
     "SELECT table_name, column_name FROM information_schema.columns "

@@ -143,7 +143,8 @@ class PostgresWarehouse(Warehouse):
         copy_into(self.connection, table, rows.column_names, iter(rows.to_batches()))
 
     def prepare_lookup(self, table: str, column: str) -> None:
-        self._native(f"CREATE INDEX IF NOT EXISTS {table}_lookup ON {DATASET}.{table} ({column})")
+        name = f"{table}_{column}_lookup"
+        self._native(f"CREATE INDEX IF NOT EXISTS {name} ON {DATASET}.{table} ({column})")
 
     @contextmanager
     def alone(self) -> Iterator[None]:

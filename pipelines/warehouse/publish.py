@@ -168,7 +168,7 @@ class PublishedCopies:
             with attached(connection, file):
                 whole = renew(connection, self.changed)
         except duckdb.Error as error:
-            raise CannotRenewError from error
+            raise CannotRenewError(str(error)) from error  # for want of memory, it is tried again
         if not whole:
             raise CannotRenewError
 

@@ -69,15 +69,24 @@ firsts AS (
     FROM counted AS n
     GROUP BY n.account_number
 ),
--- A week after them the clocks skip their hour: they are in the next one.
+-- A week after them the clocks skip their hour: they are in the next one. Some skip two.
 skipped AS (
-    SELECT
-        n.account_number,
-        n.created_hour + INTERVAL '7' DAY + INTERVAL '1' HOUR AS created_hour,
-        n.conferences
-    FROM counted AS n
-    LEFT JOIN local_hours AS h ON h.local_hour = n.created_hour + INTERVAL '7' DAY
-    WHERE h.local_hour IS NULL AND n.created_hour >= TIMESTAMP '2020-01-01 00:00:00'
+    SELECT k.account_number, k.created_hour, CAST(sum(k.conferences) AS BIGINT) AS conferences
+    FROM (
+        SELECT
+            n.account_number,
+            CASE
+                WHEN l.local_hour IS NULL THEN n.created_hour + INTERVAL '7' DAY + INTERVAL '2' HOUR
+                ELSE l.local_hour
+            END AS created_hour,
+            n.conferences
+        FROM counted AS n
+        LEFT JOIN local_hours AS h ON h.local_hour = n.created_hour + INTERVAL '7' DAY
+        LEFT JOIN local_hours AS l
+            ON l.local_hour = n.created_hour + INTERVAL '7' DAY + INTERVAL '1' HOUR
+        WHERE h.local_hour IS NULL AND n.created_hour >= TIMESTAMP '2020-01-01 00:00:00'
+    ) AS k
+    GROUP BY k.account_number, k.created_hour
 ),
 hours AS (
     SELECT

@@ -29,8 +29,8 @@ class ConcurrencyLimiter:
         self._closed = False
         lock = threading.Lock()
         self._for_place, self._for_time = threading.Condition(lock), threading.Condition(lock)
-        """Those that wait, of whom a place that is free wakes only one: of many accounts, most
-        threads wait for one."""
+        """What threads wait for; those that wait for a place are many, so a free one wakes only
+        one of them."""
 
     @contextmanager
     def slot(self, account: str = "") -> Iterator[None]:
@@ -43,7 +43,7 @@ class ConcurrencyLimiter:
         with self._for_place:
             while not self._is_over:
                 if self._not_before.get(account, 0.0) > time.monotonic():
-                    self._for_place.notify()  # it may have been woken in place of another
+                    self._for_place.notify()  # passed on: this thread cannot use the place
                     self._for_time.wait(_POLL_SECONDS)
                 elif self._under_way + 1 > self._allowed:
                     self._for_place.wait(_POLL_SECONDS)
