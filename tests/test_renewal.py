@@ -15,6 +15,7 @@ import pytest
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.simulator.account import ACCOUNT_SID, Account
 from pipelines.simulator.sample_data import busy_account
+from pipelines.warehouse import copied
 from pipelines.warehouse.changed import CannotRenewError
 from pipelines.warehouse.checks import run_checks
 from pipelines.warehouse.duckdb_database import DuckDb
@@ -257,6 +258,25 @@ def test_a_name_is_renewed_in_rows_that_did_not_change(
     put_account(connection, "AC2", "One without conferences")
     put_account(connection, ACCOUNT_SID, None, last_error="Refused.", error_class="RefusedError")
     publish()
+
+
+@pytest.mark.thorough
+def test_a_renewal_that_lacks_memory_gets_more(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew(connection, tmp_path / "copies", "UTC", PERSONAL)
+    load_something(connection, Random(1), 1)
+    limits = list[str]()
+
+    def renew_later(*given: Any) -> bool:
+        limits.extend(connection.execute("SELECT current_setting('memory_limit')").fetchall()[0])
+        if len(limits) == 1:
+            raise duckdb.OutOfMemoryException("Out of Memory Error: failed to pin block")
+        return copied.renew(*given)
+
+    monkeypatch.setattr("pipelines.warehouse.publish.renew", renew_later)
+    renew(connection, tmp_path / "copies", "UTC", PERSONAL)
+    assert limits == ["228.8 MiB", "381.4 MiB"]
 
 
 @pytest.mark.thorough

@@ -17,10 +17,10 @@ from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import read_views
 
 KEY = "conference_sid"
-ROWS = "__changed"
+IN_MEMORY = "__changed"
 """The database in memory that has the changed rows; no warehouse is called so. Temporary tables are
 seen by one cursor only, and several read these."""
-SIDS = f"{ROWS}.sids"
+SIDS = f"{IN_MEMORY}.sids"
 ONLY_CHANGED = f"WHERE {KEY} IN (SELECT {KEY} FROM {SIDS})"
 MOST_ROWS = 40_000
 """Conferences and participants that are copied into memory; more would not fit into what a run has,
@@ -43,7 +43,9 @@ class Changed:
         """The same SQL, reading the changed conferences only."""
         return re.sub(
             rf"\b({DATASET}|{ANALYTICS})\.(\w+)",
-            lambda named: f"{ROWS}.{named[1]}_{named[2]}" if named[0] in self.names else named[0],
+            lambda named: (
+                f"{IN_MEMORY}.{named[1]}_{named[2]}" if named[0] in self.names else named[0]
+            ),
             sql,
         )
 
@@ -76,7 +78,7 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
         f"(SELECT {key} FROM {DATASET}.{table} WHERE {later})"
         for table, (owner, key) in OWNERS.items()
     ]
-    connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {ROWS}")
+    connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {IN_MEMORY}")
     connection.execute(f"CREATE OR REPLACE TABLE {SIDS} AS {' UNION '.join(sids)}")
     records = [f"SELECT {KEY} FROM {DATASET}.{table} {ONLY_CHANGED}" for table in NOT_FINAL]
     counted = f"SELECT count(*) FROM ({' UNION ALL '.join(records)} LIMIT {MOST_ROWS + 1})"
@@ -84,7 +86,7 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
         raise CannotRenewError
     rows_of = {name: ONLY_CHANGED for name in of_conferences if name.startswith(f"{DATASET}.")}
     for table, (owner, key) in OWNERS.items():
-        owned = f"{key} IN (SELECT {key} FROM {ROWS}.{DATASET}_{owner})"
+        owned = f"{key} IN (SELECT {key} FROM {IN_MEMORY}.{DATASET}_{owner})"
         rows_of[f"{DATASET}.{table}"] = f"WHERE {owned} OR {later}"
     parts = {
         # By row ids, since DuckDB then reads only the parts of the other columns that have them.

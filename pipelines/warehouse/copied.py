@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.files import where_supported
-from pipelines.warehouse.changed import KEY, ONLY_CHANGED, ROWS, Changed
+from pipelines.warehouse.changed import IN_MEMORY, KEY, ONLY_CHANGED, Changed
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
@@ -191,7 +191,7 @@ def _from_copies(select: str, but: Collection[str] = (), among: str = "") -> str
 def _days(connection: duckdb.DuckDBPyConnection) -> str:
     """A condition for the days that the changed conferences are of now, or were of before."""
     found = connection.execute(
-        f"SELECT created_date FROM {ROWS}.{ANALYTICS}_conferences UNION "
+        f"SELECT created_date FROM {IN_MEMORY}.{ANALYTICS}_conferences UNION "
         f"SELECT created_date FROM {COPY}.{ANALYTICS}.conferences {ONLY_CHANGED}"
     ).fetchall()
     days = "".join(f", DATE '{day}'" for (day,) in found if day)

@@ -78,7 +78,7 @@ def testkilled_at_first_the_lake_is_still_made(
 
 WRITER = """
 import sys
-from tests.lakes import CONFERENCES, EVERYTHING, KEEP, TABLES, Publisher, other, rows_in_lake
+from tests.lakes import CONFERENCES, KEEP, TABLES, Publisher, other, rows_in_lake
 publisher = Publisher(*sys.argv[1:3])
 for number in range(1, int(sys.argv[3]) + 1):
     publisher.load(

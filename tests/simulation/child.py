@@ -29,7 +29,6 @@ import pipelines.twilio_insights.extract.drift
 from pipelines.cli.command_line import main
 from pipelines.twilio_insights.api import client, clock, transport
 from tests.simulation.statements import Kinds, watch_statements
-from tests.simulation.translations import Translations
 
 PRELOADED = (
     deltalake.fs,
@@ -111,7 +110,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
     transport.MAX_BODY_BYTES = 8 << 20
     clock.MAX_APART = timedelta.max  # this machine's clock knows nothing of simulated months
     pipelines.run.packages.PACKAGE_ROWS = package_rows
-    moments, translations = Moments(wire), Translations()
+    moments = Moments(wire)
     while True:
         try:
             arguments, chosen, waits = wire.recv()
@@ -126,7 +125,6 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
             main()
         except SystemExit as ended:
             moments.waits = False
-            translations.keep()
             wire.send(int(ended.code or 0))
 
 

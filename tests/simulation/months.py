@@ -39,6 +39,7 @@ from tests.simulation.participants import ASKED_AGAIN, Person, people_of
 from tests.simulation.worker import BrokenError, Worker, hire
 
 CONFERENCES, RUNS = 1_400, 7
+"""Of the conferences an account has about half, see `UNSETTLED`."""
 ANYWHERE = ("request", "any time", "fetch")
 """Moments of a death that no engine has a say in."""
 EVENTS = ("SIGTERM", "two at once", "gap", "backfill", "participants listed")

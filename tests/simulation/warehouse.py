@@ -33,7 +33,7 @@ _CHILDREN = {
     "conference_detected_issues": ("issue", "issue_count"),
 }
 KNOWN = 50_000
-"""Most values are the same after the next run."""
+"""Values that are kept as the model has them: most are the same after the next run."""
 
 
 @dataclass

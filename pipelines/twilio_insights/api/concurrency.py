@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pipelines.twilio_insights.errors import UnavailableError
@@ -27,10 +27,7 @@ class ConcurrencyLimiter:
         self._not_before: dict[str, float] = {}
         """By account."""
         self._closed = False
-        lock = threading.Lock()
-        self._for_place, self._for_time = threading.Condition(lock), threading.Condition(lock)
-        """What threads wait for; those that wait for a place are many, so a free one wakes only
-        one of them."""
+        self._changed = threading.Condition()
 
     @contextmanager
     def slot(self, account: str = "") -> Iterator[None]:
@@ -40,52 +37,48 @@ class ConcurrencyLimiter:
         Raises:
             UnavailableError: it is closed.
         """
-        with self._for_place:
-            while not self._is_over:
-                if self._not_before.get(account, 0.0) > time.monotonic():
-                    self._for_place.notify()  # passed on: this thread cannot use the place
-                    self._for_time.wait(_POLL_SECONDS)
-                elif self._under_way + 1 > self._allowed:
-                    self._for_place.wait(_POLL_SECONDS)
-                else:
-                    break
+        with self._changed:
+            self._wait_until(
+                lambda: (
+                    self._not_before.get(account, 0.0) <= time.monotonic()
+                    and self._under_way + 1 <= self._allowed
+                )
+            )
             if self._closed:
                 raise UnavailableError("no request is wanted any more", "closed")
             self._under_way += 1
         try:
             yield
         finally:
-            with self._for_place:
+            with self._changed:
                 self._under_way -= 1
-                self._for_place.notify()
+                self._changed.notify_all()
 
     def on_success(self) -> None:
-        with self._for_place:
-            if self._allowed < self._most:
-                self._allowed = min(self._most, self._allowed + 1 / self._allowed)
-                self._for_place.notify()
+        with self._changed:
+            self._allowed = min(self._most, self._allowed + 1 / self._allowed)
+            self._changed.notify_all()
 
     def on_throttle(self, hold: float = 0.0, account: str = "") -> None:
         """Half as many; none at all of the account for `hold` seconds."""
-        with self._for_place:
+        with self._changed:
             self._allowed = max(1.0, self._allowed / 2)
             until = max(self._not_before.get(account, 0.0), time.monotonic() + hold)
             self._not_before[account] = until
+            self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
         """Wait this long, or until the limiter is closed or the run stopped."""
         awake = time.monotonic() + seconds
-        with self._for_time:
-            while awake > time.monotonic() and not self._is_over:
-                self._for_time.wait(_POLL_SECONDS)
+        with self._changed:
+            self._wait_until(lambda: awake <= time.monotonic())
 
     def close(self) -> None:
         """Wake whoever waits; no slot is given any more."""
-        with self._for_place:
+        with self._changed:
             self._closed = True
-            self._for_place.notify_all()
-            self._for_time.notify_all()
+            self._changed.notify_all()
 
-    @property
-    def _is_over(self) -> bool:
-        return self._closed or self._stop.is_set()
+    def _wait_until(self, due: Callable[[], bool]) -> None:
+        while not (due() or self._closed or self._stop.is_set()):
+            self._changed.wait(_POLL_SECONDS)
