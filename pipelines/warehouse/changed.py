@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from pipelines.warehouse.concurrently import run_concurrently
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.definitions import NOT_FINAL, OWNERS
 from pipelines.warehouse.sql import quoted
@@ -84,20 +85,30 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
     counted = f"SELECT count(*) FROM ({' UNION ALL '.join(records)} LIMIT {MOST_ROWS + 1})"
     if connection.execute(counted).fetchall()[0][0] > MOST_ROWS:
         raise CannotRenewError
+    views = {
+        f"{ANALYTICS}.{view.name}": view
+        for view in read_views()
+        if view.is_staging or f"{ANALYTICS}.{view.name}" in of_conferences
+    }
     rows_of = {name: ONLY_CHANGED for name in of_conferences if name.startswith(f"{DATASET}.")}
+    uses: dict[str, set[str]] = {name: set() for name in rows_of}
     for table, (owner, key) in OWNERS.items():
         owned = f"{key} IN (SELECT {key} FROM {IN_MEMORY}.{DATASET}_{owner})"
         rows_of[f"{DATASET}.{table}"] = f"WHERE {owned} OR {later}"
-    parts = {
-        # By row ids, since DuckDB then reads only the parts of the other columns that have them.
-        name: f"FROM {name} WHERE rowid IN (SELECT rowid FROM {name} {rows})"
-        for name, rows in rows_of.items()
-    }
-    for view in read_views():
-        name = f"{ANALYTICS}.{view.name}"
-        if view.is_staging or name in of_conferences:
-            parts[name] = Changed(frozenset(parts)).of(view.select)
-    changed = Changed(frozenset(parts))
-    for name, select in parts.items():
-        connection.execute(f"CREATE OR REPLACE TABLE {changed.of(name)} AS {select}")
+        uses[f"{DATASET}.{table}"] = {f"{DATASET}.{owner}"}
+    changed = Changed(frozenset(rows_of | views))
+
+    def take(name: str) -> None:
+        if name in views:
+            select = changed.of(views[name].select)
+        else:
+            # By row ids, since DuckDB then reads only the parts of the other columns with them.
+            ids = f"SELECT rowid FROM {name} {rows_of[name]}"
+            select = f"FROM {name} WHERE rowid IN ({ids})"
+        with connection.cursor() as own:
+            own.execute(f"CREATE OR REPLACE TABLE {changed.of(name)} AS {select}")
+
+    for name, view in views.items():
+        uses[name] = {f"{ANALYTICS}.{other}" for other in view.uses} & views.keys() | rows_of.keys()
+    run_concurrently(uses, take)
     return changed

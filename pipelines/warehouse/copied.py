@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import duckdb
 
 from pipelines.files import where_supported
 from pipelines.warehouse.changed import IN_MEMORY, KEY, ONLY_CHANGED, Changed
+from pipelines.warehouse.concurrently import run_concurrently
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
@@ -34,8 +33,6 @@ BY_DAY = (
 """Views whose rows of a day depend on the conferences of that day alone."""
 COPY_STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
-AT_ONCE = 2
-"""Views that are made a table at the same time; more would not fit into the memory for it."""
 COPY = "__published_copy"
 """Its name while it is attached, which no warehouse has."""
 
@@ -63,9 +60,11 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
     connection.execute(f"CREATE SCHEMA {COPY}.{ANALYTICS}")
     columns_of = _columns(connection)
     cut = {name for name, columns in columns_of.items() if columns.keys() & personal}
+    views = _published()
 
-    def build_one(view: View) -> None:
-        columns = {n: c for n, c in columns_of[view.name].items() if n not in personal}
+    def build_one(name: str) -> None:
+        view = views[name]
+        columns = {n: c for n, c in columns_of[name].items() if n not in personal}
         # Views without a key have nothing personal, so they need none of it.
         select = _from_copies(view.select, but=cut if KEY in columns else set())
         with connection.cursor() as own:
@@ -73,35 +72,7 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
             _build(own, view, select, columns)
             own.commit()
 
-    _with_each(_published(), build_one)
-
-
-def _with_each(views: Sequence[View], do: Callable[[View], None]) -> None:
-    """Call it with each view after those that the view uses, with some at the same time; of those
-    that are ready, first with the one that has the longest chain of views after it. DuckDB makes
-    most of these tables with one thread.
-
-    Args:
-        views: each after those it uses.
-        do: may be called by another thread.
-    """
-    of = {view.name: view for view in views}
-    chain = dict[str, int]()
-    for name in reversed(of):
-        users = (user for user in chain if name in of[user].uses)
-        chain[name] = 1 + max((chain[user] for user in users), default=0)
-    order = TopologicalSorter({name: view.uses & of.keys() for name, view in of.items()})
-    order.prepare()
-    ready, begun = list[str](), dict[Future[None], str]()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        while order.is_active():
-            ready = sorted([*ready, *order.get_ready()], key=chain.__getitem__)
-            while ready and len(begun) < AT_ONCE:
-                name = ready.pop()
-                begun[pool.submit(do, of[name])] = name
-            for done in wait(begun, return_when=FIRST_COMPLETED).done:
-                done.result()
-                order.done(begun.pop(done))
+    run_concurrently(_uses(views), build_one)
 
 
 def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> bool:
@@ -111,24 +82,31 @@ def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> boo
         return False
     days = _days(connection) if changed else ""
 
-    def renew_one(view: View) -> None:
-        target = f"{COPY}.{ANALYTICS}.{view.name}"
+    views = {n: view for n, view in _published().items() if changed or n in OF_RUNS}
+
+    def renew_one(name: str) -> None:
+        view, target = views[name], f"{COPY}.{ANALYTICS}.{name}"
         with connection.cursor() as own:
             columns = [name for name, *_ in own.table(target).description]
             if changed and KEY in columns:
-                select = f"FROM {changed.of(f'{ANALYTICS}.{view.name}')}"
+                select = f"FROM {changed.of(f'{ANALYTICS}.{name}')}"
                 _replace(own, target, columns, select, ONLY_CHANGED)
-            elif changed and view.name in BY_DAY:
+            elif changed and name in BY_DAY:
                 _replace(own, target, columns, _from_copies(view.select, among=days), days)
             else:
                 _replace(own, target, columns, _from_copies(view.select))
 
-    _with_each([v for v in _published() if changed or v.name in OF_RUNS], renew_one)
+    run_concurrently(_uses(views), renew_one)
     return changed is None or _is_whole(connection)
 
 
-def _published() -> list[View]:
-    return [view for view in read_views() if not view.is_staging]
+def _published() -> dict[str, View]:
+    return {view.name: view for view in read_views() if not view.is_staging}
+
+
+def _uses(views: Mapping[str, View]) -> dict[str, set[str]]:
+    """By name, those of the views that a view uses."""
+    return {name: view.uses & views.keys() for name, view in views.items()}
 
 
 def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str | None]]:

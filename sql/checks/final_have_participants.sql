@@ -17,9 +17,11 @@ FROM (
 ) AS c
 CROSS JOIN analytics.stg_as_of AS d
 CROSS JOIN (
+    -- No row where none was ever listed; no conference is read then.
     SELECT min(f.listed_at) AS first_listed_at
     FROM conference_insights._listings AS f
     WHERE f.resource = 'participants'
+    GROUP BY f.resource
 ) AS f
 CROSS JOIN (
     -- Participants may have been switched off.

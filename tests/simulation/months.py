@@ -363,6 +363,9 @@ class Months:
         last = self.stored.runs[writer][-1]
         backfill = last["command"] == "backfill"
         failed = json.loads(last["accounts_failed"] or "{}")
+        # A fetch that gets a lasting fault is named, and left for the next run.
+        is_fetch_lost = any(not listing and kind in LASTING for kind, listing in self.api.met)
+        named = json.loads(last["unreadable"] or "[]") if is_fetch_lost else []
         for conference in self.account.conferences:
             if conference.account in failed or not _is_of(writer, conference):
                 continue
@@ -375,7 +378,9 @@ class Months:
             assert kept is not None
             if kept.since >= shown.since:
                 self.uncertain.discard(sid)
-            elif sid not in self.api.stale and (sid not in self.uncertain or kept.rank < 2):
+            elif sid not in {*self.api.stale, *named} and (
+                sid not in self.uncertain or kept.rank < 2
+            ):
                 raise BrokenError(f"{sid} is stale: {kept.state}, shown was {shown.state}")
         self.check_all_people(now, writer, last)
 
