@@ -184,6 +184,28 @@ def test_a_server_that_goes_away_hides_no_other_error(
         loaded.run()
 
 
+def test_a_run_whose_row_does_not_tell_its_end_has_not_ended_well(
+    loaded: Loaded, server_url: str, postgres: PostgresTestServer
+) -> None:
+    loaded.run()
+    end_session = f"""
+        CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END';
+        CREATE TRIGGER ends BEFORE UPDATE ON {DATASET}._runs FOR EACH ROW
+            WHEN (NEW.outcome = 'ok') EXECUTE FUNCTION end_session()
+    """
+    postgres.execute(end_session, server_url)
+    loaded.account.put(summary(1, HOUR))
+    with pytest.raises(WarehouseError) as said:
+        loaded.run()
+    assert exit_code(said.value) == 69
+    postgres.execute(f"DROP TRIGGER ends ON {DATASET}._runs", server_url)
+    assert loaded.run().rows_new == 0
+    with PostgresServer(server_url).read() as server:
+        runs = server.execute(f"SELECT outcome, rows_new FROM {DATASET}._runs ORDER BY started_at")
+    assert runs[1:] == [("killed", 1), ("ok", 0)]
+
+
 @pytest.mark.parametrize("moment", ["listed", "extracted", "loaded before"])
 def test_a_run_whose_session_is_ended_stops_and_counts_what_is_loaded(
     moment: str,

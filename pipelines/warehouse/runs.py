@@ -124,7 +124,11 @@ class RunRecord:
 
     @contextmanager
     def kept_in(self, warehouse: Warehouse) -> Iterator[None]:
-        """Keep the run's row: `running` until it ends; a killed run's row is closed as `killed`."""
+        """Keep the run's row: `running` until it ends; a killed run's row is closed as `killed`.
+
+        Raises:
+            StatementError, WarehouseError: the row cannot be written; what is loaded stays.
+        """
         with warehouse.alone():
             prepare_runs(warehouse)
         running = f"SELECT run_id FROM {RUNS_TABLE} WHERE outcome = 'running'"
@@ -165,16 +169,19 @@ class RunRecord:
             self._outcome = "stopped" if stopped else outcome
             try:
                 self._update()
-                self.look(warehouse)
             except (StatementError, WarehouseError) as error:
                 # It must not hide the error of the run itself.
                 log.warning("The row of this run in _runs is not complete: %s", error)
+                self._outcome, self._error = "failed", self._error or error
+            self.look(warehouse)
             self._write(STATUS)  # while the lock is held
+        if self._error:  # a run that ended well in no row has not, for who reads the row
+            raise self._error
 
     def look(self, database: Database) -> None:
         """Take note of what is in the warehouse now, for the status file."""
-        self._last_good = _last_good(database)
         try:
+            self._last_good = _last_good(database)
             self._holds = take_snapshot(database, self._counted.horizon or _now())
         except (StatementError, WarehouseError) as error:  # no reason for a run to fail
             log.warning("What the warehouse holds is not in the status: %s", error)
