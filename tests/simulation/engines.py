@@ -133,7 +133,7 @@ class File(Engine):
             for place in self.folder.glob("warehouse.duckdb*"):
                 shutil.rmtree(place) if place.is_dir() else place.unlink()
             shutil.copytree(self.folder / "midway", self.folder, dirs_exist_ok=True)
-            months.killed_at = self.copied_at
+            months.invariants.killed_at = self.copied_at
             months.restore("folder copied in mid-run")
         elif self.log.exists() and months.dice.random() < 0.6:
             self._tear(months)
@@ -236,7 +236,11 @@ class Server(Engine):
 
     def meanwhile(self, months: Months, began: int) -> Callable[[str], None]:
         """Stops the server, or ends all sessions, at a statement of the run."""
-        kinds = [kind for kind in STATEMENTS if not (months.stored.summaries and kind in AT_FIRST)]
+        kinds = [
+            kind
+            for kind in STATEMENTS
+            if not (months.invariants.stored.summaries and kind in AT_FIRST)
+        ]
         kind, left = months.death(months.dice.choice(kinds))
         event = months.dice.choice(["server stopped", "server down", "sessions ended"])
 
