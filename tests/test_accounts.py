@@ -167,6 +167,18 @@ def test_where_all_are_refused_the_run_is(tree: Loaded) -> None:
         tree.account.now += HOUR
 
 
+def test_after_wrong_credentials_no_account_waits(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as wrong:
+        wrong.setenv("TWILIO_AUTH_TOKEN", "f" * 32)
+        with pytest.raises(RefusedError):
+            tree.run()
+    tree.account.now += HOUR
+    assert tree.run().accounts_failed == {}
+    assert is_exact(tree)
+
+
 def test_a_parent_without_the_feature_may_have_subaccounts_with_it(tree: Loaded) -> None:
     tree.account.advanced_features = False
     done = tree.run()

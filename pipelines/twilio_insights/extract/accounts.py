@@ -260,6 +260,9 @@ class Accounts:
             may_be_empty: whether it may be done at once.
         """
         moved = {account: self._further(account, at) for account, at in reached.items()}
+        if not self.some_answer and all(map(_is_refusal, self.failures.values())):
+            for account in self.failures:  # the credentials may be to blame, so none of them waits
+                self._rows[account] = self._rows[account]._replace(asked_at=None)
         self._stored.write(package, moved, may_be_empty)
 
     def _further(self, account: str, reached: datetime) -> datetime:
