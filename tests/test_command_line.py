@@ -248,7 +248,7 @@ def test_until_complete_polls_until_what_was_pending_is_final(
     other.join()
     assert done.returncode == 0, done.stderr
     assert "pending 0 -> 0" in done.stdout
-    assert "2 pending, asking again" in done.stderr
+    assert "Waiting for 2 pending ones, asking again" in done.stderr
     stored = loaded.query(
         "SELECT conference_sid, processing_state FROM conference_insights.conference_summaries"
     )
@@ -314,7 +314,7 @@ def test_the_demo_shows_rows_becoming_complete(
     (tmp_path / ".dlt/secrets.toml").write_text("[sources.twilio_insights]\nauth_token = 5.\n")
     done = request.getfixturevalue(caller)("demo", **mine)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "demo/published/current/insights.duckdb").exists()
+    assert (tmp_path / "demo/demo.published/current/insights.duckdb").exists()
     assert {path.name for path in tmp_path.iterdir()} == {".dlt", "home", "demo"}
     assert f"The HTML report is {tmp_path}/demo/report.html" in done.stdout
     assert "<svg" in (tmp_path / "demo/report.html").read_text()

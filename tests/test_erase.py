@@ -161,7 +161,7 @@ def test_nothing_is_left_of_a_conference(
         assert place in before, place
     asked = command("erase", "--conference", GONE, "--dry-run")
     assert asked.returncode == 0, asked.stderr
-    assert "1 of conference_summaries would be erased" in asked.stdout
+    assert "conference_summaries: 1 row would be erased" in asked.stdout
     assert noted(full) == []
     done = command("erase", "--conference", GONE, "--yes", CONFERENCE_INSIGHTS_LOG="json")
     assert done.returncode == 0, done.stderr
@@ -255,7 +255,7 @@ def test_a_schedule_erases_what_is_old(
     quiet = command("erase", "--older-than", "400d", "--yes")
     assert (quiet.returncode, quiet.stdout, noted(full)) == (0, "", [])
     first = command("erase", "--older-than", "1d", "--yes")
-    assert "1 of conference_summaries erased" in first.stdout, first.stderr
+    assert "conference_summaries: 1 row erased" in first.stdout, first.stderr
     assert counted(full) == 2
     assert noted(full)[0][:3] == ("older_than", False, datetime(2026, 11, 19, 14, 30))
     monkeypatch.setattr("pipelines.run.erase.forget_former", lambda *_: pytest.fail("rebuilt"))

@@ -419,7 +419,7 @@ def test_the_table(month: Loaded, command: Command) -> None:
     assert "2 missing, the first" in done.stderr
     done = command("reconcile", "--repair")
     assert done.returncode == 0
-    assert "2 missing (written now)" in done.stdout
+    assert "2 missing, written now" in done.stdout
     assert "Complete from 2026-10-22T14:30:00Z to 2026-11-20T14:30:00Z" in done.stdout
 
 

@@ -111,7 +111,7 @@ def age_last_run(loaded: Loaded, age: timedelta) -> None:
 def test_where_nothing_ran_everything_is_stale(command: Command) -> None:
     done = command("status")
     assert done.returncode == 0
-    assert "No run has left its status yet" in done.stdout
+    assert "No run has been made here yet" in done.stdout
     assert command("status", "--max-age", "7d").returncode == 3
 
 
@@ -177,7 +177,7 @@ def test_a_failed_and_a_refused_run_are_named(loaded: Loaded, command: Command) 
     loaded.load()
     loaded.account.logins.clear()
     command("run")
-    assert trouble(loaded)[0].startswith("The last run failed (step finish), RefusedError: Twilio")
+    assert trouble(loaded)[0].startswith("The last run failed (step prepare), RefusedError: Twilio")
     assert command("run", TWILIO_AUTH_TOKEN="").returncode == 2
     assert "could not start, SettingsError: No credentials" in trouble(loaded)[1]
     loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
@@ -270,7 +270,7 @@ def test_a_status_file_of_another_version_is_not_read(loaded: Loaded, command: C
     for content in ("null", "[]", '{"run": {}}', '{"run": {"outcome": "ok"}, "last_good": {}}'):
         file.write_text(content)
         done = command("status", RUNTIME__SLACK_INCOMING_HOOK="http://127.0.0.1:9/")
-        assert (done.returncode, "No run has left its status yet" in done.stdout) == (0, True)
+        assert (done.returncode, "No run has been made here yet" in done.stdout) == (0, True)
         with open_warehouse(loaded.path) as warehouse:
             StatusFiles(loaded.path).renew(warehouse, loaded.path)  # as `publish` does at its end
         assert file.read_text() == content

@@ -65,7 +65,7 @@ def test_only_what_can_become_final_in_time_is_awaited(
         done = loaded.run(POLLING)
     assert [text for text in said if "pending" in text] == [
         "2 pending ones ended, or began, over 24 hours ago: not awaited",
-        "2 pending, asking again in 0:00:00.050000",
+        "Waiting for 2 pending ones, asking again in 0 s",
     ]
     assert (done.pending_after, done.rows_updated) == (2, 2)
     assert not [request for request in loaded.server.requests if sid(1) in request]

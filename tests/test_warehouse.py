@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import threading
@@ -70,13 +71,17 @@ def test_a_backup_waits_for_a_run_and_a_run_does_not_wait_for_a_backup(
 ) -> None:
     loaded.account.put(summary(1, HOUR))
     loaded.run()
-    hold = ["flock", f"{loaded.path}.dlt/run.lock"]
+    lock = Path(f"{loaded.path}.dlt/run.lock")
+    ended = subprocess.Popen("true")
+    ended.wait()
+    lock.write_text(f"doctor, process {ended.pid} on {socket.gethostname()}, started then")
+    hold = ["flock", str(lock)]
     with subprocess.Popen([*hold, "sh", "-c", "echo; read line"], stdin=-1, stdout=-1) as backup:
         assert backup.stdout is not None
         backup.stdout.readline()
         done = command("run")
         assert done.returncode == 75
-        assert "a program that copies it" in done.stderr
+        assert "a program that does not say its name" in done.stderr
         backup.communicate(b"\n")
     with open_warehouse(loaded.path):
         refused = subprocess.run([*hold[:1], "--nonblock", *hold[1:], "true"], check=False)
@@ -126,7 +131,7 @@ def test_the_status_tells_each_phase(loaded: Loaded, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(RunRecord, "phase", phase)
     loaded.run()
-    assert seen == ["finish", "extract", "normalize", "load", "views", "checks", "publish"]
+    assert seen == ["prepare", "extract", "normalize", "load", "views", "checks", "publish"]
 
 
 @pytest.mark.usefixtures("tables_only")

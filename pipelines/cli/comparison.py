@@ -87,8 +87,9 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         if number := getattr(total, name):
             kept = comparison.sids[name]
             first = f", the first {kept[0]}" if kept else ""
-            done = " (written now)" * (comparison.repair and name in WRITTEN)
-            yield f"{number:,} {COLUMNS[name]}{done}: {meaning}{first}"
+            is_written = comparison.repair and name in WRITTEN
+            said = ", written now" if is_written else f": {meaning}"
+            yield f"{number:,} {COLUMNS[name]}{said}{first}"
     for reason, number in comparison.reasons.items():
         yield f"{number:,} of those only here: {reason}"
     for reason, number in comparison.not_compared.items():

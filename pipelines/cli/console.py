@@ -153,7 +153,7 @@ def _step(progress: Progress) -> tuple[str, float]:
 
 
 def _counts(progress: Progress) -> str:
-    to_do = "missing or different" if progress.command == "reconcile" else "to write"
+    to_do = "not equal so far" if progress.command == "reconcile" else "to write"
     to_write = progress.rows_new + progress.rows_updated
     parts = [
         f"{progress.pages:,} pages, {progress.rows_listed:,} listed, {to_write:,} {to_do}, "

@@ -22,7 +22,7 @@ from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.file import open_warehouse, working_folder
 from pipelines.warehouse.opened_copy import open_copy
-from pipelines.warehouse.published import FILE
+from pipelines.warehouse.published import FILE, folder_of
 from pipelines.warehouse.warehouse import WarehouseError
 
 WAREHOUSE = "demo.duckdb"
@@ -115,7 +115,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
             "SOURCES__TWILIO_INSIGHTS__ACCOUNTS": "all",
             "SOURCES__TWILIO_INSIGHTS__PARTICIPANTS": "true",
             "DESTINATION__DUCKDB__CREDENTIALS": str(path),
-            "PUBLISH__DIRECTORY": str(copies := path.with_name("published")),
+            "PUBLISH__DIRECTORY": str(copies := folder_of(path)),
         }
         names = ", ".join(one.friendly_name for one in account.tree())
         click.echo(f"Simulated Twilio accounts answer on {server.url}: {names}.")

@@ -10,9 +10,9 @@ Settings, as environment variables:
   TWILIO_ACCOUNT_SID                 the account, with
   TWILIO_AUTH_TOKEN                  its auth token, or
   TWILIO_API_KEY, TWILIO_API_SECRET  an API key
-  DESTINATION__DUCKDB__CREDENTIALS   the warehouse file; warehouse.duckdb by default; for a server
-  DESTINATION_TYPE                   postgres, with
-  DESTINATION__POSTGRES__CREDENTIALS postgresql://user:password@host:5432/database
+  DESTINATION__DUCKDB__CREDENTIALS   the warehouse file, by default warehouse.duckdb
+  DESTINATION_TYPE                   postgres, if the warehouse is on a server
+  DESTINATION__POSTGRES__CREDENTIALS its URL: postgresql://user:password@host:5432/database
 All of them are in pipelines/settings.md; `conference-insights doctor` shows yours.
 
 {EXITS}"""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 
 import click
@@ -73,9 +72,11 @@ def erase(
 
         before = times.machine_time() - older_than if older_than else None
         subject = Subject(conferences, identity, before)
+        # A row of somebody may have several.
+        unit = "row" if identity is None else "value"
         if dry_run or not yes:
             found = count_erasable(subject)
-            _tell(found, "would be erased" if dry_run else "will be erased, for good", say)
+            _tell(found, "would be erased" if dry_run else "will be erased, for good", unit)
             if dry_run or stop.is_set():
                 return
             if not ask("Erase them?"):
@@ -83,7 +84,7 @@ def erase(
                 return
         found = erase_all(subject, stop)
         if found or not older_than:
-            _tell(found, "erased", say)
+            _tell(found, "erased", unit)
 
 
 def _is_text(argument: str) -> bool:
@@ -95,8 +96,8 @@ def _is_text(argument: str) -> bool:
     return True
 
 
-def _tell(found: Counter[str], done: str, tell: Callable[[str], None]) -> None:
+def _tell(found: Counter[str], done: str, unit: str) -> None:
     for table, number in sorted(found.items()):
-        tell(f"{number:,} of {table} {done}")
+        say(f"{table}: {number:,} {unit}{'s' * (number != 1)} {done}")
     if not found:
-        tell("There is nothing to erase")
+        say("There is nothing to erase")

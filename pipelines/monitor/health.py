@@ -98,7 +98,7 @@ def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIss
 def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
     run, refused = status["last_run"], status["refused"]
     if run is None:
-        yield HealthIssue("warn", "No run has left its status yet", "run `conference-insights run`")
+        yield HealthIssue("warn", "No run has been made here yet", "run `conference-insights run`")
     elif run["outcome"] == "running" and run["is_alive"] is False:
         yield HealthIssue(
             "warn",
@@ -164,8 +164,9 @@ def _failures(accounts: dict[str, Any]) -> Iterator[HealthIssue]:
     for account in failures[:MAX_NAMED]:
         yield HealthIssue(
             "warn",
-            f"{account_name(account)} is not loaded since {iso_seconds(account['failing_since'])}, "
-            f"{account['error_class']}: {account['last_error']}",
+            f"{account_name(account)} has not been loaded since "
+            f"{iso_seconds(account['failing_since'])}, {account['error_class']}: "
+            f"{account['last_error']}",
             "when that is done, `conference-insights backfill --from 29d` loads it at once",
         )
     if (more := accounts.get("failing", 0) - MAX_NAMED) > 0 and failures:

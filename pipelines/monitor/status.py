@@ -105,7 +105,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if good:
         yield "Last good run", f"{_ago(good['ended_at'], now)}: {_counts(good)}"
     if run and not (good and run["run_id"] == good["run_id"]):
-        step = f" (step {run['phase']})" if run["phase"] else ""
+        step = f" (step {run['phase']})" if run["phase"] and run["outcome"] != "ok" else ""
         text = f"{run['command']} {run['run_id']}, {run['outcome']}{step}"
         yield "Last run", f"started {_ago(run['started_at'], now)}: {text}"
     if watermark := status["watermark"]:

@@ -118,8 +118,8 @@ def read_conference(copy: Path | Place, sid: str) -> Conference:
             card |= row
         if not card:
             raise UnknownConferenceError(
-                f"{sid} is not in {copy}; to load it, run "
-                f"`conference-insights backfill --conference {sid}`"
+                f"{sid} is not in {copy}; unless it was erased, "
+                f"`conference-insights backfill --conference {sid}` loads it"
             )
         participants: list[Row] = []
         events: list[Row] = []

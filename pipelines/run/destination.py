@@ -118,7 +118,8 @@ def publish_settings(place: Place) -> PublishSettings:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise SettingsError(
-            "report_timezone: that is no time zone; write an IANA name such as Europe/Berlin"
+            "report_timezone (REPORT_TIMEZONE): that is no time zone; write an IANA name such as "
+            "Europe/Berlin"
         ) from None
     lake = lake_of(*(found.value if (found := find(*path)) else None for path in (LAKE, LAKE_KEEP)))
     folder: Path | None = None

@@ -62,7 +62,7 @@ class Packages:
         self._comparison = comparison
         self._progress = client.progress
         self._progress.on_change = self._expecting_warehouse(self._progress.on_change)
-        record.phase("finish")
+        record.phase("prepare")
         with warehouse.alone():
             migrate_tables(warehouse)
             warehouse.prepare_indexes({table.name: table.key for table in TABLES})

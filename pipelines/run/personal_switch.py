@@ -59,7 +59,10 @@ def rewrite_personal_data(
             f"WHERE started_at = (SELECT max(started_at) FROM {RUNS_TABLE})",
             [mode, personal.key_check],
         )
-        log.info("Personal data is %s everywhere", PAST[mode])
+        log.info(
+            "Personal data is %s in the warehouse, and in the copies and the lake that are set",
+            PAST[mode],
+        )
     elif before.mode != mode:
         log.warning(
             "personal_data = %s from now on; what earlier runs have %s stays so",

@@ -20,7 +20,7 @@ from pipelines.run.personal_switch import rewrite_personal_data
 from pipelines.run.post_load import forget_former, run_post_load
 from pipelines.run.recovery import true_cause
 from pipelines.run.settings import source_settings
-from pipelines.times import iso_seconds, parse_moment
+from pipelines.times import format_duration, iso_seconds, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.clock import FIRST
 from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnavailableError
@@ -183,7 +183,7 @@ def _load(
     if backfill and backfill.conferences:
         erased = packages.stored.erased()
         if gone := sum(erased.covers(sid, None) for sid in {*backfill.conferences}):
-            log.warning("Not loaded, since they were erased here: %d of the given ones", gone)
+            log.warning("Not loaded, since erased here: %d of the given conferences", gone)
     if backfill and backfill.conferences and progress.unreadable:
         late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
     if not stop.is_set() and (error := fault or late or undone):
@@ -259,10 +259,11 @@ def _poll(packages: Packages, polling: Polling) -> StillPendingError | None:
             return None
         if time.monotonic() + polling.every.total_seconds() > deadline:
             return StillPendingError(
-                f"{len(awaited)} summaries are still pending after {polling.timeout}; the next "
-                "run asks for them again"
+                f"{len(awaited)} summaries are still pending after "
+                f"{format_duration(polling.timeout)}; the next run asks for them again"
             )
-        log.info("%d pending, asking again in %s", len(awaited), polling.every)
+        every = format_duration(polling.every)
+        log.info("Waiting for %d pending ones, asking again in %s", len(awaited), every)
         if client.stop.wait(polling.every.total_seconds()):
             break
         pending, listed, unchanged = awaited, progress.rows_listed, progress.rows_unchanged

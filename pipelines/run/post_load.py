@@ -29,7 +29,7 @@ log = logging.getLogger("conference_insights")
 
 DESCRIPTIONS = {
     table.name: Description(
-        f"{table.grain.capitalize()}.", {c.name: c.comment for c in table.columns}
+        f"{table.grain[0].upper()}{table.grain[1:]}.", {c.name: c.comment for c in table.columns}
     )
     for table in TABLES
 }

@@ -159,7 +159,7 @@ class Settings:
         if not self.account_sid:
             return "No account: set TWILIO_ACCOUNT_SID" + _ELSEWHERE.format("account_sid")
         if not _SID.fullmatch(self.account_sid):  # a secret, by mistake?
-            return "sources.twilio_insights.account_sid: not AC and 32 hex digits"
+            return "account_sid (TWILIO_ACCOUNT_SID): not AC and 32 hex digits"
         if bool(self.api_key_sid) != bool(self.api_key_secret):
             return "Half an API key: set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither"
         if not self.api_key_sid and not self.auth_token:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import time
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ def take(lock: IO[str], path: Path, holder: str) -> None:
             break
         except BlockingIOError:
             if time.monotonic() > deadline:
-                other = lock.read() or "a program that copies it, it seems"
+                other = _holder(lock.read())
                 raise BusyError(f"{path} is held by {other}; run again later") from None
         except OSError as error:  # NFS without its lock service, and other shares
             raise WarehouseError(
@@ -45,6 +46,24 @@ def take(lock: IO[str], path: Path, holder: str) -> None:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     lock.write(f"{holder}, process {os.getpid()} on {socket.gethostname()}, started {started}")
     lock.flush()
+
+
+def _holder(left: str) -> str:
+    """Who has the lock, by what the last run has left in it: a copying program leaves nothing."""
+    named = re.search(r", process (\d+) on (.*), started ", left)
+    if named and (named[2] != socket.gethostname() or _exists(int(named[1]))):
+        return left
+    return "a program that does not say its name, such as a backup"
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def is_alive(path: Path, run: dict[str, Any]) -> bool | None:

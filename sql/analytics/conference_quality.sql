@@ -16,6 +16,7 @@
 --   WHERE q.created_date >= CAST(d.as_of_local_hour AS DATE) - 28
 --       AND q.created_date < CAST(d.as_of_local_hour AS DATE)
 --   GROUP BY q.weekday, q.hour_of_day
+--   HAVING sum(q.final) >= 5
 --   ORDER BY percent_with_quality_problem DESC NULLS LAST
 --   LIMIT 10;
 -- Ask: Is the quality worse in large conferences, by region?

@@ -2,7 +2,7 @@
 -- Grain: one row per participant: who leaves and joins again is another one.
 -- Promise: every participant in the warehouse, once; Twilio documents the thresholds of the flags
 --   with the issues that it detects in conferences (Conference Insights, call quality): mean latency
---   of 150 ms or more; jitter of 5 ms or more in the mean and 20 ms or more at most; 5 % of the
+--   of 150 ms or more; a mean jitter of 5 ms or more and a highest of 20 ms or more; 5 % of the
 --   packets lost or more; a MOS of 3.5 or less. One direction is enough.
 -- NULL: flags of a participant without metrics, so `NOT is_poor` means measured and good;
 --   `is_silent_…` of a direction without metrics; what Twilio did not give.

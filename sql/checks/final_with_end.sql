@@ -1,5 +1,5 @@
 -- warn: A conference is complete and has started, but has no end.
--- Means: Twilio calls a conference complete, that started, without saying when it ended. It is
+-- Means: Twilio calls a conference that has started complete, but does not say when it ended. It is
 --   loaded as it is; its duration and what was held at once may be wrong or missing.
 -- Do: nothing, if they are few: it is Twilio's data. If they become many, send some of the SIDs
 --   to Twilio's support.

@@ -133,7 +133,7 @@ CREATE TABLE `db`.`calls`.`accounts` (
 `_dlt_load_id` STRING OPTIONS (description='dlt load package that wrote the row; NULL: a run that loaded nothing.'));
 
 CREATE TABLE `db`.`calls`.`_refetches` (
-`resource` STRING NOT NULL OPTIONS (description='What it is one of: conferences.'),
+`resource` STRING NOT NULL OPTIONS (description='Kind of record: conferences.'),
 `key` STRING NOT NULL OPTIONS (description='What identifies it: the SID of the conference (CF…).'),
 `attempts` INT64 NOT NULL OPTIONS (description='404 answers in a row.'),
 `last_status` INT64 OPTIONS (description='HTTP status of the last answer.'),
@@ -184,7 +184,7 @@ CREATE TABLE `db`.`calls`.`_erasures` (
 `created_before` TIMESTAMP OPTIONS (description='Of older_than: what was created before does not come back, UTC.'),
 `counts` STRING OPTIONS (description='How many rows, or values of an identity, by table, JSON text.'),
 `run_id` STRING OPTIONS (description='Run that did it.'),
-`finished_at` TIMESTAMP OPTIONS (description='When nothing was left in files, copies and lake, UTC; NULL: the next command goes on.'),
+`finished_at` TIMESTAMP OPTIONS (description='When nothing was left in the warehouse, nor in the copies and the lake that were set, UTC; NULL: the next command goes on.'),
 `_dlt_load_id` STRING OPTIONS (description='Always NULL: no load package writes it.'));
 
 -- A package into conference_summaries, in one transaction

@@ -133,7 +133,7 @@ CREATE TABLE `db`.`calls`.`accounts` (
 `_dlt_load_id` STRING COMMENT 'dlt load package that wrote the row; NULL: a run that loaded nothing.');
 
 CREATE TABLE `db`.`calls`.`_refetches` (
-`resource` STRING NOT NULL COMMENT 'What it is one of: conferences.',
+`resource` STRING NOT NULL COMMENT 'Kind of record: conferences.',
 `key` STRING NOT NULL COMMENT 'What identifies it: the SID of the conference (CF…).',
 `attempts` BIGINT NOT NULL COMMENT '404 answers in a row.',
 `last_status` BIGINT COMMENT 'HTTP status of the last answer.',
@@ -184,7 +184,7 @@ CREATE TABLE `db`.`calls`.`_erasures` (
 `created_before` TIMESTAMP_NTZ COMMENT 'Of older_than: what was created before does not come back, UTC.',
 `counts` STRING COMMENT 'How many rows, or values of an identity, by table, JSON text.',
 `run_id` STRING COMMENT 'Run that did it.',
-`finished_at` TIMESTAMP_NTZ COMMENT 'When nothing was left in files, copies and lake, UTC; NULL: the next command goes on.',
+`finished_at` TIMESTAMP_NTZ COMMENT 'When nothing was left in the warehouse, nor in the copies and the lake that were set, UTC; NULL: the next command goes on.',
 `_dlt_load_id` STRING COMMENT 'Always NULL: no load package writes it.');
 
 -- A package into conference_summaries, in two transactions

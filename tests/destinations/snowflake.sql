@@ -133,7 +133,7 @@ CREATE TABLE "CALLS"."ACCOUNTS" (
 "_DLT_LOAD_ID" VARCHAR COMMENT 'dlt load package that wrote the row; NULL: a run that loaded nothing.');
 
 CREATE TABLE "CALLS"."_REFETCHES" (
-"RESOURCE" VARCHAR NOT NULL COMMENT 'What it is one of: conferences.',
+"RESOURCE" VARCHAR NOT NULL COMMENT 'Kind of record: conferences.',
 "KEY" VARCHAR NOT NULL COMMENT 'What identifies it: the SID of the conference (CF…).',
 "ATTEMPTS" NUMBER(19,0) NOT NULL COMMENT '404 answers in a row.',
 "LAST_STATUS" NUMBER(19,0) COMMENT 'HTTP status of the last answer.',
@@ -184,7 +184,7 @@ CREATE TABLE "CALLS"."_ERASURES" (
 "CREATED_BEFORE" TIMESTAMP_NTZ(6) COMMENT 'Of older_than: what was created before does not come back, UTC.',
 "COUNTS" VARCHAR COMMENT 'How many rows, or values of an identity, by table, JSON text.',
 "RUN_ID" VARCHAR COMMENT 'Run that did it.',
-"FINISHED_AT" TIMESTAMP_NTZ(6) COMMENT 'When nothing was left in files, copies and lake, UTC; NULL: the next command goes on.',
+"FINISHED_AT" TIMESTAMP_NTZ(6) COMMENT 'When nothing was left in the warehouse, nor in the copies and the lake that were set, UTC; NULL: the next command goes on.',
 "_DLT_LOAD_ID" VARCHAR COMMENT 'Always NULL: no load package writes it.');
 
 -- A package into conference_summaries, in one transaction
