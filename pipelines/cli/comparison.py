@@ -42,6 +42,9 @@ MEANINGS = {
 WRITTEN = ("missing", "different", "changed", "new")
 """What a repair writes."""
 
+MAX_NAMED = 3
+"""Accounts."""
+
 
 def show_comparison(comparison: Comparison, as_json: bool) -> None:
     """Print it."""
@@ -95,7 +98,8 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     for reason, number in comparison.not_compared.items():
         yield f"Participants of {number:,} conferences are not compared: {reason}"
     if not comparison.is_complete:
-        why = "an account failed, or the command was stopped"
+        failed = ", ".join(map(visible, comparison.unread[:MAX_NAMED]))
+        why = f"{failed} could not be read" if failed else "the command was stopped"
         yield f"Not everything from {start} to {end} could be compared: {why}"
     elif not comparison.faults:
         said = "Of what was compared" if comparison.not_compared else "Complete"

@@ -166,7 +166,8 @@ def _counts(progress: Progress) -> str:
 
 def final_line(progress: Progress, outcome: str = "ok") -> str:
     """One line with everything that a run did, and its outcome if it is not ok."""
-    window = "nothing listed"
+    fetched = progress.rows_refetched
+    window = f"{fetched:,} asked for by SID" if fetched else "nothing listed"
     start, reached = progress.window_from, progress.window_to
     if start and reached and start < reached:
         window = f"{iso_seconds(start)} to {iso_seconds(reached)}"

@@ -101,7 +101,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     now, good, run = (status[k] for k in ("at", "last_good", "last_run"))
     sizes = {name: f"{size / 1e6:,.0f} MB" for name, size in status["bytes"].items()}
     free = f"; free: {sizes['free']}" if "free" in sizes else ""
-    yield "Warehouse", f"{status['warehouse']}, {sizes['warehouse']}{free}"
+    size = sizes["warehouse"] if status["bytes"]["warehouse"] else "not created yet"
+    yield "Warehouse", f"{status['warehouse']}, {size}{free}"
     if good:
         yield "Last good run", f"{_ago(good['ended_at'], now)}: {_counts(good)}"
     if run and not (good and run["run_id"] == good["run_id"]):

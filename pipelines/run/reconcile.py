@@ -74,6 +74,7 @@ def reconcile(
                 packages.load_by_parent()
             _count_expired(packages, comparison, parse_moment(scope.since, now), now)
             packages.note_failures()
+            comparison.unread = [accounts.names.get(sid, sid) for sid in accounts.failures]
             fault = extraction.fault or accounts.decisive_failure
             is_cut = stop.is_set() or not accounts.some_answer
             comparison.is_complete = not (is_cut or fault or accounts.failures)

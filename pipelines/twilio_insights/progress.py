@@ -5,6 +5,7 @@ Names are those of the columns of `_runs`, which is filled from here, as is a ru
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +16,10 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from pipelines.twilio_insights.errors import UnavailableError
 from pipelines.twilio_insights.resources import Resource
+
+log = logging.getLogger("conference_insights")
 
 
 @dataclass(kw_only=True)
@@ -112,9 +116,13 @@ class Progress(RowCounts):
         with self._lock:
             self.requests += 1
 
-    def count_retry(self, kind: str) -> None:
+    def count_retry(self, fault: UnavailableError) -> None:
+        """The first is told, except of a limit of requests, which is usual."""
         with self._lock:
-            self.retries[kind] += 1
+            is_first = fault.kind != "429" and not self.retries.keys() - {"429"}
+            self.retries[fault.kind] += 1
+        if is_first:
+            log.info("%s; trying again for a while", fault)
 
     def counts(self, resource: Resource) -> RowCounts:
         """Those of a resource."""

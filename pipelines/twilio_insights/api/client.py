@@ -276,7 +276,7 @@ class InsightsClient:
                     self._limiter.on_throttle(wait if error.retry_after and wait else 0, account)
                 if wait is None:
                     raise
-                self.progress.count_retry(error.kind)
+                self.progress.count_retry(error)
                 self._limiter.sleep(wait)
 
     def _wait(self, fault: UnavailableError, faults: list[str], account: str) -> float | None:
