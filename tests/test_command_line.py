@@ -277,6 +277,46 @@ def test_the_demo_leaves_a_warehouse_that_is_held(process: Command, tmp_path: Pa
         assert held.sql("FROM mine").fetchall() == [(1,)]
 
 
+def _put_warehouse(path: Path, command: str) -> None:
+    path.parent.mkdir()
+    with duckdb.connect(path) as made:
+        made.execute("CREATE SCHEMA conference_insights")
+        made.execute(f"CREATE TABLE conference_insights._runs AS SELECT '{command}' AS command")
+
+
+@pytest.mark.parametrize("loaded_by", ["run", None])
+def test_the_demo_deletes_no_warehouse_of_others(
+    loaded_by: str | None, command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "demo/demo.duckdb"
+    if loaded_by:
+        _put_warehouse(path, loaded_by)
+    else:
+        path.parent.mkdir()
+        path.write_text("not even a warehouse")
+    before = path.read_bytes()
+    done = command("demo")
+    assert done.returncode == 74
+    assert str(path) in done.stderr
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["warehouse.duckdb", "warehouse.duckdb.wal", ".dlt/mine.toml"])
+def test_a_report_replaces_nothing_but_a_report(
+    sound: Loaded, command: Command, output: str
+) -> None:
+    file = sound.path.parent / output
+    file.parent.mkdir(exist_ok=True)
+    if file != sound.path:
+        file.write_text("a = 1")
+    before = file.read_bytes()
+    done = command("report", "--output", output)
+    assert done.returncode == 2
+    assert f"{file} is no report: write it to another file" in done.stderr
+    assert file.read_bytes() == before
+    assert command("report").returncode == command("report").returncode == 0
+
+
 @pytest.mark.usefixtures("server")
 def test_a_warehouse_in_a_folder_that_is_missing_is_one_message(command: Command) -> None:
     done = command("run", DESTINATION__DUCKDB__CREDENTIALS="nowhere/w.duckdb")
@@ -300,8 +340,7 @@ def test_the_demo_shows_rows_becoming_complete(
 ) -> None:
     """In this process with fewer conferences a day."""
     monkeypatch.setattr(demo, "busy_tree", lambda at, **_: busy_tree(at, per_day=per_day))
-    (tmp_path / "demo").mkdir()
-    (tmp_path / "demo/demo.duckdb").write_text("an earlier demo")
+    _put_warehouse(tmp_path / "demo/demo.duckdb", "demo")
     mine = {
         "TWILIO_API_KEY": "SK1",
         "TWILIO_API_SECRET": "mine",

@@ -190,11 +190,11 @@ def report(output: Path, since: str | None, until: str | None, account: str | No
     with exit_on_error():
         from pipelines.cli.own_copy import own_copy
         from pipelines.errors import SettingsError
-        from pipelines.report import AccountError, PeriodError, write_report
+        from pipelines.report import AccountError, OutputError, PeriodError, write_report
 
         try:
             say(str(write_report(own_copy(), output, since, until, account)))
-        except (PeriodError, AccountError) as error:
+        except (PeriodError, AccountError, OutputError) as error:
             raise SettingsError(str(error)) from None
 
 

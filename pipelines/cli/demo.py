@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import threading
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +19,7 @@ from pipelines.report import write_report
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
+from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.file import open_warehouse, working_folder
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, folder_of
@@ -28,6 +28,7 @@ from pipelines.warehouse.warehouse import WarehouseError
 WAREHOUSE = "demo.duckdb"
 USER_SETTINGS = ("SOURCES__", "TWILIO_", "DESTINATION_", "PUBLISH__")
 DAYS, PER_DAY = 28, 60
+TABLES = "SELECT table_name FROM duckdb_tables()"
 QUESTIONS = {
     "How did the weeks go?": (
         """
@@ -91,12 +92,12 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
     Raises:
         OSError: the folder cannot be used.
         BusyError: another demo is on, or a program holds the warehouse of an earlier one.
+        WarehouseError: there is a warehouse that not only demos have written.
     """
     path = folder.absolute() / WAREHOUSE
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        with suppress(WarehouseError), open_warehouse(path):
-            pass  # nobody holds the earlier one
+        _expect_own(path)
     for old in (path, *(path.with_name(f"{path.name}.{kind}") for kind in ("wal", "status.json"))):
         old.unlink(missing_ok=True)
     shutil.rmtree(working_folder(path), ignore_errors=True)
@@ -166,6 +167,17 @@ or load your own account:
   export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=...
   {Path(python).with_name("conference-insights")} run"""
     )
+
+
+def _expect_own(path: Path) -> None:
+    """What others have loaded is not deleted."""
+    others = f"SELECT 1 FROM {DATASET}._runs WHERE command <> 'demo' LIMIT 1"
+    with open_warehouse(path) as warehouse:
+        is_of_runs = "_runs" in {name for (name,) in warehouse.execute(TABLES)}
+        if warehouse.execute(others if is_of_runs else TABLES):
+            raise WarehouseError(
+                f"{path} has more than a demo has loaded: give another --folder, or delete it"
+            )
 
 
 def _last_afternoon() -> datetime:

@@ -8,6 +8,7 @@ finds of one, `charts` draws, `layout`, `sections`, `participants` and `page` ma
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from pipelines.files import replace_file
@@ -17,7 +18,13 @@ from pipelines.report.page import write_page
 from pipelines.report.published_copy import CopyError
 from pipelines.warehouse.warehouse import Place
 
-__all__ = ["AccountError", "CopyError", "PeriodError", "write_report"]
+__all__ = ["AccountError", "CopyError", "OutputError", "PeriodError", "write_report"]
+
+HTML = b"<!DOCTYPE html>"
+
+
+class OutputError(Exception):
+    """There is something else that the report would replace."""
 
 
 def write_report(
@@ -31,7 +38,7 @@ def write_report(
 
     Args:
         copy: the published `insights.duckdb`.
-        output: the HTML file; one that is there is replaced.
+        output: the HTML file; an earlier report that is there is replaced, nothing else.
         since: first day, a date or an age such as `29d`; by default 7 days before the end.
         until: the day after the last; by default the day that the data goes to, so that all days
             of the report are over.
@@ -44,12 +51,27 @@ def write_report(
         CopyError: there is no copy, or it cannot be read.
         PeriodError: there is no such period.
         AccountError: there is no such account, or there are several.
+        OutputError: there is another file.
         OSError: the file cannot be written.
     """
-    document = write_page(read_figures(copy, since, until, account))
     output = output.absolute()
+    _expect_free(output)
+    document = write_page(read_figures(copy, since, until, account))
     try:
         replace_file(output, document)
     except OSError as error:
         raise OSError(f"{output} cannot be written: {error.strerror}") from None
     return output
+
+
+def _expect_free(output: Path) -> None:
+    """A warehouse or its log, a copy and settings are never written over; a device or pipe is."""
+    with suppress(OSError):  # which shows when it is written
+        is_other = output.is_file() and _beginning(output) not in (b"", HTML)
+        if is_other or output.suffix == ".wal":
+            raise OutputError(f"{output} is no report: write it to another file")
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(len(HTML))
