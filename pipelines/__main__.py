@@ -33,6 +33,11 @@ def main() -> None:
         if isinstance(ended.code, int):
             os._exit(ended.code)
         raise
+    except OSError as error:  # what a command meets has its own message
+        with suppress(OSError):
+            sys.stderr.write(f"Error: the output cannot be written: {error.strerror}\n")
+            sys.stderr.flush()
+        os._exit(74)
 
 
 if __name__ == "__main__":

@@ -277,6 +277,18 @@ def test_a_new_account_is_loaded_from_the_first_day_that_twilio_has(tree: Loaded
 
 
 @pytest.mark.thorough
+def test_a_refused_account_that_comes_back_is_asked_at_once(tree: Loaded) -> None:
+    sub(tree, SALES).advanced_features = False
+    tree.run()
+    for status in ("suspended", "active"):
+        sub(tree, SALES).status = status
+        sub(tree, SALES).advanced_features = True
+        tree.account.now += HOUR
+        tree.run()
+    assert is_exact(tree)
+
+
+@pytest.mark.thorough
 def test_an_account_that_left_keeps_its_rows_and_is_not_asked(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:

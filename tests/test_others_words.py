@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg2
 import pytest
 
 from pipelines.logs import PlainLines, say, visible
@@ -30,10 +31,13 @@ from pipelines.warehouse.error_texts import (
     LOCK_HOLDER,
     LOG_FAULT,
     NO_THREAD,
+    OF_OTHERS,
+    OTHER_TABLES,
     OUT_OF_MEMORY,
 )
 from pipelines.warehouse.file import DuckDbFile
 from tests.conftest import NOW, Command, Loaded, python, summary
+from tests.postgres_server import PostgresTestServer
 from tests.test_client import Behaviour, answer, page, serving, settings
 
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -264,3 +268,16 @@ def test_the_line_of_an_error_is_in_its_text() -> None:
     line = LINE_OF_ERROR.search(error_of(lambda: duckdb.connect().execute(wrong)))
     assert line
     assert line[1] == "3"
+
+
+@pytest.mark.parametrize("sql", ["SELECT nothing FROM range(3)", "FROM nowhere"])
+def test_a_table_or_column_that_is_not_there_is_told_by_its_text(sql: str) -> None:
+    assert OTHER_TABLES.search(error_of(lambda: duckdb.connect().execute(sql)))
+
+
+def test_a_table_in_place_of_a_view_is_told_by_its_text(postgres: PostgresTestServer) -> None:
+    create = "CREATE TEMP TABLE v (a INT); CREATE OR REPLACE TEMP VIEW v AS SELECT 1 AS a"
+    assert OF_OTHERS.search(error_of(lambda: duckdb.connect().execute(create)))
+    with pytest.raises(psycopg2.Error) as caught:
+        postgres.execute(create)
+    assert OF_OTHERS.search(str(caught.value))

@@ -348,6 +348,16 @@ def test_an_unknown_filter_is_found_in_each_file(
         read().check()
 
 
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("name", ["Mixer_Region", "mixer_region"])
+def test_a_filter_in_other_letters_is_not_ignored(
+    name: str, read: Callable[[], Settings], credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SOURCES__TWILIO_INSIGHTS__FILTERS__{name}", "ie1")
+    with pytest.raises(SettingsError, match="MIXER_REGION"):
+        read().check()
+
+
 @pytest.mark.parametrize("value", ['["completed"]', "true", "{ is = 5 }"])
 @pytest.mark.parametrize("name", ["filters.status", "created_after", "accounts_url"])
 @pytest.mark.parametrize("read", READERS)
@@ -438,6 +448,7 @@ WRONG: list[tuple[str, str, str]] = [
     (f"{OWN}.page_size", "-1", "write a whole number|not between 1 and 1000"),
     (f"{OWN}.page_size", "99999999999999999999", "write a whole number|not between 1 and 1000"),
     (f"{OWN}.max_concurrency", "auto", "write a whole number"),
+    (f"{OWN}.max_concurrency", "100000", "100000 is not between 1 and 256"),
     (f"{OWN}.lookback", "auto", "not a duration"),
     (f"{OWN}.lookback", "true", "not a duration|write text"),
     (f"{OWN}.lookback", "48", "not a duration"),
@@ -472,6 +483,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("report_timezone", "/etc/passwd", "IANA"),
     ("report_timezone", "../../etc/passwd", "IANA"),
     ("destination.duckdb.credentials", "md:calls", "write the path of a file"),
+    ("destination.duckdb.credentials", "/", "/ is a folder; name a file"),
+    ("publish.lake", "http://bucket/lake", "write a folder, or a bucket"),
+    ("publish.lake", "s3://", "write a folder, or a bucket"),
     ("destination.duckdb.credentials", "duckdb:///", "write the path of a file"),
     ("destination.duckdb.credentials", "~nobody-of-that-name/x", "write the whole path"),
     ("destination.duckdb.credentials", "why?/calls.duckdb", "because of the [?]"),

@@ -66,6 +66,8 @@ def warehouse_path() -> Path:
             "destination.duckdb.credentials: no path; write the path of a file"
         )
     path = _path(database, WAREHOUSE)
+    if not path.name:
+        raise SettingsError(f"destination.duckdb.credentials: {path} is a folder; name a file")
     if path.name.split(".")[0].lower() in _SCHEMAS:  # DuckDB's catalog is named so
         raise SettingsError(
             f"The warehouse file cannot be named {path.name}: that is also the name of a "

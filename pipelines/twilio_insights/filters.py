@@ -18,7 +18,7 @@ def filter_names(table: Any = None, origin: object = "") -> set[str]:
     """Those that there are, and those that a table or the environment has, known or not.
 
     Raises:
-        SettingsError: it is no table.
+        SettingsError: it is no table, or a variable is in other letters, which nothing would read.
     """
     section, variable = ".".join(FILTERS), "__".join(FILTERS).upper()
     if text := os.environ.get(variable, "").strip():
@@ -30,8 +30,11 @@ def filter_names(table: Any = None, origin: object = "") -> set[str]:
             f"{variable}__{one.upper()}"
         )
     found = (name.partition(f"{variable}__") for name in os.environ)
-    named = {name.lower() for before, is_one, name in found if is_one and not before}
-    return {*CONFERENCES.filters, *(table or {}), *named}
+    named = {name for before, is_one, name in found if is_one and not before}
+    if others := {name for name in named if name != name.upper()}:
+        one = min(others)
+        raise SettingsError(f"{variable}__{one}: write it in capitals, {variable}__{one.upper()}")
+    return {*CONFERENCES.filters, *(table or {}), *map(str.lower, named)}
 
 
 def filter_problem(name: str, value: Any) -> str | None:

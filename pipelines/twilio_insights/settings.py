@@ -45,6 +45,8 @@ SECRETS = ("auth_token", "api_key_secret", "hash_key")
 PERSONAL_DATA = ("keep", "hash", "drop")
 SHORTEST_KEY = 16
 """Characters of a `hash_key`; a shorter one could be found by trying."""
+MAX_CONCURRENCY = 256
+"""More requests at once than Twilio answers; each has a thread."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SID = re.compile("AC[0-9a-fA-F]{32}")
 _TWILIO = re.compile(r"insights(\.[a-z0-9-]+)??(\.[a-z0-9-]+)?\.twilio\.com(:\d+)?")
@@ -159,7 +161,9 @@ class Settings:
         if not self.account_sid:
             return "No account: set TWILIO_ACCOUNT_SID" + _ELSEWHERE.format("account_sid")
         if not _SID.fullmatch(self.account_sid):  # a secret, by mistake?
-            return "account_sid (TWILIO_ACCOUNT_SID): not AC and 32 hex digits"
+            return (
+                "sources.twilio_insights.account_sid (TWILIO_ACCOUNT_SID): not AC and 32 hex digits"
+            )
         if bool(self.api_key_sid) != bool(self.api_key_secret):
             return "Half an API key: set both TWILIO_API_KEY and TWILIO_API_SECRET, or neither"
         if not self.api_key_sid and not self.auth_token:
@@ -198,11 +202,11 @@ class Settings:
         return None
 
     def _wrong_number(self) -> str | None:
-        if not 1 <= self.page_size <= 1000:
-            return f"page_size: {self.page_size} is not between 1 and 1000"
-        for name in ("max_concurrency", "participant_requests"):
-            if getattr(self, name) < 1:
-                return f"{name}: {getattr(self, name)} is not 1 or more"
+        for name, most in {"page_size": 1000, "max_concurrency": MAX_CONCURRENCY}.items():
+            if not 1 <= getattr(self, name) <= most:
+                return f"{name}: {getattr(self, name)} is not between 1 and {most}"
+        if self.participant_requests < 1:
+            return f"participant_requests: {self.participant_requests} is not 1 or more"
         return None
 
     def _wrong_url(self, name: str) -> str | None:

@@ -33,6 +33,8 @@ REPORT = f"{DATASET}._report"
 _SETTINGS: dict[str, Any] = {
     "memory_limit": "120MB",  # what does not fit goes to `<file>.tmp`; else 80 % of all
     "preserve_insertion_order": False,  # saves memory, and no view relies on it
+    "autoinstall_known_extensions": False,  # a file of SQLite's would have code fetched and run
+    "autoload_known_extensions": False,
 }
 
 
@@ -40,7 +42,8 @@ def as_warehouse_error(
     error: BaseException, path: Path | None = None, disk: str = "the warehouse"
 ) -> WarehouseError | None:
     """The error for a disk that is full, broken or write-protected, for too little memory or too
-    few threads, and, if `path` is given, for a damaged file; None for any other error.
+    few threads, and, if `path` is given, for a file that is damaged or has tables of others; None
+    for any other error.
 
     It goes by the text, which is all that dlt keeps.
     """
@@ -49,6 +52,11 @@ def as_warehouse_error(
             return WarehouseError(f"The disk of {path or disk} cannot be used: {line}")
         if path and error_texts.DAMAGE.search(line):
             return WarehouseError(f"{path} is damaged, restore a backup: {line}")
+        if path and error_texts.OTHER_TABLES.search(line):
+            return WarehouseError(
+                f"{path} has other tables or columns than conference-insights made: {line}; rename "
+                "what is not its own, or restore a backup"
+            )
         if error_texts.OUT_OF_MEMORY.search(line):
             return WarehouseError(
                 f"There is not enough memory for such long texts; give the process more: {line}"
@@ -162,7 +170,8 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
             folder.chmod(0o700)
         lock = run_lock_of(path).open("a+")
     except FileNotFoundError:
-        raise WarehouseError(f"Cannot use {path}: make its folder, {path.parent}, first") from None
+        folder = _real(path).parent
+        raise WarehouseError(f"Cannot use {path}: make its folder, {folder}, first") from None
     except OSError as error:
         raise WarehouseError(f"Cannot use {path}: {error.strerror or error}") from None
     with lock:

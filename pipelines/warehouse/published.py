@@ -85,7 +85,8 @@ def _owner(folder: Path) -> str | None:
     file = folder / _OWNER
     text = ""
     with suppress(PermissionError):
-        text = file.read_text("utf-8", "replace").strip("\0\n") if file.is_file() else ""
+        text = file.read_text("utf-8", "replace") if file.is_file() else ""
+        text = text.replace("\0", "").strip("\n")
     return os.path.normpath(folder / text) if text else None
 
 
@@ -102,7 +103,10 @@ def make_folder(folder: Path) -> None:
 
 
 def swap(link: Path, name: str) -> None:
-    """Point `link` to the folder `name` beside it, in one step."""
+    """Point `link` to the folder `name` beside it, in one step. A folder in its place, as copying
+    programs make of a link, becomes one of the earlier copies."""
+    if link.is_dir() and not link.is_symlink():
+        link.rename(link.with_name(f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-former"))
     new = link.with_name(f"{link.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(name)

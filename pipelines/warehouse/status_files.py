@@ -58,7 +58,7 @@ class StatusFiles:
             content = json.loads(file.read_text())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise WarehouseError(f"Cannot read {file}, the next run rewrites it: {error}") from None
         known = isinstance(content, dict) and content.get("format") == _FORMAT
         return content if known else {}
@@ -75,7 +75,7 @@ class StatusFiles:
         if path.exists() and path.stat().st_size:  # DuckDB would start a new one in an empty file
             return
         witness, held = self.path(STATUS), 0
-        with suppress(OSError, ValueError, LookupError, TypeError):
+        with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
             if witness.is_file():
                 held = json.loads(witness.read_text())["holds"]["rows"]["conference_summaries"]
         if not held and copies.parent != path.parent and (owner := owner_file(copies, path)):

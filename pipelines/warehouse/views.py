@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from pipelines.exit_codes import DISK
 from pipelines.warehouse.checks import prepare_checks
 from pipelines.warehouse.database import (
     ANALYTICS,
@@ -24,7 +25,7 @@ from pipelines.warehouse.database import (
     StatementError,
 )
 from pipelines.warehouse.definitions import expand
-from pipelines.warehouse.error_texts import LINE_OF_ERROR
+from pipelines.warehouse.error_texts import LINE_OF_ERROR, OF_OTHERS
 from pipelines.warehouse.report_hours import read_hours, write_report_hours
 from pipelines.warehouse.sql import quoted, sql_files, sql_folder
 
@@ -36,6 +37,8 @@ RETIRED = ("conference_tag_trends",)
 
 class ViewError(Exception):
     """A view of the project does not run on this warehouse."""
+
+    exit_code = DISK
 
 
 class Description(NamedTuple):
@@ -193,7 +196,9 @@ def _create(database: Database, view: View) -> None:
     except StatementError as error:
         line = LINE_OF_ERROR.search(str(error))
         where = f"{view.path}, line {line[1] if line else 1}"
-        raise ViewError(f"{where}: {str(error).splitlines()[0]}") from None
+        what = str(error).splitlines()[0]
+        next_step = "; rename what is not of conference-insights" * bool(OF_OTHERS.search(what))
+        raise ViewError(f"{where}: {what}{next_step}") from None
 
 
 def _comment(database: Database, views: list[View], tables: Mapping[str, Description]) -> None:

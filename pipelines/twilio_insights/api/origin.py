@@ -77,14 +77,13 @@ class Origin:
         """
         try:
             target, base = self._base.join(url), self._base
-            host = target.host
             if self.aliases.fullmatch(f"{target.scheme}://{target.netloc.decode()}"):
                 target = target.copy_with(scheme=base.scheme, host=base.host, port=base.port)
         except (httpx.InvalidURL, ValueError):  # its text quotes the URL, which filters are part of
             raise BadAnswerError("The API sent an invalid next_page_url") from None
         if (target.scheme, target.netloc, target.userinfo) != (base.scheme, base.netloc, b""):
             raise ForeignOriginError(
-                f"The API pointed to {self.http.quoted(f'{target.scheme}://{host}')}, not to "
+                f"The API pointed to {self.http.quoted(_named(target))}, not to "
                 f"{self.url}; nothing was sent there"
             )
         return target
@@ -163,3 +162,9 @@ def _retry_after(value: str, now: datetime) -> float | None:
     if value.isascii() and value.isdigit():
         return float(value)
     return max(0.0, (date - now).total_seconds()) if (date := _http_date(value)) else None
+
+
+def _named(url: httpx.URL) -> str:
+    """Without its path and what may be a password."""
+    user = "...@" if url.userinfo else ""
+    return f"{url.scheme}://{user}{url.netloc.decode()}"

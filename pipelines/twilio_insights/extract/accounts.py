@@ -116,8 +116,13 @@ class Accounts:
         for account in self.followed:
             former = self._rows.get(account) or new_row(account, self.own, None, moment)
             name, status = names.get(account, (former.friendly_name, former.status))
+            asked_at = None if former.left_at else former.asked_at  # it is back: ask at once
             self._rows[account] = former._replace(
-                friendly_name=name, status=status, followed_by=self.own, left_at=None
+                friendly_name=name,
+                status=status,
+                followed_by=self.own,
+                left_at=None,
+                asked_at=asked_at,
             )
         # Of a list, another run may have the rest.
         knows_all = self._settings.accounts == "all" or not self._is_shared

@@ -58,6 +58,9 @@ def lake_of(url: str | None, keep: str | None) -> LakeSettings | None:
         raise SettingsError(f"publish.lake_keep: {error}") from None
     if not url:
         return None
+    scheme, is_url, bucket = url.partition("://")
+    if is_url and (scheme in ("http", "https") or not bucket.strip("/")):
+        raise SettingsError("publish.lake: write a folder, or a bucket, as s3://bucket/prefix")
     expect_package()
     return LakeSettings(url if "://" in url else str(Path(url).expanduser().absolute()), kept)
 
