@@ -108,9 +108,12 @@ def age_last_run(loaded: Loaded, age: timedelta) -> None:
     file.write_text(json.dumps(content))
 
 
-def test_where_nothing_ran_everything_is_stale(command: Command) -> None:
+def test_where_nothing_ran_everything_is_stale(command: Command, tmp_path: Path) -> None:
+    assert "No run has left its status here yet" in command("status").stdout
+    (tmp_path / "warehouse.duckdb").unlink()
     done = command("status")
     assert done.returncode == 0
+    assert "warehouse.duckdb, not created yet" in done.stdout
     assert "No run has been made here yet" in done.stdout
     assert command("status", "--max-age", "7d").returncode == 3
 
@@ -270,7 +273,7 @@ def test_a_status_file_of_another_version_is_not_read(loaded: Loaded, command: C
     for content in ("null", "[]", '{"run": {}}', '{"run": {"outcome": "ok"}, "last_good": {}}'):
         file.write_text(content)
         done = command("status", RUNTIME__SLACK_INCOMING_HOOK="http://127.0.0.1:9/")
-        assert (done.returncode, "No run has been made here yet" in done.stdout) == (0, True)
+        assert (done.returncode, "No run has left its status here yet" in done.stdout) == (0, True)
         with open_warehouse(loaded.path) as warehouse:
             StatusFiles(loaded.path).renew(warehouse, loaded.path)  # as `publish` does at its end
         assert file.read_text() == content

@@ -209,8 +209,9 @@ def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
     try:
         StatusFiles(path).require_existing_warehouse(directory)
         if not path.exists():
-            if path.parent.exists():
-                expect_trusted(path)
+            if not (folder := Path(os.path.realpath(path)).parent).exists():
+                raise WarehouseError(f"Cannot use {path}: make its folder, {folder}, first")
+            expect_trusted(path)
             yield HealthIssue("ok", f"There is no {path} yet; the first run creates it")
             return
         with inspect_warehouse(path) as database:

@@ -98,7 +98,8 @@ def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIss
 def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
     run, refused = status["last_run"], status["refused"]
     if run is None:
-        yield HealthIssue("warn", "No run has been made here yet", "run `conference-insights run`")
+        missing = "left its status here" if status["bytes"]["warehouse"] else "been made here"
+        yield HealthIssue("warn", f"No run has {missing} yet", "run `conference-insights run`")
     elif run["outcome"] == "running" and run["is_alive"] is False:
         yield HealthIssue(
             "warn",

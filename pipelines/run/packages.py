@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -104,7 +104,7 @@ class Packages:
         self.warehouse.hold_accounts(accounts.followed)
         had = accounts.known_before
         if not had:  # all that is listed will be loaded
-            Thread(target=_loader_class, name="import").start()
+            Thread(target=_import_early, name="import").start()
         if accounts.is_own_alone and had and accounts.own not in had:
             others = ", ".join(sorted(had))
             log.warning("%s is a new account in this warehouse, which has %s", accounts.own, others)
@@ -164,6 +164,11 @@ class Packages:
     def _note_loading(self, load_ids: Sequence[str]) -> None:
         self._progress.load_ids += load_ids
         self._record.phase("load")
+
+
+def _import_early() -> None:
+    with suppress(Exception):  # it shows when the loader is needed
+        _loader_class()
 
 
 def _loader_class() -> type[Loader]:

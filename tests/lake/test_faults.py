@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pipelines.lake_spark import read, register
 from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.lake import store
 from pipelines.warehouse.lake.commits import Commits
-from pipelines.warehouse.lake.store import LakeError, Store
+from pipelines.warehouse.lake.store import LakeError, LakeRefusedError, Store, lake_errors
 from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, python
 from tests.lakes import (
     Publisher,
@@ -74,6 +75,15 @@ def test_how_long_states_are_kept_is_a_duration(
     done = command("run", PUBLISH__LAKE_KEEP=keep)
     assert done.returncode == USAGE
     assert "publish.lake_keep: " in done.stderr
+
+
+def test_a_bucket_without_credentials_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # which would be asked for some
+    url = "s3://bucket/lake"
+    with pytest.raises(LakeRefusedError, match="set those of its tools"), lake_errors(url):
+        Store(url).exists("conferences")
 
 
 PAGE = (ROOT / "pipelines/warehouse/lake/README.md").read_text()

@@ -27,6 +27,7 @@ _STORAGE = {
 variables of its own tools, such as AWS_ACCESS_KEY_ID."""
 _REFUSED = re.compile("40[13] |AccessDenied|lacked the necessary privileges|Unauthenticated")
 _DOWN = re.compile("error sending request|client error|dns error|timed out|\\b50[0-9] |max_retries")
+_NO_CREDENTIALS = re.compile("loading credentials|credential provider was not enabled")
 _COLOUR = re.compile(r"\x1b\[\d*m")
 
 T = TypeVar("T")
@@ -194,6 +195,11 @@ def lake_errors(url: str, then: str = "") -> Iterator[None]:
 def _explained(url: str, error: str, then: str) -> LakeError:
     text = _COLOUR.sub("", error)
     said = " ".join(text.replace("↳", " ").split())[:600]
+    if _NO_CREDENTIALS.search(text):
+        return LakeRefusedError(
+            f"There are no credentials for {url}: set those of its tools, such as "
+            f"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION{then}"
+        )
     if _REFUSED.search(text):
         return LakeRefusedError(
             f"The lake {url} refuses the credentials, or they lack the right to list, read, write "
