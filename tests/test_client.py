@@ -214,6 +214,16 @@ def test_the_retry_budget_bounds_all_waiting(account: Account) -> None:
         assert len(server.requests) == 1
 
 
+def test_the_first_failed_attempt_is_told(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "conference_insights")
+    with serving(account, answer(429, b""), *[answer(503, b"")] * 2) as server:
+        assert rows(connect(settings(server))) == ALL
+    told = [line for line in caplog.messages if "trying again" in line]
+    assert told == ["Twilio answered 503; trying again"]
+
+
 def test_a_lasting_fault_ends_after_bounded_retries(account: Account) -> None:
     with serving(account, *[answer(503)] * 50) as server:
         with pytest.raises(UnavailableError, match="503"):

@@ -278,8 +278,9 @@ def test_the_demo_leaves_a_warehouse_that_is_held(process: Command, tmp_path: Pa
 
 
 def _put_warehouse(path: Path, command: str) -> None:
+    """In an old format, which a run would rewrite."""
     path.parent.mkdir()
-    with duckdb.connect(path) as made:
+    with duckdb.connect(path, config={"storage_compatibility_version": "v1.0.0"}) as made:
         made.execute("CREATE SCHEMA conference_insights")
         made.execute(f"CREATE TABLE conference_insights._runs AS SELECT '{command}' AS command")
 
@@ -299,6 +300,15 @@ def test_the_demo_deletes_no_warehouse_of_others(
     assert done.returncode == 74
     assert str(path) in done.stderr
     assert path.read_bytes() == before
+
+
+def test_the_demo_replaces_no_page_of_others(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo/report.html").write_text("my own notes")
+    done = command("demo")
+    assert done.returncode == 2
+    assert "demo/report.html is no report" in done.stderr
+    assert (tmp_path / "demo/report.html").read_text() == "my own notes"
 
 
 @pytest.mark.parametrize("output", ["warehouse.duckdb", "warehouse.duckdb.wal", ".dlt/mine.toml"])

@@ -238,7 +238,7 @@ def test_it_does_not_come_back(
         caplog.clear()
         load()
         assert counted(full, f"conference_sid = '{GONE}'") == 0
-        assert ("erased here: 1 of the given ones" in caplog.text) is (load is by_sid)
+        assert ("erased here: 1 of the given conferences" in caplog.text) is (load is by_sid)
     compared = compare()
     assert kinds(compared) == {"erased": 1}
     change(full, f"UPDATE {RAW}_erasures SET erased_at = erased_at - INTERVAL 32 DAY")

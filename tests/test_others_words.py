@@ -32,7 +32,6 @@ from pipelines.warehouse.error_texts import (
     LOG_FAULT,
     NO_THREAD,
     OF_OTHERS,
-    OTHER_TABLES,
     OUT_OF_MEMORY,
 )
 from pipelines.warehouse.file import DuckDbFile
@@ -268,11 +267,6 @@ def test_the_line_of_an_error_is_in_its_text() -> None:
     line = LINE_OF_ERROR.search(error_of(lambda: duckdb.connect().execute(wrong)))
     assert line
     assert line[1] == "3"
-
-
-@pytest.mark.parametrize("sql", ["SELECT nothing FROM range(3)", "FROM nowhere"])
-def test_a_table_or_column_that_is_not_there_is_told_by_its_text(sql: str) -> None:
-    assert OTHER_TABLES.search(error_of(lambda: duckdb.connect().execute(sql)))
 
 
 def test_a_table_in_place_of_a_view_is_told_by_its_text(postgres: PostgresTestServer) -> None:

@@ -4,6 +4,7 @@ tells what is missing from what the next run loads."""
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import Counter
 from contextlib import closing
@@ -421,6 +422,21 @@ def test_the_table(month: Loaded, command: Command) -> None:
     assert done.returncode == 0
     assert "2 missing, written now" in done.stdout
     assert "Complete from 2026-10-22T14:30:00Z to 2026-11-20T14:30:00Z" in done.stdout
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_what_could_not_be_compared_is_told(
+    month: Loaded, command: Command, is_listed: bool
+) -> None:
+    other, prefix = f"AC{7:032x}", "SOURCES__TWILIO_INSIGHTS__"
+    variables = {f"{prefix}ACCOUNTS": f"{ACCOUNT_SID},{other}"}
+    if not is_listed:
+        url = f"{month.server.url}/nope"
+        variables = {f"{prefix}ACCOUNTS": "all", f"{prefix}ACCOUNTS_URL": url}
+    done = command("reconcile", **variables)
+    assert done.returncode in (69, 77)
+    (why,) = re.findall("Not everything .* could be compared: (.*)", done.stdout)
+    assert why.startswith(f"{other} not read" if is_listed else "List of accounts")
 
 
 def test_json(month: Loaded, command: Command) -> None:

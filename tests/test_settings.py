@@ -349,11 +349,18 @@ def test_an_unknown_filter_is_found_in_each_file(
 
 
 @pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("name", ["Mixer_Region", "mixer_region"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SOURCES__TWILIO_INSIGHTS__FILTERS__Mixer_Region",
+        "SOURCES__TWILIO_INSIGHTS__FILTERS__mixer_region",
+        "sources__twilio_insights__filters__mixer_region",
+    ],
+)
 def test_a_filter_in_other_letters_is_not_ignored(
     name: str, read: Callable[[], Settings], credentials: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(f"SOURCES__TWILIO_INSIGHTS__FILTERS__{name}", "ie1")
+    monkeypatch.setenv(name, "ie1")
     with pytest.raises(SettingsError, match="MIXER_REGION"):
         read().check()
 

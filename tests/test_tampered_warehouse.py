@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.conftest import Command, Loaded, summary
+from tests.conftest import Command, Loaded, sid, summary
 
 HOUR = timedelta(hours=1)
 COPIES = "warehouse.published"
@@ -34,7 +34,7 @@ def change(path: Path, sql: str) -> None:
         (
             "CREATE SCHEMA conference_insights; "
             "CREATE TABLE conference_insights.accounts (account_sid INT)",
-            "rename what is not its own",
+            "conference_insights.accounts is not of conference-insights: rename it",
         ),
     ],
 )
@@ -77,13 +77,13 @@ def test_the_folder_that_a_link_leads_to_is_named(
         assert f"make its folder, {tmp_path}/nowhere, first" in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize("name", ["status", "doctor", "run"])
+@pytest.mark.parametrize(("name", "code"), [("status", 74), ("doctor", 74), ("run", 0)])
 def test_a_status_file_that_is_nonsense_is_no_bug(
-    sound: Loaded, command: Command, name: str
+    sound: Loaded, command: Command, name: str, code: int
 ) -> None:
     sound.path.with_name("warehouse.duckdb.status.json").write_text("[" * 100_000)
     done = command(name)
-    assert done.returncode in (0, 74), done.stderr
+    assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
 
 
@@ -95,18 +95,39 @@ def test_zeros_in_the_note_of_the_owner_are_none_of_it(sound: Loaded, command: C
     assert command("run").returncode == 0
 
 
-def test_a_folder_in_place_of_the_link_to_the_copy_is_replaced(
-    sound: Loaded, command: Command
-) -> None:
+@pytest.fixture
+def unlinked(sound: Loaded) -> Path:
+    """Where the link to the newest copy was, and a copy is."""
     current = sound.path.with_name(COPIES) / "current"
     target = current.resolve()
     current.unlink()
     shutil.copytree(target, current)
+    return current
+
+
+def test_a_copy_in_place_of_the_link_to_it_is_replaced(unlinked: Path, command: Command) -> None:
     done = command("publish")
     assert done.returncode == 0, done.stderr
-    assert current.is_symlink()
-    with duckdb.connect(current / "insights.duckdb", read_only=True) as copy:
+    assert unlinked.is_symlink()
+    with duckdb.connect(unlinked / "insights.duckdb", read_only=True) as copy:
         assert copy.sql("SELECT count(*) FROM analytics.conferences").fetchall() == [(3,)]
+
+
+def test_what_is_erased_is_not_left_in_it(unlinked: Path, command: Command) -> None:
+    assert command("erase", "--conference", sid(1), "--yes").returncode == 0
+    copies = [*unlinked.parent.glob("*/insights.duckdb")]
+    assert {path.parent.resolve() for path in copies} == {unlinked.resolve()}
+    with duckdb.connect(copies[0], read_only=True) as copy:
+        assert copy.sql("SELECT count(*) FROM analytics.conferences").fetchall() == [(2,)]
+
+
+def test_a_folder_of_others_in_place_of_the_link_stays(unlinked: Path, command: Command) -> None:
+    (unlinked / "notes.txt").write_text("mine")
+    done = command("publish")
+    assert done.returncode == 74
+    assert "move it away" in done.stderr
+    assert (unlinked / "notes.txt").read_text() == "mine"
+    assert (unlinked / "insights.duckdb").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")

@@ -169,7 +169,7 @@ def publish() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     default="report.html",
     show_default=True,
-    help="The HTML file; an existing one is replaced.",
+    help="The HTML file; an earlier one is replaced, nothing else.",
 )
 @click.option("--from", "since", help="First day, a date or an age: 2026-11-01, 29d.")
 @click.option("--to", "until", help="Day after the last; by default the day of the newest data.")
@@ -190,11 +190,11 @@ def report(output: Path, since: str | None, until: str | None, account: str | No
     with exit_on_error():
         from pipelines.cli.own_copy import own_copy
         from pipelines.errors import SettingsError
-        from pipelines.report import AccountError, OutputError, PeriodError, write_report
+        from pipelines.report import AccountError, PeriodError, write_report
 
         try:
             say(str(write_report(own_copy(), output, since, until, account)))
-        except (PeriodError, AccountError, OutputError) as error:
+        except (PeriodError, AccountError) as error:
             raise SettingsError(str(error)) from None
 
 
@@ -227,7 +227,7 @@ def show(conference: str, as_json: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default="demo",
     show_default=True,
-    help="Folder of its own warehouse; that of an earlier demo is replaced.",
+    help="Folder of its own warehouse; only that of an earlier demo is replaced.",
 )
 def demo(folder: Path) -> None:
     """Show the whole pipeline at work on simulated accounts: no credentials, no network.

@@ -42,9 +42,6 @@ MEANINGS = {
 WRITTEN = ("missing", "different", "changed", "new")
 """What a repair writes."""
 
-MAX_NAMED = 3
-"""Accounts."""
-
 
 def show_comparison(comparison: Comparison, as_json: bool) -> None:
     """Print it."""
@@ -98,8 +95,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     for reason, number in comparison.not_compared.items():
         yield f"Participants of {number:,} conferences are not compared: {reason}"
     if not comparison.is_complete:
-        failed = ", ".join(map(visible, comparison.unread[:MAX_NAMED]))
-        why = f"{failed} could not be read" if failed else "the command was stopped"
+        why = visible(comparison.cut_by)
         yield f"Not everything from {start} to {end} could be compared: {why}"
     elif not comparison.faults:
         said = "Of what was compared" if comparison.not_compared else "Complete"

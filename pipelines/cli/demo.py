@@ -15,17 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.cli.console import run_with_progress
-from pipelines.report import write_report
+from pipelines.report import expect_free, write_report
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.database import DATASET
-from pipelines.warehouse.file import open_warehouse, working_folder
+from pipelines.warehouse.file import inspect_warehouse, working_folder
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, folder_of
 from pipelines.warehouse.warehouse import WarehouseError
 
-WAREHOUSE = "demo.duckdb"
+WAREHOUSE, REPORT = "demo.duckdb", "report.html"
 USER_SETTINGS = ("SOURCES__", "TWILIO_", "DESTINATION_", "PUBLISH__")
 DAYS, PER_DAY = 28, 60
 TABLES = "SELECT table_name FROM duckdb_tables()"
@@ -92,9 +92,11 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
     Raises:
         OSError: the folder cannot be used.
         BusyError: another demo is on, or a program holds the warehouse of an earlier one.
+        OutputError: there is a file that is no report.
         WarehouseError: there is a warehouse that not only demos have written.
     """
     path = folder.absolute() / WAREHOUSE
+    expect_free(path.with_name(REPORT))
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists():
         _expect_own(path)
@@ -154,7 +156,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
             console.print(question, table, f"{help_to_read}\n", highlight=False)
     python, opened = sys.executable, f"duckdb.connect('{copy}', read_only=True)"
     query = "SELECT tag, count(*) FROM analytics.conference_tags GROUP BY tag"
-    report = write_report(copy, path.with_name("report.html"))
+    report = write_report(copy, path.with_name(REPORT))
     click.echo(
         f"""The warehouse is {path}
 The copy for BI tools is {copy}
@@ -172,7 +174,7 @@ or load your own account:
 def _expect_own(path: Path) -> None:
     """What others have loaded is not deleted."""
     others = f"SELECT 1 FROM {DATASET}._runs WHERE command <> 'demo' LIMIT 1"
-    with open_warehouse(path) as warehouse:
+    with inspect_warehouse(path) as warehouse:
         is_of_runs = "_runs" in {name for (name,) in warehouse.execute(TABLES)}
         if warehouse.execute(others if is_of_runs else TABLES):
             raise WarehouseError(

@@ -8,9 +8,9 @@ finds of one, `charts` draws, `layout`, `sections`, `participants` and `page` ma
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
+from pipelines.exit_codes import USAGE
 from pipelines.files import replace_file
 from pipelines.report.accounts import AccountError
 from pipelines.report.figures import PeriodError, read_figures
@@ -18,13 +18,15 @@ from pipelines.report.page import write_page
 from pipelines.report.published_copy import CopyError
 from pipelines.warehouse.warehouse import Place
 
-__all__ = ["AccountError", "CopyError", "OutputError", "PeriodError", "write_report"]
+__all__ = ["AccountError", "CopyError", "OutputError", "PeriodError", "expect_free", "write_report"]
 
 HTML = b"<!DOCTYPE html>"
 
 
 class OutputError(Exception):
     """There is something else that the report would replace."""
+
+    exit_code = USAGE
 
 
 def write_report(
@@ -38,7 +40,7 @@ def write_report(
 
     Args:
         copy: the published `insights.duckdb`.
-        output: the HTML file; an earlier report that is there is replaced, nothing else.
+        output: the HTML file; one that is there is replaced, but nothing else.
         since: first day, a date or an age such as `29d`; by default 7 days before the end.
         until: the day after the last; by default the day that the data goes to, so that all days
             of the report are over.
@@ -55,7 +57,7 @@ def write_report(
         OSError: the file cannot be written.
     """
     output = output.absolute()
-    _expect_free(output)
+    expect_free(output)
     document = write_page(read_figures(copy, since, until, account))
     try:
         replace_file(output, document)
@@ -64,14 +66,19 @@ def write_report(
     return output
 
 
-def _expect_free(output: Path) -> None:
-    """A warehouse or its log, a copy and settings are never written over; a device or pipe is."""
-    with suppress(OSError):  # which shows when it is written
-        is_other = output.is_file() and _beginning(output) not in (b"", HTML)
-        if is_other or output.suffix == ".wal":
-            raise OutputError(f"{output} is no report: write it to another file")
+def expect_free(output: Path) -> None:
+    """A warehouse or its log, a copy and settings are never written over; a device or pipe is.
+
+    Raises:
+        OutputError: there is such a file.
+    """
+    if output.suffix == ".wal" or (output.is_file() and not _may_be_report(output)):
+        raise OutputError(f"{output} is no report: write it to another file")
 
 
-def _beginning(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        return opened.read(len(HTML))
+def _may_be_report(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(HTML)) in (b"", HTML)
+    except OSError:
+        return False

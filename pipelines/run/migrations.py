@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from zlib import decompress
@@ -11,8 +12,9 @@ from zlib import decompress
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.codec import parse, to_json
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.twilio_insights.tables import REFETCHES, TABLES, Column, Table, fit
+from pipelines.twilio_insights.tables import REFETCHES, TABLES, WATERMARKS, Column, Table, fit
 from pipelines.warehouse.database import DATASET, Database
+from pipelines.warehouse.warehouse import WarehouseError
 
 _TYPES = {
     "text": "VARCHAR",
@@ -24,6 +26,7 @@ _TYPES = {
 }
 
 _REFETCHES = f"{DATASET}.{REFETCHES.name}"
+LOADED_BY = "_dlt_load_id"
 AT_ONCE = 100_000
 """Rows of which values are moved into a new column with one statement."""
 
@@ -34,10 +37,14 @@ def migrate_tables(database: Database) -> None:
     Versions before there were several resources had a conference in each row of `_refetches`.
     Those before `_watermarks` kept it in dlt's state, loaded through a staging schema, and
     merged table by table: of a package that was lost half-way, child rows may be without parents.
+
+    Raises:
+        WarehouseError: a table is another's, or one is gone.
     """
     present = {
         name.partition(".")[2]: set(columns) for name, columns in database.columns(DATASET).items()
     }
+    _expect_own(present)
     if is_former := "conference_sid" in present.get(REFETCHES.name, ()):
         present[REFETCHES.name] |= {"key"}
     new_tables = [table for table in TABLES if table.name not in present]
@@ -49,6 +56,19 @@ def migrate_tables(database: Database) -> None:
     if new_tables or any(new_columns.values()):
         steps = new_tables, new_columns, set(present), is_former
         database.transact(lambda: _prepare(database, *steps))
+
+
+def _expect_own(present: Mapping[str, Collection[str]]) -> None:
+    for table in TABLES:
+        ours = {LOADED_BY} & {column.name for column in table.columns}  # of each version
+        if not ours <= {*present.get(table.name, ours)}:
+            raise WarehouseError(
+                f"The table {DATASET}.{table.name} is not of conference-insights: rename it"
+            )
+    if {"_dlt_loads", WATERMARKS.name} <= present.keys() or "_dlt_loads" not in present:
+        return
+    if "_dlt_pipeline_state" not in present:  # where a former version kept them
+        raise WarehouseError(f"The table {DATASET}.{WATERMARKS.name} is gone: restore a backup")
 
 
 def _prepare(

@@ -30,6 +30,9 @@ from pipelines.warehouse.warehouse import WarehouseError
 
 log = logging.getLogger("conference_insights")
 
+MAX_NAMED = 3
+"""Accounts of which it is said that they were not read."""
+
 
 class DifferencesError(Exception):
     """The warehouse lacks something that Twilio has, or has it otherwise."""
@@ -74,10 +77,10 @@ def reconcile(
                 packages.load_by_parent()
             _count_expired(packages, comparison, parse_moment(scope.since, now), now)
             packages.note_failures()
-            comparison.unread = [accounts.names.get(sid, sid) for sid in accounts.failures]
             fault = extraction.fault or accounts.decisive_failure
             is_cut = stop.is_set() or not accounts.some_answer
             comparison.is_complete = not (is_cut or fault or accounts.failures)
+            comparison.cut_by = _cut_by(packages, fault)
         finally:
             names = {name for name, *_ in comparison.found}
             progress.compared = {name: asdict(comparison.total(name)) for name in sorted(names)}
@@ -94,6 +97,14 @@ def reconcile(
                 raise error
             if comparison.faults:
                 raise DifferencesError(_describe(comparison))
+
+
+def _cut_by(packages: Packages, fault: Exception | None) -> str:
+    names, failed = packages.accounts.names, [*packages.accounts.failures]
+    if failed:
+        more = f" and {len(failed) - MAX_NAMED:,} more accounts" * (len(failed) > MAX_NAMED)
+        return f"{', '.join(names.get(one, one) for one in failed[:MAX_NAMED])}{more} not read"
+    return str(fault) if fault else "the command was stopped"
 
 
 def _reason(packages: Packages, account: str) -> str:

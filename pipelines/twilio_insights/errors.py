@@ -17,6 +17,9 @@ from contextlib import contextmanager
 
 from pipelines.exit_codes import BUG, REFUSED, UNAVAILABLE
 
+RUN_AGAIN = "; run again later"
+"""The end of a message, of what passes by itself."""
+
 
 class InsightsError(Exception):
     """The Insights API could not be read."""

@@ -29,12 +29,12 @@ def filter_names(table: Any = None, origin: object = "") -> set[str]:
             f"{section} in {origin}: set each filter by its name, as {section}.{one} or "
             f"{variable}__{one.upper()}"
         )
-    found = (name.partition(f"{variable}__") for name in os.environ)
-    named = {name for before, is_one, name in found if is_one and not before}
-    if others := {name for name in named if name != name.upper()}:
-        one = min(others)
-        raise SettingsError(f"{variable}__{one}: write it in capitals, {variable}__{one.upper()}")
-    return {*CONFERENCES.filters, *(table or {}), *map(str.lower, named)}
+    variables = [name for name in os.environ if name.upper().startswith(f"{variable}__")]
+    for one in variables:
+        if one != one.upper():
+            raise SettingsError(f"{one}: write it in capitals, {one.upper()}")
+    named = {name.removeprefix(f"{variable}__").lower() for name in variables}
+    return {*CONFERENCES.filters, *(table or {}), *named}
 
 
 def filter_problem(name: str, value: Any) -> str | None:

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from pipelines.twilio_insights.errors import UnavailableError
+from pipelines.twilio_insights.errors import RUN_AGAIN, UnavailableError
 from pipelines.twilio_insights.resources import Resource
 
 log = logging.getLogger("conference_insights")
@@ -122,7 +122,7 @@ class Progress(RowCounts):
             is_first = fault.kind != "429" and not self.retries.keys() - {"429"}
             self.retries[fault.kind] += 1
         if is_first:
-            log.info("%s; trying again for a while", fault)
+            log.info("%s; trying again", str(fault).removesuffix(RUN_AGAIN))
 
     def counts(self, resource: Resource) -> RowCounts:
         """Those of a resource."""

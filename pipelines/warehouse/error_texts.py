@@ -16,7 +16,6 @@ NO_THREAD = re.compile(f"can't start new thread|{os.strerror(EAGAIN)}")
 LOG_FAULT = re.compile("WAL|Could not read enough bytes")
 CORRUPT_FILE = "Corrupt database file"
 DAMAGE = re.compile("Could not read enough bytes|[Cc]orrupt|[Cc]hecksum|been invalidated")
-OTHER_TABLES = re.compile("(Catalog|Binder) Error:")
 OF_OTHERS = re.compile("is of type|is not a view")
 LOCK_HOLDER = re.compile(r"Conflicting lock is held in ((?P<program>.*?) \(PID (?P<pid>\d+)\))?")
 LINE_OF_ERROR = re.compile(r"^LINE (\d+):", re.MULTILINE)

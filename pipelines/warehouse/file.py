@@ -42,8 +42,7 @@ def as_warehouse_error(
     error: BaseException, path: Path | None = None, disk: str = "the warehouse"
 ) -> WarehouseError | None:
     """The error for a disk that is full, broken or write-protected, for too little memory or too
-    few threads, and, if `path` is given, for a file that is damaged or has tables of others; None
-    for any other error.
+    few threads, and, if `path` is given, for a damaged file; None for any other error.
 
     It goes by the text, which is all that dlt keeps.
     """
@@ -52,11 +51,6 @@ def as_warehouse_error(
             return WarehouseError(f"The disk of {path or disk} cannot be used: {line}")
         if path and error_texts.DAMAGE.search(line):
             return WarehouseError(f"{path} is damaged, restore a backup: {line}")
-        if path and error_texts.OTHER_TABLES.search(line):
-            return WarehouseError(
-                f"{path} has other tables or columns than conference-insights made: {line}; rename "
-                "what is not its own, or restore a backup"
-            )
         if error_texts.OUT_OF_MEMORY.search(line):
             return WarehouseError(
                 f"There is not enough memory for such long texts; give the process more: {line}"

@@ -145,7 +145,7 @@ class PublishedCopies:
         self._seal.write_text(_stamp(self._folder / name / FILE))
         try:
             swap(self._link, name)
-        except OSError:  # as where `current` is a folder: or each run would leave one more
+        except OSError:  # or each run would leave one more
             shutil.rmtree(self._folder / name, ignore_errors=True)
             raise
         # Copies from before a column was left out still have it.

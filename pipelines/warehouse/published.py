@@ -103,13 +103,19 @@ def make_folder(folder: Path) -> None:
 
 
 def swap(link: Path, name: str) -> None:
-    """Point `link` to the folder `name` beside it, in one step. A folder in its place, as copying
-    programs make of a link, becomes one of the earlier copies."""
-    if link.is_dir() and not link.is_symlink():
-        link.rename(link.with_name(f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-former"))
+    """Point `link` to the folder `name` beside it, in one step. A copy in its place, as copying
+    programs make of a link, becomes one of the earlier copies.
+
+    Raises:
+        OSError: there can be no link, or something else is in its place.
+    """
     new = link.with_name(f"{link.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(name)
+    if link.is_dir() and not link.is_symlink():
+        if {path.name for path in link.iterdir()} != {FILE}:
+            raise OSError(f"{link} is no copy, and a link has to be there: move it away")
+        link.rename(link.with_name(f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-former"))
     new.replace(link)
     sync(link.parent)
 
@@ -117,8 +123,8 @@ def swap(link: Path, name: str) -> None:
 def delete_old(folder: Path, newest: str, kept: int = COPIES_KEPT) -> None:
     """Delete all but the newest copies, and what interrupted runs left."""
     copies = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-    whole = [path for path in copies if path.suffix != ".new"]
-    stay = {*whole[-kept:], folder / newest}
+    others = [path for path in copies if path.suffix != ".new" and path.name != newest]
+    stay = {folder / newest, *others[len(others) - kept + 1 :]}
     for path in copies:
         if path not in stay and re.match(r"\d{8}T\d{12}-", path.name):
             shutil.rmtree(path, ignore_errors=True)

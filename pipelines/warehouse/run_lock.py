@@ -53,13 +53,13 @@ def _holder(left: str) -> str:
     named = re.search(r", process (\d+) on (.*), started ", left)
     if named and (named[2] != socket.gethostname() or _exists(int(named[1]))):
         return left
-    return "a program that does not say its name, such as a backup"
+    return "a program that does not say its name, such as a backup, or in another container"
 
 
 def _exists(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:  # another user's
         pass

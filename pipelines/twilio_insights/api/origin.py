@@ -14,6 +14,7 @@ from pipelines.times import as_utc, parse_duration
 from pipelines.twilio_insights.api.clock import Clock
 from pipelines.twilio_insights.api.transport import Transport
 from pipelines.twilio_insights.errors import (
+    RUN_AGAIN,
     BadAnswerError,
     ForeignOriginError,
     QueryTimeoutError,
@@ -118,7 +119,7 @@ class Origin:
         timed_out = status != 200 and isinstance(body, dict) and body.get("code") == QUERY_TIMEOUT
         if timed_out or status in (408, 429) or status >= 500:
             wait = _retry_after(headers.get("retry-after", ""), received_at)
-            message = f"Twilio answered {self.describe(status, body)}; run again later"
+            message = f"Twilio answered {self.describe(status, body)}{RUN_AGAIN}"
             if timed_out:
                 raise QueryTimeoutError(message, "QueryTimeout", wait)
             raise UnavailableError(message, str(status), wait)

@@ -71,8 +71,8 @@ class Comparison:
         self.window: Window | None = None
         """What is compared; None: nothing yet."""
         self.is_complete = False
-        self.unread: list[str] = []
-        """Names of the accounts that could not be read."""
+        self.cut_by = ""
+        """Why not all could be compared."""
         self.not_compared = Counter[str]()
         """Conferences whose participants were not, by the reason."""
         self.names: dict[str, str] = {}

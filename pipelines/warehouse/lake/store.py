@@ -27,7 +27,7 @@ _STORAGE = {
 variables of its own tools, such as AWS_ACCESS_KEY_ID."""
 _REFUSED = re.compile("40[13] |AccessDenied|lacked the necessary privileges|Unauthenticated")
 _DOWN = re.compile("error sending request|client error|dns error|timed out|\\b50[0-9] |max_retries")
-_NO_CREDENTIALS = re.compile("loading credentials|credential provider was not enabled")
+_NO_CREDENTIALS = re.compile("credential provider was not enabled|IMDS is disabled")
 _COLOUR = re.compile(r"\x1b\[\d*m")
 
 T = TypeVar("T")
