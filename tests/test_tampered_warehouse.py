@@ -49,11 +49,12 @@ def test_tables_of_others_are_named(
     assert "Traceback" not in done.stderr
 
 
-def test_a_table_of_ours_that_is_gone_is_named(sound: Loaded, command: Command) -> None:
-    change(sound.path, "DROP TABLE conference_insights._watermarks")
+@pytest.mark.parametrize("table", ["_watermarks", "conference_tags", "conference_summaries"])
+def test_a_table_of_ours_that_is_gone_is_named(sound: Loaded, command: Command, table: str) -> None:
+    change(sound.path, f"DROP TABLE conference_insights.{table} CASCADE")
     done = command("run")
     assert done.returncode == 74, done.stderr
-    assert "restore a backup" in done.stderr
+    assert f"The table conference_insights.{table} is gone: restore a backup" in done.stderr
     assert "Traceback" not in done.stderr
 
 

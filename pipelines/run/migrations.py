@@ -65,10 +65,12 @@ def _expect_own(present: Mapping[str, Collection[str]]) -> None:
             raise WarehouseError(
                 f"The table {DATASET}.{table.name} is not of conference-insights: rename it"
             )
-    if {"_dlt_loads", WATERMARKS.name} <= present.keys() or "_dlt_loads" not in present:
-        return
-    if "_dlt_pipeline_state" not in present:  # where a former version kept them
-        raise WarehouseError(f"The table {DATASET}.{WATERMARKS.name} is gone: restore a backup")
+    of_each_version = [*CONFERENCES.tables]
+    if "_dlt_pipeline_state" not in present:  # where a former version had the watermarks
+        of_each_version.append(WATERMARKS)
+    for table in of_each_version if "_dlt_loads" in present else ():
+        if table.name not in present:
+            raise WarehouseError(f"The table {DATASET}.{table.name} is gone: restore a backup")
 
 
 def _prepare(
