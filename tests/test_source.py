@@ -415,7 +415,7 @@ def test_elements_that_are_no_conference_are_kept_whole_once(
     ("environment", "message"),
     [
         ({"TWILIO_ACCOUNT_SID": ""}, "TWILIO_ACCOUNT_SID"),
-        ({"TWILIO_ACCOUNT_SID": "AC..."}, "account_sid: not AC and 32"),
+        ({"TWILIO_ACCOUNT_SID": "AC..."}, "not AC and 32"),
         ({"TWILIO_AUTH_TOKEN": ""}, "TWILIO_AUTH_TOKEN"),
         ({"SOURCES__TWILIO_INSIGHTS__REQUEST_DEADLINE": "0s"}, "request_deadline"),
         ({"SOURCES__TWILIO_INSIGHTS__CREATED_AFTER": "yesterday"}, "created_after: not a time"),
