@@ -106,6 +106,7 @@ def unlinked(sound: Loaded) -> Path:
     return current
 
 
+@pytest.mark.thorough
 def test_a_copy_in_place_of_the_link_to_it_is_replaced(unlinked: Path, command: Command) -> None:
     done = command("publish")
     assert done.returncode == 0, done.stderr
@@ -114,6 +115,7 @@ def test_a_copy_in_place_of_the_link_to_it_is_replaced(unlinked: Path, command: 
         assert copy.sql("SELECT count(*) FROM analytics.conferences").fetchall() == [(3,)]
 
 
+@pytest.mark.thorough
 def test_what_is_erased_is_not_left_in_it(unlinked: Path, command: Command) -> None:
     assert command("erase", "--conference", sid(1), "--yes").returncode == 0
     copies = [*unlinked.parent.glob("*/insights.duckdb")]
@@ -122,6 +124,7 @@ def test_what_is_erased_is_not_left_in_it(unlinked: Path, command: Command) -> N
         assert copy.sql("SELECT count(*) FROM analytics.conferences").fetchall() == [(2,)]
 
 
+@pytest.mark.thorough
 def test_a_folder_of_others_in_place_of_the_link_stays(unlinked: Path, command: Command) -> None:
     (unlinked / "notes.txt").write_text("mine")
     done = command("publish")
