@@ -20,6 +20,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # until a command has something to finish
         signal.signal(number, lambda received, _: os._exit(128 + received))
     from pipelines.cli import command_line
+    from pipelines.exit_codes import DISK
 
     sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w"), sys.stderr or os.fdopen(2, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr does: a name may be in any script
@@ -37,7 +38,7 @@ def main() -> None:
         with suppress(OSError):
             sys.stderr.write(f"Error: the output cannot be written: {error.strerror}\n")
             sys.stderr.flush()
-        os._exit(74)
+        os._exit(DISK)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_a_file_of_another_engine_makes_no_run_fetch_code(loaded: Loaded, comman
     other.close()
     done = command("run")
     assert done.returncode == 74, done.stderr
-    assert "http" not in done.stderr.replace("https://duckdb.org", "")
+    assert "http" not in done.stderr
     assert "cannot open" in done.stderr
 
 
@@ -134,7 +134,7 @@ def test_a_folder_of_others_in_place_of_the_link_stays(unlinked: Path, command: 
     assert (unlinked / "insights.duckdb").exists()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has it")
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
 def test_an_output_that_is_full_is_no_bug(arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:

@@ -94,8 +94,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield f"{number:,} of those only here: {reason}"
     for reason, number in comparison.not_compared.items():
         yield f"Participants of {number:,} conferences are not compared: {reason}"
-    if not comparison.is_complete:
-        why = visible(comparison.cut_by)
+    if why := visible(comparison.cut_by):
         yield f"Not everything from {start} to {end} could be compared: {why}"
     elif not comparison.faults:
         said = "Of what was compared" if comparison.not_compared else "Complete"
@@ -109,7 +108,7 @@ def _fields(comparison: Comparison) -> dict[str, object]:
     return {
         "from": start,
         "to": end,
-        "is_complete": comparison.is_complete,
+        "is_complete": not comparison.cut_by,
         "repair": comparison.repair,
         "total": {name: asdict(comparison.total(name)) for name in resources},
         "days": [

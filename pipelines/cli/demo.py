@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.cli.console import run_with_progress
-from pipelines.report import expect_free, write_report
+from pipelines.report import expect_replaceable, write_report
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
@@ -96,7 +96,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         WarehouseError: there is a warehouse that not only demos have written.
     """
     path = folder.absolute() / WAREHOUSE
-    expect_free(path.with_name(REPORT))
+    expect_replaceable(path.with_name(REPORT))
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists():
         _expect_own(path)

@@ -72,7 +72,7 @@ def erase(
 
         before = times.machine_time() - older_than if older_than else None
         subject = Subject(conferences, identity, before)
-        # A row of somebody may have several.
+        # Of an identity values are erased, of which a row may have several.
         unit = "row" if identity is None else "value"
         if dry_run or not yes:
             found = count_erasable(subject)

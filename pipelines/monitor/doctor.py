@@ -38,7 +38,7 @@ from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import Settings
 from pipelines.warehouse.database import StatementError
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.file import inspect_warehouse
+from pipelines.warehouse.file import expect_folder, inspect_warehouse
 from pipelines.warehouse.integrity import read_all, unused_share
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, other_owner
@@ -209,8 +209,7 @@ def _look_at_warehouse(path: Path, directory: Path) -> Iterator[HealthIssue]:
     try:
         StatusFiles(path).require_existing_warehouse(directory)
         if not path.exists():
-            if not (folder := Path(os.path.realpath(path)).parent).exists():
-                raise WarehouseError(f"Cannot use {path}: make its folder, {folder}, first")
+            expect_folder(path)
             expect_trusted(path)
             yield HealthIssue("ok", f"There is no {path} yet; the first run creates it")
             return

@@ -97,16 +97,17 @@ def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIss
 
 def _runs(status: dict[str, Any]) -> Iterator[HealthIssue]:
     run, refused = status["last_run"], status["refused"]
-    if run is None and not refused:
+    if run is None:
         missing = "left its status here" if status["bytes"]["warehouse"] else "been made here"
-        yield HealthIssue("warn", f"No run has {missing} yet", "run `conference-insights run`")
-    elif run and run["outcome"] == "running" and run["is_alive"] is False:
+        if not refused:
+            yield HealthIssue("warn", f"No run has {missing} yet", "run `conference-insights run`")
+    elif run["outcome"] == "running" and run["is_alive"] is False:
         yield HealthIssue(
             "warn",
             f"The last run{_process(run)} was killed{_step(run)}",
             "the next run finishes what it left",
         )
-    elif run and run["outcome"] == "failed":
+    elif run["outcome"] == "failed":
         yield HealthIssue(
             "warn",
             f"The last run failed{_step(run)}, {run['error_class']}: {run['error']}",

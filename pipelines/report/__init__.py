@@ -18,7 +18,14 @@ from pipelines.report.page import write_page
 from pipelines.report.published_copy import CopyError
 from pipelines.warehouse.warehouse import Place
 
-__all__ = ["AccountError", "CopyError", "OutputError", "PeriodError", "expect_free", "write_report"]
+__all__ = [
+    "AccountError",
+    "CopyError",
+    "OutputError",
+    "PeriodError",
+    "expect_replaceable",
+    "write_report",
+]
 
 HTML = b"<!DOCTYPE html>"
 
@@ -57,7 +64,7 @@ def write_report(
         OSError: the file cannot be written.
     """
     output = output.absolute()
-    expect_free(output)
+    expect_replaceable(output)
     document = write_page(read_figures(copy, since, until, account))
     try:
         replace_file(output, document)
@@ -66,7 +73,7 @@ def write_report(
     return output
 
 
-def expect_free(output: Path) -> None:
+def expect_replaceable(output: Path) -> None:
     """A warehouse or its log, a copy and settings are never written over; a device or pipe is.
 
     Raises:

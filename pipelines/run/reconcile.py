@@ -22,6 +22,7 @@ from pipelines.run.pipeline import (
 )
 from pipelines.run.post_load import run_post_load
 from pipelines.times import naive_utc, parse_duration, parse_moment
+from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.scope import TimeRange
 from pipelines.twilio_insights.progress import Progress
@@ -31,7 +32,7 @@ from pipelines.warehouse.warehouse import WarehouseError
 log = logging.getLogger("conference_insights")
 
 MAX_NAMED = 3
-"""Accounts of which it is said that they were not read."""
+"""Accounts that were not read."""
 
 
 class DifferencesError(Exception):
@@ -79,8 +80,7 @@ def reconcile(
             packages.note_failures()
             fault = extraction.fault or accounts.decisive_failure
             is_cut = stop.is_set() or not accounts.some_answer
-            comparison.is_complete = not (is_cut or fault or accounts.failures)
-            comparison.cut_by = _cut_by(packages, fault)
+            comparison.cut_by = _cut_by(accounts, fault) or "it was stopped" * stop.is_set()
         finally:
             names = {name for name, *_ in comparison.found}
             progress.compared = {name: asdict(comparison.total(name)) for name in sorted(names)}
@@ -99,12 +99,11 @@ def reconcile(
                 raise DifferencesError(_describe(comparison))
 
 
-def _cut_by(packages: Packages, fault: Exception | None) -> str:
-    names, failed = packages.accounts.names, [*packages.accounts.failures]
-    if failed:
-        more = f" and {len(failed) - MAX_NAMED:,} more accounts" * (len(failed) > MAX_NAMED)
-        return f"{', '.join(names.get(one, one) for one in failed[:MAX_NAMED])}{more} not read"
-    return str(fault) if fault else "the command was stopped"
+def _cut_by(accounts: Accounts, fault: Exception | None) -> str:
+    failed = [*accounts.describe_failures()]
+    more = f"; and {len(failed) - MAX_NAMED:,} more" * (len(failed) > MAX_NAMED)
+    named = f"not read: {'; '.join(failed[:MAX_NAMED])}{more}" * bool(failed)
+    return named or str(fault or "")
 
 
 def _reason(packages: Packages, account: str) -> str:

@@ -46,7 +46,7 @@ PERSONAL_DATA = ("keep", "hash", "drop")
 SHORTEST_KEY = 16
 """Characters of a `hash_key`; a shorter one could be found by trying."""
 MAX_CONCURRENCY = 256
-"""More requests at once than Twilio answers; each has a thread."""
+"""Each request under way has a thread."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SID = re.compile("AC[0-9a-fA-F]{32}")
 _TWILIO = re.compile(r"insights(\.[a-z0-9-]+)??(\.[a-z0-9-]+)?\.twilio\.com(:\d+)?")

@@ -148,6 +148,16 @@ def run_lock_of(path: Path) -> Path:
     return working_folder(path) / "run.lock"
 
 
+def expect_folder(path: Path) -> None:
+    """Check that the folder of the file is there; of a link, that of its target.
+
+    Raises:
+        WarehouseError: it is not.
+    """
+    if not (folder := _real(path).parent).exists():
+        raise WarehouseError(f"Cannot use {path}: make its folder, {folder}, first")
+
+
 @contextmanager
 def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
     """Hold the run lock and the file, created if there is none, while the block lasts.
@@ -157,15 +167,13 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
         WarehouseError: the file or its folder cannot be used.
     """
     folder = working_folder(path)
+    expect_folder(path)
     try:
         _expect_trusted(path)
         folder.mkdir(mode=0o700, exist_ok=True)
         with where_supported():
             folder.chmod(0o700)
         lock = run_lock_of(path).open("a+")
-    except FileNotFoundError:
-        folder = _real(path).parent
-        raise WarehouseError(f"Cannot use {path}: make its folder, {folder}, first") from None
     except OSError as error:
         raise WarehouseError(f"Cannot use {path}: {error.strerror or error}") from None
     with lock:

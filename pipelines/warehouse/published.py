@@ -109,12 +109,13 @@ def swap(link: Path, name: str) -> None:
     Raises:
         OSError: there can be no link, or something else is in its place.
     """
+    is_folder = link.is_dir() and not link.is_symlink()
+    if is_folder and {path.name for path in link.iterdir()} != {FILE}:
+        raise OSError(f"{link} is no copy, and a link has to be there: move it away")
     new = link.with_name(f"{link.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(name)
-    if link.is_dir() and not link.is_symlink():
-        if {path.name for path in link.iterdir()} != {FILE}:
-            raise OSError(f"{link} is no copy, and a link has to be there: move it away")
+    if is_folder:
         link.rename(link.with_name(f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-former"))
     new.replace(link)
     sync(link.parent)

@@ -70,9 +70,8 @@ class Comparison:
         """Why some are only here: how many of them, by the reason."""
         self.window: Window | None = None
         """What is compared; None: nothing yet."""
-        self.is_complete = False
-        self.cut_by = ""
-        """Why not all could be compared."""
+        self.cut_by = "an error ended it"
+        """Why not all could be compared; empty if all was."""
         self.not_compared = Counter[str]()
         """Conferences whose participants were not, by the reason."""
         self.names: dict[str, str] = {}
