@@ -18,7 +18,9 @@ from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse import copied
 from pipelines.warehouse.changed import CannotRenewError
 from pipelines.warehouse.checks import run_checks
+from pipelines.warehouse.database import ANALYTICS
 from pipelines.warehouse.duckdb_database import DuckDb
+from pipelines.warehouse.in_memory import take_staging
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.views import apply_views
 from tests.conftest import NOW, Loaded, loaded_once, slow, summary
@@ -65,7 +67,8 @@ def renew(
     digest = apply_views(DuckDb(connection), DESCRIPTIONS, zone)
     warehouse, seal = (folder.with_name(name) for name in ("warehouse.duckdb", "seal.txt"))
     copies = PublishedCopies(connection, folder, personal, digest, "", warehouse, seal)
-    findings = run_checks(DuckDb(connection), NOW, copies.changed.of if copies.changed else None)
+    read = copies.changed or copies.staging
+    findings = run_checks(DuckDb(connection), NOW, lambda check: read.of(check.sql))
     assert [finding for finding in findings if finding.check.level == "fail"] == []
     try:
         file = copies.publish()
@@ -277,6 +280,21 @@ def test_a_renewal_that_lacks_memory_gets_more(
     monkeypatch.setattr("pipelines.warehouse.publish.renew", renew_later)
     renew(connection, tmp_path / "copies", "UTC", PERSONAL)
     assert limits == ["228.8 MiB", "381.4 MiB"]
+
+
+def test_views_of_no_conference_are_taken_into_memory(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    apply_views(DuckDb(connection), DESCRIPTIONS, "UTC")
+    taken = take_staging(connection)
+    columns = DuckDb(connection).columns(ANALYTICS)
+    staging = {name: of for name, of in columns.items() if name.startswith("analytics.stg_")}
+    assert taken.names == {name for name, of in staging.items() if "conference_sid" not in of}
+    for name in taken.names:
+        rows, in_memory = (
+            connection.execute(f"FROM {of}").fetchall() for of in (name, taken.of(name))
+        )
+        assert in_memory == rows
 
 
 @pytest.mark.thorough

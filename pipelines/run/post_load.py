@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
@@ -15,8 +16,8 @@ from pipelines.run.migrations import migrate_tables
 from pipelines.run.personal_switch import rewrite_personal_data
 from pipelines.run.settings import personal_data
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.warehouse.changed import CannotRenewError, Changed
-from pipelines.warehouse.checks import ChecksError, has_failed, run_checks
+from pipelines.warehouse.changed import OF_PENDING, CannotRenewError
+from pipelines.warehouse.checks import Check, ChecksError, has_failed, run_checks
 from pipelines.warehouse.database import DATASET, PIPELINE, Database, StatementError
 from pipelines.warehouse.file import DuckDbWarehouse
 from pipelines.warehouse.publish import PublishedCopies
@@ -68,7 +69,7 @@ def run_post_load(
         return None
     told = set[str]()
     if not isinstance(warehouse, DuckDbWarehouse) or settings.directory is None:
-        _check(warehouse, now, None, begin, told, settings.checks)
+        _check(warehouse, now, begin, told, settings.checks)
         return None
     copies = _copies(warehouse, settings, settings.directory, digest)
     try:
@@ -123,8 +124,13 @@ def _publish(
     failing = has_failed(warehouse)
     if rebuild or failing or not copies.are_current:
         is_some = copies.are_of_this_day and not rebuild and not failing
-        changed = copies.changed if is_some else None
-        _check(warehouse, now, changed, begin, told, settings.checks)
+        of_all, of_changed = copies.staging, copies.changed if is_some else None
+
+        def sql_of(check: Check) -> str:
+            is_of_changed = check.level == "fail" or check.name in OF_PENDING
+            return (of_changed if of_changed and is_of_changed else of_all).of(check.sql)
+
+        _check(warehouse, now, begin, told, settings.checks, sql_of)
     return _write_copies(copies, warehouse, settings, begin, rebuild)
 
 
@@ -157,16 +163,16 @@ def _write_copies(
 def _check(
     warehouse: Warehouse,
     now: datetime,
-    changed: Changed | None,
     begin: Callable[[str], None],
     told: set[str],
     optional: Collection[str],
+    sql_of: Callable[[Check], str] = attrgetter("sql"),
 ) -> None:
-    """Make the checks, of all or of what has changed. What was `told` is not told again; the
-    `optional` ones are made too."""
+    """Make the checks, by this SQL. What was `told` is not told again; the `optional` ones are made
+    too."""
     begin("checks")
     with warehouse.alone():
-        findings = run_checks(warehouse, now, changed.of if changed else None, optional)
+        findings = run_checks(warehouse, now, sql_of, optional)
     lines = [f"{finding.check.level.upper()}: {finding}" for finding in findings]
     for line in [line for line in lines if line not in told]:
         log.warning("%s", line)

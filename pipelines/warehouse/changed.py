@@ -6,23 +6,19 @@ what holds for all, as `stg_as_of`. So it gives the same from the changed confer
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
 import duckdb
 
 from pipelines.warehouse.concurrently import run_concurrently
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.definitions import NOT_FINAL, OWNERS
+from pipelines.warehouse.in_memory import IN_MEMORY, KEY, InMemory
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import read_views
 
-KEY = "conference_sid"
-IN_MEMORY = "__changed"
-"""The database in memory that has the changed rows; no warehouse is called so. Temporary tables are
-seen by one cursor only, and several read these."""
 SIDS = f"{IN_MEMORY}.sids"
 ONLY_CHANGED = f"WHERE {KEY} IN (SELECT {KEY} FROM {SIDS})"
+OF_PENDING = ("not_pending_for_long", "pending_are_followed")
+"""Checks of what is not final, which is all among the changed."""
 MOST_ROWS = 40_000
 """Conferences and participants that are copied into memory; more would not fit into what a run has,
 and to build the copy anew takes hardly longer."""
@@ -33,27 +29,11 @@ class CannotRenewError(Exception):
     the name of an account, or in very much: rebuild it."""
 
 
-@dataclass(frozen=True)
-class Changed:
-    """Tables in memory with the changed conferences' rows of tables and views, and with the staging
-    views that have no conferences; `names` are those in the warehouse."""
-
-    names: frozenset[str]
-
-    def of(self, sql: str) -> str:
-        """The same SQL, reading the changed conferences only."""
-        return re.sub(
-            rf"\b({DATASET}|{ANALYTICS})\.(\w+)",
-            lambda named: (
-                f"{IN_MEMORY}.{named[1]}_{named[2]}" if named[0] in self.names else named[0]
-            ),
-            sql,
-        )
-
-
-def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed:
-    """Copy the rows that later packages than this one wrote, and those that are not final; not in
-    a transaction that writes the warehouse.
+def take_changed(
+    connection: duckdb.DuckDBPyConnection, load_id: str, staging: InMemory
+) -> InMemory:
+    """Copy into memory the rows of tables and views, those in `staging` apart, that later packages
+    than this one wrote, and those that are not final; not in a transaction.
 
     Raises:
         CannotRenewError: they are too many.
@@ -79,7 +59,6 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
         f"(SELECT {key} FROM {DATASET}.{table} WHERE {later})"
         for table, (owner, key) in OWNERS.items()
     ]
-    connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {IN_MEMORY}")
     connection.execute(f"CREATE OR REPLACE TABLE {SIDS} AS {' UNION '.join(sids)}")
     records = [f"SELECT {KEY} FROM {DATASET}.{table} {ONLY_CHANGED}" for table in NOT_FINAL]
     counted = f"SELECT count(*) FROM ({' UNION ALL '.join(records)} LIMIT {MOST_ROWS + 1})"
@@ -88,7 +67,7 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
     views = {
         f"{ANALYTICS}.{view.name}": view
         for view in read_views()
-        if view.is_staging or f"{ANALYTICS}.{view.name}" in of_conferences
+        if f"{ANALYTICS}.{view.name}" in of_conferences
     }
     rows_of = {name: ONLY_CHANGED for name in of_conferences if name.startswith(f"{DATASET}.")}
     uses: dict[str, set[str]] = {name: set() for name in rows_of}
@@ -96,7 +75,7 @@ def take_changed(connection: duckdb.DuckDBPyConnection, load_id: str) -> Changed
         owned = f"{key} IN (SELECT {key} FROM {IN_MEMORY}.{DATASET}_{owner})"
         rows_of[f"{DATASET}.{table}"] = f"WHERE {owned} OR {later}"
         uses[f"{DATASET}.{table}"] = {f"{DATASET}.{owner}"}
-    changed = Changed(frozenset(rows_of | views))
+    changed = InMemory(staging.names | rows_of.keys() | views.keys())
 
     def take(name: str) -> None:
         if name in views:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
+from itertools import chain
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from pipelines.exit_codes import UNSOUND
@@ -76,7 +78,7 @@ def has_failed(database: Database) -> bool:
 def run_checks(
     database: Database,
     now: datetime,
-    of: Callable[[str], str] | None = None,
+    sql_of: Callable[[Check], str] = attrgetter("sql"),
     optional: Collection[str] = (),
 ) -> list[CheckResult]:
     """Run every check and keep the results in `_checks`; return those that found rows, worst first.
@@ -84,26 +86,23 @@ def run_checks(
     A check that does not run counts as failed.
 
     Args:
-        of: limits a `fail` check's SQL to the conferences that changed since all were checked.
+        sql_of: gives the SQL of a check, as one that reads less and says the same.
         optional: names of the optional checks that are made too.
     """
-    results = [
-        _run(database, check, of(check.sql) if of and check.level == "fail" else check.sql)
-        for check in read_checks()
-        if not check.is_optional or check.name in optional
-    ]
+    asked = [check for check in read_checks() if not check.is_optional or check.name in optional]
+    results = database.read_each(lambda beside, check: _run(beside, check, sql_of(check)), asked)
     since: dict[str, datetime | None] = dict(
         database.execute(f"SELECT check_name, failing_since FROM {CHECKS_TABLE}")
     )
     at = naive_utc(now)
-    rows = [
+    values = [
         (*check[:3], violations, sample, (since.get(check.name) or at) if violations else None, at)
         for check, violations, sample in results
     ]
+    rows = ", ".join("(?, ?, ?, ?, ?, ?, ?)" for _ in values)
     with database.transaction():
         database.execute(f"DELETE FROM {CHECKS_TABLE}")
-        for row in rows:
-            database.execute(f"INSERT INTO {CHECKS_TABLE} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        database.execute(f"INSERT INTO {CHECKS_TABLE} VALUES {rows}", [*chain(*values)])
     return sorted((f for f in results if f.violations), key=lambda f: f.check.level)
 
 

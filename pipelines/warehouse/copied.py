@@ -12,9 +12,10 @@ from pathlib import Path
 import duckdb
 
 from pipelines.files import where_supported
-from pipelines.warehouse.changed import IN_MEMORY, KEY, ONLY_CHANGED, Changed
+from pipelines.warehouse.changed import ONLY_CHANGED
 from pipelines.warehouse.concurrently import run_concurrently
 from pipelines.warehouse.database import ANALYTICS, DATASET
+from pipelines.warehouse.in_memory import KEY, InMemory
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
 
@@ -55,7 +56,9 @@ def attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None
         os.fsync(written.fileno())
 
 
-def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> None:
+def build(
+    connection: duckdb.DuckDBPyConnection, staging: InMemory, personal: frozenset[str]
+) -> None:
     """Make every view a table, with its comments, but without the personal columns."""
     connection.execute(f"CREATE SCHEMA {COPY}.{ANALYTICS}")
     columns_of = _columns(connection)
@@ -66,7 +69,7 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
         view = views[name]
         columns = {n: c for n, c in columns_of[name].items() if n not in personal}
         # Views without a key have nothing personal, so they need none of it.
-        select = _from_copies(view.select, but=cut if KEY in columns else set())
+        select = staging.of(_from_copies(view.select, but=cut if KEY in columns else set()))
         with connection.cursor() as own:
             own.begin()  # every transaction waits for the disk
             _build(own, view, select, columns)
@@ -75,13 +78,16 @@ def build(connection: duckdb.DuckDBPyConnection, personal: frozenset[str]) -> No
     run_concurrently(_uses(views), build_one)
 
 
-def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> bool:
+def renew(
+    connection: duckdb.DuckDBPyConnection, staging: InMemory, changed: InMemory | None
+) -> bool:
     """Bring the tables of an earlier copy up to date, only those of the runs if nothing `changed`.
     Return whether they then have the same rows as the warehouse, as far as can be told."""
-    if _are_renamed(connection) or (not changed and _are_loaded_further(connection)):
+    if _are_renamed(connection, staging):
         return False
-    days = _days(connection) if changed else ""
-
+    if not changed and _are_loaded_further(connection, staging):
+        return False
+    days = _days(connection, changed) if changed else ""
     views = {n: view for n, view in _published().items() if changed or n in OF_RUNS}
 
     def renew_one(name: str) -> None:
@@ -92,9 +98,10 @@ def renew(connection: duckdb.DuckDBPyConnection, changed: Changed | None) -> boo
                 select = f"FROM {changed.of(f'{ANALYTICS}.{name}')}"
                 _replace(own, target, columns, select, ONLY_CHANGED)
             elif changed and name in BY_DAY:
-                _replace(own, target, columns, _from_copies(view.select, among=days), days)
+                select = staging.of(_from_copies(view.select, among=days))
+                _replace(own, target, columns, select, days)
             else:
-                _replace(own, target, columns, _from_copies(view.select))
+                _replace(own, target, columns, staging.of(_from_copies(view.select)))
 
     run_concurrently(_uses(views), renew_one)
     return changed is None or _is_whole(connection)
@@ -166,30 +173,32 @@ def _from_copies(select: str, but: Collection[str] = (), among: str = "") -> str
     )
 
 
-def _days(connection: duckdb.DuckDBPyConnection) -> str:
+def _days(connection: duckdb.DuckDBPyConnection, changed: InMemory) -> str:
     """A condition for the days that the changed conferences are of now, or were of before."""
     found = connection.execute(
-        f"SELECT created_date FROM {IN_MEMORY}.{ANALYTICS}_conferences UNION "
+        f"SELECT created_date FROM {changed.of(f'{ANALYTICS}.conferences')} UNION "
         f"SELECT created_date FROM {COPY}.{ANALYTICS}.conferences {ONLY_CHANGED}"
     ).fetchall()
     days = "".join(f", DATE '{day}'" for (day,) in found if day)
     return f"WHERE created_date IN (NULL{days}) OR created_date IS NULL"
 
 
-def _are_renamed(connection: duckdb.DuckDBPyConnection) -> bool:
+def _are_renamed(connection: duckdb.DuckDBPyConnection, staging: InMemory) -> bool:
     """Whether an account has another name now, which is in rows that did not change."""
+    accounts = staging.of(f"{ANALYTICS}.stg_accounts")
     renamed = (
-        f"FROM {COPY}.{ANALYTICS}.accounts AS c LEFT JOIN {ANALYTICS}.stg_accounts AS n "
+        f"FROM {COPY}.{ANALYTICS}.accounts AS c LEFT JOIN {accounts} AS n "
         "ON n.account_sid = c.account_sid "
         "WHERE c.account_name <> coalesce(n.account_name, c.account_sid) LIMIT 1"
     )
     return connection.execute(renamed).fetchone() is not None
 
 
-def _are_loaded_further(connection: duckdb.DuckDBPyConnection) -> bool:
+def _are_loaded_further(connection: duckdb.DuckDBPyConnection, staging: InMemory) -> bool:
     """Whether an account, as one that is no longer refused, has another last full day now."""
+    accounts = staging.of(f"{ANALYTICS}.stg_accounts")
     moved = (
-        f"FROM {COPY}.{ANALYTICS}.by_account AS c INNER JOIN {ANALYTICS}.stg_accounts AS n "
+        f"FROM {COPY}.{ANALYTICS}.by_account AS c INNER JOIN {accounts} AS n "
         "ON n.account_sid = c.account_sid WHERE n.last_full_date <> c.last_full_date LIMIT 1"
     )
     return connection.execute(moved).fetchone() is not None

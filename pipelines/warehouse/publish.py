@@ -19,11 +19,12 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.warehouse.changed import CannotRenewError, Changed, take_changed
+from pipelines.warehouse.changed import CannotRenewError, take_changed
 from pipelines.warehouse.copied import attached, build, renew
 from pipelines.warehouse.database import ANALYTICS, DATASET, StatementError
 from pipelines.warehouse.definitions import NOT_FINAL
 from pipelines.warehouse.duckdb_database import with_memory
+from pipelines.warehouse.in_memory import InMemory, take_staging
 from pipelines.warehouse.published import (
     COPIES_KEPT,
     FILE,
@@ -71,6 +72,9 @@ class PublishedCopies:
         erased: differs where more is erased or masked; a copy of another state is deleted.
         warehouse: the file that is published.
         seal: the file that tells how the last one was left, in a folder that nobody else can write.
+
+    Attributes:
+        staging: views as tables in memory, with which others need less time.
     """
 
     def __init__(
@@ -88,7 +92,8 @@ class PublishedCopies:
         self._connection, self._folder, self._personal = connection, folder, personal
         self._warehouse = warehouse
         self._link, self._seal = folder / "current", seal
-        self._version = _version(connection, sql_digest, personal, erased)
+        self.staging = take_staging(connection)
+        self._version = _version(connection, self.staging, sql_digest, personal, erased)
         former = _former(self._link)
         # Where nobody can tell, as without the link, they may.
         self._may_have_erased = former is None or former[1].erased != erased
@@ -108,7 +113,7 @@ class PublishedCopies:
         return self._last is not None and self._last[1].hour.date() == self._version.hour.date()
 
     @cached_property
-    def changed(self) -> Changed | None:
+    def changed(self) -> InMemory | None:
         """What the last one lacks, apart from the views of the runs.
 
         Raises:
@@ -116,7 +121,7 @@ class PublishedCopies:
         """
         if self._last is None or self.are_current:
             return None
-        return take_changed(self._connection, self._last[1].load_id)
+        return take_changed(self._connection, self._last[1].load_id, self.staging)
 
     def publish(self, rebuild: bool = False, forget: bool = False) -> Path:
         """Make a copy and point `current` to it; return its file, by the link.
@@ -159,14 +164,14 @@ class PublishedCopies:
         file.unlink(missing_ok=True)
         if rebuild or self._last is None:
             with attached(connection, file):
-                build(connection, self._personal)
+                build(connection, self.staging, self._personal)
             return
         shutil.copyfile(self._last[0], file)
         if not self._is_sealed(self._last[0]):  # replaced meanwhile
             raise CannotRenewError
         try:
             with attached(connection, file):
-                whole = renew(connection, self.changed)
+                whole = renew(connection, self.staging, self.changed)
         except duckdb.Error as error:
             raise CannotRenewError(str(error)) from error  # for want of memory, it is tried again
         if not whole:
@@ -187,7 +192,11 @@ def _stamp(file: Path) -> str:
 
 
 def _version(
-    connection: duckdb.DuckDBPyConnection, sql_digest: str, personal: frozenset[str], erased: str
+    connection: duckdb.DuckDBPyConnection,
+    staging: InMemory,
+    sql_digest: str,
+    personal: frozenset[str],
+    erased: str,
 ) -> CopyVersion:
     tables = (*NOT_FINAL, "_listings")
     ids = " UNION ALL ".join(f"SELECT _dlt_load_id FROM {DATASET}.{table}" for table in tables)
@@ -195,7 +204,7 @@ def _version(
         # The last by order: an id may be less than one that was made under a wrong clock. Packages
         # that wrote no record and no listing do not count.
         f"SELECT (SELECT load_id FROM {DATASET}._dlt_loads WHERE load_id IN ({ids}) "
-        f"ORDER BY rowid DESC LIMIT 1), as_of_hour FROM {ANALYTICS}.stg_as_of"
+        f"ORDER BY rowid DESC LIMIT 1), as_of_hour FROM {staging.of(f'{ANALYTICS}.stg_as_of')}"
     ).fetchall()[0]
     rules = repr((sql_digest, sorted(personal)))
     digest = sha256(rules.encode()).hexdigest()[:_DIGEST]

@@ -163,6 +163,7 @@ def _participants(number: int) -> list[bytes]:
 
 
 def _serve(traffic: Traffic, wire: Connection[Any, Any]) -> None:
+    _calendar()  # or the first request would wait for it
     account = LargeAccount(traffic)
     for number in range(traffic.subaccounts):
         account.adopt(LargeAccount(traffic, subaccount_sid(number)))
