@@ -49,13 +49,44 @@ def test_tables_of_others_are_named(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("table", ["_watermarks", "conference_tags", "conference_summaries"])
+@pytest.mark.parametrize("table", ["_watermarks", "conference_tags", "_dlt_loads"])
 def test_a_table_of_ours_that_is_gone_is_named(sound: Loaded, command: Command, table: str) -> None:
     change(sound.path, f"DROP TABLE conference_insights.{table} CASCADE")
     done = command("run")
     assert done.returncode == 74, done.stderr
     assert f"The table conference_insights.{table} is gone: restore a backup" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("_runs", "outcome"),
+        ("_watermarks", "listed_to"),
+        pytest.param("_dlt_loads", "load_id", marks=pytest.mark.thorough),
+        pytest.param("_checks", "level", marks=pytest.mark.thorough),
+    ],
+)
+def test_a_column_of_ours_that_is_gone_is_named(
+    sound: Loaded, command: Command, table: str, column: str
+) -> None:
+    change(sound.path, f"ALTER TABLE conference_insights.{table} RENAME COLUMN {column} TO other")
+    done = command("run")
+    assert done.returncode == 74, done.stderr
+    assert f"The column {column} of conference_insights.{table} is gone" in done.stderr
+    assert "Traceback" not in done.stderr
+    change(sound.path, f"ALTER TABLE conference_insights.{table} RENAME COLUMN other TO {column}")
+    assert command("run").returncode == 0
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("table", ["_checks", "_report", "_report_hours"])
+def test_what_is_made_with_the_views_is_made_again(
+    sound: Loaded, command: Command, table: str
+) -> None:
+    change(sound.path, f"DROP TABLE conference_insights.{table}")
+    assert command("run").returncode == 0
+    assert sound.query(f"SELECT count(*) > 0 FROM conference_insights.{table}") == [(True,)]
 
 
 def test_a_file_of_another_engine_makes_no_run_fetch_code(loaded: Loaded, command: Command) -> None:

@@ -14,7 +14,8 @@ from pipelines.twilio_insights.codec import parse, to_json
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.tables import REFETCHES, TABLES, WATERMARKS, Column, Table, fit
 from pipelines.warehouse.database import DATASET, Database
-from pipelines.warehouse.warehouse import WarehouseError
+from pipelines.warehouse.views import READ_BY_VIEWS
+from pipelines.warehouse.warehouse import WarehouseError, expect_columns
 
 _TYPES = {
     "text": "VARCHAR",
@@ -27,6 +28,14 @@ _TYPES = {
 
 _REFETCHES = f"{DATASET}.{REFETCHES.name}"
 LOADED_BY = "_dlt_load_id"
+_OF_DLT = {
+    "_dlt_loads": ("load_id", "schema_name", "status", "inserted_at", "schema_version_hash"),
+    "_dlt_version": (
+        *("version", "engine_version", "inserted_at", "schema_name", "version_hash", "schema"),
+    ),
+}
+_ADDED = {REFETCHES.name: {"resource", "key"}, WATERMARKS.name: {"region"}}
+"""Columns that are never NULL, and that the first versions did not have."""
 AT_ONCE = 100_000
 """Rows of which values are moved into a new column with one statement."""
 
@@ -39,12 +48,14 @@ def migrate_tables(database: Database) -> None:
     merged table by table: of a package that was lost half-way, child rows may be without parents.
 
     Raises:
-        WarehouseError: a table is another's, or one is gone.
+        WarehouseError: a table is another's, or one is gone, or a column of it.
     """
     present = {
         name.partition(".")[2]: set(columns) for name, columns in database.columns(DATASET).items()
     }
     _expect_own(present)
+    if "_dlt_loads" not in present and _has_conferences(database, present):
+        raise _gone("_dlt_loads")
     if is_former := "conference_sid" in present.get(REFETCHES.name, ()):
         present[REFETCHES.name] |= {"key"}
     new_tables = [table for table in TABLES if table.name not in present]
@@ -70,7 +81,24 @@ def _expect_own(present: Mapping[str, Collection[str]]) -> None:
         of_each_version.append(WATERMARKS)
     for table in of_each_version if "_dlt_loads" in present else ():
         if table.name not in present:
-            raise WarehouseError(f"The table {DATASET}.{table.name} is gone: restore a backup")
+            raise _gone(table.name)
+    needed: dict[str, Collection[str]] = {**_OF_DLT, **READ_BY_VIEWS}
+    for table in TABLES:
+        added = _ADDED.get(table.name, ())
+        needed[table.name] = [
+            c.name for c in table.columns if not c.nullable and c.name not in added
+        ]
+    for name, columns in needed.items():
+        expect_columns(f"{DATASET}.{name}", present.get(name, columns), columns)
+
+
+def _has_conferences(database: Database, present: Collection[str]) -> bool:
+    table = CONFERENCES.table.name
+    return table in present and bool(database.execute(f"SELECT 1 FROM {DATASET}.{table} LIMIT 1"))
+
+
+def _gone(table: str) -> WarehouseError:
+    return WarehouseError(f"The table {DATASET}.{table} is gone: restore a backup")
 
 
 def _prepare(

@@ -14,6 +14,15 @@ from pipelines.warehouse.database import DATASET, Database, StatementError
 from pipelines.warehouse.sql import sql_files
 
 CHECKS_TABLE = f"{DATASET}._checks"
+COLUMNS = {
+    "check_name": "VARCHAR NOT NULL",
+    "level": "VARCHAR NOT NULL",
+    "sentence": "VARCHAR NOT NULL",
+    "violations": "BIGINT NOT NULL",
+    "sample": "VARCHAR",
+    "failing_since": "TIMESTAMP",
+    "checked_at": "TIMESTAMP NOT NULL",
+}
 
 
 class ChecksError(Exception):
@@ -58,15 +67,6 @@ def _read(name: str, text: str) -> Check:
     level, _, sentence = first.removeprefix("-- ").partition(": ")
     level, _, condition = level.partition(", ")
     return Check(name, "warn" if level == "warn" else "fail", sentence, sql, bool(condition))
-
-
-def prepare_checks(database: Database) -> None:
-    """Create the table of results if there is none."""
-    database.execute(
-        f"CREATE TABLE IF NOT EXISTS {CHECKS_TABLE} (check_name VARCHAR NOT NULL, "
-        "level VARCHAR NOT NULL, sentence VARCHAR NOT NULL, violations BIGINT NOT NULL, "
-        "sample VARCHAR, failing_since TIMESTAMP, checked_at TIMESTAMP NOT NULL)"
-    )
 
 
 def has_failed(database: Database) -> bool:

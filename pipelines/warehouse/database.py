@@ -59,6 +59,12 @@ class Database(ABC):
         """Make a schema where there is none; raises as `run` does."""
         self.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
 
+    def create_table(self, name: str, columns: Mapping[str, str]) -> None:
+        """Make a table, of these columns and their types, where there is none; raises as `run`
+        does."""
+        definition = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        self.execute(f"CREATE TABLE IF NOT EXISTS {name} ({definition})")
+
     @abstractmethod
     def replace_view(self, name: str, select: str) -> None:
         """Make a view, or make it anew; raises as `run` does."""

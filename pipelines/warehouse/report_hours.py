@@ -15,6 +15,12 @@ from pipelines.warehouse.database import DATASET, Database
 
 FIRST_HOUR = datetime(2020, 1, 1, tzinfo=UTC)
 """Twilio has no summaries from before."""
+COLUMNS = {
+    "utc_hour": "TIMESTAMP",
+    "local_hour": "TIMESTAMP",
+    "local_hour_after": "TIMESTAMP",
+    "change_minute": "BIGINT",
+}
 _QUARTER, _DAY = timedelta(minutes=15), timedelta(days=1)
 
 
@@ -29,13 +35,9 @@ def write_report_hours(database: Database, zone: ZoneInfo, year: int) -> None:
     types = (pa.timestamp("s"), pa.timestamp("s"), pa.timestamp("s"), pa.int64())
     table = pa.table(
         [pa.array(column, kind) for column, kind in zip(_columns(zone, year), types, strict=True)],
-        names=["utc_hour", "local_hour", "local_hour_after", "change_minute"],
+        names=[*COLUMNS],
     )
     name = f"{DATASET}._report_hours"
-    database.execute(
-        f"CREATE TABLE IF NOT EXISTS {name} (utc_hour TIMESTAMP, local_hour TIMESTAMP, "
-        "local_hour_after TIMESTAMP, change_minute BIGINT)"
-    )
     database.execute(f"DELETE FROM {name}")
     database.append(name, table)
     database.prepare_lookup("_report_hours", "utc_hour")  # views look up an hour a conference

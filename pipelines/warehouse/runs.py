@@ -21,7 +21,7 @@ from pipelines.exit_codes import BUSY
 from pipelines.warehouse.database import DATASET, Database, StatementError
 from pipelines.warehouse.snapshot import take_snapshot
 from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
-from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
+from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError, expect_columns
 
 log = logging.getLogger("conference_insights")
 
@@ -219,13 +219,17 @@ class RunRecord:
 
 
 def prepare_runs(database: Database) -> None:
-    """Create the table, or add the columns that an earlier version did not have."""
+    """Create the table, or add the columns that an earlier version did not have.
+
+    Raises:
+        WarehouseError: one that every version had is gone.
+    """
     present = database.columns(DATASET).get(RUNS_TABLE)
     if present is None:
-        definition = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
         database.create_schema(DATASET)
-        database.execute(f"CREATE TABLE {RUNS_TABLE} ({definition})")
+        database.create_table(RUNS_TABLE, COLUMNS)
         return
+    expect_columns(RUNS_TABLE, present, [n for n, kind in COLUMNS.items() if "NOT" in kind])
     for name in COLUMNS.keys() - set(present):
         database.execute(f"ALTER TABLE {RUNS_TABLE} ADD COLUMN {name} {COLUMNS[name]}")
 

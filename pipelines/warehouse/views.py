@@ -16,14 +16,8 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pipelines.exit_codes import DISK
-from pipelines.warehouse.checks import prepare_checks
-from pipelines.warehouse.database import (
-    ANALYTICS,
-    DATASET,
-    Database,
-    MissingTableError,
-    StatementError,
-)
+from pipelines.warehouse import checks, report_hours
+from pipelines.warehouse.database import ANALYTICS, DATASET, Database, StatementError
 from pipelines.warehouse.definitions import expand
 from pipelines.warehouse.error_texts import LINE_OF_ERROR, OF_OTHERS
 from pipelines.warehouse.report_hours import read_hours, write_report_hours
@@ -31,6 +25,12 @@ from pipelines.warehouse.sql import quoted, sql_files, sql_folder
 
 STAGING = "stg_"
 """Prefix of the views that only other views read."""
+READ_BY_VIEWS = {
+    "_checks": checks.COLUMNS,
+    "_report": {"report_timezone": "VARCHAR", "sql_digest": "VARCHAR"},
+    "_report_hours": report_hours.COLUMNS,
+}
+"""Tables that are made together with the views, and their columns."""
 RETIRED = ("conference_tag_trends",)
 """Views of earlier versions that are dropped."""
 
@@ -165,12 +165,9 @@ def apply_views(
         database.create_schema(ANALYTICS)
         for name in RETIRED:
             database.execute(f"DROP VIEW IF EXISTS {ANALYTICS}.{name}")
+        for name, columns in READ_BY_VIEWS.items():
+            database.create_table(f"{DATASET}.{name}", columns)
         write_report_hours(database, zone, year)
-        prepare_checks(database)
-        database.execute(
-            f"CREATE TABLE IF NOT EXISTS {DATASET}._report "
-            "(report_timezone VARCHAR, sql_digest VARCHAR)"
-        )
         database.execute(f"DELETE FROM {DATASET}._report")
         database.execute(f"INSERT INTO {DATASET}._report VALUES (?, ?)", [timezone, digest])
         for view in views:
@@ -180,12 +177,12 @@ def apply_views(
 
 
 def _applied(database: Database, views: list[View]) -> str | None:
-    if not {f"{ANALYTICS}.{view.name}" for view in views} <= database.columns(ANALYTICS).keys():
+    needed = {f"{ANALYTICS}.{view.name}" for view in views}
+    needed |= {f"{DATASET}.{name}" for name in READ_BY_VIEWS}
+    if not needed <= database.columns(ANALYTICS, DATASET).keys():
         return None
-    try:
-        return str(database.execute(f"SELECT sql_digest FROM {DATASET}._report")[0][0])
-    except (MissingTableError, IndexError):
-        return None
+    digests = database.execute(f"SELECT sql_digest FROM {DATASET}._report")
+    return str(digests[0][0]) if digests else None
 
 
 def _create(database: Database, view: View) -> None:

@@ -7,7 +7,7 @@ lake, is not here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,15 @@ class BusyError(Exception):
     """Another process holds the warehouse; trying again later helps."""
 
     exit_code = BUSY
+
+
+def expect_columns(table: str, present: Collection[str], needed: Iterable[str]) -> None:
+    """Raise where somebody dropped or renamed a column of a table."""
+    for column in needed:
+        if column not in present:
+            raise WarehouseError(
+                f"The column {column} of {table} is gone: name it as before, or restore a backup"
+            )
 
 
 class Warehouse(Database):
