@@ -110,7 +110,7 @@ class File(Engine):
         self.lake = Lake(folder / "lake", self.path) if has_lake else None
         self.environment = {"PUBLISH__LAKE": str(self.lake.folder)} if self.lake else {}
         self.copied_at: int | None = None
-        """When the run began in which the folder was copied."""
+        """When the run began that wrote what the copied folder has."""
 
     @contextmanager
     def open(self) -> Iterator[Database]:
@@ -162,7 +162,8 @@ class File(Engine):
                         shutil.copy(file, place)
             if moment == second and (place / self.path.name).exists():
                 shutil.copytree(self.work, place / self.work.name)
-                self.copied_at = began
+                # It may hold a package that an earlier run left, and this one loads first.
+                self.copied_at = months.invariants.killed_at or began
 
         return waiting
 
