@@ -127,6 +127,7 @@ def test_a_range_beyond_the_retention_is_cut_with_a_word(
         ("--from", "soon"),
         ("--conference", "CF1"),
         ("--conference", sid(1), "--from", "2d"),
+        ("--conference", sid(1), "--to", "2d"),
         (),
     ],
     ids=lambda arguments: " ".join(arguments),

@@ -23,6 +23,7 @@ from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError
 from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.error_texts import (
     CORRUPT_FILE,
     DAMAGE,
@@ -35,6 +36,7 @@ from pipelines.warehouse.error_texts import (
     OUT_OF_MEMORY,
 )
 from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.warehouse import BusyError
 from tests.conftest import NOW, Command, Loaded, python, summary
 from tests.postgres_server import PostgresTestServer
 from tests.test_client import Behaviour, answer, page, serving, settings
@@ -260,6 +262,19 @@ def test_a_log_of_another_state_is_told_by_its_text(with_log: Path) -> None:
         connection.execute("CHECKPOINT")
     log.write_bytes(former)
     assert LOG_FAULT.search(error_of(lambda: duckdb.connect(with_log)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BusyError("/checksums/warehouse.duckdb is held by another run"),
+        ChecksError("1 check failed (unique_tags: 1, first tag corrupt_audio)"),
+        duckdb.IOException('Cannot open file "/checksums/warehouse.duckdb": Permission denied'),
+    ],
+    ids=["busy", "check", "path"],
+)
+def test_names_and_data_are_not_taken_for_words_of_a_library(error: Exception) -> None:
+    assert DuckDbFile(Path("/checksums/warehouse.duckdb")).explain(error) is None
 
 
 def test_the_line_of_an_error_is_in_its_text() -> None:

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 
+import pyarrow as pa
 import pytest
 
 from pipelines.errors import SettingsError
 from pipelines.warehouse import postgres_schemas, postgres_warehouse
 from pipelines.warehouse.database import DATASET, MissingTableError, StatementError
 from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.postgres_errors import ServerUnavailableError
 from pipelines.warehouse.postgres_warehouse import LOCK_WAIT, PostgresWarehouse
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, ROOT, python, summary
@@ -361,3 +363,15 @@ def test_settings_of_a_database_have_no_say_in_a_run(
     assert {of_session.get(n, "0") for n in OTHERWISE if n.endswith("timeout")} <= {"0"}
     assert of_session["tcp_keepalives_idle"] == "30"
     assert of_session["transaction_isolation"] == "read committed"
+
+
+def test_rows_that_cannot_be_appended_are_told_as_of_a_statement(
+    warehouse: PostgresWarehouse, postgres: PostgresTestServer
+) -> None:
+    rows = pa.table({"a": [1]})
+    with pytest.raises(MissingTableError):
+        warehouse.append(f"{DATASET}.nothing", rows)
+    ((session,),) = warehouse.execute("SELECT pg_backend_pid()")
+    postgres.execute(f"SELECT pg_terminate_backend({session})")
+    with pytest.raises(ServerUnavailableError):
+        warehouse.append(f"{DATASET}.nothing", rows)

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
+from pipelines.report import formatting
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.report_hours import write_report_hours
+from pipelines.warehouse.report_hours import COLUMNS, write_report_hours
 from tests.conftest import NOW, Loaded, summary
 
 
@@ -36,6 +37,7 @@ from tests.conftest import NOW, Loaded, summary
 def test_hours_follow_the_zone(zone: str, utc: str, local: str) -> None:
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA conference_insights")
+        DuckDb(connection).create_table("conference_insights._report_hours", COLUMNS)
         write_report_hours(DuckDb(connection), ZoneInfo(zone), 2026)
         found = connection.execute(
             "SELECT CASE WHEN minute(t) >= change_minute THEN local_hour_after ELSE local_hour END "
@@ -109,3 +111,17 @@ def test_weekdays_of_any_year(loaded: Loaded) -> None:
         "SELECT DISTINCT weekday FROM analytics.conference_volume WHERE conferences > 0 ORDER BY 1"
     )
     assert loaded.query(same) == [(1,), (7,)]
+
+
+@pytest.mark.parametrize(
+    ("utc", "zone", "shown"),
+    [
+        (datetime(9999, 12, 31, 23, 59), "Asia/Tokyo", "Fri 31 Dec, 23:59"),
+        (datetime(1, 1, 1), "America/New_York", "Mon 1 Jan, 00:00"),
+        (datetime(2026, 11, 20, 14, 30), "Asia/Tokyo", "Fri 20 Nov, 23:30"),
+    ],
+)
+def test_a_time_that_its_zone_cannot_have_is_that_of_utc(
+    utc: datetime, zone: str, shown: str
+) -> None:
+    assert formatting.moment(utc, zone) == shown

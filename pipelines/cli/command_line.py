@@ -117,8 +117,14 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
 @click.option("--from", "since", callback=moment, help="A date, a time or an age: 2026-11-01, 29d.")
 @click.option("--to", "until", callback=moment, default="0d", help="The same; now by default.")
 @click.option("--conference", "conferences", multiple=True, metavar="CF...", help="Only this one.")
+@click.pass_context
 def backfill(
-    since: str | None, until: str, conferences: tuple[str, ...], **filters: str | None
+    context: click.Context,
+    /,
+    since: str | None,
+    until: str,
+    conferences: tuple[str, ...],
+    **filters: str | None,
 ) -> None:
     """Load summaries again that scheduled runs no longer list, and write what differs.
 
@@ -134,6 +140,8 @@ def backfill(
     """
     if bool(since) == bool(conferences):
         raise click.UsageError("Give either --from or --conference.")
+    if conferences and context.get_parameter_source("until") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--to goes with --from, not with --conference.")
     given = {name: value for name, value in filters.items() if value is not None}
     if given and conferences:
         raise click.UsageError("Filters go with --from, not with --conference.")

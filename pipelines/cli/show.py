@@ -7,16 +7,15 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
 from pipelines.logs import say, visible
 from pipelines.report.conference import Conference, Row, findings, measures, read_conference
-from pipelines.report.formatting import SPACE, duration, pluralize
+from pipelines.report.formatting import SPACE, as_local, duration, pluralize
 from pipelines.warehouse.warehouse import Place
 
 DIRECTIONS = ("inbound", "outbound")
@@ -167,15 +166,8 @@ def _join(between: str, *parts: str | None) -> str:
     return between.join(part for part in parts if part)
 
 
-def _local(found: Conference, utc: datetime) -> datetime:
-    try:
-        return utc.replace(tzinfo=UTC).astimezone(ZoneInfo(found.zone))
-    except OverflowError:  # within a day of what a calendar has
-        return utc
-
-
 def _time(found: Conference, utc: datetime | None, style: str = "%Y-%m-%d %H:%M:%S") -> str:
-    return f"{_local(found, utc):{style}}" if utc else "-"
+    return f"{as_local(utc, found.zone):{style}}" if utc else "-"
 
 
 def _print_tables(found: Conference) -> None:
@@ -193,7 +185,8 @@ def _print_tables(found: Conference) -> None:
 
     def time(utc: datetime | None) -> Text:
         """With its day only if that is not the day of the creation."""
-        days = [_local(found, at).date() for at in (utc, found.card["create_time"]) if at]
+        times = (utc, found.card["create_time"])
+        days = [as_local(at, found.zone).date() for at in times if at]
         is_same = len(days) == 2 and days[0] == days[1]
         return cell(_time(found, utc, "%H:%M:%S" if is_same else "%d %b %H:%M:%S"))
 

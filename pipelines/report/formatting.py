@@ -60,9 +60,17 @@ def days(first: date, last: date) -> str:
     return (f"{day(first)}{year} {NONE} " if first != last else "") + f"{day(last)} {last.year}"
 
 
+def as_local(utc: datetime, zone: str) -> datetime:
+    """The same moment in the zone."""
+    try:
+        return utc.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+    except OverflowError:  # within a day of what a calendar has
+        return utc
+
+
 def moment(utc: datetime | None, zone: str) -> str:
     """Fri 20 Nov, 14:30, in the zone."""
-    local = utc.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)) if utc else None
+    local = as_local(utc, zone) if utc else None
     return f"{day(local)}, {local:%H:%M}" if local else NONE
 
 

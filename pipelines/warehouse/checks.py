@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from pipelines.exit_codes import UNSOUND
 from pipelines.times import naive_utc
 from pipelines.warehouse.database import DATASET, Database, StatementError
+from pipelines.warehouse.error_texts import DISK_FAULT, OUT_OF_MEMORY
 from pipelines.warehouse.sql import sql_files
 
 CHECKS_TABLE = f"{DATASET}._checks"
@@ -83,11 +84,14 @@ def run_checks(
 ) -> list[CheckResult]:
     """Run every check and keep the results in `_checks`; return those that found rows, worst first.
 
-    A check that does not run counts as failed.
+    A check that does not run counts as failed, if the machine is not to blame.
 
     Args:
         sql_of: gives the SQL of a check, as one that reads less and says the same.
         optional: names of the optional checks that are made too.
+
+    Raises:
+        StatementError: the memory is too little, or the disk is full.
     """
     asked = [check for check in read_checks() if not check.is_optional or check.name in optional]
     results = database.read_each(lambda beside, check: _run(beside, check, sql_of(check)), asked)
@@ -112,6 +116,8 @@ def _run(database: Database, check: Check, sql: str) -> CheckResult:
             f"SELECT found.*, count(*) OVER () AS _violations FROM ({sql}) AS found LIMIT 1"
         )
     except StatementError as error:
+        if OUT_OF_MEMORY.search(str(error)) or DISK_FAULT.search(str(error)):
+            raise
         return CheckResult(
             check._replace(level="fail"), 1, f"it does not run: {str(error).splitlines()[0]}"
         )

@@ -17,6 +17,7 @@ import duckdb
 
 from pipelines.files import expect_trusted, made_beside, where_supported
 from pipelines.warehouse import error_texts, run_lock
+from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import DuckDb, with_memory
 from pipelines.warehouse.publish import PublishedCopies
@@ -44,18 +45,22 @@ def as_warehouse_error(
     """The error for a disk that is full, broken or write-protected, for too little memory or too
     few threads, and, if `path` is given, for a damaged file; None for any other error.
 
-    It goes by the text, which is all that dlt keeps.
+    It goes by the text, which is all that dlt keeps. The path, and what our own errors quote, are
+    no words of a library.
     """
-    for line in () if isinstance(error, WarehouseError) else str(error).splitlines():
-        if error_texts.DISK_FAULT.search(line):
+    if isinstance(error, WarehouseError | BusyError | ChecksError):
+        return None
+    for line in str(error).splitlines():
+        words = line.replace(str(path), "") if path else line
+        if error_texts.DISK_FAULT.search(words):
             return WarehouseError(f"The disk of {path or disk} cannot be used: {line}")
-        if path and error_texts.DAMAGE.search(line):
+        if path and error_texts.DAMAGE.search(words):
             return WarehouseError(f"{path} is damaged, restore a backup: {line}")
-        if error_texts.OUT_OF_MEMORY.search(line):
+        if error_texts.OUT_OF_MEMORY.search(words):
             return WarehouseError(
                 f"There is not enough memory for such long texts; give the process more: {line}"
             )
-        if error_texts.NO_THREAD.search(line):
+        if error_texts.NO_THREAD.search(words):
             return WarehouseError(
                 f"The machine allows no more threads ({line}): raise the limit of the user or the "
                 "container (ulimit -u, pids.max), or stop something"

@@ -153,11 +153,11 @@ class PostgresServer(Place):
     def _expect_own_session(self, connection: Any) -> None:
         """Where a pool answers, not the server: one that lends a session for a transaction only
         lends ours, which is idle, to the next who asks, and with it our locks."""
-        if (session := _session_of(connection)) == connection.info.backend_pid:
+        if (session := self._session(connection)) == connection.info.backend_pid:
             return
         other = self._connect()
         try:
-            if _session_of(other) == session:
+            if self._session(other) == session:
                 raise SettingsError(
                     f"{self.name} is a pool that lends a session for each transaction, so that no "
                     "lock would hold: give the address of the server itself, or of a pool that "
@@ -165,6 +165,15 @@ class PostgresServer(Place):
                 )
         finally:
             other.close()
+
+    def _session(self, connection: Any) -> int:
+        """The process of the server that answers."""
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                return int(cursor.fetchone()[0])
+        except psycopg2.Error as error:
+            raise explain(error, self.name) or error from None
 
     @contextmanager
     def read(self) -> Iterator[PostgresWarehouse]:
@@ -210,10 +219,3 @@ class PostgresServer(Place):
         for kind in _TYPES:
             extensions.register_type(kind, connection)
         return connection
-
-
-def _session_of(connection: Any) -> int:
-    """The process of the server that answers."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        return int(cursor.fetchone()[0])

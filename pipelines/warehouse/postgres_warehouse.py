@@ -62,12 +62,17 @@ class PostgresWarehouse(Warehouse):
         return self._run(sql, parameters)[1]
 
     def _run(self, sql: str, parameters: Parameters) -> tuple[list[str], Rows]:
+        with self._explained(), self.connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            if cursor.description is None:
+                return [], []
+            return [column.name for column in cursor.description], cursor.fetchall()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise what the server refuses as `run` does."""
         try:
-            with self.connection.cursor() as cursor:
-                cursor.execute(sql, parameters)
-                if cursor.description is None:
-                    return [], []
-                return [column.name for column in cursor.description], cursor.fetchall()
+            yield
         except psycopg2.Error as error:
             if fault := explain(error, self.name):
                 raise fault from error
@@ -140,7 +145,8 @@ class PostgresWarehouse(Warehouse):
     def append(self, table: str, rows: pa.Table) -> None:
         from pipelines.warehouse.postgres_copy import copy_into
 
-        copy_into(self.connection, table, rows.column_names, iter(rows.to_batches()))
+        with self._explained():
+            copy_into(self.connection, table, rows.column_names, iter(rows.to_batches()))
 
     def prepare_lookup(self, table: str, column: str) -> None:
         name = f"{table}_{column}_lookup"
