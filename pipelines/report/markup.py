@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TypeAlias
 
-_VOID = {"meta", "link", "br"}
+_VOID = {"meta"}
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -18,7 +18,6 @@ class Markup(str):
 
 
 Content: TypeAlias = "str | int | Iterable[Content] | None"
-NOTHING = Markup()
 
 
 def element(name: str, /, *content: Content, **attributes: object) -> Markup:
@@ -30,13 +29,8 @@ def element(name: str, /, *content: Content, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    inside = joined(*content)
+    inside = _inside(content)
     return Markup(f"<{name}{attribute_text}>" + ("" if name in _VOID else f"{inside}</{name}>"))
-
-
-def joined(*content: Content) -> Markup:
-    """Markup as it is and all else escaped, one after another."""
-    return Markup("".join(map(_inside, content)))
 
 
 def page(head: Content, body: Content, language: str) -> Markup:
@@ -52,6 +46,7 @@ def style_sheet(text: str) -> Markup:
 
 
 def _inside(content: Content) -> str:
+    """Markup as it is and all else escaped, one after another."""
     if content is None:
         return ""
     if isinstance(content, Markup):

@@ -13,7 +13,7 @@ from pipelines.run.erasures import Subject, erase_rows, finish_erasures
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.personal_switch import last_treated
 from pipelines.run.pipeline import unwrap_errors
-from pipelines.run.post_load import forget_former, is_loaded
+from pipelines.run.post_load import expect_existing, forget_former, is_loaded, nothing_in
 from pipelines.run.recovery import recover_package
 from pipelines.run.settings import personal_data
 from pipelines.twilio_insights.extract.personal import PersonalData
@@ -22,7 +22,7 @@ from pipelines.twilio_insights.tables import ERASURES, TABLES
 from pipelines.warehouse.database import DATASET, Database
 from pipelines.warehouse.runs import RUNS_TABLE, RunRecord
 from pipelines.warehouse.status_files import STATUS, StatusFiles
-from pipelines.warehouse.warehouse import Place, Warehouse, WarehouseError
+from pipelines.warehouse.warehouse import Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -35,11 +35,12 @@ def count_erasable(subject: Subject) -> Counter[str]:
         BusyError: a run holds the warehouse.
         SettingsError: one is wrong.
     """
-    place, personal = _existing_place(), personal_data()
+    place, personal = warehouse_place(), personal_data()
+    expect_existing(place)
     with place.read() as database:
         present = database.columns(DATASET)
         if not is_loaded(database):
-            raise _nothing_in(place)
+            raise nothing_in(place)
         needed = {f"{DATASET}.{table.name}" for table in TABLES if table != ERASURES}
         if needed - present.keys():
             raise WarehouseError(
@@ -58,7 +59,8 @@ def erase(subject: Subject, stop: threading.Event) -> Counter[str]:
         BusyError: a run holds the warehouse, or loads into it.
         SettingsError, ViewError, PublishError, LakeError: as in a run; the next command goes on.
     """
-    place, progress = _existing_place(), Progress("erase")
+    place, progress = warehouse_place(), Progress("erase")
+    expect_existing(place)
     files = StatusFiles(place.path) if place.path else None
     with RunRecord(files, progress, stop) as record, unwrap_errors(place, stop):
         delivery, personal = publish_settings(place), personal_data()
@@ -67,7 +69,7 @@ def erase(subject: Subject, stop: threading.Event) -> Counter[str]:
         record.settings |= {"published": str(delivery.directory)}
         with place.open() as warehouse:
             if not is_loaded(warehouse):
-                raise _nothing_in(place)
+                raise nothing_in(place)
             with record.kept_in(warehouse), unwrap_errors(place, stop):
                 _prepare(warehouse, record, progress)
                 record.phase("erase")
@@ -108,14 +110,3 @@ def _warn_of_hashes(database: Database, subject: Subject, personal: PersonalData
             "Values were hashed with another hash_key than is set now: whether they are of this "
             "identity cannot be seen. Set hash_key as it was, and erase again"
         )
-
-
-def _existing_place() -> Place:
-    place = warehouse_place()
-    if place.path and not place.path.exists():
-        raise _nothing_in(place)
-    return place
-
-
-def _nothing_in(place: Place) -> WarehouseError:
-    return WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")

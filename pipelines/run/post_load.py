@@ -106,8 +106,9 @@ def is_loaded(warehouse: Database) -> bool:
 def _copies(
     warehouse: DuckDbWarehouse, settings: PublishSettings, directory: Path, digest: str
 ) -> PublishedCopies:
-    erased = erased_state(warehouse, settings.stored)
-    return warehouse.copies(directory, _left_out(settings), digest, erased)
+    rules = _left_out(settings), digest, erased_state(warehouse, settings.stored)
+    seal = warehouse.working_folder / "published.txt"
+    return PublishedCopies(warehouse.connection, directory, *rules, warehouse.path, seal)
 
 
 def _publish(
@@ -193,6 +194,15 @@ def _left_out(settings: PublishSettings) -> frozenset[str]:
     return frozenset(ours) | {c.name for t in TABLES for c in t.columns if c.personal}
 
 
+def expect_existing(place: Place) -> None:
+    if place.path and not place.path.exists():
+        raise nothing_in(place)
+
+
+def nothing_in(place: Place) -> WarehouseError:
+    return WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
+
+
 def publish_now() -> Path | Place:
     """Publish the warehouse as it is, built from nothing, without the API: the copy's file, or a
     server with its views made again.
@@ -204,12 +214,10 @@ def publish_now() -> Path | Place:
     """
     place = warehouse_place()
     settings, personal, path = publish_settings(place), personal_data(), place.path
-    nothing = WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
-    if path and not path.exists():
-        raise nothing
+    expect_existing(place)
     with place.open() as warehouse:
         if not is_loaded(warehouse):
-            raise nothing
+            raise nothing_in(place)
         with warehouse.alone():
             prepare_runs(warehouse)
             migrate_tables(warehouse)  # an earlier version may have loaded it

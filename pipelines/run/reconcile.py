@@ -20,14 +20,13 @@ from pipelines.run.pipeline import (
     follow_personal_data,
     opened,
 )
-from pipelines.run.post_load import run_post_load
+from pipelines.run.post_load import expect_existing, run_post_load
 from pipelines.times import naive_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.scope import TimeRange
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.warehouse.warehouse import WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -53,8 +52,8 @@ def reconcile(
         Exception: as `run` does; `comparison` has what was compared until then.
     """
     place = warehouse_place()
-    if not comparison.repair and place.path and not place.path.exists():
-        raise WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
+    if not comparison.repair:
+        expect_existing(place)
     with opened(progress, stop, None, comparison) as (packages, record, delivery):
         # What is written is as the setting says, and a later change of it is to find that out.
         undone = follow_personal_data(packages, record, delivery) if comparison.repair else None

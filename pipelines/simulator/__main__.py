@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
+import time
 from datetime import UTC, datetime
 
 import click
@@ -46,7 +46,7 @@ def main(port: int, subaccounts: int) -> None:
 
 
 def serve(port: int, subaccounts: int) -> None:
-    account, ticking = busy_tree(datetime.now(UTC), idle=subaccounts), threading.Event()
+    account = busy_tree(datetime.now(UTC), idle=subaccounts)
     try:
         server = InsightsServer(account, port)
     except (OSError, OverflowError) as error:
@@ -63,7 +63,8 @@ def serve(port: int, subaccounts: int) -> None:
         )
         sys.stdout.flush()
         sys.stderr.write(f"Simulated Twilio answers on {server.url}; Ctrl-C ends it\n")
-        while not ticking.wait(1):
+        while True:
+            time.sleep(1)
             account.now = datetime.now(UTC).replace(microsecond=0)
 
 

@@ -20,7 +20,6 @@ from pipelines.warehouse import error_texts, run_lock
 from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import DuckDb, with_memory
-from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
 from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rebuild, rewrite
 from pipelines.warehouse.warehouse import BusyError, Place, Recorded, Warehouse, WarehouseError
@@ -80,14 +79,6 @@ class DuckDbWarehouse(DuckDb, Warehouse):
         from pipelines.warehouse.one_transaction_duckdb import destination_of  # brings dlt
 
         return destination_of(self.connection)
-
-    def copies(
-        self, directory: Path, personal: frozenset[str], sql_digest: str, erased: str
-    ) -> PublishedCopies:
-        """Its published copies, see there."""
-        seal = self.working_folder / "published.txt"
-        rules = personal, sql_digest, erased
-        return PublishedCopies(self.connection, directory, *rules, self.path, seal)
 
     def checkpoint(self) -> None:
         """Write the log into the file. DuckDB never does so on its own while dlt holds a cursor,

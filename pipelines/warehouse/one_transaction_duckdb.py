@@ -29,7 +29,7 @@ class PackageClient(OneTransaction, DuckDbClient):
             keys = ", ".join(hints.keys)
             among = f"({keys}) IN (SELECT ({keys}) FROM {received})"
             if hints.scope:
-                among = hints.scope.format(staging_table=received, table=target)
+                among = hints.scope.format(staging_table=received)
             self.sql_client.execute_sql(f"DELETE FROM {target} WHERE {among}", files)
         self.sql_client.execute_sql(
             f"INSERT INTO {target} BY NAME SELECT * FROM {received} WHERE {hints.received}", files

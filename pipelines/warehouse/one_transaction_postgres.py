@@ -95,7 +95,7 @@ class PackageClient(OneTransaction, PostgresClient):
             execute(f"ANALYZE {received} ({keys})")
             among = f"({keys}) IN (SELECT {keys} FROM {received})"
             if hints.scope:
-                among = hints.scope.format(staging_table=received, table=target)
+                among = hints.scope.format(staging_table=received)
             execute(f"DELETE FROM {target} WHERE {among}")
         names = ", ".join(written)
         execute(

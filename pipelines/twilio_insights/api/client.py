@@ -203,7 +203,7 @@ class InsightsClient:
                 if not all(_is(row, resource, sid) for row in page.rows):
                     raise BadAnswerError(f"The answer for {sid} is another record, or none")
                 if page.rows:
-                    return page._replace(next_url=None)
+                    return page
         return Page([], page.fetched_at, status=404)
 
     def _listed(

@@ -12,6 +12,7 @@ from pipelines.twilio_insights.extract.records import RecordPage, RowVersion
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.resources import FINAL, Resource
 
+_TOO_OLD = "Twilio deletes them after 30 days"
 MAX_NAMED = 10
 """SIDs that are kept of each finding; all of them may be a million."""
 
@@ -154,16 +155,13 @@ class Comparison:
             found.at_twilio += 1
             found.erased += 1
 
-    def only_here(
-        self, resource: Resource, account: str, key: str, at: datetime | None, reason: str = ""
-    ) -> None:
+    def only_here(self, resource: Resource, account: str, key: str, at: datetime | None) -> None:
         """One that is here and that Twilio did not list."""
         if (found := self._at(resource, account, at)) is None:
             return
         found.in_warehouse += 1
-        if at and at < self._now - RETENTION + timedelta(days=1):
-            reason = "Twilio deletes them after 30 days"
-        if reason := reason or self._reason.get(account, ""):
+        is_old = at and at < self._now - RETENTION + timedelta(days=1)
+        if reason := _TOO_OLD if is_old else self._reason.get(account):
             found.explained += 1
             self.reasons[reason] += 1
         self._note(found, "only_here", key)
@@ -173,7 +171,7 @@ class Comparison:
         self.found[resource.name, account, day] += Compared(
             in_warehouse=number, only_here=number, explained=number
         )
-        self.reasons["Twilio deletes them after 30 days"] += number
+        self.reasons[_TOO_OLD] += number
 
     def _at(self, resource: Resource, account: str, at: datetime | None) -> Compared | None:
         """Where it counts; None for what a listing has of the seconds around the range."""
