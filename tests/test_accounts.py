@@ -464,6 +464,7 @@ def test_what_was_loaded_is_published_though_one_account_failed(
     assert sorted(found) == [(SUPPORT, 0), (SALES, 0)]
 
 
+@pytest.mark.thorough
 def test_a_new_account_is_told_of_only_where_it_is_one(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -521,6 +522,7 @@ def test_those_that_failed_come_last(tree: Loaded) -> None:
     assert is_exact(tree, *(one.sid for one in down))
 
 
+@pytest.mark.thorough
 def test_a_backfill_asks_what_was_refused_at_once(tree: Loaded) -> None:
     sub(tree, SUPPORT).advanced_features = False
     tree.run()

@@ -133,7 +133,13 @@ def test_a_card_lists_every_participant_by_the_time_of_joining(copied: Loaded) -
     assert (count, text) == (7, "; ".join(f"CP{number:032x}" for number in order))
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Europe/Berlin"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Asia/Kolkata",
+        *(pytest.param(z, marks=pytest.mark.thorough) for z in ("UTC", "Europe/Berlin")),
+    ],
+)
 def test_at_once_are_those_that_were_there_in_the_same_minute(zone: str, copied: Loaded) -> None:
     """Counted minute by minute, and each hour's peak is that of its minutes."""
     random = Random(zone)
@@ -260,6 +266,7 @@ def test_a_participant_expires_with_its_conference(copied: Loaded) -> None:
     assert sorted(copied.query(state)) == [("expired",), ("final",)]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("views_only")
 def test_views_of_one_conference_and_of_none(loaded: Loaded) -> None:
     loaded.account.put(summary(1, timedelta(hours=2)))
@@ -471,6 +478,7 @@ def test_filters_are_those_of_the_last_run_that_loaded(copied: Loaded) -> None:
     assert say("pending", None, 6) == [(None,)]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("views_only")
 def test_views_are_applied_when_a_text_has_changed(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

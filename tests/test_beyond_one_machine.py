@@ -237,6 +237,7 @@ def test_a_mapped_task_of_airflow_loads_its_list_or_nothing() -> None:
     assert len(given["LISTS"]) == given["WORKERS"] < len(loaded)
 
 
+@pytest.mark.thorough
 def test_the_views_and_the_python_example(tmp_path: Path) -> None:
     assert INSTALL == "pip install -e '.[postgres]'\n"
     run_shell(VIEWS, tmp_path)

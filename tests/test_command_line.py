@@ -338,7 +338,10 @@ def test_a_warehouse_in_a_folder_that_is_missing_is_one_message(command: Command
 @pytest.mark.fresh
 @pytest.mark.parametrize(
     ("caller", "per_day", "least"),
-    [("command", 100, 1), pytest.param("process", 60, 5, marks=pytest.mark.programs)],
+    [
+        pytest.param("command", 100, 1, marks=pytest.mark.thorough),
+        pytest.param("process", 60, 5, marks=pytest.mark.programs),
+    ],
 )
 def test_the_demo_shows_rows_becoming_complete(
     caller: str,

@@ -303,7 +303,14 @@ def test_wrong_usage(arguments: list[str], words: str, command: Command) -> None
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [("y\n", 0), ("n\n", 0), ("\n", 0), ("\x04", 0), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
+    [
+        pytest.param("y\n", 0, marks=pytest.mark.thorough),
+        ("n\n", 0),
+        ("\n", 0),
+        ("\x04", 0),
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+    ],
 )
 def test_on_a_terminal_it_asks(
     kept: Path, server: InsightsServer, tmp_path: Path, answer: str | signal.Signals, code: int
@@ -342,6 +349,7 @@ def test_on_a_terminal_it_asks(
         assert connection.execute(counts).fetchall() == [(3 - is_erased,)]
 
 
+@pytest.mark.thorough
 def test_nothing_is_left_of_what_a_killed_process_spilled(
     kept: Path, server: InsightsServer, tmp_path: Path, command: Command
 ) -> None:

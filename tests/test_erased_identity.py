@@ -45,7 +45,7 @@ def test_why_something_is_rejected_does_not_quote_somebody(
     assert not [reason for reason in reasons if WHO in reason]
 
 
-@pytest.mark.parametrize("mode", ["keep", "hash"])
+@pytest.mark.parametrize("mode", [pytest.param("keep", marks=pytest.mark.thorough), "hash"])
 def test_somebody_is_nobody_and_conferences_stay(
     full: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:

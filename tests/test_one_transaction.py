@@ -169,7 +169,10 @@ def has_nothing_of(loaded: Loaded, former: set[str]) -> bool:
     return load_ids <= former
 
 
-@pytest.mark.parametrize("table", [TABLES[0], TABLES[3], TABLES[4]])
+@pytest.mark.parametrize(
+    "table",
+    [TABLES[0], *(pytest.param(t, marks=pytest.mark.thorough) for t in (TABLES[3], TABLES[4]))],
+)
 def test_if_one_table_cannot_be_loaded_nothing_is(
     loaded: Loaded, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

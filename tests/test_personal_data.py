@@ -349,6 +349,7 @@ def test_hashes_can_be_dropped_and_what_was_kept_meanwhile_is_hashed(
     assert found_in(tmp_path) == []
 
 
+@pytest.mark.thorough
 def test_what_a_repair_has_written_meanwhile_is_hashed(
     loaded: Loaded, kept: Path, tables_only: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,6 +365,7 @@ def test_what_a_repair_has_written_meanwhile_is_hashed(
     assert loaded.query(names) == [(0,)]
 
 
+@pytest.mark.thorough
 def test_a_repair_rewrites_what_is_stored_as_a_run_does(
     loaded: Loaded, kept: Path, tables_only: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_hours_follow_the_zone(zone: str, utc: str, local: str) -> None:
     assert moment.replace(minute=0, tzinfo=None, fold=0) == datetime.fromisoformat(local)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("views_only")
 def test_days_are_those_of_the_report_timezone(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch

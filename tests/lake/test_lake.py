@@ -181,6 +181,7 @@ def test_a_copy_with_other_accounts_is_refused(one: Publisher, two: Publisher) -
     assert_exact(one)
 
 
+@pytest.mark.thorough
 def test_a_warehouse_without_its_first_run_is_still_the_same(one: Publisher) -> None:
     """A log was torn, or a copy put back that is older than the end of the first run."""
     one.publish()
