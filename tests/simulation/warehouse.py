@@ -169,15 +169,15 @@ class Twin:
 
     def __init__(self) -> None:
         self.database = DuckDb(duckdb.connect())
+        self.database.create_schema(DATASET)
+        prepare_runs(self.database)
+        migrate_tables(self.database)
         self._texts: dict[str, bytes] = {}
         """By table, its rows as the server wrote them last."""
 
     def fill(self, server: PostgresWarehouse, folder: Path) -> None:
         """Take over the tables that changed."""
         house, file = self.database, folder / "table.csv"
-        house.create_schema(DATASET)
-        prepare_runs(house)
-        migrate_tables(house)
         columns = house.columns(DATASET)
         for table in (f"{DATASET}.{name}" for name in ("_runs", *DESCRIPTIONS)):
             names = ", ".join(columns[table])
