@@ -14,6 +14,7 @@ from pipelines.cli.command_line import main
 from pipelines.simulator.account import ACCOUNT_SID, Account, iso
 from pipelines.warehouse.changed import OF_PENDING, take_changed
 from pipelines.warehouse.checks import Check, CheckResult, read_checks, run_checks
+from pipelines.warehouse.database import StatementError
 from pipelines.warehouse.duckdb_database import DuckDb
 from pipelines.warehouse.in_memory import take_staging
 from tests.conftest import NOW, ROOT, Command, Loaded, copy_all, loaded_once, sid, summary
@@ -275,6 +276,14 @@ def test_a_check_that_does_not_run_fails(checked: Path, tmp_path: Path) -> None:
     with duckdb.connect(path) as connection:
         connection.execute("ALTER TABLE conference_insights._rejected_rows DROP COLUMN reason")
     assert ("fail", "nothing_rejected") in findings(path)
+
+
+def test_a_check_that_lacks_memory_is_not_a_finding(checked: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(checked, tmp_path / "large.duckdb"))
+    large = "SELECT list(range::VARCHAR) AS a FROM range(3000000)"
+    with duckdb.connect(path, config={"memory_limit": "12MB", "temp_directory": ""}) as connection:
+        with pytest.raises(StatementError, match="Out of Memory"):
+            run_checks(DuckDb(connection), NOW, lambda _: large)
 
 
 def found_in_changed(connection: duckdb.DuckDBPyConnection, former: str) -> list[CheckResult]:

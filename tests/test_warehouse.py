@@ -213,7 +213,7 @@ def test_where_the_warehouse_is(
         "analytics.2026.db",
         "information_schema.duckdb",
         "__published_copy.duckdb",
-        "__changed.duckdb",
+        "__in_memory.duckdb",
         ":memory:",
         "md:x",
     ],

@@ -61,10 +61,10 @@ def days(first: date, last: date) -> str:
 
 
 def as_local(utc: datetime, zone: str) -> datetime:
-    """The same moment in the zone."""
+    """The same moment in the zone, or as it is where the zone's calendar has none."""
     try:
         return utc.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
-    except OverflowError:  # within a day of what a calendar has
+    except OverflowError:
         return utc
 
 

@@ -26,13 +26,17 @@ from pipelines.run.settings import (
     personal_data,
 )
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
+from pipelines.warehouse.copied import COPY
+from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.in_memory import IN_MEMORY
 from pipelines.warehouse.lake.store import LakeSettings, lake_of
 from pipelines.warehouse.published import folder_of
-from pipelines.warehouse.warehouse import Place
+from pipelines.warehouse.warehouse import Place, WarehouseError
 
-_SCHEMAS = {"conference_insights", "conference_insights_staging", "analytics"}
-_SCHEMAS |= {"main", "temp", "system", "information_schema", "__published_copy", "__changed"}
+_TAKEN = {DATASET, f"{DATASET}_staging", ANALYTICS, COPY, IN_MEMORY}
+_TAKEN |= {"main", "temp", "system", "information_schema"}
+"""Names of schemas and of databases that are attached."""
 
 
 log = logging.getLogger("conference_insights")
@@ -68,7 +72,7 @@ def warehouse_path() -> Path:
     path = _path(database, WAREHOUSE)
     if not path.name:
         raise SettingsError(f"destination.duckdb.credentials: {path} is a folder; name a file")
-    if path.name.split(".")[0].lower() in _SCHEMAS:  # DuckDB's catalog is named so
+    if path.name.split(".")[0].lower() in _TAKEN:  # DuckDB's catalog is named so
         raise SettingsError(
             f"The warehouse file cannot be named {path.name}: that is also the name of a "
             "schema, and queries could not tell them apart. Choose another name in "
@@ -106,6 +110,16 @@ def warehouse_place() -> Place:
     from pipelines.warehouse.postgres import PostgresServer  # its driver is an extra
 
     return PostgresServer(credentials.value)
+
+
+def expect_existing(place: Place) -> None:
+    """Raise where there is no file; a server shows only when it is opened."""
+    if place.path and not place.path.exists():
+        raise nothing_in(place)
+
+
+def nothing_in(place: Place) -> WarehouseError:
+    return WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
 
 
 def publish_settings(place: Place) -> PublishSettings:

@@ -8,12 +8,17 @@ from collections import Counter
 from contextlib import suppress
 from functools import partial
 
-from pipelines.run.destination import publish_settings, warehouse_place
+from pipelines.run.destination import (
+    expect_existing,
+    nothing_in,
+    publish_settings,
+    warehouse_place,
+)
 from pipelines.run.erasures import Subject, erase_rows, finish_erasures
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.personal_switch import last_treated
 from pipelines.run.pipeline import unwrap_errors
-from pipelines.run.post_load import expect_existing, forget_former, is_loaded, nothing_in
+from pipelines.run.post_load import forget_former, is_loaded
 from pipelines.run.recovery import recover_package
 from pipelines.run.settings import personal_data
 from pipelines.twilio_insights.extract.personal import PersonalData

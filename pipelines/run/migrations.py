@@ -14,7 +14,7 @@ from pipelines.twilio_insights.codec import parse, to_json
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.tables import REFETCHES, TABLES, WATERMARKS, Column, Table, fit
 from pipelines.warehouse.database import DATASET, Database
-from pipelines.warehouse.views import READ_BY_VIEWS
+from pipelines.warehouse.views import MADE_WITH_VIEWS
 from pipelines.warehouse.warehouse import WarehouseError, expect_columns
 
 _TYPES = {
@@ -82,7 +82,7 @@ def _expect_own(present: Mapping[str, Collection[str]]) -> None:
     for table in of_each_version if "_dlt_loads" in present else ():
         if table.name not in present:
             raise _gone(table.name)
-    needed: dict[str, Collection[str]] = {**_OF_DLT, **READ_BY_VIEWS}
+    needed: dict[str, Collection[str]] = {**_OF_DLT, **MADE_WITH_VIEWS}
     for table in TABLES:
         added = _ADDED.get(table.name, ())
         needed[table.name] = [

@@ -10,7 +10,13 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
-from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
+from pipelines.run.destination import (
+    PublishSettings,
+    expect_existing,
+    nothing_in,
+    publish_settings,
+    warehouse_place,
+)
 from pipelines.run.erasures import erased_state, finish_erasures
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.personal_switch import rewrite_personal_data
@@ -192,15 +198,6 @@ def _left_out(settings: PublishSettings) -> frozenset[str]:
         return frozenset()
     ours = (name for name, column in read_columns().items() if column.get("personal"))
     return frozenset(ours) | {c.name for t in TABLES for c in t.columns if c.personal}
-
-
-def expect_existing(place: Place) -> None:
-    if place.path and not place.path.exists():
-        raise nothing_in(place)
-
-
-def nothing_in(place: Place) -> WarehouseError:
-    return WarehouseError(f"Nothing is loaded in {place} yet: run `conference-insights run`")
 
 
 def publish_now() -> Path | Place:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from pipelines.exit_codes import UNSOUND
 from pipelines.lifecycle import RETENTION
-from pipelines.run.destination import warehouse_place
+from pipelines.run.destination import expect_existing, warehouse_place
 from pipelines.run.packages import Packages
 from pipelines.run.pipeline import (
     Backfill,
@@ -20,7 +20,7 @@ from pipelines.run.pipeline import (
     follow_personal_data,
     opened,
 )
-from pipelines.run.post_load import expect_existing, run_post_load
+from pipelines.run.post_load import run_post_load
 from pipelines.times import naive_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.comparison import Comparison

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,9 +21,6 @@ ANALYTICS = "analytics"
 Parameters = Sequence[Any] | Mapping[str, Any]
 """For the marks of a statement: values for each `?`, or by name for each `$name`."""
 Rows = list[tuple[Any, ...]]
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 
 class StatementError(Exception):
@@ -90,11 +87,6 @@ class Database(ABC):
         """The rows, each by the names of its columns; raises as `run` does."""
         names, rows = self.run(sql, parameters)
         return [dict(zip(names, row, strict=True)) for row in rows]
-
-    def read_each(self, read: Callable[[Database, _T], _R], of: Iterable[_T]) -> list[_R]:
-        """What `read` gives for each, which only reads; some at the same time, where the engine
-        can. There is no transaction open."""
-        return [read(self, one) for one in of]
 
     def query(self, sql: str, *arguments: Any) -> Rows:
         """Rows of a statement as the dlt source writes it: `{name}` is a table of the dataset, `%s`

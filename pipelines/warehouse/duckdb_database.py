@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from pipelines.warehouse import error_texts
-from pipelines.warehouse.concurrently import AT_ONCE
 from pipelines.warehouse.database import (
     Database,
     MissingTableError,
@@ -21,9 +19,6 @@ from pipelines.warehouse.database import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 
 class DuckDb(Database):
@@ -67,14 +62,6 @@ class DuckDb(Database):
 
     def replace_view(self, name: str, select: str) -> None:
         self.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
-
-    def read_each(self, read: Callable[[Database, _T], _R], of: Iterable[_T]) -> list[_R]:
-        def read_one(one: _T) -> _R:
-            with self.connection.cursor() as own:
-                return read(DuckDb(own), one)
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return [*pool.map(read_one, of)]
 
     def append(self, table: str, rows: pa.Table) -> None:
         self.connection.register("appended", rows)

@@ -1,7 +1,7 @@
 """Tables in memory, which statements read in place of the warehouse's tables and views.
 
-DuckDB plans a view anew in each statement that reads it, and for views of one row, as `stg_as_of`,
-that takes longer than all the rest.
+DuckDB plans a view anew in each statement that reads it; with a view of many steps and few rows, as
+`stg_as_of`, that is most of the statement's time.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class PublishedCopies:
         seal: the file that tells how the last one was left, in a folder that nobody else can write.
 
     Attributes:
-        staging: views as tables in memory, with which others need less time.
+        staging: the staging views of few rows, as tables in memory for other views and checks.
     """
 
     def __init__(

@@ -25,12 +25,12 @@ from pipelines.warehouse.sql import quoted, sql_files, sql_folder
 
 STAGING = "stg_"
 """Prefix of the views that only other views read."""
-READ_BY_VIEWS = {
+MADE_WITH_VIEWS = {
     "_checks": checks.COLUMNS,
     "_report": {"report_timezone": "VARCHAR", "sql_digest": "VARCHAR"},
     "_report_hours": report_hours.COLUMNS,
 }
-"""Tables that are made together with the views, and their columns."""
+"""Columns of the tables that are made together with the views."""
 RETIRED = ("conference_tag_trends",)
 """Views of earlier versions that are dropped."""
 
@@ -165,7 +165,7 @@ def apply_views(
         database.create_schema(ANALYTICS)
         for name in RETIRED:
             database.execute(f"DROP VIEW IF EXISTS {ANALYTICS}.{name}")
-        for name, columns in READ_BY_VIEWS.items():
+        for name, columns in MADE_WITH_VIEWS.items():
             database.create_table(f"{DATASET}.{name}", columns)
         write_report_hours(database, zone, year)
         database.execute(f"DELETE FROM {DATASET}._report")
@@ -178,7 +178,7 @@ def apply_views(
 
 def _applied(database: Database, views: list[View]) -> str | None:
     needed = {f"{ANALYTICS}.{view.name}" for view in views}
-    needed |= {f"{DATASET}.{name}" for name in READ_BY_VIEWS}
+    needed |= {f"{DATASET}.{name}" for name in MADE_WITH_VIEWS}
     if not needed <= database.columns(ANALYTICS, DATASET).keys():
         return None
     digests = database.execute(f"SELECT sql_digest FROM {DATASET}._report")
