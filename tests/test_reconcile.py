@@ -466,6 +466,16 @@ def test_no_warehouse_is_made_to_compare_it(loaded: Loaded, command: Command) ->
     assert "Nothing is loaded" in done.stderr
 
 
+def test_no_table_is_made_to_compare_it(loaded: Loaded, command: Command) -> None:
+    loaded.path.unlink()
+    duckdb.connect(loaded.path).close()
+    done = command("reconcile")
+    assert (done.returncode, loaded.server.requests) == (74, [])
+    assert "Nothing is loaded" in done.stderr
+    with duckdb.connect(loaded.path) as connection:
+        assert connection.sql("SHOW ALL TABLES").fetchall() == []
+
+
 @pytest.mark.thorough
 def test_an_empty_warehouse_lacks_everything(loaded: Loaded) -> None:
     loaded.account.put(summary(1, 5 * HOUR))

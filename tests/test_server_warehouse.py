@@ -138,7 +138,7 @@ def test_a_killed_run_is_known_and_made_good(
 @pytest.mark.thorough
 def test_all_commands_know_the_server(loaded: Loaded, server_url: str, command: Command) -> None:
     place = PostgresServer(server_url).name
-    for early in ("report", "publish"):
+    for early in ("report", "publish", "reconcile"):
         nothing = command(early)
         assert (nothing.returncode, place in nothing.stderr) == (74, True), nothing
     for number in range(1, 4):

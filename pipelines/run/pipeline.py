@@ -13,11 +13,16 @@ from functools import partial
 
 from pipelines.errors import SettingsError
 from pipelines.lifecycle import FINAL_WITHIN, RETENTION, RETENTION_WARNING
-from pipelines.run.destination import PublishSettings, publish_settings, warehouse_place
+from pipelines.run.destination import (
+    PublishSettings,
+    nothing_in,
+    publish_settings,
+    warehouse_place,
+)
 from pipelines.run.erasures import finish_erasures
 from pipelines.run.packages import MAX_NAMED, Packages
 from pipelines.run.personal_switch import rewrite_personal_data
-from pipelines.run.post_load import forget_former, run_post_load
+from pipelines.run.post_load import forget_former, is_loaded, run_post_load
 from pipelines.run.recovery import true_cause
 from pipelines.run.settings import source_settings
 from pipelines.times import format_duration, iso_seconds, parse_moment
@@ -138,6 +143,8 @@ def opened(
         if files and delivery.directory:
             files.require_existing_warehouse(delivery.directory)
         with place.open() as warehouse:
+            if comparison and not (comparison.repair or is_loaded(warehouse)):
+                raise nothing_in(place)
             log.info("Warehouse: %s%s", place.name, " (NEW, created now)" * warehouse.created)
             with (
                 record.kept_in(warehouse),

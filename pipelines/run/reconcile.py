@@ -47,7 +47,7 @@ def reconcile(
     different if the comparison is to repair it.
 
     Raises:
-        WarehouseError: there is no warehouse to compare.
+        WarehouseError: nothing is loaded that could be compared.
         DifferencesError: something is missing or different, and was not written.
         Exception: as `run` does; `comparison` has what was compared until then.
     """
