@@ -881,5 +881,7 @@ def test_names_that_are_none_are_told_from_what_others_set(
     for name in (*ours, "LOAD__WORKERS", "SOURCES__BASE_URL", "RUNTIME__LOG_LEVEL", "BASE_URL"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__FILTERS__STATSU", "is an error")
-    write(CONFIG, f"{OWN}.lokback = '1h'\nsources.other.lokback = '1h'\nlokback = '1h'\n")
-    assert list(find_unknown_settings()) == [*ours, f"{OWN}.lokback in {CONFIG}"]
+    wrong = [f"{OWN}.lokback", "report_timezon", "TWILIO_REGION", "Publish.directory"]
+    others = ["sources.other.lokback", "lokback", "runtime.log_level"]
+    write(CONFIG, "".join(f"{name} = '1h'\n" for name in [*wrong, *others]))
+    assert [*find_unknown_settings()] == [*ours, *(f"{name} in {CONFIG}" for name in wrong)]

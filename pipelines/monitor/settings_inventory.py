@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipelines.logs import LOG_VARIABLE
 from pipelines.monitor.alerts import hook_problem
@@ -16,6 +16,7 @@ from pipelines.run.settings import (
     DEFAULTS,
     HIDDEN,
     SECRETS_FILE,
+    WAREHOUSE,
     Found,
     content_of,
     exposed_files,
@@ -23,7 +24,7 @@ from pipelines.run.settings import (
 )
 from pipelines.twilio_insights.filters import FILTERS
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.twilio_insights.settings import EDGE, REGION, SECTION, TWILIO_NAMES
+from pipelines.twilio_insights.settings import EDGE, REGION, TWILIO_NAMES
 
 PERSONAL = {column.name for column in CONFERENCES.columns if column.personal}
 
@@ -66,26 +67,33 @@ def _masked(path: tuple[str, ...], text: str) -> str:
 
 def find_unknown_settings() -> Iterator[str]:
     """Names that look like settings of this program but are not: mostly misspelt ones."""
-    known = {"__".join(path).upper() for path in DEFAULTS}
-    known |= {*TWILIO_NAMES.values(), EDGE, REGION, LOG_VARIABLE}
-    known.add("DESTINATION__DUCKDB__CREDENTIALS__DATABASE")
-    ours = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__", "CHECKS__")
-    for name in sorted(os.environ.keys() - known):
-        if name.startswith("__".join(FILTERS).upper()):
-            continue  # an unknown filter is an error
-        if name.startswith(ours) or get_close_matches(name, known, 1, cutoff=0.93):
-            yield name
+    paths = {*DEFAULTS, (*WAREHOUSE, "database")}
+    variables = {*map(_variable, paths), *TWILIO_NAMES.values(), EDGE, REGION, LOG_VARIABLE}
+    given = [(name, name) for name in sorted(os.environ.keys() - variables)]
     for file in (SECRETS_FILE, CONFIG_FILE):
-        content = content_of(file)
-        sources = content.get("sources")
-        for section, names in (
-            (SECTION, sources.get(SECTION[-1]) if isinstance(sources, dict) else None),
-            (("publish",), content.get("publish")),
-            (("checks",), content.get("checks")),
-        ):
-            for name in names.keys() if isinstance(names, dict) else ():
-                if (*section, name) not in {*DEFAULTS, FILTERS}:
-                    yield f"{'.'.join((*section, name))} in {file}"
+        unknown = (path for path in _paths(content_of(file)) if path not in paths)
+        given += [(_variable(path), f"{'.'.join(path)} in {file}") for path in unknown]
+    for name, shown in given:
+        if name.startswith(_variable(FILTERS)):
+            continue  # an unknown filter is an error
+        if name.startswith(_OURS) or get_close_matches(name, variables, 1, cutoff=0.93):
+            yield shown
+
+
+_OURS = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__", "CHECKS__")
+
+
+def _variable(path: tuple[str, ...]) -> str:
+    return "__".join(path).upper()
+
+
+def _paths(section: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Of all values of a settings file."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from ((name, *path) for path in _paths(value))
+        else:
+            yield (name,)
 
 
 def look_at_settings() -> Iterator[HealthIssue]:
