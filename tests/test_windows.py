@@ -99,19 +99,33 @@ def by_nothing(rows: list[float]) -> list[float]:
     return sorted(rows, key=lambda second: second * 7907 % 7919)
 
 
-def listed(
-    api: Any, start: datetime, end: datetime, known: dict[datetime, int] | None = None
-) -> Iterator[Listed]:
-    with closing(lister(api, start, end, known)) as one:
+def listed(api: Any, *of: Any) -> Iterator[Listed]:
+    with closing(lister(api, *of)) as one:
         for _, outcome in one:
             yield raise_unless_listed(outcome)
 
 
 def lister(
-    api: Any, start: datetime, end: datetime, known: dict[datetime, int] | None = None
+    api: Any,
+    start: datetime,
+    end: datetime,
+    known: dict[datetime, int] | None = None,
+    known_to: datetime | None = None,
 ) -> WindowedLister:
-    whole = AccountRange("AC", Window(start, end), known or {}, api.settings.page_size)
+    size = api.settings.page_size
+    whole = AccountRange("AC", Window(start, end), known or {}, size, known_to=known_to)
     return WindowedLister(api, CONFERENCES, [whole])
+
+
+def test_an_hour_that_was_listed_and_had_none_takes_no_request_of_its_own() -> None:
+    """Else a Sunday would be listed in as many windows as the Saturday before it."""
+    busy = {START + hour * HOUR: 100 for hour in range(24)}
+    rows = [hour * 3600 + 36.0 * number for hour in range(24) for number in range(100)]
+    later = START + 2 * DAY
+    for known_to, requests in ((None, 52), (later, 27)):
+        api: Any = Api([*rows, 47.5 * 3600], 100, 1)
+        found = [*listed(api, START, later, busy, known_to)]
+        assert [sum(len(one.pages) for one in found), len(api.listed)] == [requests] * 2
 
 
 @settings(max_examples=150, deadline=None)
@@ -119,6 +133,7 @@ def lister(
     seconds=st.lists(st.integers(0, 20_000), max_size=120, unique=True),
     stretch=st.integers(1, 20_000),
     known=st.dictionaries(st.integers(-24, 6), st.integers(0, 40)),
+    known_to=st.none() | st.integers(-24, 6),
     page_size=st.integers(1, 7),
     concurrency=st.integers(1, 5),
     ahead=st.integers(1, 40),
@@ -130,6 +145,7 @@ def test_every_second_is_listed_and_windows_follow_each_other(
     seconds: list[int],
     stretch: int,
     known: dict[int, int],
+    known_to: int | None,
     page_size: int,
     concurrency: int,
     ahead: int,
@@ -142,7 +158,9 @@ def test_every_second_is_listed_and_windows_follow_each_other(
     end = START + stretch * SECOND
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listing, "PREFETCH_ROWS", ahead)
-        found = list(listed(api, START, end, {START + h * HOUR: n for h, n in known.items()}))
+        rows_of = {START + hour * HOUR: rows for hour, rows in known.items()}
+        until = None if known_to is None else START + known_to * HOUR
+        found = list(listed(api, START, end, rows_of, until))
     edges = [START, *(one.window.end for one in found)]
     assert [one.window.start for one in found] == edges[:-1]
     assert edges[-1] == end

@@ -159,11 +159,12 @@ class Extraction:
         }
         start = min(window.start for window in windows.values())
         end = max(window.end for window in windows.values())
-        counts = self._stored.count_by_hour(start, end)
-        is_one = len(windows) == 1
+        counts, page_size = self._stored.count_by_hour(start, end), client.settings.page_size
+        at_once = len(windows) > 1
         self._ranges = [
             AccountRange(
-                account, window, counts.get(account, {}), client.settings.page_size, not is_one
+                *(account, window, counts.get(account, {}), page_size, at_once),
+                known_to=self._accounts.watermark(account),
             )
             for account, window in windows.items()
         ]

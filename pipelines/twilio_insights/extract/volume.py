@@ -37,12 +37,19 @@ class Window(NamedTuple):
 
 class VolumeEstimate:
     """Estimated records per hour. Falls back from the stored count to the listed part of that
-    hour, to the same hour of the day before, to the overall mean."""
+    hour, to the same hour of the day before, to the overall mean.
 
-    def __init__(self, known: Mapping[datetime, int]) -> None:
+    Args:
+        known: how many are stored of an hour.
+        known_to: between the first of these hours and this time, all others were listed, and had
+            none.
+    """
+
+    def __init__(self, known: Mapping[datetime, int], known_to: datetime | None = None) -> None:
         self._rows: dict[datetime, float] = {**known}
         self._listed = dict.fromkeys(known, HOUR)
         self._known = frozenset(known)
+        self._from, self._to = min(known, default=None), known_to
 
     def is_known(self, window: Window) -> bool:
         """Whether any of its hours was known from the beginning."""
@@ -74,8 +81,15 @@ class VolumeEstimate:
 
     def _rate(self, part: Window, average: float) -> float:
         hour = _hour(part.start)
+        if self._was_empty(hour):
+            return 0.0
         listed = (at for at in (hour, hour - DAY) if at in self._listed)
         return next((self._rows[at] * (HOUR / self._listed[at]) for at in listed), average)
+
+    def _was_empty(self, hour: datetime) -> bool:
+        if hour in self._listed or self._from is None or self._to is None:
+            return False
+        return self._from <= hour and hour + HOUR <= self._to
 
 
 def _hour(moment: datetime) -> datetime:

@@ -66,6 +66,7 @@ class AccountRange:
         page_size: of the listing.
         at_once: the first window may be all of it: a request each is enough for many accounts that
             have few records.
+        known_to: until when an hour that is not known was listed and had none, see VolumeEstimate.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class AccountRange:
         known: Mapping[datetime, int],
         page_size: int,
         at_once: bool = False,
+        known_to: datetime | None = None,
     ) -> None:
         self.account, self.whole = account, whole
         self.listed_to = whole.start
@@ -85,7 +87,7 @@ class AccountRange:
         self.is_over = False
         """Nothing is handed out any more."""
         self.rows_a_window = max(1, int(PAGE_FILL * page_size))
-        self._volume = VolumeEstimate(known)
+        self._volume = VolumeEstimate(known, known_to)
         self._until = whole.end
         first = MAX_SPAN if known else FIRST_SPAN
         self._unlisted = [Unlisted(whole, whole.span if at_once else first)]
