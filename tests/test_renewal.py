@@ -117,6 +117,7 @@ def list_participants(
                 label=random.choice(["Agent", None]),
                 duration_seconds=random.choice([None, 9, 99]),
                 join_time=random.choice([None, NOW.replace(tzinfo=None)]),
+                leave_time=random.choice([None, NOW.replace(tzinfo=None) + timedelta(hours=3)]),
                 metrics={
                     direction: {measure: random.choice([None, 3.4, 4.1, 150.7])}
                     for direction in random.sample(["inbound", "outbound"], random.randint(0, 2))
@@ -152,6 +153,9 @@ def load_something(connection: duckdb.DuckDBPyConnection, random: Random, packag
         others = {
             "create_time": [f"create_time + to_minutes({random.randint(-9999, 9999)})", "NULL"],
             "account_sid": ["account_sid", "'AC2'", "'AC3'", "NULL"],
+            "start_time": [f"start_time + to_minutes({random.randint(-9999, 9999)})", "NULL"],
+            "end_time": [f"end_time + to_minutes({random.randint(-99, 9999)})", "NULL"],
+            "max_concurrent_participants": [str(random.randint(0, 9)), "NULL"],
             "duration_seconds": [str(random.randint(0, 9999)), "NULL"],
             "processing_state": ["'in_progress'", "'complete'", "'timeout'", "NULL"],
         }

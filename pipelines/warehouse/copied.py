@@ -7,7 +7,9 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import permutations
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
@@ -15,7 +17,7 @@ from pipelines.files import where_supported
 from pipelines.warehouse.changed import ONLY_CHANGED
 from pipelines.warehouse.concurrently import run_concurrently
 from pipelines.warehouse.database import ANALYTICS, DATASET
-from pipelines.warehouse.in_memory import KEY, InMemory
+from pipelines.warehouse.in_memory import IN_MEMORY, KEY, InMemory
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
 
@@ -32,6 +34,8 @@ BY_DAY = (
     "region_mismatch",
 )
 """Views whose rows of a day depend on the conferences of that day alone."""
+RUNNING = "concurrency_by_hour"
+"""The view whose rows of a day depend on all that had not ended before it."""
 COPY_STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
 COPY = "__published_copy"
@@ -87,7 +91,10 @@ def renew(
         return False
     if not changed and _are_loaded_further(connection, staging):
         return False
-    days = _days(connection, changed) if changed else ""
+    days = since = ""
+    if changed:
+        _take_former(connection)
+        days, since = _days(connection, changed), _running_since(connection, staging, changed)
     views = {n: view for n, view in _published().items() if changed or n in OF_RUNS}
 
     def renew_one(name: str) -> None:
@@ -98,8 +105,13 @@ def renew(
                 select = f"FROM {changed.of(f'{ANALYTICS}.{name}')}"
                 _replace(own, target, columns, select, ONLY_CHANGED)
             elif changed and name in BY_DAY:
-                select = staging.of(_from_copies(view.select, among=days))
+                select = staging.of(_from_copies(view.select, among=dict.fromkeys(views, days)))
                 _replace(own, target, columns, select, days)
+            elif changed and name == RUNNING:
+                among = {"conferences": f"WHERE end_time >= {since} - 1 OR end_time IS NULL"}
+                select = staging.of(_from_copies(view.select, among=among))
+                rows = f"WHERE running_date >= {since}"
+                _replace(own, target, columns, f"FROM ({select}) {rows}", rows)
             else:
                 _replace(own, target, columns, staging.of(_from_copies(view.select)))
 
@@ -160,27 +172,71 @@ def _replace(
     connection.commit()
 
 
-def _from_copies(select: str, but: Collection[str] = (), among: str = "") -> str:
-    """The SELECT, from the copy's tables instead of the views they were made of."""
+def _from_copies(
+    select: str, but: Collection[str] = (), among: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The SELECT, from the copy's tables instead of the views they were made of, `but` some, and
+    `among` some of the rows of others."""
     return re.sub(
         rf"\b{ANALYTICS}\.(\w+)",
         lambda named: (
             named[0]
             if named[1].startswith(STAGING) or named[1] in but
-            else f"(FROM {COPY}.{named[0]} {among})"
+            else f"(FROM {COPY}.{named[0]} {among.get(named[1], '')})"
         ),
         select,
     )
+
+
+def _take_former(connection: duckdb.DuckDBPyConnection) -> None:
+    """Copy into memory what the copy has of the changed conferences, before it is replaced."""
+    for name, (_, columns) in _OF_RUNNING.items():
+        rows = f"SELECT {columns} FROM {COPY}.{ANALYTICS}.{name} {ONLY_CHANGED}"
+        connection.execute(f"CREATE OR REPLACE TABLE {_FORMER.format(name)} AS {rows}")
 
 
 def _days(connection: duckdb.DuckDBPyConnection, changed: InMemory) -> str:
     """A condition for the days that the changed conferences are of now, or were of before."""
     found = connection.execute(
         f"SELECT created_date FROM {changed.of(f'{ANALYTICS}.conferences')} UNION "
-        f"SELECT created_date FROM {COPY}.{ANALYTICS}.conferences {ONLY_CHANGED}"
+        f"SELECT created_date FROM {_FORMER.format('conferences')}"
     ).fetchall()
     days = "".join(f", DATE '{day}'" for (day,) in found if day)
     return f"WHERE created_date IN (NULL{days}) OR created_date IS NULL"
+
+
+def _running_since(
+    connection: duckdb.DuckDBPyConnection, staging: InMemory, changed: InMemory
+) -> str:
+    """A day, in UTC as in the report's zone, before which nothing that ran is other than in the
+    copy; and which the copy has, so that none is left out between them."""
+    days = [
+        f"SELECT as_of_date AS day FROM {staging.of(f'{ANALYTICS}.stg_as_of')}",
+        f"SELECT max(running_date) FROM {COPY}.{ANALYTICS}.{RUNNING}",
+    ]
+    for name, (day, columns) in _OF_RUNNING.items():
+        is_now = f"SELECT {columns} FROM {changed.of(f'{ANALYTICS}.{name}')}"
+        both = permutations((is_now, f"FROM {_FORMER.format(name)}"))
+        days += [f"SELECT {day} FROM ({one} EXCEPT {other})" for one, other in both]
+    # Its hours begin less than a day before or after those of UTC.
+    first = "coalesce(CAST(min(day) - 1 AS VARCHAR), '-infinity')"
+    found = connection.execute(f"SELECT {first} FROM ({' UNION ALL '.join(days)})").fetchall()
+    return f"CAST('{found[0][0]}' AS DATE)"
+
+
+_FORMER = f"{IN_MEMORY}.former_{{}}"
+_OF_RUNNING = {
+    "conferences": (
+        "least(created_date, CAST(start_time AS DATE))",
+        f"{KEY}, account_sid, created_date, start_time, end_time, completeness, is_not_started, "
+        "max_concurrent_participants",
+    ),
+    "participants": (
+        "CAST(join_time AS DATE)",
+        "participant_sid, account_sid, join_time, leave_time, participant_completeness",
+    ),
+}
+"""Of the views that it reads: the first day that a row has to do with, and what it depends on."""
 
 
 def _are_renamed(connection: duckdb.DuckDBPyConnection, staging: InMemory) -> bool:

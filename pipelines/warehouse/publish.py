@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 
 import duckdb
 
@@ -167,6 +168,7 @@ class PublishedCopies:
                 build(connection, self.staging, self._personal)
             return
         shutil.copyfile(self._last[0], file)
+        Thread(target=_begin_to_write, args=(file,), daemon=True).start()
         if not self._is_sealed(self._last[0]):  # replaced meanwhile
             raise CannotRenewError
         try:
@@ -183,6 +185,12 @@ class PublishedCopies:
         with suppress(OSError, ValueError):
             return self._seal.read_text() == _stamp(file)
         return False
+
+
+def _begin_to_write(file: Path) -> None:
+    """Have the disk write it while the rest is made, so that less is left to wait for at last."""
+    with suppress(OSError):  # which shows when it is complete
+        sync(file)
 
 
 def _stamp(file: Path) -> str:

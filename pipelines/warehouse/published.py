@@ -131,9 +131,9 @@ def delete_old(folder: Path, newest: str, kept: int = COPIES_KEPT) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def sync(folder: Path) -> None:
-    """Write the folder's entries to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Write a file, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         with where_supported():
             os.fsync(descriptor)

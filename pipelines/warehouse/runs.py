@@ -102,6 +102,8 @@ class RunRecord:
         self.settings: dict[str, str] = {}
         self._error: BaseException | None = None
         self._database: Database | None = None
+        self._kept: dict[str, Any] = {}
+        """The row as it is in the database."""
 
     def __enter__(self) -> RunRecord:
         return self
@@ -145,7 +147,8 @@ class RunRecord:
         row = self._row() | {"outcome": "running"}
         marks = ", ".join(f"${name}" for name in row)
         warehouse.execute(f"INSERT INTO {RUNS_TABLE} ({', '.join(row)}) VALUES ({marks})", row)
-        self._database, self._outcome, outcome = warehouse, "running", "failed"
+        self._database, self._kept = warehouse, row
+        self._outcome, outcome = "running", "failed"
         if self._files:
             with suppress(OSError):
                 self._files.path(REFUSED).unlink(missing_ok=True)
@@ -187,10 +190,15 @@ class RunRecord:
             log.warning("What the warehouse holds is not in the status: %s", error)
 
     def _update(self) -> None:
+        if self._database is None:
+            return
         row = self._row()
-        changes = ", ".join(f"{name} = ${name}" for name in row)
-        if self._database:
-            self._database.execute(f"UPDATE {RUNS_TABLE} SET {changes} WHERE run_id = $run_id", row)
+        # Only what has changed: the many other columns would take a statement longer than its work.
+        new = {name: value for name, value in row.items() if value != self._kept[name]}
+        changes = ", ".join(f"{name} = ${name}" for name in new)
+        update = f"UPDATE {RUNS_TABLE} SET {changes} WHERE run_id = $run_id"
+        self._database.execute(update, new | {"run_id": row["run_id"]})
+        self._kept = row
 
     def _row(self) -> dict[str, Any]:
         ended = None if self._outcome in ("running", "refused") else _now()

@@ -7,7 +7,7 @@ import tomllib
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import TopologicalSorter
 from hashlib import sha256
 from itertools import takewhile
@@ -109,6 +109,7 @@ class View:
         return re.sub(r"\s+", " ", " ".join(parts))
 
 
+@cache
 def read_views() -> list[View]:
     """All views, each after those it uses."""
     views = {file.stem: View(file, text) for file, text in sql_files(ANALYTICS)}

@@ -10,10 +10,14 @@ FROM (
         s.conference_sid,
         s.account_sid,
         coalesce(s.create_time, s.fetched_at) + INTERVAL 'retention_days' DAY AS lost_at
-    FROM analytics.stg_conferences AS s
+    FROM conference_insights.conference_summaries AS s
     LEFT JOIN conference_insights._listings AS l
         ON l.parent_key = s.conference_sid AND l.resource = 'participants'
-    WHERE s.completeness = 'final' AND l.parent_key IS NULL
+    WHERE l.parent_key IS NULL
+        AND (
+            FALSE
+            OR s.processing_state = 'each_final_state'
+        )
 ) AS c
 CROSS JOIN analytics.stg_as_of AS d
 CROSS JOIN (
