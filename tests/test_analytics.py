@@ -485,8 +485,10 @@ def test_views_are_applied_when_a_text_has_changed(
 ) -> None:
     import shutil
 
-    from pipelines.warehouse import sql
+    from pipelines.warehouse import sql, views
 
+    # Else they are read once in a process.
+    monkeypatch.setattr(views, "read_views", views.read_views.__wrapped__)
     loaded.account.put(summary(1, timedelta(hours=2)))
     loaded.run()
     folder = tmp_path / "sql"
