@@ -122,6 +122,7 @@ _PUBLISHED = (
     "conference_health_card",
     "conference_volume",
     "completeness_by_day",
+    "concurrency_by_hour",
 )
 
 
