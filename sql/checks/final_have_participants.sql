@@ -9,6 +9,7 @@ FROM (
     SELECT
         s.conference_sid,
         s.account_sid,
+        'participants' AS resource,
         coalesce(s.create_time, s.fetched_at) + INTERVAL 'retention_days' DAY AS lost_at
     FROM conference_insights.conference_summaries AS s
     LEFT JOIN conference_insights._listings AS l
@@ -20,13 +21,16 @@ FROM (
         )
 ) AS c
 CROSS JOIN analytics.stg_as_of AS d
-CROSS JOIN (
+INNER JOIN (
     -- No row where none was ever listed; no conference is read then.
-    SELECT min(f.listed_at) AS first_listed_at
+    SELECT
+        f.resource,
+        min(f.listed_at) AS first_listed_at
     FROM conference_insights._listings AS f
     WHERE f.resource = 'participants'
     GROUP BY f.resource
 ) AS f
+    ON f.resource = c.resource
 CROSS JOIN (
     -- Participants may have been switched off.
     SELECT
