@@ -248,6 +248,37 @@ def test_the_last_full_day_of_an_account_is_renewed_without_a_load(
 
 
 @pytest.mark.thorough
+def test_hours_before_all_that_changed_are_in_a_copy_that_had_none(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """A backfill before the first run loads, but nobody knows until when all is loaded."""
+
+    def reached(moment: str) -> None:
+        connection.execute(f"UPDATE {RAW}_runs SET loaded_to = {moment}")
+        connection.execute(f"UPDATE {ACCOUNTS} SET listed_to = {moment}")
+        renew(connection, tmp_path / "copies", "UTC", PERSONAL)
+
+    now = f"TIMESTAMP '{NOW:%F %T}'"
+    for moment in ("NULL", now, "NULL", "TIMESTAMP '2020-01-01'", now):
+        reached(moment)
+
+
+@pytest.mark.thorough
+def test_the_first_hour_of_an_account_may_change_within_its_day(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    first = f"create_time = (SELECT min(create_time) FROM {SUMMARIES})"
+    for number, moment in enumerate(("'day'", "'hour'")):
+        renew(connection, tmp_path / "copies", "UTC", PERSONAL)
+        connection.execute(
+            f"UPDATE {SUMMARIES} SET _dlt_load_id = '{add_package(connection, number)}', "
+            f"create_time = date_trunc({moment}, create_time + to_hours({7 * number})) "
+            f"WHERE {first}"
+        )
+    renew(connection, tmp_path / "copies", "UTC", PERSONAL)
+
+
+@pytest.mark.thorough
 def test_a_name_is_renewed_in_rows_that_did_not_change(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:

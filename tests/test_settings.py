@@ -881,7 +881,10 @@ def test_names_that_are_none_are_told_from_what_others_set(
     for name in (*ours, "LOAD__WORKERS", "SOURCES__BASE_URL", "RUNTIME__LOG_LEVEL", "BASE_URL"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__FILTERS__STATSU", "is an error")
-    wrong = [f"{OWN}.lokback", "report_timezon", "TWILIO_REGION", "Publish.directory"]
+    wrong = [f"{OWN}.lokback", f"{OWN}.filterss.status", "report_timezon", "TWILIO_REGION"]
+    wrong += ["Publish.directory"]
     others = ["sources.other.lokback", "lokback", "runtime.log_level"]
-    write(CONFIG, "".join(f"{name} = '1h'\n" for name in [*wrong, *others]))
+    lines = [f"{name} = '1h'\n" for name in [*wrong, *others, f"{OWN}.filters.stat"]]
+    wrong.append("checks.none")
+    write(CONFIG, f"{''.join(lines)}[checks.none]\n")
     assert [*find_unknown_settings()] == [*ours, *(f"{name} in {CONFIG}" for name in wrong)]

@@ -128,6 +128,17 @@ def test_an_hour_that_was_listed_and_had_none_takes_no_request_of_its_own() -> N
         assert [sum(len(one.pages) for one in found), len(api.listed)] == [requests] * 2
 
 
+def test_hours_that_only_seemed_to_be_listed_take_no_more_requests_than_unknown_ones() -> None:
+    """As those between a conference that was loaded by its SID and the first that was listed."""
+    rows = [36.0 * number for number in range(9600)]
+    requests = []
+    for known_to in (None, START + 4 * DAY):
+        api: Any = Api(rows, 100, 1)
+        assert [*listed(api, START, START + 4 * DAY, {START: 1}, known_to)]
+        requests.append(len(api.listed))
+    assert requests[1] <= requests[0] + 2
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     seconds=st.lists(st.integers(0, 20_000), max_size=120, unique=True),

@@ -67,14 +67,14 @@ def _masked(path: tuple[str, ...], text: str) -> str:
 
 def find_unknown_settings() -> Iterator[str]:
     """Names that look like settings of this program but are not: mostly misspelt ones."""
-    paths = {*DEFAULTS, (*WAREHOUSE, "database")}
+    paths = {*DEFAULTS, FILTERS, (*WAREHOUSE, "database")}
     variables = {*map(_variable, paths), *TWILIO_NAMES.values(), EDGE, REGION, LOG_VARIABLE}
     given = [(name, name) for name in sorted(os.environ.keys() - variables)]
     for file in (SECRETS_FILE, CONFIG_FILE):
         unknown = (path for path in _paths(content_of(file)) if path not in paths)
         given += [(_variable(path), f"{'.'.join(path)} in {file}") for path in unknown]
     for name, shown in given:
-        if name.startswith(_variable(FILTERS)):
+        if name.startswith(_variable((*FILTERS, ""))):
             continue  # an unknown filter is an error
         if name.startswith(_OURS) or get_close_matches(name, variables, 1, cutoff=0.93):
             yield shown
@@ -88,9 +88,9 @@ def _variable(path: tuple[str, ...]) -> str:
 
 
 def _paths(section: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Of all values of a settings file."""
+    """Of all values, and of empty sections, of a settings file."""
     for name, value in section.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from ((name, *path) for path in _paths(value))
         else:
             yield (name,)

@@ -35,7 +35,7 @@ BY_DAY = (
 )
 """Views whose rows of a day depend on the conferences of that day alone."""
 RUNNING = "concurrency_by_hour"
-"""The view whose rows of a day depend on all that had not ended before it."""
+"""The view whose rows of a day depend on all conferences that had not ended before it."""
 COPY_STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
 ROW_GROUP = 61_440
@@ -112,6 +112,7 @@ def renew(
                 select = staging.of(_from_copies(view.select, among=dict.fromkeys(views, days)))
                 _replace(own, target, columns, select, days)
             elif changed and name == RUNNING:
+                # All participants: even one who left long ago tells that participants are loaded.
                 among = {"conferences": f"WHERE end_time >= {since} - 1 OR end_time IS NULL"}
                 select = staging.of(_from_copies(view.select, among=among))
                 rows = f"WHERE running_date >= {since}"
@@ -213,18 +214,20 @@ def _running_since(
     connection: duckdb.DuckDBPyConnection, staging: InMemory, changed: InMemory
 ) -> str:
     """A day, in UTC as in the report's zone, before which nothing that ran is other than in the
-    copy; and which the copy has, so that none is left out between them."""
-    days = [
-        f"SELECT as_of_date AS day FROM {staging.of(f'{ANALYTICS}.stg_as_of')}",
-        f"SELECT max(running_date) FROM {COPY}.{ANALYTICS}.{RUNNING}",
-    ]
+    copy, and until which the copy has rows, if the view does. Where one of them has none, the first
+    of all."""
+    of_copy = f"SELECT max(running_date) AS day FROM {COPY}.{ANALYTICS}.{RUNNING}"
+    of_view = f"SELECT max(as_of_date) FROM {staging.of(f'{ANALYTICS}.stg_as_of')}"
+    first = "CAST('-infinity' AS DATE)"
+    days = [f"SELECT coalesce(day, {first}) FROM ({of_copy} UNION ALL {of_view})"]
     for name, (day, columns) in _OF_RUNNING.items():
         is_now = f"SELECT {columns} FROM {changed.of(f'{ANALYTICS}.{name}')}"
         both = permutations((is_now, f"FROM {_FORMER.format(name)}"))
         days += [f"SELECT {day} FROM ({one} EXCEPT {other})" for one, other in both]
     # Its hours begin less than a day before or after those of UTC.
-    first = "coalesce(CAST(min(day) - 1 AS VARCHAR), '-infinity')"
-    found = connection.execute(f"SELECT {first} FROM ({' UNION ALL '.join(days)})").fetchall()
+    found = connection.execute(
+        f"SELECT CAST(min(day) - 1 AS VARCHAR) FROM ({' UNION ALL '.join(days)}) AS found (day)"
+    ).fetchall()
     return f"CAST('{found[0][0]}' AS DATE)"
 
 
@@ -232,8 +235,8 @@ _FORMER = f"{IN_MEMORY}.former_{{}}"
 _OF_RUNNING = {
     "conferences": (
         "least(created_date, CAST(start_time AS DATE))",
-        f"{KEY}, account_sid, created_date, start_time, end_time, completeness, is_not_started, "
-        "max_concurrent_participants",
+        f"{KEY}, account_sid, created_date, created_hour, start_time, end_time, completeness, "
+        "is_not_started, max_concurrent_participants",
     ),
     "participants": (
         "CAST(join_time AS DATE)",

@@ -188,7 +188,10 @@ class PublishedCopies:
 
 
 def _begin_to_write(file: Path) -> None:
-    """Have the disk write it while the rest is made, so that less is left to wait for at last."""
+    """Have the disk write it while the rest is made, so that less is left to wait for at last.
+
+    To close a file ends the locks that this process has on it: this one nobody else opens yet.
+    """
     with suppress(OSError):  # which shows when it is complete
         sync(file)
 

@@ -195,6 +195,8 @@ class RunRecord:
         row = self._row()
         # Only what has changed: the many other columns would take a statement longer than its work.
         new = {name: value for name, value in row.items() if value != self._kept[name]}
+        if not new:
+            return
         changes = ", ".join(f"{name} = ${name}" for name in new)
         update = f"UPDATE {RUNS_TABLE} SET {changes} WHERE run_id = $run_id"
         self._database.execute(update, new | {"run_id": row["run_id"]})

@@ -151,7 +151,7 @@ class Extraction:
         windows = {
             account: scope.window
             if isinstance(scope, TimeRange)
-            else self._window(self._accounts.watermark(account), now)
+            else self._window(self._watermark(account, now), now)
             for account in (
                 # After a refusal somebody wants to know whether it holds.
                 self._accounts.followed if isinstance(scope, TimeRange) else self._accounts.due(now)
@@ -164,7 +164,7 @@ class Extraction:
         self._ranges = [
             AccountRange(
                 *(account, window, counts.get(account, {}), page_size, at_once),
-                known_to=self._accounts.watermark(account),
+                known_to=self._watermark(account, now),
             )
             for account, window in windows.items()
         ]
@@ -172,10 +172,13 @@ class Extraction:
         client.progress.horizon = end
         return WindowedLister(client, self._resource, self._ranges, client.settings.filters)
 
+    def _watermark(self, account: str, now: datetime) -> datetime | None:
+        """None, too, where a wrong clock set it: what it hides must be listed."""
+        known = self._accounts.watermark(account)
+        return None if known is None or known > now + MAX_SKEW else known
+
     def _window(self, known: datetime | None, now: datetime) -> Window:
         settings, oldest = self._client.settings, now - RETENTION
-        if known is not None and known > now + MAX_SKEW:
-            known = None  # a wrong clock set it; what it hides must be listed
         if known is not None:
             start = min(known, now) - parse_duration(settings.lookback)
             return Window(max(start, oldest), now)

@@ -81,15 +81,21 @@ class VolumeEstimate:
 
     def _rate(self, part: Window, average: float) -> float:
         hour = _hour(part.start)
-        if self._was_empty(hour):
-            return 0.0
-        listed = (at for at in (hour, hour - DAY) if at in self._listed)
-        return next((self._rows[at] * (HOUR / self._listed[at]) for at in listed), average)
+        for at in (hour, hour - DAY):
+            if at in self._listed:
+                return self._rows[at] * (HOUR / self._listed[at])
+            if self._was_empty(at):
+                return 0.0
+        return average
 
     def _was_empty(self, hour: datetime) -> bool:
-        if hour in self._listed or self._from is None or self._to is None:
+        if self._from is None or self._to is None:
             return False
         return self._from <= hour and hour + HOUR <= self._to
+
+    def doubt(self) -> None:
+        """There was more than expected: what is not known may not have been listed either."""
+        self._to = None
 
 
 def _hour(moment: datetime) -> datetime:

@@ -137,6 +137,7 @@ class AccountRange:
             return 0
         self.has_answered = True
         if isinstance(outcome, Split):
+            self._volume.doubt()
             if outcome.seen is not None:
                 self._volume.add(*outcome.seen)
             parts = Window(window.start, outcome.edge), Window(outcome.edge, window.end)
