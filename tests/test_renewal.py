@@ -134,7 +134,8 @@ def list_participants(
 
 def load_something(connection: duckdb.DuckDBPyConnection, random: Random, package: int) -> None:
     """What a package may do: conferences appear, move to another day, become final or no longer
-    are, lose and get tags, details and issues; time passes."""
+    are, lose and get tags, details and issues; time passes, or goes back, as with an account that
+    is behind."""
 
     def execute(sql: str) -> list[Any]:
         return connection.execute(sql).fetchall()
@@ -143,7 +144,7 @@ def load_something(connection: duckdb.DuckDBPyConnection, random: Random, packag
         return random.random() < chance
 
     load_id = add_package(connection, package)
-    hours = random.choice([0, 0, 0, 1, 5, 40, 24 * 31])
+    hours = random.choice([0, 0, 0, 1, 5, 40, -30, 24 * 31])
     execute(f"UPDATE {RAW}_runs SET loaded_to = loaded_to + to_hours({hours})")
     execute(f"UPDATE {ACCOUNTS} SET listed_to = listed_to + to_hours({hours})")
     sids = execute(f"SELECT conference_sid FROM {SUMMARIES} ORDER BY ALL")
