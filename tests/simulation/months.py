@@ -66,6 +66,7 @@ class Months:
         apart = random.Random(f"participants {self.seed}")
         self.has_participants = apart.random() < 0.4
         self.most_listings = apart.choice([40, 300, 5000])
+        self.begins_with_backfill = apart.random() < 0.15
         conferences = self.account.conferences if self.has_participants else []
         of_conferences = {c.sid: people_of(c) for c in conferences}
         self.evil = socket.create_server(("127.0.0.1", 0))
@@ -95,6 +96,7 @@ class Months:
         deaths = (*ANYWHERE, *self.engine.kills)
         turn = deaths[self.seed // SHARE % len(deaths)]  # so that all have one
         kill_from = self.dice.randrange(RUNS - 4) * (turn not in AT_FIRST)
+        self.begin(turn)
         for number, step in enumerate(self.steps):
             self.account.now += step
             if step > RETENTION:
@@ -129,6 +131,12 @@ class Months:
         except BlockingIOError:
             return
         raise BrokenError("somebody connected to the foreign origin")
+
+    def begin(self, turn: str) -> None:
+        """Load some with a backfill first: then nobody knows until when everything is loaded."""
+        if self.begins_with_backfill and turn not in AT_FIRST:
+            self.account.now += self.steps[0]
+            self.run(["backfill", "--from", "30d"], Plan(), quiet=True)
 
     @property
     def all_struck(self) -> Counter[str]:
