@@ -40,7 +40,7 @@ COPY_STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
 ROW_GROUP = 61_440
 """Rows that are stored together, half of the default. A table that has fewer is not written until
-the end, by one thread: with the default that was a third of the time of 100,000 conferences."""
+the end, by one thread: with the default, a third of what a copy of 100,000 conferences took."""
 COPY = "__published_copy"
 """Its name while it is attached, which no warehouse has."""
 
