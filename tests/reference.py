@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def page(columns: Columns) -> str:
     return "".join(parts)
 
 
-def _contents(views: list[View]) -> Iterator[str]:
+def _contents(views: Sequence[View]) -> Iterator[str]:
     yield "| view | answers |\n|---|---|\n"
     for view in views:
         if not view.is_staging:

@@ -27,6 +27,8 @@ from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import EDGE, REGION, TWILIO_NAMES
 
 PERSONAL = {column.name for column in CONFERENCES.columns if column.personal}
+_OURS = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__", "CHECKS__")
+"""Sections that have settings of this program alone."""
 
 
 class Shown(NamedTuple):
@@ -74,13 +76,10 @@ def find_unknown_settings() -> Iterator[str]:
         unknown = (path for path in _paths(content_of(file)) if path not in paths)
         given += [(_variable(path), f"{'.'.join(path)} in {file}") for path in unknown]
     for name, shown in given:
-        if name.startswith(_variable((*FILTERS, ""))):
+        if name.startswith(f"{_variable(FILTERS)}__"):
             continue  # an unknown filter is an error
         if name.startswith(_OURS) or get_close_matches(name, variables, 1, cutoff=0.93):
             yield shown
-
-
-_OURS = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__", "CHECKS__")
 
 
 def _variable(path: tuple[str, ...]) -> str:

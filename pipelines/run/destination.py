@@ -26,10 +26,9 @@ from pipelines.run.settings import (
     personal_data,
 )
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
-from pipelines.warehouse.copied import COPY
 from pipelines.warehouse.database import ANALYTICS, DATASET
+from pipelines.warehouse.duckdb_database import COPY, IN_MEMORY
 from pipelines.warehouse.file import DuckDbFile
-from pipelines.warehouse.in_memory import IN_MEMORY
 from pipelines.warehouse.lake.store import LakeSettings, lake_of
 from pipelines.warehouse.published import folder_of
 from pipelines.warehouse.warehouse import Place, WarehouseError

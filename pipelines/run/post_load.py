@@ -24,7 +24,7 @@ from pipelines.run.settings import personal_data
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.changed import OF_PENDING, CannotRenewError
 from pipelines.warehouse.checks import Check, ChecksError, has_failed, run_checks
-from pipelines.warehouse.database import PIPELINE, Database, StatementError
+from pipelines.warehouse.database import DATASET, PIPELINE, Database, StatementError
 from pipelines.warehouse.file import DuckDbWarehouse
 from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.runs import prepare_runs
@@ -106,8 +106,7 @@ def forget_former(warehouse: Warehouse, settings: PublishSettings) -> None:
 
 
 def is_loaded(warehouse: Database) -> bool:
-    loads = "SELECT count(*) FROM (SELECT 1 AS load FROM {_dlt_loads} LIMIT 1) AS one"
-    return bool(warehouse.query(loads))  # of an empty table, a row with 0
+    return f"{DATASET}._dlt_loads" in warehouse.columns(DATASET)
 
 
 def _copies(

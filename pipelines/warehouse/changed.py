@@ -11,7 +11,8 @@ import duckdb
 from pipelines.warehouse.concurrently import run_concurrently
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.definitions import NOT_FINAL, OWNERS
-from pipelines.warehouse.in_memory import IN_MEMORY, KEY, InMemory
+from pipelines.warehouse.duckdb_database import IN_MEMORY
+from pipelines.warehouse.in_memory import KEY, InMemory
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import read_views
 

@@ -7,7 +7,6 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import permutations
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,32 +16,19 @@ from pipelines.files import where_supported
 from pipelines.warehouse.changed import ONLY_CHANGED
 from pipelines.warehouse.concurrently import run_concurrently
 from pipelines.warehouse.database import ANALYTICS, DATASET
-from pipelines.warehouse.in_memory import IN_MEMORY, KEY, InMemory
+from pipelines.warehouse.duckdb_database import COPY
+from pipelines.warehouse.in_memory import KEY, InMemory
+from pipelines.warehouse.renewed_days import BY_DAY, RUNNING, find_days
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
 
 OF_RUNS = ("accounts", "checks", "data_as_of", "freshness", "load_history")
 """Views of the runs, which change even if a run wrote nothing."""
-BY_DAY = (
-    "completeness_by_day",
-    "concurrency_peaks",
-    "conference_kpis_daily",
-    "conference_length",
-    "conference_length_buckets",
-    "conference_quality",
-    "participant_quality",
-    "region_mismatch",
-)
-"""Views whose rows of a day depend on the conferences of that day alone."""
-RUNNING = "concurrency_by_hour"
-"""The view whose rows of a day depend on all conferences that had not ended before it."""
 COPY_STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
 ROW_GROUP = 61_440
 """Rows that are stored together, half of the default. A table that has fewer is not written until
 the end, by one thread: with the default, a third of what a copy of 100,000 conferences took."""
-COPY = "__published_copy"
-"""Its name while it is attached, which no warehouse has."""
 
 
 @contextmanager
@@ -95,10 +81,7 @@ def renew(
         return False
     if not changed and _are_loaded_further(connection, staging):
         return False
-    days = since = ""
-    if changed:
-        _take_former(connection)
-        days, since = _days(connection, changed), _running_since(connection, staging, changed)
+    days = find_days(connection, staging, changed) if changed else None
     views = {n: view for n, view in _published().items() if changed or n in OF_RUNS}
 
     def renew_one(name: str) -> None:
@@ -108,15 +91,15 @@ def renew(
             if changed and KEY in columns:
                 select = f"FROM {changed.of(f'{ANALYTICS}.{name}')}"
                 _replace(own, target, columns, select, ONLY_CHANGED)
-            elif changed and name in BY_DAY:
-                select = staging.of(_from_copies(view.select, among=dict.fromkeys(views, days)))
-                _replace(own, target, columns, select, days)
-            elif changed and name == RUNNING:
-                # All participants: even one who left long ago tells that participants are loaded.
-                among = {"conferences": f"WHERE end_time >= {since} - 1 OR end_time IS NULL"}
+            elif days and name in BY_DAY:
+                among = dict.fromkeys(views, days.created)
                 select = staging.of(_from_copies(view.select, among=among))
-                rows = f"WHERE running_date >= {since}"
-                _replace(own, target, columns, f"FROM ({select}) {rows}", rows)
+                _replace(own, target, columns, select, days.created)
+            elif days and name == RUNNING:
+                # All participants: even one who left long ago tells that participants are loaded.
+                among = {"conferences": days.not_ended}
+                select = staging.of(_from_copies(view.select, among=among))
+                _replace(own, target, columns, f"FROM ({select}) {days.running}", days.running)
             else:
                 _replace(own, target, columns, staging.of(_from_copies(view.select)))
 
@@ -191,59 +174,6 @@ def _from_copies(
         ),
         select,
     )
-
-
-def _take_former(connection: duckdb.DuckDBPyConnection) -> None:
-    """Copy into memory what the copy has of the changed conferences, before it is replaced."""
-    for name, (_, columns) in _OF_RUNNING.items():
-        rows = f"SELECT {columns} FROM {COPY}.{ANALYTICS}.{name} {ONLY_CHANGED}"
-        connection.execute(f"CREATE OR REPLACE TABLE {_FORMER.format(name)} AS {rows}")
-
-
-def _days(connection: duckdb.DuckDBPyConnection, changed: InMemory) -> str:
-    """A condition for the days that the changed conferences are of now, or were of before."""
-    found = connection.execute(
-        f"SELECT created_date FROM {changed.of(f'{ANALYTICS}.conferences')} UNION "
-        f"SELECT created_date FROM {_FORMER.format('conferences')}"
-    ).fetchall()
-    days = "".join(f", DATE '{day}'" for (day,) in found if day)
-    return f"WHERE created_date IN (NULL{days}) OR created_date IS NULL"
-
-
-def _running_since(
-    connection: duckdb.DuckDBPyConnection, staging: InMemory, changed: InMemory
-) -> str:
-    """A day, in UTC as in the report's zone, before which nothing that ran is other than in the
-    copy, and until which the copy has rows, if the view does. Where one of them has none, the first
-    of all."""
-    of_copy = f"SELECT max(running_date) AS day FROM {COPY}.{ANALYTICS}.{RUNNING}"
-    of_view = f"SELECT max(as_of_date) FROM {staging.of(f'{ANALYTICS}.stg_as_of')}"
-    first = "CAST('-infinity' AS DATE)"
-    days = [f"SELECT coalesce(day, {first}) FROM ({of_copy} UNION ALL {of_view})"]
-    for name, (day, columns) in _OF_RUNNING.items():
-        is_now = f"SELECT {columns} FROM {changed.of(f'{ANALYTICS}.{name}')}"
-        both = permutations((is_now, f"FROM {_FORMER.format(name)}"))
-        days += [f"SELECT {day} FROM ({one} EXCEPT {other})" for one, other in both]
-    # Its hours begin less than a day before or after those of UTC.
-    found = connection.execute(
-        f"SELECT CAST(min(day) - 1 AS VARCHAR) FROM ({' UNION ALL '.join(days)}) AS found (day)"
-    ).fetchall()
-    return f"CAST('{found[0][0]}' AS DATE)"
-
-
-_FORMER = f"{IN_MEMORY}.former_{{}}"
-_OF_RUNNING = {
-    "conferences": (
-        "least(created_date, CAST(start_time AS DATE))",
-        f"{KEY}, account_sid, created_date, created_hour, start_time, end_time, completeness, "
-        "is_not_started, max_concurrent_participants",
-    ),
-    "participants": (
-        "CAST(join_time AS DATE)",
-        "participant_sid, account_sid, join_time, leave_time, participant_completeness",
-    ),
-}
-"""Of the views that it reads: the first day that a row has to do with, and what it depends on."""
 
 
 def _are_renamed(connection: duckdb.DuckDBPyConnection, staging: InMemory) -> bool:

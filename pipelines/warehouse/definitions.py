@@ -52,7 +52,7 @@ def expand(text: str, between: str = " ") -> str:
             between.join(line.replace(name, value) for value in values) if name in line else line
             for line in text.split("\n")
         )
-    # Without \b before them, which would be looked for at each character: 30 ms of every run.
+    # Without \b in front: to look for it at each character would take longer than all the rest.
     text = re.sub(r"meaning_of_(\w+)", lambda tag: documented_tags()[tag[1]], text)
     text = text.replace("retention_days", str(RETENTION.days))
     return re.sub(r"weekday_of\(([\w.]+)\)", _WEEKDAY, text)

@@ -20,6 +20,10 @@ from pipelines.warehouse.database import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+COPY, IN_MEMORY = "__published_copy", "__in_memory"
+"""Databases beside the warehouse: a published copy while it is written, and one in memory, since
+temporary tables are seen by one cursor only. No warehouse is called so."""
+
 
 class DuckDb(Database):
     """An open DuckDB file."""

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import duckdb
 
 from pipelines.warehouse.database import ANALYTICS, DATASET
+from pipelines.warehouse.duckdb_database import IN_MEMORY
 from pipelines.warehouse.views import read_views
 
 KEY = "conference_sid"
-IN_MEMORY = "__in_memory"
-"""The database in memory; no warehouse is called so. Temporary tables are seen by one cursor only,
-and several read these."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from graphlib import TopologicalSorter
@@ -110,13 +110,13 @@ class View:
 
 
 @cache
-def read_views() -> list[View]:
+def read_views() -> tuple[View, ...]:
     """All views, each after those it uses."""
     views = {file.stem: View(file, text) for file, text in sql_files(ANALYTICS)}
     order = TopologicalSorter(
         {name: sorted(views[name].uses & views.keys()) for name in sorted(views)}
     )
-    return [views[name] for name in order.static_order()]
+    return tuple(views[name] for name in order.static_order())
 
 
 def read_columns() -> dict[str, dict[str, Any]]:
@@ -177,7 +177,7 @@ def apply_views(
     return digest
 
 
-def _applied(database: Database, views: list[View]) -> str | None:
+def _applied(database: Database, views: Sequence[View]) -> str | None:
     needed = {f"{ANALYTICS}.{view.name}" for view in views}
     needed |= {f"{DATASET}.{name}" for name in MADE_WITH_VIEWS}
     if not needed <= database.columns(ANALYTICS, DATASET).keys():
@@ -199,7 +199,7 @@ def _create(database: Database, view: View) -> None:
         raise ViewError(f"{where}: {what}{next_step}") from None
 
 
-def _comment(database: Database, views: list[View], tables: Mapping[str, Description]) -> None:
+def _comment(database: Database, views: Sequence[View], tables: Mapping[str, Description]) -> None:
     """Comments on all tables, views and columns of the two schemas, as BI tools show them."""
     columns = database.columns(DATASET, ANALYTICS)
     for of, kind, about, meanings in comments(columns, views, tables):
@@ -212,7 +212,7 @@ def _comment(database: Database, views: list[View], tables: Mapping[str, Descrip
 
 
 def comments(
-    names: Mapping[str, list[str]], views: list[View], tables: Mapping[str, Description]
+    names: Mapping[str, list[str]], views: Sequence[View], tables: Mapping[str, Description]
 ) -> Iterator[Comment]:
     """What is said of tables and views, and of their columns.
 

@@ -11,18 +11,14 @@ FROM (
         s.account_sid,
         'participants' AS resource,
         coalesce(s.create_time, s.fetched_at) + INTERVAL 'retention_days' DAY AS lost_at
-    FROM conference_insights.conference_summaries AS s
+    FROM analytics.stg_conferences AS s
     LEFT JOIN conference_insights._listings AS l
         ON l.parent_key = s.conference_sid AND l.resource = 'participants'
-    WHERE l.parent_key IS NULL
-        AND (
-            FALSE
-            OR s.processing_state = 'each_final_state'
-        )
+    WHERE s.completeness = 'final' AND l.parent_key IS NULL
 ) AS c
 CROSS JOIN analytics.stg_as_of AS d
 INNER JOIN (
-    -- No row where none was ever listed; no conference is read then.
+    -- No row where none was ever listed. Joined by equality, so that no conference is read then.
     SELECT
         f.resource,
         min(f.listed_at) AS first_listed_at

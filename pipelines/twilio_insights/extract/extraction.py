@@ -149,9 +149,7 @@ class Extraction:
         """List of each account from before its watermark, or from the first cursor, until now."""
         client, now = self._client, self._client.now()
         windows = {
-            account: scope.window
-            if isinstance(scope, TimeRange)
-            else self._window(self._watermark(account, now), now)
+            account: scope.window if isinstance(scope, TimeRange) else self._window(account, now)
             for account in (
                 # After a refusal somebody wants to know whether it holds.
                 self._accounts.followed if isinstance(scope, TimeRange) else self._accounts.due(now)
@@ -177,8 +175,9 @@ class Extraction:
         known = self._accounts.watermark(account)
         return None if known is None or known > now + MAX_SKEW else known
 
-    def _window(self, known: datetime | None, now: datetime) -> Window:
+    def _window(self, account: str, now: datetime) -> Window:
         settings, oldest = self._client.settings, now - RETENTION
+        known = self._watermark(account, now)
         if known is not None:
             start = min(known, now) - parse_duration(settings.lookback)
             return Window(max(start, oldest), now)
