@@ -347,6 +347,7 @@ import json, sys
 from pyspark.sql import SparkSession
 made, views = json.load(sys.stdin)
 session = SparkSession.builder.master("local[2]").config("spark.sql.session.timeZone", "UTC")
+session = session.config("spark.driver.memory", "3g")
 for name in ("spark.ui.enabled", "spark.sql.catalogImplementation"):
     session = session.config(name, {"spark.ui.enabled": "false"}.get(name, "in-memory"))
 session = session.config("spark.sql.shuffle.partitions", "2").getOrCreate()
