@@ -212,8 +212,6 @@ def test_where_the_warehouse_is(
         "conference_insights.duckdb",
         "analytics.2026.db",
         "information_schema.duckdb",
-        "__published_copy.duckdb",
-        "__in_memory.duckdb",
         ":memory:",
         "md:x",
     ],
@@ -222,6 +220,20 @@ def test_names_that_cannot_be_are_refused(name: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", name)
     with pytest.raises(SettingsError):
         warehouse_path()
+
+
+def test_the_file_is_the_only_database_with_small_row_groups(tmp_path: Path) -> None:
+    path = tmp_path / "memory.duckdb"
+    with open_warehouse(path) as warehouse:
+        warehouse.execute("CREATE TABLE numbers AS SELECT range AS number FROM range(100_000)")
+        with warehouse.connection.cursor() as other:  # dlt, checks and the copy have their own
+            rows = "SELECT row_group_id, max(count) FROM pragma_storage_info('numbers') GROUP BY 1"
+            assert sorted(other.execute(rows).fetchall()) == [(0, 61_440), (1, 38_560)]
+        names = "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal"
+        assert warehouse.execute(names) == [("warehouse", str(path))]
+    assert not path.with_name("memory.duckdb.wal").exists()
+    with duckdb.connect(path, read_only=True) as reader:
+        assert reader.execute("SELECT count(*) FROM numbers").fetchall() == [(100_000,)]
 
 
 def test_a_file_that_is_no_warehouse_is_left_alone(loaded: Loaded) -> None:

@@ -27,15 +27,14 @@ from pipelines.run.settings import (
 )
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from pipelines.warehouse.database import ANALYTICS, DATASET
-from pipelines.warehouse.duckdb_database import COPY, IN_MEMORY
 from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.lake.store import LakeSettings, lake_of
 from pipelines.warehouse.published import folder_of
 from pipelines.warehouse.warehouse import Place, WarehouseError
 
-_TAKEN = {DATASET, f"{DATASET}_staging", ANALYTICS, COPY, IN_MEMORY}
+_TAKEN = {DATASET, f"{DATASET}_staging", ANALYTICS}
 _TAKEN |= {"main", "temp", "system", "information_schema"}
-"""Names of schemas and of databases that are attached."""
+"""Names of schemas, and of DuckDB's own databases."""
 
 
 log = logging.getLogger("conference_insights")

@@ -35,9 +35,9 @@ log = logging.getLogger("conference_insights")
 
 MAX_NAMED = 10
 """Accounts that could not be read have a line each in the log, up to so many."""
-PACKAGE_ROWS = 122_880
-"""Summaries of a load package, about, when a long catch-up advances package by package: a row
-group of DuckDB's, so they are written the way they stay."""
+PACKAGE_ROWS = 120_000
+"""Summaries of a load package, about, when a long catch-up advances package by package: a little
+less than two row groups, or DuckDB would write what is left over, and its neighbours, once more."""
 
 
 class Packages:

@@ -16,7 +16,7 @@ from pipelines.files import where_supported
 from pipelines.warehouse.changed import ONLY_CHANGED
 from pipelines.warehouse.concurrently import run_concurrently
 from pipelines.warehouse.database import ANALYTICS, DATASET
-from pipelines.warehouse.duckdb_database import COPY
+from pipelines.warehouse.duckdb_database import COPY, ROW_GROUP
 from pipelines.warehouse.in_memory import KEY, InMemory
 from pipelines.warehouse.renewed_days import BY_DAY, RUNNING, find_days
 from pipelines.warehouse.sql import quoted
@@ -26,9 +26,6 @@ OF_RUNS = ("accounts", "checks", "data_as_of", "freshness", "load_history")
 """Views of the runs, which change even if a run wrote nothing."""
 COPY_STORAGE_VERSION = "v1.2.0"
 """Engines from DuckDB 1.2 on open such a file; the default of 2.0 opens in nothing older."""
-ROW_GROUP = 61_440
-"""Rows that are stored together, half of the default. A table that has fewer is not written until
-the end, by one thread: with the default, a third of what a copy of 100,000 conferences took."""
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from pipelines.files import expect_trusted, made_beside, where_supported
 from pipelines.warehouse import error_texts, run_lock
 from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.database import DATASET
-from pipelines.warehouse.duckdb_database import DuckDb, with_memory
+from pipelines.warehouse.duckdb_database import ROW_GROUP, WAREHOUSE, DuckDb, with_memory
+from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
 from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rebuild, rewrite
 from pipelines.warehouse.warehouse import BusyError, Place, Recorded, Warehouse, WarehouseError
@@ -256,7 +257,7 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
                     duckdb.connect(
                         new, config={"storage_compatibility_version": STORAGE_VERSION}
                     ).close()
-            return duckdb.connect(path, read_only, _SETTINGS)
+            return _attach(path, read_only)
         except OSError as error:
             raise WarehouseError(f"Cannot create {path}: {error.strerror}") from None
         except duckdb.Error as error:
@@ -270,6 +271,17 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
                     "close it there and run again"
                 ) from None
         time.sleep(0.1)
+
+
+def _attach(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Open the file as the only database: to choose the size of row groups it is to be attached."""
+    connection = duckdb.connect(config=_SETTINGS | {"temp_directory": f"{path}.tmp"})
+    connection.execute(
+        f"ATTACH {quoted(str(path))} AS {WAREHOUSE} "
+        f"(READ_ONLY {read_only}, ROW_GROUP_SIZE {ROW_GROUP}); "
+        f"USE {WAREHOUSE}; DETACH memory"  # and then it is the database of new cursors too
+    )
+    return connection
 
 
 def _why_not(path: Path, error: str) -> str:

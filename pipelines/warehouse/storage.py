@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.files import made_beside, where_supported
+from pipelines.warehouse.duckdb_database import ROW_GROUP
 from pipelines.warehouse.sql import quoted
 
 log = logging.getLogger("conference_insights")
@@ -44,7 +45,8 @@ def rebuild(path: Path, forgetting: str) -> None:
         with duckdb.connect(config={"memory_limit": "300MB"}) as connection:
             connection.execute(f"ATTACH {quoted(str(path))} AS former")
             connection.execute(
-                f"ATTACH {quoted(str(new))} AS renewed (STORAGE_VERSION '{STORAGE_VERSION}')"
+                f"ATTACH {quoted(str(new))} AS renewed "
+                f"(STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP})"
             )
             connection.execute("COPY FROM DATABASE former TO renewed")
             connection.execute(f"DROP TABLE IF EXISTS renewed.{forgetting}")

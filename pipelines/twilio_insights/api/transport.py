@@ -123,13 +123,14 @@ class Transport:
             raise BadAnswerError(
                 f"{host} sent an answer encoded as {self.quoted(coding)}, but only gzip was allowed"
             )
-        content, gzip = bytearray(), zlib.decompressobj(zlib.MAX_WBITS | 16)
+        parts, size, gzip = list[bytes](), 0, zlib.decompressobj(zlib.MAX_WBITS | 16)
         for chunk in chunks:
-            room = MAX_BODY_BYTES + 1 - len(content)
-            content += gzip.decompress(chunk, room) if coding == "gzip" else chunk
-            if len(content) > MAX_BODY_BYTES:
+            room = MAX_BODY_BYTES + 1 - size
+            parts.append(gzip.decompress(chunk, room) if coding == "gzip" else chunk)
+            size += len(parts[-1])
+            if size > MAX_BODY_BYTES:
                 raise BadAnswerError(f"{host} sent more than {MAX_BODY_BYTES} bytes")
-        return bytes(content)
+        return b"".join(parts)
 
     def hide(self, *texts: str) -> None:
         """Take these, too, out of what the other side says: it may repeat what it was asked."""

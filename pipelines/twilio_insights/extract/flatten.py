@@ -173,17 +173,20 @@ def select_rows(tables: Tables, key: str, keys: Sequence[str], of: Sequence[str]
     """The rows of the records with these keys, `of` all those that the tables were flattened from,
     in that order: each has rows in every table."""
     first = of.index(keys[0])
-    following = of[first : first + len(keys) + 1]
-    if [*keys] == following[: len(keys)]:  # mostly, and then nothing is copied
-        return {n: _between(t, key, keys[0], following[len(keys) :]) for n, t in tables.items()}
+    end = first + len(keys)
+    if [*keys] == of[first:end]:  # mostly, and then nothing is copied
+        bounds = (of[first] if first else None), (of[end] if end < len(of) else None)
+        return {name: _between(table, key, *bounds) for name, table in tables.items()}
     wanted = pa.array([*keys], pa.string())
     return {name: table.filter(pc.is_in(table[key], wanted)) for name, table in tables.items()}
 
 
-def _between(table: pa.Table, key: str, first: str, after: Sequence[str]) -> pa.Table:
-    """From the first row with a key to the one before that of another, or to the end."""
-    start, *end = (pc.index(table[key], one).as_py() for one in (first, *after))
-    return table.slice(start, end[0] - start if end else None)
+def _between(table: pa.Table, key: str, first: str | None, after: str | None) -> pa.Table:
+    """From the first row with a key, or the beginning, to the one before that of another, or to
+    the end."""
+    start = 0 if first is None else pc.index(table[key], first).as_py()
+    end = len(table) if after is None else pc.index(table[key], after).as_py()
+    return table.slice(start, end - start)
 
 
 def concat(parts: Sequence[Tables]) -> Tables:
