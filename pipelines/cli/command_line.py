@@ -10,17 +10,14 @@ import logging
 import os
 import sys
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
 from pipelines.cli import epilogs
-from pipelines.cli.conference_sid import expect_sid
 from pipelines.cli.erase_command import erase
-from pipelines.cli.filter_options import Filtered
-from pipelines.cli.moment_option import moment
+from pipelines.cli.options import Filtered, conference_option, conference_sid, duration, moment
 from pipelines.cli.reconcile_command import reconcile
 from pipelines.cli.shutdown import exit_on_error
 from pipelines.cli.sql_command import sql
@@ -30,29 +27,10 @@ from pipelines.logs import LOG_VARIABLE, say, start_logging
 log = logging.getLogger("conference_insights")
 
 
-def _duration(
-    _context: click.Context, _option: click.Parameter, value: str | None
-) -> timedelta | None:
-    """Read a duration such as 90s, 15m, 2h or 7d."""
-    from pipelines.times import parse_duration
-
-    if value is None:
-        return None
-    try:
-        if duration := parse_duration(value):
-            return duration
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    raise click.BadParameter("must be greater than zero")
-
-
 def _log_style(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     if value not in (None, "", "human", "json"):  # not repeated: it may be a secret's
         raise click.BadParameter(f"write human or json, also in {LOG_VARIABLE}")
     return value or None
-
-
-_duration_option = partial(click.option, callback=_duration, metavar="DURATION")
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"max_content_width": 100})
@@ -90,8 +68,10 @@ main.add_command(erase)
     help="Keep polling until everything that was pending at the first listing is final, except "
     "conferences that ended, or began if they have no end, over 24 hours ago.",
 )
-@_duration_option("--every", default="60s", show_default=True, help="How often to poll.")
-@_duration_option("--timeout", default="45m", show_default=True, help="When to stop polling.")
+@click.option("--every", type=duration, default="60s", show_default=True, help="How often to poll.")
+@click.option(
+    "--timeout", type=duration, default="45m", show_default=True, help="When to stop polling."
+)
 @click.pass_context
 def run(context: click.Context, until_complete: bool, every: timedelta, timeout: timedelta) -> None:
     """Bring the warehouse up to date: what is new, late, changed or still pending.
@@ -114,9 +94,17 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
 @main.command(
     cls=Filtered, epilog=epilogs.LOADING, short_help="Load a range, or single conferences, again."
 )
-@click.option("--from", "since", callback=moment, help="A date, a time or an age: 2026-11-01, 29d.")
-@click.option("--to", "until", callback=moment, default="0d", help="The same; now by default.")
-@click.option("--conference", "conferences", multiple=True, metavar="CF...", help="Only this one.")
+@click.option(
+    "--from",
+    "since",
+    type=moment,
+    metavar="TIME",
+    help="A date, a time or an age: 2026-11-01, 29d.",
+)
+@click.option(
+    "--to", "until", type=moment, metavar="TIME", default="0d", help="The same; now by default."
+)
+@conference_option(help="Only this one.")
 @click.pass_context
 def backfill(
     context: click.Context,
@@ -145,8 +133,6 @@ def backfill(
     given = {name: value for name, value in filters.items() if value is not None}
     if given and conferences:
         raise click.UsageError("Filters go with --from, not with --conference.")
-    for sid in conferences:
-        expect_sid(sid)
     with exit_on_error() as stop:
         from pipelines.cli.console import run_with_progress
         from pipelines.run.pipeline import Backfill
@@ -207,7 +193,7 @@ def report(output: Path, since: str | None, until: str | None, account: str | No
 
 
 @main.command(epilog=epilogs.MORE, short_help="Show one conference with its participants.")
-@click.argument("conference", metavar="CF...")
+@click.argument("conference", metavar="CF...", type=conference_sid)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def show(conference: str, as_json: bool) -> None:
     """Show one conference with its participants, from the published copy, or from the server.
@@ -221,7 +207,6 @@ def show(conference: str, as_json: bool) -> None:
       conference-insights show CF0123456789abcdef0123456789abcdef | grep '^Participant '
       conference-insights show --json CF0123456789abcdef0123456789abcdef
     """
-    expect_sid(conference)
     with exit_on_error():
         from pipelines.cli.own_copy import own_copy
         from pipelines.cli.show import show_conference
@@ -252,7 +237,7 @@ def demo(folder: Path) -> None:
 
 @main.command(epilog=epilogs.DURATIONS, short_help="Show the warehouse's state.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-@_duration_option("--max-age", help="Exit with 3 if the last good run is older.")
+@click.option("--max-age", type=duration, help="Exit with 3 if the last good run is older.")
 def status(as_json: bool, max_age: timedelta | None) -> None:
     """Show the warehouse's state, from what runs leave with it; no run has to wait.
 

@@ -9,31 +9,15 @@ from datetime import timedelta
 import click
 
 from pipelines.cli import epilogs
-from pipelines.cli.conference_sid import expect_sid
+from pipelines.cli.options import age, conference_option
 from pipelines.cli.shutdown import ask, exit_on_error
 from pipelines.logs import say
 
-LONGEST = timedelta(days=36_600)
-
-
-def _age(_context: click.Context, _option: click.Parameter, value: str | None) -> timedelta | None:
-    from pipelines.times import parse_duration
-
-    try:
-        age = parse_duration(value, LONGEST) if value is not None else None
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if value is not None and not age:
-        raise click.BadParameter("must be greater than zero")
-    return age
-
 
 @click.command(epilog=epilogs.MORE, short_help="Erase conferences, or somebody, for good.")
-@click.option(
-    "--conference", "conferences", multiple=True, metavar="CF...", help="This one; repeatable."
-)
+@conference_option(help="This one; repeatable.")
 @click.option("--identity", metavar="TEXT", help="Every personal value that is just this text.")
-@click.option("--older-than", callback=_age, metavar="AGE", help="What was created before: 400d.")
+@click.option("--older-than", type=age, help="What was created before: 400d.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(
@@ -56,8 +40,6 @@ def erase(
     """
     if bool(conferences) + (identity is not None) + (older_than is not None) != 1:
         raise click.UsageError("Give one of --conference, --identity and --older-than.")
-    for sid in conferences:
-        expect_sid(sid)
     if identity is not None and not (identity.strip() and _is_text(identity)):
         raise click.UsageError("--identity: write the text as it is in the warehouse.")
     if not (dry_run or yes or sys.stdin.isatty()):

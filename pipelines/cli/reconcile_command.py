@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pipelines.cli import epilogs
-from pipelines.cli.moment_option import moment
+from pipelines.cli.options import moment
 from pipelines.cli.shutdown import exit_on_error
 
 
@@ -13,12 +13,15 @@ from pipelines.cli.shutdown import exit_on_error
 @click.option(
     "--from",
     "since",
-    callback=moment,
+    type=moment,
+    metavar="TIME",
     default="29d",
     show_default=True,
     help="A date, a time or an age.",
 )
-@click.option("--to", "until", callback=moment, default="0d", help="The same; now by default.")
+@click.option(
+    "--to", "until", type=moment, metavar="TIME", default="0d", help="The same; now by default."
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @click.option("--repair", is_flag=True, help="Write what is missing or different.")
 def reconcile(since: str, until: str, as_json: bool, repair: bool) -> None:
