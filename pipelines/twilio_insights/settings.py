@@ -48,7 +48,7 @@ SHORTEST_KEY = 16
 MAX_CONCURRENCY = 256
 """Each request under way has a thread."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_SID = re.compile("AC[0-9a-fA-F]{32}")
+ACCOUNT_SID = re.compile("AC[0-9a-fA-F]{32}")
 _TWILIO = re.compile(r"insights(\.[a-z0-9-]+)??(\.[a-z0-9-]+)?\.twilio\.com(:\d+)?")
 """Edge and region may be between the name of the product and the domain."""
 _ACCOUNTS_PATH = "/2010-04-01/Accounts.json"
@@ -160,7 +160,7 @@ class Settings:
     def _missing(self) -> str | None:
         if not self.account_sid:
             return "No account: set TWILIO_ACCOUNT_SID" + _ELSEWHERE.format("account_sid")
-        if not _SID.fullmatch(self.account_sid):  # a secret, by mistake?
+        if not ACCOUNT_SID.fullmatch(self.account_sid):  # a secret, by mistake?
             return (
                 "sources.twilio_insights.account_sid (TWILIO_ACCOUNT_SID): not AC and 32 hex digits"
             )
@@ -230,7 +230,7 @@ class Settings:
         if self.accounts.lower() in ("own", "all"):
             return f"accounts: write {self.accounts.lower()} in small letters"
         for position, sid in enumerate(given := self._given_accounts(), 1):
-            if not _SID.fullmatch(sid):  # a secret, by mistake?
+            if not ACCOUNT_SID.fullmatch(sid):  # a secret, by mistake?
                 which = f"number {position} is" if len(given) > 1 else "that is"
                 return f"accounts: {which} not AC and 32 hex digits; {how}"
         return None if given else f"accounts: there is none in the list; {how}"

@@ -23,12 +23,11 @@ from pipelines.twilio_insights.api.clock import Clock
 from pipelines.twilio_insights.api.origin import Answer, Origin
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
-from pipelines.twilio_insights.settings import Settings
+from pipelines.twilio_insights.settings import ACCOUNT_SID, Settings
 
 log = logging.getLogger("conference_insights")
 
 ACTIVE = "active"
-_SID = re.compile("AC[0-9a-fA-F]{32}")
 
 
 class ListedAccount(NamedTuple):
@@ -133,7 +132,7 @@ def without_answers(error: InsightsError) -> InsightsError:
 def _listed(element: bytes | Oversized) -> ListedAccount | None:
     with suppress(msgspec.DecodeError, RecursionError):
         row = _decode_row(element.text if isinstance(element, Oversized) else element)
-        if isinstance(row.sid, str) and _SID.fullmatch(row.sid):
+        if isinstance(row.sid, str) and ACCOUNT_SID.fullmatch(row.sid):
             name = row.friendly_name if isinstance(row.friendly_name, str) else None
             return ListedAccount(row.sid, name, str(row.status))
     return None

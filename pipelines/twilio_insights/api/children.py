@@ -83,11 +83,12 @@ FieldReader = ChildReader | ObjectReader
 
 def reader_of(field: ChildField) -> ChildReader:
     """How the field is read, by its kind."""
-    kinds = {"values": _values, "objects": _objects, "counts": _counts, "moments": _moments}
+    kinds: dict[str, Read] = {"values": _values, "counts": _counts, "moments": _moments}
+    read = kinds.get(field.kind) or _objects(field.table)
     own = [c for c in field.table.columns[1:] if c.is_received or c.rest]
     empty = {"text": "", "bigint": 0}
     tombstone = (None if column.nullable else empty[column.type] for column in own)
-    return ChildReader(field.name, field.table, kinds[field.kind](field.table), tuple(tombstone))
+    return ChildReader(field.name, field.table, read, tuple(tombstone))
 
 
 def _object_of(
@@ -118,14 +119,12 @@ def _object_of(
     return read
 
 
-def _values(_: Table) -> Read:
-    def read(value: Any) -> tuple[Collection[Child], Any]:
-        if not isinstance(value, list):
-            return (), value
-        texts = dict.fromkeys(one for one in value if isinstance(one, str))
-        return [(text,) for text in texts], [one for one in value if not isinstance(one, str)]
-
-    return read
+def _values(value: Any) -> tuple[Collection[Child], Any]:
+    """One row a text."""
+    if not isinstance(value, list):
+        return (), value
+    texts = dict.fromkeys(one for one in value if isinstance(one, str))
+    return [(text,) for text in texts], [one for one in value if not isinstance(one, str)]
 
 
 def _objects(table: Table) -> Read:
@@ -151,35 +150,29 @@ def _objects(table: Table) -> Read:
     return read
 
 
-def _counts(_: Table) -> Read:
-    def read(value: Any) -> tuple[Collection[Child], Any]:
-        if not isinstance(value, dict):
-            return (), value
-        if {*map(type, value.values())} == {int} and max(map(abs, value.values())) <= LARGEST:
-            return value.items(), None
-        counts = {kind: fit(count, "bigint") for kind, count in value.items()}
-        misfits = {k: v for k, v in value.items() if v is not None and counts[k] is None}
-        return counts.items(), misfits
-
-    return read
+def _counts(value: Any) -> tuple[Collection[Child], Any]:
+    """One row a name."""
+    if not isinstance(value, dict):
+        return (), value
+    if {*map(type, value.values())} == {int} and max(map(abs, value.values())) <= LARGEST:
+        return value.items(), None
+    counts = {kind: fit(count, "bigint") for kind, count in value.items()}
+    misfits = {k: v for k, v in value.items() if v is not None and counts[k] is None}
+    return counts.items(), misfits
 
 
-def _moments(_: Table) -> Read:
+def _moments(value: Any) -> tuple[Collection[Child], Any]:
     """One row a list element, also of one that is no time."""
-
-    def read(value: Any) -> tuple[Collection[Child], Any]:
-        if not isinstance(value, dict):
-            return (), value
-        found, misfits = [], {}
-        for name, content in value.items():
-            moments = content if isinstance(content, list) else [content]
-            times = [*map(_moment, moments)]
-            found += [(name, index, at) for index, at in enumerate(times) if content is not None]
-            if any(at is None and of is not None for at, of in zip(times, moments, strict=True)):
-                misfits[name] = content
-        return found, misfits
-
-    return read
+    if not isinstance(value, dict):
+        return (), value
+    found, misfits = [], {}
+    for name, content in value.items():
+        moments = content if isinstance(content, list) else [content]
+        times = [*map(_moment, moments)]
+        found += [(name, index, at) for index, at in enumerate(times) if content is not None]
+        if any(at is None and of is not None for at, of in zip(times, moments, strict=True)):
+            misfits[name] = content
+    return found, misfits
 
 
 def _moment(milliseconds: Any) -> datetime | None:

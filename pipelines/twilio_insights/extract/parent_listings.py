@@ -14,6 +14,9 @@ from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.records import RowVersion
 from pipelines.twilio_insights.resources import Resource
 
+_IS_NEW = "(l.parent_digest IS NULL OR l.parent_digest <> s.row_digest)"
+"""Whether the children of a record were not listed as it is now."""
+
 
 class ParentListing(NamedTuple):
     """A record whose children are to be listed."""
@@ -80,9 +83,8 @@ class ParentListings:
             most: how many, at the most; None: all.
             only: these, whether they are due or not.
         """
-        is_new = "(l.parent_digest IS NULL OR l.parent_digest <> s.row_digest)"
         is_again = (
-            f"(NOT {is_new} AND (l.unfinished > 0 OR l.last_status <> 200) "
+            f"(NOT {_IS_NEW} AND (l.unfinished > 0 OR l.last_status <> 200) "
             "AND (l.next_due_at IS NULL OR l.next_due_at <= %s "
             f"OR l.last_status <> 200 AND l.asked_by <> '{self._own}'))"
         )
@@ -92,9 +94,9 @@ class ParentListings:
             named = f"s.{self._parent.key} IN (SELECT unnest(%s)) {newest_first}"
             kinds = [self._select(named, now, [*only])]
         else:
-            soon = f"({is_new} OR {is_again}) AND {self._created} < %s ORDER BY {self._created}"
+            soon = f"({_IS_NEW} OR {is_again}) AND {self._created} < %s ORDER BY {self._created}"
             kinds = [
-                self._select(f"{is_new} {newest_first}{limit}", now),
+                self._select(f"{_IS_NEW} {newest_first}{limit}", now),
                 self._select(f"{is_again} {newest_first}{limit}", now, moment),
                 self._select(soon + limit, now, moment, moment - RETENTION + EXPIRES_SOON),
             ]
@@ -124,12 +126,11 @@ class ParentListings:
         Args:
             also_new: take those that wait too.
         """
-        waits = "(l.parent_digest IS NULL OR l.parent_digest <> s.row_digest)"
         within = f"{self._final} AND {self._created} >= %s AND {self._created} < %s "
         bounds = *self._bounds(now), naive_utc(start), naive_utc(end)
-        taken = f"{within} AND {'TRUE' if also_new else f'NOT {waits}'}"
+        taken = f"{within} AND {'TRUE' if also_new else f'NOT {_IS_NEW}'}"
         ((number, waiting),) = self._query(
-            f"SELECT count(*), count(CASE WHEN {waits} THEN 1 END) {within}", *bounds
+            f"SELECT count(*), count(CASE WHEN {_IS_NEW} THEN 1 END) {within}", *bounds
         ) or [(0, 0)]
         rows = self._query(
             f"SELECT s.{self._parent.key} {taken} ORDER BY {self._created} DESC"
@@ -154,8 +155,8 @@ class ParentListings:
         """How many are final and were not listed as they are now, but for those that Twilio does
         not have; and when it deletes the first of them."""
         rows = self._query(
-            f"SELECT count(*), min({self._created}) {self._final} AND (l.parent_digest IS NULL "
-            "OR l.parent_digest <> s.row_digest OR l.last_status NOT IN (200, 404))",
+            f"SELECT count(*), min({self._created}) {self._final} "
+            f"AND ({_IS_NEW} OR l.last_status NOT IN (200, 404))",
             *self._bounds(now),
         )
         number, oldest = rows[0] if rows else (0, None)
@@ -170,8 +171,7 @@ class ParentListings:
         return self._query(
             f"SELECT s.{self._parent.key}, s.row_digest, s.account_sid, {expected}, l.listed_at, "
             "CASE WHEN l.parent_digest = s.row_digest THEN l.attempts ELSE 0 END, "
-            f"{self._created}, l.parent_digest IS NULL OR l.parent_digest <> s.row_digest "
-            "OR l.unfinished > 0 OR l.last_status <> 200 "
+            f"{self._created}, {_IS_NEW} OR l.unfinished > 0 OR l.last_status <> 200 "
             f"{self._final} AND {condition}",
             *self._bounds(now),
             *arguments,
