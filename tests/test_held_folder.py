@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import signal
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,18 +62,19 @@ def test_files_and_links_of_that_name_stay(
     assert (elsewhere / "kept").exists()
 
 
-def test_one_that_another_deletes_before_it_is_locked_is_made_again(
-    shared: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", [(os, "open"), (fcntl, "flock")])
+def test_another_is_made_if_one_is_deleted_before_it_is_locked(
+    step: tuple[Any, str], shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, others = fcntl.flock, [1]
+    real, others = getattr(*step), [1]
 
-    def late(held: int, how: int) -> None:
+    def late(*given: Any) -> Any:
         if others:
             others.pop()
             for folder in shared.iterdir():
                 folder.rmdir()
-        lock(held, how)
+        return real(*given)
 
-    monkeypatch.setattr(fcntl, "flock", late)
+    monkeypatch.setattr(*step, late)
     with held_folder("ours-") as folder:
         assert [*shared.iterdir()] == [folder]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir, mkdtemp
 
 FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -22,24 +22,25 @@ def held_folder(prefix: str) -> Iterator[Path]:
     """
     for left in Path(gettempdir()).glob(f"{prefix}*"):
         _delete_if_left(left)
-    with TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
-        held = _lock(Path(name))
-        try:
-            yield Path(name)
-        finally:
-            os.close(held)
-
-
-def _lock(folder: Path) -> int:
-    """Lock it; if another took it meanwhile for one that was left, it is made again."""
-    while True:
-        folder.mkdir(0o700, exist_ok=True)
-        held = os.open(folder, FLAGS)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(held), folder.stat()):
-                return held
+    folder, held = _make(prefix)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(held)
+
+
+def _make(prefix: str) -> tuple[Path, int]:
+    """Make one and lock it: until it is locked, another process may take it for one that was left,
+    and delete it."""
+    while True:
+        folder = Path(mkdtemp(prefix=prefix))
+        with suppress(FileNotFoundError):
+            held = os.open(folder, FLAGS)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, held
+            os.close(held)
 
 
 def _delete_if_left(folder: Path) -> None:

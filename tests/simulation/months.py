@@ -281,8 +281,8 @@ def simulate(
             live(months)
             broken = None
         except BrokenError as error:
-            output = Path(folder, "output.txt")
-            broken = f"{error}\n{output.read_text() if output.exists() else ''}"
+            outputs = sorted(Path(folder).rglob("output.txt"))  # the neighbour has one too
+            broken = "\n".join([str(error), *(output.read_text() for output in outputs)])
         finally:
             for worker in (months.worker, months.neighbour):
                 if worker:
