@@ -48,7 +48,7 @@ class Lake:
             return [
                 file
                 for warehouse, version in self.versions(table).items()
-                for file in self._open(table, version).file_uris(
+                for file in self.store.open(table, version).file_uris(
                     file_pruning_predicate=[(WAREHOUSE, "=", warehouse)]
                 )
             ]
@@ -62,7 +62,7 @@ class Lake:
             schema = pa.schema(self._newest(table).schema().to_arrow())
             return dataset(
                 [
-                    self._open(table, version).to_pyarrow_dataset(
+                    self.store.open(table, version).to_pyarrow_dataset(
                         schema=schema,
                         filesystem=self.store.filesystem(table),
                         file_pruning_predicate=[(WAREHOUSE, "=", warehouse)],
@@ -82,10 +82,7 @@ class Lake:
             raise LakeError(
                 f"The lake {self.store.url} has no table {table}, but {', '.join(self.tables)}"
             )
-        return self._open(table, max(self.versions(table).values()))
-
-    def _open(self, table: str, version: int) -> Any:
-        return self.store.open(table, version)
+        return self.store.open(table, max(self.versions(table).values()))
 
 
 def read(url: str) -> Lake:

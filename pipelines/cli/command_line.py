@@ -65,8 +65,8 @@ main.add_command(erase)
 @click.option(
     "--until-complete",
     is_flag=True,
-    help="Keep polling until everything that was pending at the first listing is final, except "
-    "conferences that ended, or began if they have no end, over 24 hours ago.",
+    help="Keep polling until everything that was pending at the first listing is final. It waits "
+    "for no conference that ended, or began if it has no end, over 24 hours ago.",
 )
 @click.option("--every", type=duration, default="60s", show_default=True, help="How often to poll.")
 @click.option(

@@ -30,8 +30,8 @@ USUAL = 4
 MEANINGS = {
     "missing": "Twilio has them, the warehouse has not",
     "different": "final here, and Twilio has another copy",
-    "unconfirmed": "a listing has another copy of what is final here; asked for one by one, Twilio "
-    "does not show it now",
+    "unconfirmed": "the list has another copy of what is final here, but a fetch by SID does not "
+    "confirm it",
     "changed": "pending here, and Twilio has a later copy; a run fetches it",
     "new": "since the last run; a run loads them",
     "ahead": "more final here than Twilio shows",

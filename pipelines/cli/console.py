@@ -164,7 +164,7 @@ def _counts(progress: Progress) -> str:
     return ", ".join(parts)
 
 
-def final_line(progress: Progress, outcome: str = "ok") -> str:
+def final_line(progress: Progress, outcome: str) -> str:
     """One line with everything that a run did, and its outcome if it is not ok."""
     fetched = progress.rows_refetched
     window = f"{fetched:,} asked for by SID" if fetched else "nothing listed"

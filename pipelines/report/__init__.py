@@ -1,7 +1,7 @@
 """The report: one HTML file of charts and figures, made from the published copy; and `conference`,
 which reads from there what is known of a single one.
 
-Nothing here knows Twilio or the warehouse: `figures` queries the copy, all of it or what `accounts`
+Nothing here knows how a run loads: `figures` queries the copy, all of it or what `accounts`
 finds of one, `charts` draws, `layout`, `sections`, `participants` and `page` make the page,
 `markup` escapes.
 """

@@ -84,10 +84,8 @@ def line_chart(
 
 def bar_chart(title: str, about: str, items: Sequence[Item], width: float = WIDTH) -> Markup:
     """Bars below their names, with a mark where each was before, and the trend beside."""
-    has_trend, most = (
-        any(i.trend for i in items),
-        max(max(i.value, i.before or 0) for i in items) or 1,
-    )
+    has_trend = any(item.trend for item in items)
+    most = max(max(item.value, item.before or 0) for item in items) or 1
     length, size, drawn = width - 90 * has_trend, 46.0 + 14 * has_trend, list[Content]()
     for n, item in enumerate(items):
         y, room = n * size, int(length / LETTER) - len(item.text) - 2

@@ -90,7 +90,7 @@ def truncate(text: str, room: float) -> str:
 
 
 def heading(column: str) -> str:
-    """A column's name without its unit."""
+    """A column's name without its unit; the values of `percent_with_…` have the % sign."""
     return humanize(column.removesuffix("_seconds").removeprefix("is_").replace("percent_w", "w"))
 
 

@@ -33,9 +33,9 @@ def element(name: str, /, *content: Content, **attributes: object) -> Markup:
     return Markup(f"<{name}{attribute_text}>" + ("" if name in _VOID else f"{inside}</{name}>"))
 
 
-def page(head: Content, body: Content, language: str) -> Markup:
+def page(head: Content, body: Content) -> Markup:
     """A whole document."""
-    return Markup(f"<!DOCTYPE html>\n{element('html', head, body, lang=language)}\n")
+    return Markup(f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n")
 
 
 def style_sheet(text: str) -> Markup:

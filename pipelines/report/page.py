@@ -84,7 +84,7 @@ class _Page(Sections):
             element("main", *sections, id="figures", tabindex=-1),
             element("footer", f"Days and hours are in {self._state['time_zone']}. {made}"),
         )
-        return page(element("head", *head), element("body", *body), "en")
+        return page(element("head", *head), element("body", *body))
 
     def _header(self, period: str) -> Markup:
         now, before, state = self._now, self._before, self._state

@@ -57,10 +57,8 @@ class ParticipantSections(Layout):
             for kind, of_kind in groups.items():
                 chart: Markup = element("p", f"None has {MIN_MEASURED} measured.", class_="soft")
                 if items := [self._item(row) for row in of_kind if row["measured"] >= MIN_MEASURED]:
-                    name, about = (
-                        f"{title} By {humanize(kind)}",
-                        f"{items[0].label}: {items[0].text}",
-                    )
+                    name = f"{title} By {humanize(kind)}"
+                    about = f"{items[0].label}: {items[0].text}"
                     chart = charts.bar_chart(name, about, items[:MAX_BARS])
                 drawn.append(element("div", element("h3", f"By {humanize(kind)}"), chart))
             return element("div", *drawn, class_="groups half")

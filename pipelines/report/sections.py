@@ -87,9 +87,12 @@ class Sections(ParticipantSections, WeekSections):
     def _issues(self) -> Markup:
         rows = self._figures["issues"]
         items = [
-            Item(humanize(name), text=self._say("percent", row), trend=self._trend("issue", name))
+            Item(
+                humanize(row["issue"]),
+                text=self._say("percent", row),
+                trend=self._trend("issue", row["issue"]),
+            )
             for row in rows[:3]
-            for name in (row["issue"],)
         ]
         labels = [day(row["day"]) for row in self._figures["days"]]
         draw = partial(charts.line_chart, labels=labels, items=items, show=whole_percent)

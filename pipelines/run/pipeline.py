@@ -107,7 +107,7 @@ def run(
         progress: counts what is done, also when this raises.
         polling: keep asking until what was pending at the first listing is final.
         backfill: read this again instead of what is new or pending; the watermark stays.
-        stop: ends the run at the next window edge when it is set.
+        stop: ends the run after the page that is being read when it is set.
 
     Raises:
         SettingsError: a setting is missing or wrong.

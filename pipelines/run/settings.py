@@ -80,7 +80,7 @@ class Found(NamedTuple):
 
 
 def source_settings() -> Settings:
-    """Credentials and knobs of the source.
+    """The settings of the source.
 
     Raises:
         SettingsError: one is missing or wrong, or a file is not to be trusted.

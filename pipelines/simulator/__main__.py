@@ -29,8 +29,8 @@ def main(port: int, subaccounts: int) -> None:
     """Serve a simulated account on loopback, by default on PORT 8765, until Ctrl-C.
 
     It has two subaccounts, one of them without Voice Insights Advanced Features. Prints the
-    settings that load them all, with their participants. Their clock is this machine's, and they
-    keep generating calls.
+    settings that load them all, with their participants. Their clock is this machine's, and
+    there are new calls until the end of tomorrow, UTC.
 
     \b
     Examples:

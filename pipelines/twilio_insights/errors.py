@@ -55,7 +55,7 @@ class BadAnswerError(InsightsError):
 
 
 class UnforeseenError(BadAnswerError):
-    """What was asked for cannot be taken over; everything else can."""
+    """A bug kept one thing from being read; everything else can be."""
 
     exit_code = BUG
 

@@ -14,7 +14,7 @@ FILTERS = ("sources", "twilio_insights", "filters")
 """The section that has a setting for each."""
 
 
-def filter_names(table: Any = None, origin: object = "") -> set[str]:
+def filter_names(table: Any, origin: object) -> set[str]:
     """Those that there are, and those that a table or the environment has, known or not.
 
     Raises:

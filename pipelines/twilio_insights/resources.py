@@ -34,7 +34,7 @@ class Resource:
     path: str
     envelope: str
     key: str
-    sid: str
+    prefix: str
     created: str
     state: str
     pending_states: tuple[str, ...]
@@ -56,7 +56,7 @@ class Resource:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """What its keys look like."""
-        return re.compile(f"{self.sid}[0-9a-fA-F]{{32}}")
+        return re.compile(f"{self.prefix}[0-9a-fA-F]{{32}}")
 
     def path_of(self, parent: str) -> str:
         """The path of the records that belong to one of the parent resource, by its key."""

@@ -104,7 +104,7 @@ def personal_data_problem(personal_data: str, hash_key: str | None) -> str | Non
 
 @dataclass
 class Settings:
-    """Credentials and knobs of the source, section `sources.twilio_insights`."""
+    """Settings of the source, section `sources.twilio_insights`."""
 
     account_sid: str | None = None
     auth_token: str | None = field(default=None, repr=False)
@@ -112,7 +112,7 @@ class Settings:
     api_key_secret: str | None = field(default=None, repr=False)
     base_url: str = "https://insights.twilio.com"
     created_after: str | None = None
-    """First cursor of an account never listed before; as far back as Twilio keeps by default."""
+    """Where the listing of an account begins that has no watermark; 30 days ago by default."""
     lookback: str = "48h"
     """How far behind the watermark every run lists again, for rows that appear late."""
     page_size: int = 1000
@@ -121,7 +121,7 @@ class Settings:
     request_deadline: str = "60s"
     """Wall-clock limit of one request, body included."""
     retry_budget: str = "10m"
-    """How long one run may wait for retries in all before it gives up."""
+    """How long a run may wait for retries in all, for each account, before it gives up."""
     accounts: str = "own"
     """`own`, that of the credentials; `all`, it and its active subaccounts; or SIDs."""
     accounts_url: str | None = None

@@ -152,8 +152,8 @@ def twilio_insights(
 
 @dlt.source(name=SECTION[-1], section=SECTION[-1], max_table_nesting=0)
 def begun_package(batches: Batches, continues: str | None) -> Iterator[DltResource]:
-    """The same resources for what somebody else reads, and has begun to; `continues` tells
-    the load packages that were completed before."""
+    """The same resources, for batches that the caller has begun to read; `continues` tells the load
+    packages that were completed before."""
     return _resources(lambda: _remembered(batches, continues))
 
 

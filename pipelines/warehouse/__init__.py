@@ -1,1 +1,1 @@
-"""What only DuckDB needs: the file, its lock, the views, the audit. Nothing here knows Twilio."""
+"""The warehouse, a file or a PostgreSQL server: locks, views, checks, copies and the lake."""

@@ -121,7 +121,7 @@ CREATE TABLE `db`.`calls`.`conference_participant_coaching` (
 CREATE TABLE `db`.`calls`.`accounts` (
 `account_sid` STRING NOT NULL OPTIONS (description='SID of the account (AC…).'),
 `friendly_name` STRING OPTIONS (description='Its name; NULL where accounts are not read from Twilio.'),
-`status` STRING OPTIONS (description='Its status at Twilio; NULL where accounts are not read from there.'),
+`status` STRING OPTIONS (description='`active` when Twilio listed it last, see `left_at`; NULL where accounts are not read from there.'),
 `first_seen_at` TIMESTAMP NOT NULL OPTIONS (description='When a run met it first, UTC.'),
 `listed_to` TIMESTAMP OPTIONS (description='All that was created before was listed completely, UTC; NULL: never.'),
 `last_error` STRING OPTIONS (description='Why it could not be read when it was asked last; NULL: it could.'),

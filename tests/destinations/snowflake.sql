@@ -121,7 +121,7 @@ CREATE TABLE "CALLS"."CONFERENCE_PARTICIPANT_COACHING" (
 CREATE TABLE "CALLS"."ACCOUNTS" (
 "ACCOUNT_SID" VARCHAR NOT NULL COMMENT 'SID of the account (AC…).',
 "FRIENDLY_NAME" VARCHAR COMMENT 'Its name; NULL where accounts are not read from Twilio.',
-"STATUS" VARCHAR COMMENT 'Its status at Twilio; NULL where accounts are not read from there.',
+"STATUS" VARCHAR COMMENT '`active` when Twilio listed it last, see `left_at`; NULL where accounts are not read from there.',
 "FIRST_SEEN_AT" TIMESTAMP_NTZ(6) NOT NULL COMMENT 'When a run met it first, UTC.',
 "LISTED_TO" TIMESTAMP_NTZ(6) COMMENT 'All that was created before was listed completely, UTC; NULL: never.',
 "LAST_ERROR" VARCHAR COMMENT 'Why it could not be read when it was asked last; NULL: it could.',

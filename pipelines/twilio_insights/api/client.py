@@ -66,7 +66,7 @@ class InsightsClient:
         self.settings = settings
         self.progress = progress or Progress()
         self.stop = stop or threading.Event()
-        """Set to give up waiting, and to end a listing at the next window edge."""
+        """Set to give up waiting, and to end a listing after the page that is being read."""
         self._own = settings.account_sid or ""
         budget = parse_duration(settings.retry_budget).total_seconds()
         self._budgets: dict[str, float] = defaultdict(lambda: budget)
@@ -147,8 +147,8 @@ class InsightsClient:
             resource: what is listed.
             after: from when on.
             before: until when.
-            account: whose, if not those of the credentials' own.
-            filters: by the name of a field, what it is to be.
+            account: whose records; None: those of the account of the credentials.
+            filters: the value that each of these fields must have.
 
         Raises:
             InsightsError: a page could not be had; what was yielded before is good.

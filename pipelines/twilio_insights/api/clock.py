@@ -19,10 +19,12 @@ MAX_PAUSE = timedelta(days=60)
 
 
 class Clock:
-    """The API's clock counts, unless it is more than a day from this machine's and, by what the
-    warehouse has reached, back in time or far ahead: then the one counts that is nearer to that.
+    """The time that a run goes by: the API's.
 
-    It must not be doubted lightly: the clock of a machine that stood still is always the nearest.
+    Only if that is more than a day from this machine's clock and, compared with what the warehouse
+    has reached, back in time or far ahead, the run goes by the clock that is nearer to what is
+    reached. Both have to hold: after a long pause, the clock of a machine that stood still would
+    always be the nearer one.
     """
 
     def __init__(self, progress: Progress) -> None:

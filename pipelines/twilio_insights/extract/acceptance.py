@@ -5,45 +5,51 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.page import Page
+from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.lister import OVERLAP
-from pipelines.twilio_insights.extract.package import LoadPackage, backoff
+from pipelines.twilio_insights.extract.package import LoadPackage, UnwrittenPackage, backoff
 from pipelines.twilio_insights.extract.parent_listings import ParentListing
+from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.records import RecordPage, RowVersion
-from pipelines.twilio_insights.progress import Progress
-from pipelines.twilio_insights.resources import FINAL
+from pipelines.twilio_insights.resources import FINAL, Resource
 
 EDGE = timedelta(seconds=2)
 """What was created this long before the end of a window may be in the next one too."""
 
 
 class Acceptor:
-    """Takes over what was listed or fetched, and has the package write what differs.
+    """Takes over what was listed or fetched, and has a new load package write what differs.
 
     Args:
-        package: that is written.
+        resource: of the records.
         stored: what the destination holds.
-        progress: counts the records.
+        client: its progress counts the records.
+        accounts: that are loaded.
         still_pending: gets the keys of what is not final yet.
-        comparison: takes note of what is listed.
+        comparison: takes note of what is listed; if it is not to repair, nothing is written.
     """
 
     def __init__(
         self,
-        package: LoadPackage,
+        resource: Resource,
         stored: DestinationState,
-        progress: Progress,
+        client: InsightsClient,
+        accounts: Accounts,
         still_pending: set[str],
-        comparison: Comparison | None = None,
+        comparison: Comparison | None,
     ) -> None:
-        self.package = package
+        progress, personal = client.progress, PersonalData.of(client.settings)
+        kind = LoadPackage if comparison is None or comparison.repair else UnwrittenPackage
+        self.package = kind(resource, stored, progress, accounts.own, accounts.followed, personal)
         self.confirmed: dict[str, bool] = {}
         """Of what was doubtful in the last window: whether a fetch by SID showed the same."""
         self._stored, self._progress, self._still_pending = stored, progress, still_pending
         self._comparison = comparison
-        self._resource, self._counts = package.resource, progress.counts(package.resource)
+        self._resource, self._counts = resource, progress.counts(resource)
         self._previous: dict[str, set[str]] = {}
         """By account: what the last window had that the next one may have too."""
         self._doubtful: dict[str, RecordPage] = {}

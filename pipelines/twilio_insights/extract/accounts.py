@@ -185,8 +185,8 @@ class Accounts:
         }
 
     def at_risk(self, now: datetime) -> dict[str, datetime]:
-        """The same of those that are asked now, refused before or not: what Twilio deletes of them
-        is lost."""
+        """The watermarks of accounts that are asked now, refused before or not: what Twilio deletes
+        after these is lost."""
         asked = self.followed.keys() - self._waiting(now)
         return {a: at for a in self.followed if a in asked and (at := self.watermark(a))}
 
@@ -262,7 +262,7 @@ class Accounts:
         Args:
             package: that is about to be finished.
             reached: everything created before was listed.
-            may_be_empty: whether it may be done at once.
+            may_be_empty: whether that may be written without a package, if it has nothing else.
         """
         moved = {account: self._further(account, at) for account, at in reached.items()}
         if not self.some_answer and all(map(_is_refusal, self.failures.values())):

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 from pipelines.times import iso_seconds
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.errors import InsightsError, RefusedError, as_insights_error
+from pipelines.twilio_insights.errors import InsightsError, as_insights_error
 from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import Query
-from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage, package_for
+from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.extract.parent_listings import ParentListing, ParentListings
-from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.records import RecordPage
-from pipelines.twilio_insights.extract.refetch import MAX_CONSECUTIVE_FAILURES
+from pipelines.twilio_insights.extract.refetch import MAX_CONSECUTIVE_FAILURES, rejects_credentials
 from pipelines.twilio_insights.resources import RESOURCES
 
 if TYPE_CHECKING:
@@ -73,10 +72,8 @@ class ByParent:
         """Yield what the next load package writes, nothing if there is nothing to write."""
         client, stored, progress = self._client, self._listings.records, self._client.progress
         accounts, limit, begun = self._accounts, self._package_rows, self._counts.listings
-        personal, of = PersonalData.of(client.settings), (accounts.own, accounts.followed)
-        kind = package_for(self._comparison)
-        package = kind(self._resource, stored, progress, *of, personal)
-        acceptor = Acceptor(package, stored, progress, set(), self._comparison)
+        acceptor = Acceptor(self._resource, stored, client, accounts, set(), self._comparison)
+        package = acceptor.package
         for asked, found in self._answers:
             if client.stop.is_set():
                 break
@@ -148,7 +145,7 @@ class ByParent:
             raise error
         account, now = asked.account, self._client.now()
         self._in_a_row[account] += 1
-        is_refused = isinstance(error, RefusedError) and error.status == 401
+        is_refused = rejects_credentials(error)
         if is_refused or self._in_a_row[account] == MAX_CONSECUTIVE_FAILURES:
             self._given_up.add(account)
             self._accounts.note_failure(account, error, now, is_listed=True)

@@ -174,7 +174,8 @@ class Comparison:
         self.reasons[_TOO_OLD] += number
 
     def _at(self, resource: Resource, account: str, at: datetime | None) -> Compared | None:
-        """Where it counts; None for what a listing has of the seconds around the range."""
+        """The counts that it belongs to; None: it is from the seconds around the range, which a
+        listing has too."""
         if self.window is None or (at and not self.window.start <= at < self.window.end):
             return None
         # One that does not tell when it was created is counted with the first day.

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 import pyarrow.compute as pc
 
 from pipelines.twilio_insights.extract.flatten import Tables
-from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
+from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.resources import Resource
 
 MAX_NAMED = 500
@@ -20,7 +20,7 @@ def find_drift(
     batch: Tables,
     accounts: Collection[str],
     named: set[str],
-    personal: PersonalData = KEEP,
+    personal: PersonalData,
 ) -> dict[str, str]:
     """Add to `named` what is new in the batch; give what was added, with the SID of the first
     conference, or other record without a parent, that has it.

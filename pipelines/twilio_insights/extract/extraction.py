@@ -16,8 +16,7 @@ from pipelines.twilio_insights.extract.accounts import MAX_SKEW, Accounts
 from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.lister import WindowedLister
-from pipelines.twilio_insights.extract.package import LoadPackage, package_for
-from pipelines.twilio_insights.extract.personal import PersonalData
+from pipelines.twilio_insights.extract.package import LoadPackage
 from pipelines.twilio_insights.extract.refetch import accept_window, refetch
 from pipelines.twilio_insights.extract.scope import (
     INCREMENTAL,
@@ -40,7 +39,7 @@ MAX_CONSECUTIVE_ACCOUNTS = 5
 
 
 class FormerState(TypedDict, total=False):
-    """Where versions before the tables `_watermarks` and `_drift` kept the same."""
+    """What versions without the tables `_watermarks` and `_drift` kept in dlt's state."""
 
     watermarks: dict[str, str]
     """By account, as ISO 8601 in UTC."""
@@ -113,14 +112,13 @@ class Extraction:
             former: the state that an earlier version left in dlt's pipeline.
 
         Raises:
-            SettingsError: the first cursor is in the future.
+            SettingsError: `created_after` is in the future.
             InsightsError: the API could not be read.
         """
         client, stored, accounts = self._client, self._stored, self._accounts
-        personal, of = PersonalData.of(client.settings), (accounts.own, accounts.followed)
-        kind = package_for(self._comparison)
-        package = kind(self._resource, stored, client.progress, *of, personal)
-        acceptor = Acceptor(package, stored, client.progress, self.still_pending, self._comparison)
+        of_run = client, accounts, self.still_pending, self._comparison
+        acceptor = Acceptor(self._resource, stored, *of_run)
+        package = acceptor.package
         self._take_over(former or {}, package)
         is_listed = True
         if not isinstance(scope, Sids):
@@ -146,15 +144,12 @@ class Extraction:
         return self._in_a_row >= MAX_CONSECUTIVE_ACCOUNTS
 
     def _begin(self, scope: Incremental | TimeRange) -> WindowedLister:
-        """List of each account from before its watermark, or from the first cursor, until now."""
+        """List of each account from before its watermark, or from `created_after`, until now."""
         client, now = self._client, self._client.now()
-        windows = {
-            account: scope.window if isinstance(scope, TimeRange) else self._window(account, now)
-            for account in (
-                # After a refusal somebody wants to know whether it holds.
-                self._accounts.followed if isinstance(scope, TimeRange) else self._accounts.due(now)
-            )
-        }
+        if isinstance(scope, TimeRange):  # also of refused accounts: does that still hold?
+            windows = dict.fromkeys(self._accounts.followed, scope.window)
+        else:
+            windows = {account: self._window(account, now) for account in self._accounts.due(now)}
         start = min(window.start for window in windows.values())
         end = max(window.end for window in windows.values())
         counts, page_size = self._stored.count_by_hour(start, end), client.settings.page_size

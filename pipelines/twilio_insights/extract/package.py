@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.decoding import text_of
 from pipelines.twilio_insights.api.page import Page
-from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.parent_listings import ParentListing
-from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
+from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.records import RecordPage, Rejected
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import Resource
@@ -63,8 +62,8 @@ class LoadPackage:
         stored: DestinationState,
         progress: Progress,
         own: str,
-        accounts: Collection[str] = (),
-        personal: PersonalData = KEEP,
+        accounts: Collection[str],
+        personal: PersonalData,
     ) -> None:
         self.resource = resource
         self.written: set[str] = set()
@@ -197,7 +196,8 @@ class LoadPackage:
         return batch or None
 
     def _treated(self, tables: Tables) -> Tables:
-        """What is written of them; somebody may be erased by the hash that was stored."""
+        """The rows as they are written. Erasures are applied once more after hashing: an identity
+        may have been erased by its hash."""
         return self.erased.tables(self._personal.tables(tables))
 
 
@@ -214,8 +214,3 @@ class UnwrittenPackage(LoadPackage):
 
     def finish(self) -> None:
         pass
-
-
-def package_for(comparison: Comparison | None) -> type[LoadPackage]:
-    """The kind that a run needs: one that only compares writes nothing."""
-    return LoadPackage if comparison is None or comparison.repair else UnwrittenPackage

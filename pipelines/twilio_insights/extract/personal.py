@@ -60,8 +60,8 @@ class PersonalData:
         return PREFIX + digest.hexdigest()
 
     def of_column(self, column: Column, text: str | None) -> str | None:
-        """The same of a value of a column: JSON stays JSON, and one that cannot be NULL is that of
-        JSON."""
+        """What is written instead of a column's value. JSON stays JSON; what is dropped from a
+        column that cannot be NULL is the null of JSON."""
         if not text or self.mode == "keep":
             return text
         masked = self.value(text)

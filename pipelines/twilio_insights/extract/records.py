@@ -192,7 +192,7 @@ def _why_rejected(resource: Resource, row: Any) -> str | None:
     if key is None:
         return f"no {resource.key}"
     if not isinstance(key, str) or not resource.pattern.fullmatch(key):
-        return f"{resource.key} is not {resource.sid} and 32 hex digits"
+        return f"{resource.key} is not {resource.prefix} and 32 hex digits"
     return None
 
 

@@ -222,7 +222,7 @@ def fetch(
                 in_a_row[asked.account] += 1
                 error, failures = _error_of_api(answer), in_a_row[asked.account]
                 is_first = asked.version is None and not others
-                if is_first or _is_refused(error) or failures == give_up:
+                if is_first or rejects_credentials(error) or failures == give_up:
                     given_up[asked.account] = error
                 else:
                     acceptor.note_unreadable(asked, client.now())
@@ -246,7 +246,8 @@ def _error_of_api(error: Exception) -> InsightsError:
     return error
 
 
-def _is_refused(error: InsightsError) -> bool:
+def rejects_credentials(error: InsightsError) -> bool:
+    """As every other request would be answered; a 403 may concern one record."""
     return isinstance(error, RefusedError) and error.status == 401
 
 

@@ -65,7 +65,7 @@ class StoredAccounts:
         self.watermarks: dict[str, datetime] = {}
         """Everything created before was listed, in this region and with these filters."""
         self.without_filters: dict[str, datetime] = {}
-        """The same without any: that had what the filters let through."""
+        """The same without filters: what these let through was listed too."""
         self.elsewhere = set[str]()
         """Accounts that were listed in another region too."""
         self._settled = set[str]()
@@ -96,8 +96,8 @@ class StoredAccounts:
 
     def watermark(self, account: str) -> datetime | None:
         """Until when everything of the account was listed; None if it never was. Long ago if the
-        package that wrote it was never completed, so that no first cursor hides what an earlier
-        one had listed."""
+        package that wrote it was never completed, so that `created_after` hides nothing that an
+        earlier one had listed."""
         known = self.watermarks.get(account)
         if known and account not in self._settled:
             known = LONG_AGO
@@ -125,7 +125,7 @@ class StoredAccounts:
         Args:
             package: that is about to be finished.
             reached: the watermarks of those that were listed.
-            may_be_empty: whether it may be done at once.
+            may_be_empty: whether they may be written without a package, if it has nothing else.
         """
         moved = {
             account: at

@@ -33,7 +33,7 @@ class Listed(NamedTuple):
 
 
 def raise_unless_listed(outcome: Listed | Exception) -> Listed:
-    """Raises the error instead of which a window was handed out."""
+    """The window; raises the error that is in its place."""
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
