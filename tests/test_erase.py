@@ -33,6 +33,7 @@ from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
+from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import NOW, ROOT, Command, Loaded, command_at, loaded_once, sid, summary
 from tests.forked import Forked
 from tests.test_personal_data import texts
@@ -359,6 +360,27 @@ def test_nothing_is_left_of_what_a_killed_process_spilled(
     spilled.write_text(f"{GONE} {PERSON}")
     done = command("erase", "--conference", GONE, "--yes")
     assert (done.returncode, found_in(tmp_path, *TRACES)) == (0, []), done.stderr
+
+
+def test_a_copy_that_cannot_be_deleted_is_no_success(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(loaded.account)
+    loaded.run()
+    delete, (copy,) = shutil.rmtree, tmp_path.glob("warehouse.published/2*")
+
+    def of_another_user(path: Path, ignore_errors: bool = False) -> None:
+        if path != copy:
+            delete(path, ignore_errors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", of_another_user)
+        with pytest.raises(WarehouseError, match=f"{copy} cannot be deleted"):
+            erase(Subject((GONE,)), threading.Event())
+    assert copy.exists()
+    loaded.run()
+    assert not copy.exists()
+    assert loaded.query(f"SELECT count(*) FROM {RAW}_erasures WHERE finished_at IS NULL") == [(0,)]
 
 
 def test_it_needs_a_warehouse_that_nobody_holds(loaded: Loaded, command: Command) -> None:

@@ -48,17 +48,19 @@ def test_what_a_killed_process_left_is_deleted_and_what_is_held_is_not(shared: P
     assert not [*shared.iterdir()]
 
 
-def test_files_and_links_of_that_name_stay(
+def test_what_is_somebodys_own_stays(
     shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "kept").touch()
-    (shared / "ours-link").symlink_to(elsewhere)
-    (shared / "ours-file").touch()
-    (shared / "other").mkdir()
+    (shared / "ours-link.packages").symlink_to(elsewhere)
+    (shared / "ours-file.packages").touch()
+    (shared / "ours-main/data").mkdir(parents=True)  # as an archive of a repository unpacks
     with held_folder("ours-"):
         pass
-    assert {path.name for path in shared.iterdir()} == {"ours-link", "ours-file", "other"}
+    names = {"ours-link.packages", "ours-file.packages", "ours-main"}
+    assert {path.name for path in shared.iterdir()} == names
+    assert (shared / "ours-main/data").exists()
     assert (elsewhere / "kept").exists()
 
 

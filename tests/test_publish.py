@@ -382,6 +382,29 @@ def test_what_an_interrupted_copy_left_is_deleted(lively: Loaded) -> None:
     assert other.exists()
 
 
+def test_copies_that_fail_leave_no_more_on_the_disk(
+    with_copy: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = with_copy.path.with_name("warehouse.published")
+    before = {*copies.iterdir()}
+    (copies / "20261120T000000000000-1.5-2026112000-abc.new").mkdir()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.warehouse.publish.build", full)
+        with pytest.raises(PublishError, match="No space left"):
+            publish_now()
+    assert {*copies.iterdir()} == before
+    seal = with_copy.path.with_name("warehouse.duckdb.dlt") / "published.txt"
+    seal.unlink()
+    seal.mkdir()  # nothing can be written to it
+    with pytest.raises(PublishError, match="directory"):
+        publish_now()
+    assert {*copies.iterdir()} == before
+
+
 def test_of_nothing_there_is_no_copy(loaded: Loaded, command: Command) -> None:
     done = command("publish")
     assert done.returncode == 74

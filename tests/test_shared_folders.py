@@ -147,6 +147,23 @@ def test_a_link_of_another_user_beside_the_warehouse_is_refused(
     expect_trusted(small.path, f".{ending}")
 
 
+def test_a_log_that_the_run_at_work_deletes_is_no_odd_file(
+    small: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, look = small.path.with_name(f"{small.path.name}.wal"), Path.lstat
+    log.touch()
+
+    def late(path: Path) -> os.stat_result:
+        found = look(path)
+        if path == log:
+            log.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "lstat", late)
+    expect_trusted(small.path, ".wal")
+    assert not log.exists()
+
+
 @as_root
 def test_a_file_of_another_user_is_refused_but_to_root(small: Loaded, tmp_path: Path) -> None:
     """Root may run in a user's folder, and a user in root's."""

@@ -266,6 +266,12 @@ def test_a_warehouse_that_is_gone_is_missed(loaded: Loaded, command: Command) ->
     assert (done.returncode, f"FAIL  {loaded.path} is gone" in done.stdout) == (74, True)
 
 
+def test_a_disk_that_is_not_there_leaves_the_rest_to_be_told(tmp_path: Path) -> None:
+    status = read_status(DuckDbFile(tmp_path / "not mounted" / "w.duckdb"), datetime.now(UTC))
+    assert "free" not in status["bytes"]
+    assert dict(status_lines(status))["Warehouse"].endswith("w.duckdb, not created yet")
+
+
 @pytest.mark.thorough
 def test_a_status_file_of_another_version_is_not_read(loaded: Loaded, command: Command) -> None:
     loaded.load()

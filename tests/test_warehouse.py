@@ -26,7 +26,7 @@ from pipelines.warehouse.file import open_warehouse
 from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.sql import sql_folder
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
-from tests.conftest import ROOT, Command, Loaded, python, sid, slow, summary
+from tests.conftest import POST_LOAD, ROOT, Command, Loaded, python, sid, slow, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")
 
@@ -234,6 +234,29 @@ def test_the_file_is_the_only_database_with_small_row_groups(tmp_path: Path) -> 
     assert not path.with_name("memory.duckdb.wal").exists()
     with duckdb.connect(path, read_only=True) as reader:
         assert reader.execute("SELECT count(*) FROM numbers").fetchall() == [(100_000,)]
+
+
+def test_what_a_killed_process_spilled_is_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    spilled = tmp_path / "warehouse.duckdb.tmp"
+    spilled.mkdir()
+    (spilled / "duckdb_temp_storage_DEFAULT-0.tmp").touch()
+    with open_warehouse(path):
+        assert not spilled.exists()
+
+
+def test_a_run_that_another_holds_up_at_last_has_its_row(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise BusyError("the lake has these accounts from another warehouse")
+
+    loaded.run()
+    monkeypatch.setattr(POST_LOAD, refused)
+    with pytest.raises(BusyError):
+        loaded.run()  # with nothing new
+    runs = "SELECT outcome, error_class FROM conference_insights._runs ORDER BY started_at"
+    assert loaded.query(runs) == [("ok", None), ("failed", "BusyError")]
 
 
 def test_a_file_that_is_no_warehouse_is_left_alone(loaded: Loaded) -> None:

@@ -22,7 +22,7 @@ from pipelines.times import as_utc, format_duration, iso_seconds
 from pipelines.warehouse.file import working_folder
 from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
 from pipelines.warehouse.snapshot import EXPIRED
-from pipelines.warehouse.warehouse import Place
+from pipelines.warehouse.warehouse import BusyError, Place
 
 TIMES = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
 """Endings of the names of fields that hold times, UTC without a zone."""
@@ -51,7 +51,7 @@ def read_status(place: Place, now: datetime, account: str | None = None) -> dict
         "at": now,
         "last_good": good and good | _age(good["ended_at"], now),
         "last_run": run and run | {"is_alive": recorded.is_alive},
-        "last_error": refused["error_class"] if refused else _last_error(holds, account),
+        "last_error": _last_error(holds, refused, account),
         "refused": refused or None,
         "watermark": watermark,
         "furthest_behind": next(
@@ -73,7 +73,10 @@ def read_status(place: Place, now: datetime, account: str | None = None) -> dict
     }
 
 
-def _last_error(holds: dict[str, Any], account: str | None) -> str | None:
+def _last_error(holds: dict[str, Any], refused: dict[str, Any], account: str | None) -> str | None:
+    """Of the last run, but for those that met another one at work."""
+    if refused and refused["error_class"] != BusyError.__name__:
+        return str(refused["error_class"])
     by_account: dict[str, str | None] = holds.get("last_errors", {})
     return by_account.get(account) if account else holds.get("last_error")
 
@@ -83,6 +86,9 @@ def _copies(path: Path, published: str | None, now: datetime) -> dict[str, Any]:
     directory = Path(published or folder_of(path))
     other = other_owner(directory, path)
     made = None if other else made_at(directory)
+    free: dict[str, int] = {}
+    with suppress(OSError):  # its disk may not be there
+        free = {"free": shutil.disk_usage(path.parent).free}
     return {
         "published": made
         and {"file": str(directory / "current" / FILE), "made_at": made, **_age(made, now)},
@@ -91,7 +97,7 @@ def _copies(path: Path, published: str | None, now: datetime) -> dict[str, Any]:
             "warehouse": _size(path),
             "working_folder": _size(working_folder(path)),
             "published": _size(directory),
-            "free": shutil.disk_usage(path.parent).free,
+            **free,
         },
     }
 

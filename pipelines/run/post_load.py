@@ -94,7 +94,12 @@ def forget_former(warehouse: Warehouse, settings: PublishSettings) -> None:
             written; to begin again finds what is left.
     """
     for name in (PIPELINE, "set_aside"):
-        shutil.rmtree(warehouse.working_folder / name, ignore_errors=True)
+        try:
+            shutil.rmtree(warehouse.working_folder / name)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise WarehouseError(f"{error.filename} cannot be deleted: {error.strerror}") from None
     with warehouse.alone():
         apply_views(warehouse, DESCRIPTIONS, settings.timezone)
         run_checks(warehouse, datetime.now(UTC))  # whose findings quote a row

@@ -89,11 +89,11 @@ class DuckDbWarehouse(DuckDb, Warehouse):
     def scrub(self) -> None:
         """DuckDB keeps what is in free blocks; only a file that is built anew has nothing of it."""
         self.connection.close()
-        spilled = self.path.with_name(f"{self.path.name}.tmp")  # of a process that was killed
-        shutil.rmtree(spilled, ignore_errors=True)
         try:
             rebuild(self.path, forgetting=REPORT)
         except (duckdb.Error, OSError) as error:
+            if error_texts.LOCK_HOLDER.search(str(error)):
+                raise BusyError(f"{self.path} is held by another program; run again") from error
             raise as_warehouse_error(error, self.path) or WarehouseError(
                 f"{self.path} cannot be written anew: {str(error).splitlines()[0]}"
             ) from error
@@ -122,11 +122,8 @@ class DuckDbFile(Place):
         files = StatusFiles(self.path)
         content, refused = files.read(STATUS), files.read(REFUSED)
         size = self.path.stat().st_size if self.path.exists() else 0
-        is_alive = (
-            run_lock.is_alive(run_lock_of(self.path), content["run"])
-            if content.get("run")
-            else None
-        )
+        run = content.get("run")
+        is_alive = run_lock.is_alive(run_lock_of(self.path), run) if run else None
         return Recorded(content, refused.get("run", {}), is_alive, size)
 
     def open(self) -> AbstractContextManager[DuckDbWarehouse]:
@@ -177,6 +174,7 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
         run_lock.take(lock, path, "another run")
         created = not path.exists()
         connection = _connect(path)
+        shutil.rmtree(_spilled(path), ignore_errors=True)  # by a process that was killed
         if is_of_former_version(connection):
             connection.close()
             rewrite(path, forgetting=REPORT)
@@ -235,6 +233,11 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def _spilled(path: Path) -> Path:
+    """Where DuckDB writes what does not fit into the memory."""
+    return path.with_name(f"{path.name}.tmp")
+
+
 def _is_held(path: Path) -> bool:
     """Whether another process has one of DuckDB's own locks on the file."""
     try:
@@ -275,7 +278,7 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
 
 def _attach(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Open the file as the only database: to choose the size of row groups it is to be attached."""
-    connection = duckdb.connect(config=_SETTINGS | {"temp_directory": f"{path}.tmp"})
+    connection = duckdb.connect(config=_SETTINGS | {"temp_directory": str(_spilled(path))})
     connection.execute(
         f"ATTACH {quoted(str(path))} AS {WAREHOUSE} "
         f"(READ_ONLY {read_only}, ROW_GROUP_SIZE {ROW_GROUP}); "

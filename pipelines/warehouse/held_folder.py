@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 
+ENDING = ".packages"
+"""Of their names: what is found by the prefix alone may be somebody's own."""
 FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -20,7 +22,7 @@ def held_folder(prefix: str) -> Iterator[Path]:
     A lock tells whether the process of a folder is there, as a number would not where several
     containers share a disk.
     """
-    for left in Path(gettempdir()).glob(f"{prefix}*"):
+    for left in Path(gettempdir()).glob(f"{prefix}*{ENDING}"):
         _delete_if_left(left)
     folder, held = _make(prefix)
     try:
@@ -34,7 +36,7 @@ def _make(prefix: str) -> tuple[Path, int]:
     """Make one and lock it: until it is locked, another process may take it for one that was left,
     and delete it."""
     while True:
-        folder = Path(mkdtemp(prefix=prefix))
+        folder = Path(mkdtemp(ENDING, prefix))
         with suppress(FileNotFoundError):
             held = os.open(folder, FLAGS)
             fcntl.flock(held, fcntl.LOCK_EX)

@@ -32,10 +32,12 @@ from pipelines.warehouse.published import (
     adopt_former,
     claim,
     delete_old,
+    delete_unfinished,
     make_folder,
     swap,
     sync,
 )
+from pipelines.warehouse.warehouse import WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -133,10 +135,12 @@ class PublishedCopies:
 
         Raises:
             CannotRenewError: it has to be rebuilt.
+            WarehouseError: an earlier one cannot be deleted, and has to be.
             OSError: the disk is full, or the folder is another warehouse's or cannot be written.
             StatementError: the same, or a view does not run; the copies that were there stay.
         """
         claim(self._folder, self._warehouse)
+        delete_unfinished(self._folder)
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{self._version}"
         new = self._folder / f"{name}.new"
         try:
@@ -148,15 +152,20 @@ class PublishedCopies:
             raise StatementError(str(error)) from error
         finally:
             shutil.rmtree(new, ignore_errors=True)
-        self._seal.write_text(_stamp(self._folder / name / FILE))
         try:
+            self._seal.write_text(_stamp(self._folder / name / FILE))
             swap(self._link, name)
         except OSError:  # or each run would leave one more
             shutil.rmtree(self._folder / name, ignore_errors=True)
             raise
         # Copies from before a column was left out still have it.
         is_to_forget = forget or self._may_have_erased or not (self._last or not self._personal)
-        delete_old(self._folder, name, 1 if is_to_forget else COPIES_KEPT)
+        left = delete_old(self._folder, name, 1 if is_to_forget else COPIES_KEPT)
+        if left and is_to_forget:
+            raise WarehouseError(
+                f"{left[0]} cannot be deleted, and has what was erased or is no longer published: "
+                "delete it, and run again"
+            )
         return self._link / FILE
 
     def _write(self, file: Path, rebuild: bool) -> None:

@@ -13,6 +13,7 @@ from pipelines.files import expect_trusted, replace_file, where_supported
 
 FILE = "insights.duckdb"
 _OWNER = "warehouse.txt"
+_OF_RUN = re.compile(r"\d{8}T\d{12}-")
 COPIES_KEPT = 3
 """Copies that are kept, for readers that still have an older one open."""
 
@@ -121,14 +122,22 @@ def swap(link: Path, name: str) -> None:
     sync(link.parent)
 
 
-def delete_old(folder: Path, newest: str, kept: int = COPIES_KEPT) -> None:
-    """Delete all but the newest copies, and what interrupted runs left."""
+def delete_unfinished(folder: Path) -> None:
+    """Delete what killed runs left; each may be as large as a copy, and the disk nearly full."""
+    for path in folder.glob("*.new"):
+        if path.is_dir() and not path.is_symlink() and _OF_RUN.match(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def delete_old(folder: Path, newest: str, kept: int = COPIES_KEPT) -> list[Path]:
+    """Delete all but the newest copies; those that cannot be deleted."""
     copies = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     others = [path for path in copies if path.suffix != ".new" and path.name != newest]
     stay = {folder / newest, *others[len(others) - kept + 1 :]}
-    for path in copies:
-        if path not in stay and re.match(r"\d{8}T\d{12}-", path.name):
-            shutil.rmtree(path, ignore_errors=True)
+    old = [path for path in copies if path not in stay and _OF_RUN.match(path.name)]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    return [path for path in old if path.exists()]
 
 
 def sync(path: Path) -> None:

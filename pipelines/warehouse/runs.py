@@ -159,7 +159,7 @@ class RunRecord:
             outcome = "pending"
             raise
         except BusyError as error:
-            if self._counted.load_ids:
+            if self._counted.load_ids or not warehouse.is_shared:
                 self._error = error
             else:  # of a server, which another run loads: there was no run of this
                 warehouse.execute(f"DELETE FROM {RUNS_TABLE} WHERE run_id = ?", [row["run_id"]])

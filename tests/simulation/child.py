@@ -129,7 +129,7 @@ def work(wire: Wire, folder: Path, environment: dict[str, str], package_rows: in
 
 
 _OF_DLT = re.compile(
-    r"(?:/warehouse\.duckdb\.dlt|/conference-insights-\w+)/conference_insights/(.*)"
+    r"(?:/warehouse\.duckdb\.dlt|/conference-insights-\w+\.packages)/conference_insights/(.*)"
 )
 
 
