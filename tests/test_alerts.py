@@ -128,30 +128,33 @@ def test_a_run_that_meets_another_is_no_failure(
     assert len(hook.texts) == 1, "the same as before the busy one"
 
 
-def test_a_run_that_meets_another_makes_no_failure_forgotten(
-    loaded: Loaded, hook: Hook, command: Command
-) -> None:
+@pytest.fixture
+def refused(loaded: Loaded, hook: Hook, command: Command) -> Loaded:
+    """Its last run failed, and that was posted."""
     loaded.account.put(summary(1, timedelta(hours=1)))
     loaded.run()
     loaded.account.logins.clear()
     assert command("run").returncode == 77
-    with open_warehouse(loaded.path):
+    assert len(hook.texts) == 1
+    return loaded
+
+
+def test_a_run_that_meets_another_makes_no_failure_forgotten(
+    refused: Loaded, hook: Hook, command: Command
+) -> None:
+    with open_warehouse(refused.path):
         assert command("run").returncode == 75
     assert command("run").returncode == 77
     assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED"]
 
 
 def test_a_run_that_is_stopped_keeps_what_was_wrong_in_mind(
-    loaded: Loaded, hook: Hook, command: Command
+    refused: Loaded, hook: Hook, command: Command
 ) -> None:
-    loaded.account.put(summary(1, timedelta(hours=1)))
-    loaded.run()
-    loaded.account.logins.clear()
-    assert command("run").returncode == 77
-    loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
+    refused.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
     stop = threading.Event()
     stop.set()
-    loaded.run(stop=stop)
+    refused.run(stop=stop)
     assert command("run").returncode == 0
     assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
 

@@ -60,6 +60,10 @@ def with_copy(lively: Loaded, published: Loaded) -> Loaded:
     return lively
 
 
+def full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def copy_of(loaded: Loaded) -> Path:
     return loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
 
@@ -389,9 +393,6 @@ def test_copies_that_fail_leave_no_more_on_the_disk(
     before = {*copies.iterdir()}
     (copies / "20261120T000000000000-1.5-2026112000-abc.new").mkdir()
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.warehouse.publish.build", full)
         with pytest.raises(PublishError, match="No space left"):
@@ -440,9 +441,6 @@ def test_a_full_disk_leaves_the_former_copy(
 ) -> None:
     lively = with_copy
     before = copy_of(lively).resolve()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)

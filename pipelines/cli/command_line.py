@@ -17,7 +17,13 @@ from click.core import ParameterSource
 
 from pipelines.cli import epilogs
 from pipelines.cli.erase_command import erase
-from pipelines.cli.options import Filtered, conference_option, conference_sid, duration, moment
+from pipelines.cli.options import (
+    Filtered,
+    conference_option,
+    conference_sid,
+    duration,
+    moment_option,
+)
 from pipelines.cli.reconcile_command import reconcile
 from pipelines.cli.shutdown import exit_on_error
 from pipelines.cli.sql_command import sql
@@ -94,16 +100,8 @@ def run(context: click.Context, until_complete: bool, every: timedelta, timeout:
 @main.command(
     cls=Filtered, epilog=epilogs.LOADING, short_help="Load a range, or single conferences, again."
 )
-@click.option(
-    "--from",
-    "since",
-    type=moment,
-    metavar="TIME",
-    help="A date, a time or an age: 2026-11-01, 29d.",
-)
-@click.option(
-    "--to", "until", type=moment, metavar="TIME", default="0d", help="The same; now by default."
-)
+@moment_option("--from", "since", help="A date, a time or an age: 2026-11-01, 29d.")
+@moment_option("--to", "until", default="0d", help="The same; now by default.")
 @conference_option(help="Only this one.")
 @click.pass_context
 def backfill(

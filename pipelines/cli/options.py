@@ -21,7 +21,7 @@ def conference_sid(text: str) -> str:
     return text
 
 
-def moment(text: str) -> str:
+def _moment(text: str) -> str:
     """A date, a time or an age; that is counted later, from the server's clock."""
     from pipelines.times import parse_moment
 
@@ -49,6 +49,7 @@ def age(text: str) -> timedelta:
     return duration(text, timedelta(days=36_600))
 
 
+moment_option = partial(click.option, type=_moment, metavar="TIME")
 conference_option = partial(
     click.option,
     "--conference",

@@ -5,23 +5,15 @@ from __future__ import annotations
 import click
 
 from pipelines.cli import epilogs
-from pipelines.cli.options import moment
+from pipelines.cli.options import moment_option
 from pipelines.cli.shutdown import exit_on_error
 
 
 @click.command(epilog=epilogs.LOADING, short_help="Compare the warehouse with Twilio, by day.")
-@click.option(
-    "--from",
-    "since",
-    type=moment,
-    metavar="TIME",
-    default="29d",
-    show_default=True,
-    help="A date, a time or an age.",
+@moment_option(
+    "--from", "since", default="29d", show_default=True, help="A date, a time or an age."
 )
-@click.option(
-    "--to", "until", type=moment, metavar="TIME", default="0d", help="The same; now by default."
-)
+@moment_option("--to", "until", default="0d", help="The same; now by default.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @click.option("--repair", is_flag=True, help="Write what is missing or different.")
 def reconcile(since: str, until: str, as_json: bool, repair: bool) -> None:

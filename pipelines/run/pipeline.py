@@ -107,7 +107,7 @@ def run(
         progress: counts what is done, also when this raises.
         polling: keep asking until what was pending at the first listing is final.
         backfill: read this again instead of what is new or pending; the watermark stays.
-        stop: ends the run after the page that is being read when it is set.
+        stop: once it is set, the run ends after the page that is being read.
 
     Raises:
         SettingsError: a setting is missing or wrong.

@@ -14,6 +14,7 @@ from pipelines.files import expect_trusted, replace_file, where_supported
 FILE = "insights.duckdb"
 _OWNER = "warehouse.txt"
 _OF_RUN = re.compile(r"\d{8}T\d{12}-")
+"""How the names of the folders begin that runs make."""
 COPIES_KEPT = 3
 """Copies that are kept, for readers that still have an older one open."""
 
@@ -130,7 +131,7 @@ def delete_unfinished(folder: Path) -> None:
 
 
 def delete_old(folder: Path, newest: str, kept: int = COPIES_KEPT) -> list[Path]:
-    """Delete all but the newest copies; those that cannot be deleted."""
+    """Delete all but the newest copies, and give those that cannot be deleted."""
     copies = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     others = [path for path in copies if path.suffix != ".new" and path.name != newest]
     stay = {folder / newest, *others[len(others) - kept + 1 :]}

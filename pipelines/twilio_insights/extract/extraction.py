@@ -116,8 +116,9 @@ class Extraction:
             InsightsError: the API could not be read.
         """
         client, stored, accounts = self._client, self._stored, self._accounts
-        of_run = client, accounts, self.still_pending, self._comparison
-        acceptor = Acceptor(self._resource, stored, *of_run)
+        acceptor = Acceptor(
+            self._resource, stored, client, accounts, self.still_pending, self._comparison
+        )
         package = acceptor.package
         self._take_over(former or {}, package)
         is_listed = True

@@ -247,7 +247,7 @@ def _error_of_api(error: Exception) -> InsightsError:
 
 
 def rejects_credentials(error: InsightsError) -> bool:
-    """As every other request would be answered; a 403 may concern one record."""
+    """401: every other request would get it too; a 403 may concern one record."""
     return isinstance(error, RefusedError) and error.status == 401
 
 
