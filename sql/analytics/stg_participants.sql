@@ -3,7 +3,19 @@
 -- Promise: every participant in the warehouse, once.
 -- NULL: flags of a participant without metrics; what Twilio did not give.
 -- Caveats: of the metrics only inbound and outbound are here, whatever else Twilio may send.
-WITH joined AS (
+-- Each direction is chosen before it is joined: with the direction among the join's conditions
+-- DuckDB 2.0 takes flags for 0 that are 1, where one of the directions has no rows.
+WITH inbound AS (
+    SELECT m.*
+    FROM conference_insights.conference_participant_metrics AS m
+    WHERE m.direction = 'inbound'
+),
+outbound AS (
+    SELECT m.*
+    FROM conference_insights.conference_participant_metrics AS m
+    WHERE m.direction = 'outbound'
+),
+joined AS (
     SELECT
         p.participant_sid,
         p.conference_sid,
@@ -69,10 +81,8 @@ WITH joined AS (
         END AS loss_high,
         CASE WHEN i.mos <= 3.5 OR o.mos <= 3.5 THEN 1 ELSE 0 END AS mos_low
     FROM conference_insights.conference_participants AS p
-    LEFT JOIN conference_insights.conference_participant_metrics AS i
-        ON i.participant_sid = p.participant_sid AND i.direction = 'inbound'
-    LEFT JOIN conference_insights.conference_participant_metrics AS o
-        ON o.participant_sid = p.participant_sid AND o.direction = 'outbound'
+    LEFT JOIN inbound AS i ON i.participant_sid = p.participant_sid
+    LEFT JOIN outbound AS o ON o.participant_sid = p.participant_sid
 )
 SELECT
     j.participant_sid,
