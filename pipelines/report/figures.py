@@ -19,6 +19,8 @@ from pipelines.warehouse.warehouse import Place
 Row = Mapping[str, Any]
 DEFAULT_DAYS, MAX_DAYS = 7, 366
 """Days of a period by default, and at most."""
+INCOMPLETE = "incomplete_accounts"
+"""The file that says what cannot be compared."""
 NOT_IN_OLDER_COPIES = ("participants", "listed_participants", "worst_participants")
 """Files about what a copy of an earlier version lacks; they have no rows then."""
 
@@ -69,8 +71,9 @@ class Figures:
     @property
     def can_compare(self) -> bool:
         """Whether both periods are completely loaded; if not, the prior one is left out."""
-        known, today = self.state["known_from"], self.state["today"]
-        return bool(known and known <= self.period.prior.start and self.period.end <= today)
+        first, today = self.state["first_day"], self.state["today"]
+        begins = bool(first) and first <= self.period.prior.start
+        return begins and self.period.end <= today and not self[INCOMPLETE]
 
     def __getitem__(self, name: str) -> tuple[Row, ...]:
         return self.results[name].rows
@@ -98,7 +101,7 @@ def read_figures(
         if first and period.start < first < period.end:
             period = Period(first, period.end)
         bounds |= {"from": period.start, "to": period.end, "prior": period.prior.start}
-        results: dict[str, QueryResult] = {}
+        results = {INCOMPLETE: _query(database, texts.pop(INCOMPLETE), bounds)}
         figures = Figures(period, state, requested, results)
         for name, text in texts.items():
             try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from pipelines.report import charts
-from pipelines.report.figures import Figures
+from pipelines.report.figures import INCOMPLETE, Figures
 from pipelines.report.formatting import (
     SPACE,
     day,
@@ -99,9 +99,7 @@ class _Page(Sections):
         names = [row["account"] for row in self._figures["account_names"]]
         whose = ""
         if (number := state["accounts"]) > 1:
-            shown = [truncate(name, 40) for name in names[:NAMES_SHOWN]]
-            more = f" and {number - len(shown):,} more" * (number > len(shown))
-            whose = f" of {pluralize(number, 'account')}: {', '.join(shown)}{more}"
+            whose = f" of {pluralize(number, 'account')}: {_some(names, number)}"
         if account:
             whose = f" of {truncate(account, 60)}" + f" ({sid})" * (account != sid)
         said = say_weeks(weeks := self._figures["weeks"])
@@ -119,7 +117,7 @@ class _Page(Sections):
 
     def _notes(self) -> Iterator[str]:
         """What a reader must know before the figures."""
-        state, known = self._state, self._state["known_from"]
+        state = self._state
         if filters := state["filters"]:
             fits = ", ".join(f"{name} = {value}" for name, value in json.loads(filters).items())
             yield f"Filtered: runs list only {fits}"
@@ -127,16 +125,8 @@ class _Page(Sections):
             yield f"Personal data is {treated}."
         if failing := [row["account"] for row in self._figures["failing_accounts"]]:
             yield f"Not up to date, since they could not be read: {', '.join(failing)}."
-        if known is None:
-            yield "No conference is loaded yet."
-        elif self._period.end > state["today"]:
-            as_of = self._say("data_as_of", state)
-            yield f"The period is not over: there is data up to {as_of}, so nothing is compared."
-        elif not self._figures.can_compare:
-            yield (
-                f"The data begins on {days(state['first_day'], state['first_day'])}: there is no "
-                "complete period before this one, so nothing is compared."
-            )
+        if not self._figures.can_compare:
+            yield self._why_not_compared()
         if self._period != self._figures.requested:
             left_out = self._figures.requested.start, self._period.start - timedelta(days=1)
             yield f"Left out, since they are before the first conference: {days(*left_out)}."
@@ -144,6 +134,24 @@ class _Page(Sections):
             yield f"Not final yet: {pluralize(pending, 'conference')}. Figures may still change."
         if missing := state["without_creation_time"]:
             yield f"In no period, without a creation time: {pluralize(missing, 'conference')}."
+
+    def _why_not_compared(self) -> str:
+        first, names = (
+            self._state["first_day"],
+            [row["account"] for row in self._figures[INCOMPLETE]],
+        )
+        if first is None:
+            return "No conference is loaded yet."
+        if self._period.end > self._state["today"]:
+            as_of = self._say("data_as_of", self._state)
+            return f"The period is not over: there is data up to {as_of}, so nothing is compared."
+        if first >= self._period.prior.start:
+            return (
+                f"The data begins on {days(first, first)}: there is no complete period before this "
+                "one, so nothing is compared."
+            )
+        whose = _some([name or "an unknown account" for name in names], len(names))
+        return f"Nothing is compared, since not all of both periods is loaded of {whose}."
 
     def _cards(self) -> Markup:
         cards, table, by_day = [], [], self._figures["days"]
@@ -187,3 +195,9 @@ class _Page(Sections):
             size = percent(100 * abs(now / before - 1))
         judged = ("", "better", "worse")[good if now > before else -good]
         return element("span", f"{arrow}{SPACE}{size} {judged}".strip(), class_=judged or None), was
+
+
+def _some(names: Sequence[str], number: int) -> str:
+    """The first of the names, and how many more there are."""
+    shown = [truncate(name, 40) for name in names[:NAMES_SHOWN]]
+    return ", ".join(shown) + f" and {number - len(shown):,} more" * (number > len(shown))

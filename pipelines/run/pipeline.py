@@ -90,7 +90,7 @@ class Backfill:
             )
         if start < oldest:
             log.warning("Twilio keeps 30 days: reading from %s", iso_seconds(oldest))
-        return TimeRange(Window(max(start, oldest), end))
+        return TimeRange(Window(max(start, oldest), end), is_filtered=bool(self.filters))
 
 
 def run(

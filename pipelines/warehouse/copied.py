@@ -185,11 +185,13 @@ def _are_renamed(connection: duckdb.DuckDBPyConnection, staging: InMemory) -> bo
 
 
 def _are_loaded_further(connection: duckdb.DuckDBPyConnection, staging: InMemory) -> bool:
-    """Whether an account, as one that is no longer refused, has another last full day now."""
+    """Whether an account has another last full day now, as one that is no longer refused, or
+    another first one, as after a backfill that found nothing new."""
     accounts = staging.of(f"{ANALYTICS}.stg_accounts")
     moved = (
         f"FROM {COPY}.{ANALYTICS}.by_account AS c INNER JOIN {accounts} AS n "
-        "ON n.account_sid = c.account_sid WHERE n.last_full_date <> c.last_full_date LIMIT 1"
+        "ON n.account_sid = c.account_sid WHERE n.last_full_date IS DISTINCT FROM c.last_full_date "
+        "OR n.first_full_date <> c.first_full_date LIMIT 1"
     )
     return connection.execute(moved).fetchone() is not None
 

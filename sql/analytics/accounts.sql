@@ -33,6 +33,7 @@ joined AS (
         CASE WHEN a.account_sid IS NOT NULL AND a.left_at IS NULL THEN TRUE ELSE FALSE END
             AS is_followed,
         a.first_seen_at,
+        a.listed_from,
         a.listed_to,
         a.last_error,
         a.error_class,
@@ -58,6 +59,7 @@ SELECT
     j.status,
     j.is_followed,
     j.first_seen_at,
+    j.listed_from,
     j.listed_to,
     j.last_error,
     j.error_class,

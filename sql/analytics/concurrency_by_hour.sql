@@ -5,7 +5,8 @@
 -- NULL: `participants_at_once` before the first participant that is loaded, so always where none are.
 -- Caveats: peaks do not add up over accounts or hours: take the maximum over hours. What never ended
 --   counts as long as it is pending; timed out and expired ones, of which no end is known, are left
---   out. `participants_at_once_at_most` adds up the peaks of the conferences that ran at once, so it is
+--   out. A participant of whom Twilio does not tell when they left was there until the conference
+--   ended. `participants_at_once_at_most` adds up the peaks of the conferences that ran at once, so it is
 --   known without participants, and never too low where Twilio gives these peaks.
 -- Ask: When were most conferences held at once?
 --   SELECT account_name, running_hour, conferences_at_once, participants_at_once_at_most
@@ -41,7 +42,22 @@ runs AS (
         1 AS participants
     FROM analytics.participants AS p
     WHERE p.leave_time >= p.join_time
-        OR (p.leave_time IS NULL AND p.participant_completeness = 'pending')
+    UNION ALL
+    SELECT
+        p.account_sid,
+        p.join_time AS from_time,
+        s.end_time AS to_time,
+        0 AS conferences,
+        0 AS at_most,
+        1 AS participants
+    FROM analytics.participants AS p
+    INNER JOIN conference_insights.conference_summaries AS s
+        ON s.conference_sid = p.conference_sid
+    WHERE p.leave_time IS NULL
+        AND (
+            s.end_time >= p.join_time
+            OR (s.end_time IS NULL AND p.participant_completeness = 'pending')
+        )
 ),
 -- Of each minute, since to order every start and end takes long. The peak of an hour is the highest
 -- sum on the way, added to what all hours before left.

@@ -8,7 +8,6 @@
 --   a change is of rows with `is_compared` only.
 -- Ask: How was the last week, against the week before?
 --   SELECT sum(conferences) AS conferences,
---       sum(CASE WHEN is_compared THEN prior_conferences END) AS the_week_before,
 --       round(100.0 * sum(CASE WHEN is_compared THEN conferences END)
 --           / nullif(sum(CASE WHEN is_compared THEN prior_conferences END), 0) - 100, 1)
 --           AS percent_change,

@@ -5,9 +5,10 @@
 -- Caveats: percentiles do not add up: for other groups take the quantile of `duration_seconds` in
 --   conferences. Mean: sum(total_seconds) / sum(conferences_with_duration).
 -- Ask: How long was a typical conference, day by day?
---   SELECT created_date, median_seconds / 60 AS median_minutes, p90_seconds / 60 AS p90_minutes
+--   SELECT account_name, created_date, median_seconds / 60 AS median_minutes,
+--       p90_seconds / 60 AS p90_minutes
 --   FROM analytics.conference_length
---   ORDER BY created_date;
+--   ORDER BY account_name, created_date;
 -- Ask: What are the median and the 90th percentile of the last 30 days?
 --   SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY c.duration_seconds) AS median_seconds,
 --       percentile_cont(0.9) WITHIN GROUP (ORDER BY c.duration_seconds) AS p90_seconds

@@ -11,7 +11,7 @@
 --   GROUP BY participant_identity
 --   ORDER BY conferences DESC;
 -- Ask: How severe were the quality warnings?
---   SELECT severity, count(*) AS conferences
+--   SELECT severity, count(DISTINCT conference_sid) AS conferences
 --   FROM analytics.conference_tag_details
 --   WHERE tag = 'quality_warnings'
 --   GROUP BY severity;

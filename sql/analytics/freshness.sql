@@ -1,6 +1,7 @@
 -- How fresh is the data, and what is still pending?
 -- Grain: one row per account.
--- Promise: `pending` counts what the next runs fetch again.
+-- Promise: `pending` counts what is not final and still to be had from Twilio: what the next runs
+--   fetch again, if the account is still followed, see `pending_not_followed` in accounts.
 -- NULL: `oldest_pending_created_at` if nothing is pending.
 -- Caveats: an account without calls gets no newer conferences, and has no row before its first; see
 --   accounts for how far each is loaded, and load_history for how runs went.

@@ -2,12 +2,11 @@
 -- Grain: one row.
 -- Promise: ages are counted from `today`, the day of `data_as_of` in the report's time zone.
 -- NULL: `account` of several, or where Twilio gave none; `filters` without any; `data_as_of` if
---   nothing was listed yet; `known_from` and `first_day` without any.
--- Caveats: `first_day` is the first with a conference; `known_from` is that, or the next where
---   listing began in its course; the run that publishes a copy is in the next one.
+--   nothing was listed yet; `first_day` without any.
+-- Caveats: `first_day` is the first with a conference; the run that publishes a copy is in the next
+--   one.
 WITH runs AS (
     SELECT
-        min(r.window_from) AS first_listed_at,
         count(*) AS runs,
         coalesce(sum(CASE WHEN r.outcome IN ('failed', 'killed') THEN 1 ELSE 0 END), 0)
             AS failed_runs
@@ -30,14 +29,6 @@ awaited AS (
         count(*) AS accounts
     FROM analytics.accounts AS f
     WHERE f.is_followed OR f.conferences > 0
-),
-listed AS (
-    SELECT
-        a.*,
-        CAST(r.first_listed_at + (a.as_of_local_hour - date_trunc('hour', a.as_of)) AS DATE)
-            AS first_listed_date
-    FROM analytics.data_as_of AS a
-    CROSS JOIN runs AS r
 )
 SELECT
     w.account,
@@ -48,10 +39,6 @@ SELECT
     l.as_of AS data_as_of,
     l.report_timezone AS time_zone,
     CAST(l.as_of_local_hour AS DATE) AS today,
-    CASE
-        WHEN c.first_date = l.first_listed_date THEN c.first_date + CAST(1 AS INTEGER)
-        ELSE c.first_date
-    END AS known_from,
     c.first_date AS first_day,
     w.newest_conference,
     w.oldest_pending,
@@ -60,7 +47,7 @@ SELECT
     l.last_good_run_at AS run_before_this_copy,
     r.runs,
     r.failed_runs
-FROM listed AS l
+FROM analytics.data_as_of AS l
 CROSS JOIN runs AS r
 CROSS JOIN created AS c
 CROSS JOIN awaited AS w

@@ -123,6 +123,7 @@ CREATE TABLE `db`.`calls`.`accounts` (
 `friendly_name` STRING OPTIONS (description='Its name; NULL where accounts are not read from Twilio.'),
 `status` STRING OPTIONS (description='`active` when Twilio listed it last, see `left_at`; NULL where accounts are not read from there.'),
 `first_seen_at` TIMESTAMP NOT NULL OPTIONS (description='When a run met it first, UTC.'),
+`listed_from` TIMESTAMP OPTIONS (description='All that was created from then to `listed_to` was listed completely, UTC; NULL: never, or a version that did not note it.'),
 `listed_to` TIMESTAMP OPTIONS (description='All that was created before was listed completely, UTC; NULL: never.'),
 `last_error` STRING OPTIONS (description='Why it could not be read when it was asked last; NULL: it could.'),
 `error_class` STRING OPTIONS (description='The class of that error.'),
@@ -239,7 +240,7 @@ INSERT INTO `db`.`calls`.`conference_participant_coaching`(`participant_sid`, `c
 
 DELETE FROM `db`.`calls`.`accounts` AS d WHERE EXISTS (SELECT 1 FROM `db`.`calls_staging`.`accounts` AS s WHERE d.`account_sid` = s.`account_sid`);
 
-INSERT INTO `db`.`calls`.`accounts`(`account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id`) SELECT `account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id` FROM ( SELECT ROW_NUMBER() OVER (partition BY `account_sid` ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, `account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id` FROM `db`.`calls_staging`.`accounts`) AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
+INSERT INTO `db`.`calls`.`accounts`(`account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_from`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id`) SELECT `account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_from`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id` FROM ( SELECT ROW_NUMBER() OVER (partition BY `account_sid` ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, `account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_from`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id` FROM `db`.`calls_staging`.`accounts`) AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
 
 -- A package into _refetches, in one transaction
 

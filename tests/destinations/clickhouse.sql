@@ -139,6 +139,7 @@ CREATE TABLE `db`.`calls___accounts` (
 `friendly_name` Nullable(String),
 `status` Nullable(String),
 `first_seen_at` DateTime64(6),
+`listed_from` Nullable(DateTime64(6)),
 `listed_to` Nullable(DateTime64(6)),
 `last_error` Nullable(String),
 `error_class` Nullable(String),
@@ -269,7 +270,7 @@ INSERT INTO `db`.`calls___conference_participant_coaching`(`participant_sid`, `c
 
 DELETE FROM `db`.`calls___accounts` WHERE (`account_sid`) IN (SELECT `account_sid` FROM `db`.`calls_staging___accounts`);
 
-INSERT INTO `db`.`calls___accounts`(`account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id`) SELECT `account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id` FROM ( SELECT ROW_NUMBER() OVER (partition BY `account_sid` ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, `account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id` FROM `db`.`calls_staging___accounts`) AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
+INSERT INTO `db`.`calls___accounts`(`account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_from`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id`) SELECT `account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_from`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id` FROM ( SELECT ROW_NUMBER() OVER (partition BY `account_sid` ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, `account_sid`, `friendly_name`, `status`, `first_seen_at`, `listed_from`, `listed_to`, `last_error`, `error_class`, `failing_since`, `asked_at`, `followed_by`, `left_at`, `_dlt_load_id` FROM `db`.`calls_staging___accounts`) AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
 
 -- A package into _refetches, in two transactions
 

@@ -123,6 +123,7 @@ CREATE TABLE "calls"."accounts" (
 "friendly_name" varchar(max),
 "status" varchar(max),
 "first_seen_at" timestamp without time zone NOT NULL,
+"listed_from" timestamp without time zone,
 "listed_to" timestamp without time zone,
 "last_error" varchar(max),
 "error_class" varchar(max),
@@ -239,7 +240,7 @@ INSERT INTO "calls"."conference_participant_coaching"("participant_sid", "coache
 
 DELETE FROM "calls"."accounts" WHERE EXISTS (SELECT 1 FROM "calls_staging"."accounts" WHERE "calls"."accounts"."account_sid" = "calls_staging"."accounts"."account_sid");
 
-INSERT INTO "calls"."accounts"("account_sid", "friendly_name", "status", "first_seen_at", "listed_to", "last_error", "error_class", "failing_since", "asked_at", "followed_by", "left_at", "_dlt_load_id") SELECT "account_sid", "friendly_name", "status", "first_seen_at", "listed_to", "last_error", "error_class", "failing_since", "asked_at", "followed_by", "left_at", "_dlt_load_id" FROM ( SELECT ROW_NUMBER() OVER (partition BY "account_sid" ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, "account_sid", "friendly_name", "status", "first_seen_at", "listed_to", "last_error", "error_class", "failing_since", "asked_at", "followed_by", "left_at", "_dlt_load_id" FROM "calls_staging"."accounts") AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
+INSERT INTO "calls"."accounts"("account_sid", "friendly_name", "status", "first_seen_at", "listed_from", "listed_to", "last_error", "error_class", "failing_since", "asked_at", "followed_by", "left_at", "_dlt_load_id") SELECT "account_sid", "friendly_name", "status", "first_seen_at", "listed_from", "listed_to", "last_error", "error_class", "failing_since", "asked_at", "followed_by", "left_at", "_dlt_load_id" FROM ( SELECT ROW_NUMBER() OVER (partition BY "account_sid" ORDER BY (SELECT NULL)) AS _dlt_dedup_rn, "account_sid", "friendly_name", "status", "first_seen_at", "listed_from", "listed_to", "last_error", "error_class", "failing_since", "asked_at", "followed_by", "left_at", "_dlt_load_id" FROM "calls_staging"."accounts") AS _dlt_dedup_numbered WHERE _dlt_dedup_rn = 1 AND (1 = 1);
 
 -- A package into _refetches, in one transaction
 

@@ -16,6 +16,7 @@ from pipelines.twilio_insights.errors import (
 from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import LoadPackage
 from pipelines.twilio_insights.extract.stored_accounts import StoredAccounts, new_row
+from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.resources import Resource
 
 REFUSED_FOR = timedelta(hours=23)
@@ -201,6 +202,15 @@ class Accounts:
         self._rows[account] = self._rows[account]._replace(
             last_error=None, error_class=None, failing_since=None, asked_at=None
         )
+
+    def note_listed(self, account: str, window: Window, is_first: bool) -> None:
+        """All that was created in a window was listed: it is the first, or goes on in front of what
+        was listed before."""
+        row = self._rows[account]
+        start, end = naive_utc(window.start), naive_utc(window.end)
+        begins = is_first and row.listed_to is None
+        if begins or (row.listed_from and start < row.listed_from <= end):
+            self._rows[account] = row._replace(listed_from=start)
 
     def note_failure(
         self, account: str, error: InsightsError, now: datetime, is_listed: bool = False

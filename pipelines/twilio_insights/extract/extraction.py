@@ -134,6 +134,13 @@ class Extraction:
         if self.fault is not None and not is_loadable:
             raise self.fault
         self._note_position()
+        if isinstance(scope, Incremental) or (
+            isinstance(scope, TimeRange) and not scope.is_filtered
+        ):
+            for one in self._ranges:
+                if at := self._reached.get(one.account):
+                    listed = Window(one.whole.start, at)
+                    accounts.note_listed(one.account, listed, is_first=scope == INCREMENTAL)
         reached = self._reached if scope == INCREMENTAL else {}
         accounts.write(package, reached, may_be_empty)
         if batch := package.finish():

@@ -14,9 +14,11 @@ class Incremental:
 
 @dataclass(frozen=True)
 class TimeRange:
-    """What was created in a window; the watermark stays."""
+    """What was created in a window, all of it or what filters of its own let through; the watermark
+    stays."""
 
     window: Window
+    is_filtered: bool = False
 
 
 @dataclass(frozen=True)

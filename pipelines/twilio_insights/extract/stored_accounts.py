@@ -13,7 +13,7 @@ from pipelines.twilio_insights.extract.package import LoadPackage
 from pipelines.twilio_insights.resources import Resource
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-_TIMES = {"first_seen_at", "listed_to", "failing_since", "asked_at", "left_at"}
+_TIMES = {"first_seen_at", "listed_from", "listed_to", "failing_since", "asked_at", "left_at"}
 
 
 class AccountRow(NamedTuple):
@@ -24,6 +24,7 @@ class AccountRow(NamedTuple):
     friendly_name: str | None
     status: str | None
     first_seen_at: datetime
+    listed_from: datetime | None
     listed_to: datetime | None
     last_error: str | None
     error_class: str | None
@@ -44,7 +45,7 @@ def new_row(
     account: str, followed_by: str, listed_to: datetime | None, now: datetime
 ) -> AccountRow:
     nothing = None, None, None, None
-    return AccountRow(account, None, None, now, listed_to, *nothing, followed_by, None)
+    return AccountRow(account, None, None, now, None, listed_to, *nothing, followed_by, None)
 
 
 class StoredAccounts:
