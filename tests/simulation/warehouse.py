@@ -132,6 +132,8 @@ def different_in_copy(copy: Path, house: Path, turn: int) -> list[str]:
         if not DuckDb(connection).columns(ANALYTICS):
             return [*_PUBLISHED]  # a copy from before the first views was put back
         connection.execute(f"ATTACH '{copy}' AS copy (READ_ONLY)")
+        # The views say what is right: some versions of DuckDB conclude too much from statistics.
+        connection.execute("SET disabled_optimizers = 'statistics_propagation'")
         return [name for name in _PUBLISHED[turn % 3 :: 3] if _is_other(connection, name)]
 
 
