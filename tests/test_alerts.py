@@ -7,12 +7,15 @@ import json
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from pipelines.monitor.alerts import alerting
+from pipelines.run.pipeline import Backfill
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.file import open_warehouse
@@ -104,6 +107,117 @@ def test_on_a_server_the_run_of_another_account_is_no_recovery(
         loaded.account.logins.add((ACCOUNT_SID, AUTH_TOKEN))
         assert command("run").returncode == 0
     assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
+
+
+def end(error: str = "", command: str = "run", scope: Backfill | None = None) -> None:
+    """A run ends, with an error of this text, or well."""
+    with suppress(ValueError), alerting(command, threading.Event(), scope):
+        if error:
+            raise ValueError(error)
+
+
+OTHER_RUNS: dict[str, tuple[str, Backfill | None, dict[str, str]]] = {
+    "command": ("reconcile", None, {}),
+    "account": ("run", None, {"TWILIO_ACCOUNT_SID": f"AC{9:032x}"}),
+    "accounts": ("run", None, {"SOURCES__TWILIO_INSIGHTS__ACCOUNTS": "all"}),
+    "filter": ("run", None, {"SOURCES__TWILIO_INSIGHTS__FILTERS__STATUS": "completed"}),
+    "range": ("run", Backfill("7d"), {}),
+    "filter of a range": ("run", Backfill(filters={"status": "completed"}), {}),
+}
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("name", OTHER_RUNS)
+def test_a_run_of_something_else_is_no_recovery(
+    name: str, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, scope, settings = OTHER_RUNS[name]
+    for _ in range(2):
+        end("x")
+        with monkeypatch.context() as patch:
+            for variable, value in settings.items():
+                patch.setenv(variable, value)
+            end(command=command, scope=scope)
+    assert len(hook.texts) == 1
+    end()
+    end()
+    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
+
+
+@pytest.mark.thorough
+def test_what_a_comparison_found_stands_until_the_next(
+    loaded: Loaded, hook: Hook, command: Command
+) -> None:
+    loaded.run()
+    loaded.account.put(summary(1, timedelta(days=5)))
+    ends = [command(name).returncode for name in ("reconcile", "run", "reconcile", "run")]
+    assert ends == [65, 0, 65, 0]
+    assert [text.split(" on ")[0] for text in hook.texts] == ["reconcile FAILED"]
+    assert command("backfill", "--from", "6d").returncode == 0
+    assert command("reconcile").returncode == 0
+    assert len(hook.texts) == 2
+    assert hook.texts[1].startswith("reconcile recovered on ")
+    assert hook.texts[1].endswith("after DifferencesError")
+
+
+@pytest.mark.usefixtures("server")
+def test_what_could_not_be_posted_is_posted_by_the_next_run(hook: Hook) -> None:
+    for error in ("x", ""):
+        hook.status = 500
+        end(error)
+        hook.status = 200
+        end(error)
+        end(error)
+    said = [text.split(" on ")[0] for text in hook.texts]
+    assert said == ["run FAILED"] * 2 + ["run recovered"] * 2
+
+
+@pytest.mark.usefixtures("server")
+def test_what_was_posted_two_months_ago_is_forgotten(hook: Hook, tmp_path: Path) -> None:
+    end("x")
+    record = tmp_path / "warehouse.duckdb.alerts.json"
+    year = str(datetime.now(UTC).year)
+    record.write_text(record.read_text().replace(f'"{year}-', f'"{int(year) - 1}-'))
+    end()
+    end("x")
+    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED"] * 2
+
+
+RECORDS = ["[", "[]", "{}", '{"format": 1, "posted": 1}', '{"format": 1, "posted": {"x": {}}}']
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("text", RECORDS)
+def test_a_record_that_cannot_be_read_is_made_anew(text: str, hook: Hook, tmp_path: Path) -> None:
+    record = tmp_path / "warehouse.duckdb.alerts.json"
+    record.write_text(text)
+    end("x")
+    end("x")
+    end()
+    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("server_url")
+def test_on_a_server_each_of_several_workers_is_told_of_once(
+    loaded: Loaded, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(accounts: str, error: str = "") -> None:
+        monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__ACCOUNTS", accounts)
+        end(error)
+
+    ours, theirs = ACCOUNT_SID, f"AC{9:032x}"
+    work(ours, "before anything is loaded, nothing is kept")
+    loaded.run()
+    hook.texts.clear()
+    for _ in range(2):
+        work(theirs, "x")
+        work(ours)
+    work(theirs)
+    work(theirs)
+    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__ACCOUNTS", ours)
+    loaded.run()  # which takes the schemas for its own still
 
 
 @pytest.mark.usefixtures("loaded")

@@ -43,7 +43,7 @@ def run_with_progress(
     try:
         for name in find_unknown_settings():
             log.warning("%s is not a setting of this program, so it has no effect", name)
-        with alerting(command, stop), _progress_shown() as progress.on_change:
+        with alerting(command, stop, backfill), _progress_shown() as progress.on_change:
             if comparison:
                 reconcile(progress, backfill or Backfill(), stop, comparison)
             else:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from hashlib import blake2b
 from html import escape
 from typing import Any
 
 import httpx
 
+from pipelines.errors import SettingsError
 from pipelines.logs import visible
-from pipelines.monitor.status import read_status
 from pipelines.run.destination import warehouse_place
+from pipelines.run.pipeline import Backfill
 from pipelines.run.settings import find, slack_hook
 from pipelines.twilio_insights.api.transport import proxy_for, tls_for
-from pipelines.twilio_insights.settings import SECTION
+from pipelines.twilio_insights.filters import FILTERS
+from pipelines.twilio_insights.resources import CONFERENCES
+from pipelines.twilio_insights.settings import SECTION, Settings
+from pipelines.warehouse.posted import note_posted, posted_errors
 from pipelines.warehouse.runs import StillPendingError
-from pipelines.warehouse.warehouse import BusyError, WarehouseError
+from pipelines.warehouse.warehouse import BusyError
 
 log = logging.getLogger("conference_insights")
 
@@ -40,42 +46,61 @@ def hook_problem() -> str | None:
 
 
 @contextmanager
-def alerting(command: str, stop: threading.Event) -> Iterator[None]:
-    """Post the error of this run, unless the previous run had the same, or the recovery from it.
+def alerting(command: str, stop: threading.Event, scope: Backfill | None = None) -> Iterator[None]:
+    """Post the error of this run, unless one of its kind was posted of the same command, accounts,
+    filters and range before; or the recovery from it.
 
     Nothing is posted if `runtime.slack_incoming_hook` is not set, or for a demo, a run that was
-    stopped, or one that found the warehouse busy. A post that fails is logged as a warning.
+    stopped, or one that found the warehouse busy. A post that fails is logged as a warning, and
+    made by the next such run.
     """
     hook = slack_hook() if command != "demo" else None
     if not hook:
         yield
         return
-    before = _last_error()
     try:
         yield
     except StillPendingError:  # which is no failure
+        if not stop.is_set():
+            _tell(hook, command, scope, None)
+        raise
+    except BusyError:
         raise
     except Exception as error:
-        if not isinstance(error, BusyError) and type(error).__name__ != before:
-            _post(hook, f"{command} FAILED on {_place()}: {error}")
-        before = None
+        _tell(hook, command, scope, error)
         raise
-    finally:
-        if before and not stop.is_set():
-            _post(hook, f"{command} recovered on {_place()}, after {before}")
+    if not stop.is_set():
+        _tell(hook, command, scope, None)
 
 
-def _last_error() -> str | None:
-    """Error class of the last run that finished or was refused; None if it succeeded. On a server
-    others may load other accounts: their runs say nothing of ours."""
-    try:
-        place = warehouse_place()
-        own = None if place.path else find(*SECTION, "account_sid")
-        status = read_status(place, datetime.now(UTC), own.value if own else None)
-        error: str | None = status["last_error"]
-    except (WarehouseError, OSError, ValueError):
-        return None
-    return error if error != BusyError.__name__ else None
+def _tell(hook: str, command: str, scope: Backfill | None, error: Exception | None) -> None:
+    """Post an error, or the recovery, unless that was done; keep that it was, where that can be."""
+    run, posted = _kind_of_run(command, scope), dict[str, str]()
+    with suppress(Exception):  # of what is not known, each error is posted
+        posted = posted_errors(warehouse_place())
+    before, now = posted.get(run), type(error).__name__ if error else None
+    if now == before:
+        return
+    said = f"FAILED on {_place()}: {error}" if error else f"recovered on {_place()}, after {before}"
+    if _post(hook, f"{command} {said}"):
+        with suppress(Exception):
+            note_posted(warehouse_place(), run, now)
+
+
+def _kind_of_run(command: str, scope: Backfill | None) -> str:
+    """The same for runs that are asked for the same; what cannot be read counts as not set."""
+
+    def value(*path: str) -> Any:
+        with suppress(SettingsError):
+            return found.value if (found := find(*path)) else None
+
+    filters = {name: value(*FILTERS, name) for name in CONFERENCES.filters}
+    asked: dict[str, Any] = asdict(scope) if scope else {}
+    asked |= {name: value(*SECTION, name) for name in ("account_sid", "accounts")}
+    asked |= {"filters": filters | dict(scope.filters if scope else {})}
+    with suppress(ValueError):
+        asked |= {"region": Settings(base_url=value(*SECTION, "base_url") or "").region}
+    return f"{command} {blake2b(json.dumps(asked).encode(), digest_size=8).hexdigest()}"
 
 
 def _place() -> str:
@@ -85,8 +110,9 @@ def _place() -> str:
         return socket.gethostname()
 
 
-def _post(hook: str, message: str) -> None:
-    """Post in a thread, so that a slow hook delays the run by no more than TIMEOUT."""
+def _post(hook: str, message: str) -> bool:
+    """Whether it could be posted; in a thread, so that a slow hook delays the run by no more than
+    TIMEOUT."""
     failure: list[str] = ["no answer in time"]
     text = visible(message)
     text = text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
@@ -109,3 +135,4 @@ def _post(hook: str, message: str) -> None:
     if failure:
         fault = hook_problem() or failure[0]
         log.warning("Nothing was posted to slack_incoming_hook: %s", fault)
+    return not failure

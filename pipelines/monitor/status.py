@@ -31,11 +31,8 @@ MAX_DRIFT = 10
 """How many undocumented fields and values are listed in the line of the drift."""
 
 
-def read_status(place: Place, now: datetime, account: str | None = None) -> dict[str, Any]:
+def read_status(place: Place, now: datetime) -> dict[str, Any]:
     """All that is known of the warehouse; a file is not opened. Described in operations.md.
-
-    Args:
-        account: the last error is that of its runs; None: of anybody's.
 
     Raises:
         WarehouseError: a status file, or a server, cannot be read.
@@ -51,7 +48,7 @@ def read_status(place: Place, now: datetime, account: str | None = None) -> dict
         "at": now,
         "last_good": good and good | _age(good["ended_at"], now),
         "last_run": run and run | {"is_alive": recorded.is_alive},
-        "last_error": _last_error(holds, refused, account),
+        "last_error": _last_error(holds, refused),
         "refused": refused or None,
         "watermark": watermark,
         "furthest_behind": next(
@@ -73,12 +70,12 @@ def read_status(place: Place, now: datetime, account: str | None = None) -> dict
     }
 
 
-def _last_error(holds: dict[str, Any], refused: dict[str, Any], account: str | None) -> str | None:
+def _last_error(holds: dict[str, Any], refused: dict[str, Any]) -> str | None:
     """Of the last run, but for those that met another one at work."""
     if refused and refused["error_class"] != BusyError.__name__:
         return str(refused["error_class"])
-    by_account: dict[str, str | None] = holds.get("last_errors", {})
-    return by_account.get(account) if account else holds.get("last_error")
+    error: str | None = holds.get("last_error")
+    return error
 
 
 def _copies(path: Path, published: str | None, now: datetime) -> dict[str, Any]:

@@ -37,8 +37,7 @@ def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
     """Rows by table, `rows`; what is not final by age, `unfinished`, with how many of them are
     `waiting` after a 404, and until when at least, `next_try`; `checks` that found something; the
     `drift` of the last week; `watermarks` by account; `last_error`, the error class of the last run
-    that finished, None if it succeeded; `last_errors`, that by the account of the credentials.
-    Empty if nothing was loaded yet.
+    that finished, None if it succeeded. Empty if nothing was loaded yet.
     """
     tables = {name.partition(".")[2]: of for name, of in database.columns(DATASET).items()}
     tables = {name: of for name, of in tables.items() if not name.startswith("_dlt")}
@@ -75,17 +74,13 @@ def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
     has_accounts = "accounts" in names
     watermarks = database.records(_LISTED) if has_accounts else []
     ended = f"""
-        SELECT account_sid, error_class FROM {DATASET}._runs
-        WHERE outcome IN ('ok', 'pending', 'failed')
-        QUALIFY row_number() OVER (PARTITION BY account_sid ORDER BY started_at DESC) = 1
-        ORDER BY started_at
+        SELECT error_class FROM {DATASET}._runs WHERE outcome IN ('ok', 'pending', 'failed')
+        ORDER BY started_at DESC LIMIT 1
     """
-    errors: dict[str | None, str | None] = dict(database.execute(ended))
     return {
         "watermarks": watermarks or database.records(last_listed),
         "accounts": _accounts(database, now) if has_accounts else {},
-        "last_error": next(reversed(errors.values()), None),
-        "last_errors": {account or "": error for account, error in errors.items()},
+        "last_error": next((error for (error,) in database.execute(ended)), None),
         "rows": dict(database.execute(f"{counts} ORDER BY name"))
         | _count_others(database, tables.keys() - {*names}),
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),

@@ -20,15 +20,16 @@ from pipelines.warehouse.warehouse import WarehouseError
 
 log = logging.getLogger("conference_insights")
 
-STATUS, REFUSED = "status", "refused"
-"""Kinds of files: of the last run that held the warehouse, and of one that never did."""
+STATUS, REFUSED, ALERTS = "status", "refused", "alerts"
+"""Kinds of files: of the last run that held the warehouse, of one that never did, and of what was
+posted of runs that failed."""
 _FORMAT = 1
 """Of the files; those of another one are not read."""
 
 
 @dataclass(frozen=True)
 class StatusFiles:
-    """`<warehouse>.status.json` and `<warehouse>.refused.json`."""
+    """`<warehouse>.status.json`, and the others."""
 
     warehouse: Path
 
