@@ -295,6 +295,71 @@ def test_a_hook_in_trouble_changes_nothing(
     loaded.assert_exact()
 
 
+BROKEN = {"no TOML": ("[", 0o644), "writable by every user": ("", 0o666)}
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_settings_file_that_is_not_read_is_posted_once(
+    name: str, hook: Hook, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "warehouse.duckdb"))
+    file = tmp_path / ".dlt/config.toml"
+    file.parent.mkdir()
+    text, mode = BROKEN[name]
+    file.write_text(text)
+    file.chmod(mode)
+    assert [command("run").returncode for _ in range(2)] == [2, 2]
+    assert ["config.toml" in text for text in hook.texts] == [True]
+    file.unlink()
+    assert command("run", DESTINATION_TYPE="sqlite").returncode == 2
+    assert command("run").returncode == 0
+    assert len(hook.texts) == 2
+    assert hook.texts[1].endswith("after SettingsError")
+
+
+NO_PLACE = {
+    "no such destination": {"DESTINATION_TYPE": "sqlite"},
+    "no folder": {"DESTINATION__DUCKDB__CREDENTIALS": "gone/warehouse.duckdb"},
+}
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("name", NO_PLACE)
+def test_where_nothing_can_be_kept_each_run_is_posted(
+    name: str, hook: Hook, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "warehouse.duckdb").unlink()
+    ends = [command("run", **NO_PLACE[name]).returncode for _ in range(2)]
+    assert ends == [2 if "DESTINATION_TYPE" in NO_PLACE[name] else 74] * 2
+    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED"] * 2
+    assert not [*tmp_path.rglob("*.alerts.json"), *tmp_path.rglob("gone")]
+
+
+@pytest.mark.usefixtures("server")
+def test_the_error_of_the_run_stands_where_its_folder_is_gone(
+    hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    end("x")
+    assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED"]
+
+
+@pytest.mark.usefixtures("server")
+def test_the_error_of_the_run_stands_where_no_thread_can_begin(
+    hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    threading.stack_size(1 << 47)  # more than there are addresses
+    try:
+        end("x")
+    finally:
+        threading.stack_size(0)
+    assert hook.texts == []
+    assert "Nothing was posted to slack_incoming_hook" in caplog.text
+
+
 FORGED = "<!channel> <http://evil.example|Slack> & \x1b[2J\n*bold*"
 
 

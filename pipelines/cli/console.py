@@ -41,13 +41,14 @@ def run_with_progress(
     progress, outcome = Progress(command), "failed"
     gc.freeze()  # skips imported modules in garbage collection: 6 % of a long load
     try:
-        for name in find_unknown_settings():
-            log.warning("%s is not a setting of this program, so it has no effect", name)
-        with alerting(command, stop, backfill), _progress_shown() as progress.on_change:
-            if comparison:
-                reconcile(progress, backfill or Backfill(), stop, comparison)
-            else:
-                run(progress, polling, backfill, stop)
+        with alerting(command, stop, backfill):
+            for name in find_unknown_settings():
+                log.warning("%s is not a setting of this program, so it has no effect", name)
+            with _progress_shown() as progress.on_change:
+                if comparison:
+                    reconcile(progress, backfill or Backfill(), stop, comparison)
+                else:
+                    run(progress, polling, backfill, stop)
         outcome = "stopped" if stop.is_set() else "ok"
     except StillPendingError:
         outcome = "pending"

@@ -18,16 +18,17 @@ import httpx
 
 from pipelines.errors import SettingsError
 from pipelines.logs import visible
-from pipelines.run.destination import warehouse_place
+from pipelines.run.destination import warehouse_path, warehouse_place
 from pipelines.run.pipeline import Backfill
 from pipelines.run.settings import find, slack_hook
 from pipelines.twilio_insights.api.transport import proxy_for, tls_for
 from pipelines.twilio_insights.filters import FILTERS
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.twilio_insights.settings import SECTION, Settings
+from pipelines.twilio_insights.settings import SECTION, Settings, from_twilio
+from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.posted import note_posted, posted_errors
 from pipelines.warehouse.runs import StillPendingError
-from pipelines.warehouse.warehouse import BusyError
+from pipelines.warehouse.warehouse import BusyError, Place
 
 log = logging.getLogger("conference_insights")
 
@@ -77,22 +78,37 @@ def _tell(hook: str, command: str, scope: Backfill | None, error: Exception | No
     """Post an error, or the recovery, unless that was done; keep that it was, where that can be."""
     run, posted = _kind_of_run(command, scope), dict[str, str]()
     with suppress(Exception):  # of what is not known, each error is posted
-        posted = posted_errors(warehouse_place())
+        posted = posted_errors(_place_of_record())
     before, now = posted.get(run), type(error).__name__ if error else None
     if now == before:
         return
     said = f"FAILED on {_place()}: {error}" if error else f"recovered on {_place()}, after {before}"
     if _post(hook, f"{command} {said}"):
         with suppress(Exception):
-            note_posted(warehouse_place(), run, now)
+            note_posted(_place_of_record(), run, now)
+
+
+def _place_of_record() -> Place:
+    """That of the warehouse; of a file that there is, also where other settings are wrong.
+
+    Raises:
+        SettingsError: it cannot be told.
+    """
+    try:
+        return warehouse_place()
+    except SettingsError:
+        if not (path := warehouse_path()).exists():
+            raise
+        return DuckDbFile(path)
 
 
 def _kind_of_run(command: str, scope: Backfill | None) -> str:
     """The same for runs that are asked for the same; what cannot be read counts as not set."""
 
     def value(*path: str) -> Any:
-        with suppress(SettingsError):
+        with suppress(Exception):  # that is what the run itself says
             return found.value if (found := find(*path)) else None
+        return from_twilio(path[-1])[0] or None
 
     filters = {name: value(*FILTERS, name) for name in CONFERENCES.filters}
     asked: dict[str, Any] = asdict(scope) if scope else {}
@@ -106,7 +122,7 @@ def _kind_of_run(command: str, scope: Backfill | None) -> str:
 def _place() -> str:
     try:
         return f"{socket.gethostname()}, {warehouse_place()}"
-    except ValueError:
+    except Exception:  # that is what the run itself says
         return socket.gethostname()
 
 
@@ -130,8 +146,11 @@ def _post(hook: str, message: str) -> bool:
             failure[:] = [type(error).__name__]
 
     thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    thread.join(TIMEOUT)
+    try:
+        thread.start()
+        thread.join(TIMEOUT)
+    except RuntimeError as error:  # the machine allows no more of them
+        failure[:] = [str(error)]
     if failure:
         fault = hook_problem() or failure[0]
         log.warning("Nothing was posted to slack_incoming_hook: %s", fault)
