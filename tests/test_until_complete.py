@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -84,12 +85,34 @@ def test_what_passes_24_hours_meanwhile_is_awaited_no_longer(loaded: Loaded) -> 
     assert "1 pending ones ended, or began, over 24 hours ago: not awaited" in said
 
 
+@pytest.mark.usefixtures("tables_only")
+@pytest.mark.parametrize("is_final", [True, False])
+def test_what_is_left_of_the_timeout_is_waited_and_then_asked_a_last_time(
+    is_final: bool, loaded: Loaded
+) -> None:
+    loaded.account.put(summary(1, HOUR, "in_progress"))
+    timeout, begun = timedelta(seconds=0.3), time.monotonic()
+
+    def finish() -> None:
+        if is_final:
+            loaded.account.put(summary(1, HOUR))
+
+    with at_each(ROUND, finish) as said:
+        if is_final:
+            loaded.run(Polling(HOUR, timeout))
+        else:
+            with pytest.raises(StillPendingError, match="1 summaries are still pending"):
+                loaded.run(Polling(HOUR, timeout))
+    assert sum(ROUND in text for text in said) == 1
+    assert time.monotonic() - begun >= timeout.total_seconds()
+
+
 @pytest.mark.thorough
 @pytest.mark.usefixtures("prepared")
 def test_the_timeout_has_an_outcome_of_its_own(loaded: Loaded) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress"))
     with pytest.raises(StillPendingError, match="1 summaries are still pending"):
-        loaded.run(Polling(HOUR, HOUR))
+        loaded.run(Polling(HOUR, timedelta(seconds=0.05)))
     runs = "SELECT outcome, error_class, rows_new FROM conference_insights._runs"
     assert loaded.query(runs) == [("pending", None, 1)]
     good = "SELECT last_good_run_at IS NOT NULL FROM analytics.data_as_of"
@@ -99,6 +122,7 @@ def test_the_timeout_has_an_outcome_of_its_own(loaded: Loaded) -> None:
     assert (status["last_error"], trouble(loaded)) == (None, [])
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("tables_only")
 def test_the_timeout_is_no_failure_for_people(loaded: Loaded, hook: Hook, command: Command) -> None:
     loaded.account.put(summary(1, HOUR, "in_progress"))

@@ -264,14 +264,15 @@ def _poll(packages: Packages, polling: Polling) -> StillPendingError | None:
             log.info("%d pending ones ended, or began, over 24 hours ago: not awaited", late)
         if not awaited:
             return None
-        if time.monotonic() + polling.every.total_seconds() > deadline:
+        if (left := deadline - time.monotonic()) <= 0:
             return StillPendingError(
                 f"{len(awaited)} summaries are still pending after "
                 f"{format_duration(polling.timeout)}; the next run asks for them again"
             )
-        every = format_duration(polling.every)
-        log.info("Waiting for %d pending ones, asking again in %s", len(awaited), every)
-        if client.stop.wait(polling.every.total_seconds()):
+        wait = min(polling.every, timedelta(seconds=left))  # and then ask a last time
+        shown = format_duration(wait)
+        log.info("Waiting for %d pending ones, asking again in %s", len(awaited), shown)
+        if client.stop.wait(wait.total_seconds()):
             break
         pending, listed, unchanged = awaited, progress.rows_listed, progress.rows_unchanged
         progress.unreadable = [sid for sid in progress.unreadable if sid not in awaited]
