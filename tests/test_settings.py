@@ -464,6 +464,9 @@ WRONG: list[tuple[str, str, str]] = [
     (f"{OWN}.account_sid", "[]", "account_sid"),
     (f"{OWN}.base_url", "true", "base_url"),
     (f"{OWN}.base_url", "http://10.0.0.1", "base_url"),
+    (f"{OWN}.base_url", "https://insights .twilio.com", "base_url: write https://host"),
+    (f"{OWN}.base_url", "https://insights.twilio.com:443 /", "base_url: .*https://host"),
+    (f"{OWN}.base_url", "https://insights.twilio.com,", "base_url: write https://host"),
     (f"{OWN}.accounts", "some", "write own, all, or account SIDs with commas"),
     (f"{OWN}.accounts", f"own, {ACCOUNT_SID}", "number 1 is not AC and 32 hex digits"),
     (f"{OWN}.accounts", f'["{ACCOUNT_SID}", "AC1"]', "number [12] is not AC and 32 hex digits"),
@@ -476,6 +479,7 @@ WRONG: list[tuple[str, str, str]] = [
     (f"{OWN}.accounts_url", "https://api.twilio.com/?Status=closed", "write https://host"),
     (f"{OWN}.accounts_url", "https://me@api.twilio.com", "write https://host"),
     (f"{OWN}.accounts_url", "https://[", "not a URL"),
+    (f"{OWN}.accounts_url", "https://api.twilio.com%20/", "write https://host"),
     (f"{OWN}.filters.statsu", "completed", "did you mean status[?] There are: friendly_name, "),
     (f"{OWN}.filters.subaccount", "5", "no such filter. There are: friendly_name, "),
     (f"{OWN}.filters.status.is", "5", "write text|no such filter"),
@@ -811,9 +815,10 @@ def test_commands_end_with_2_for_an_odd_file(
     for name in ("run", "doctor") if make is pipe else ("run",):
         done = command(name)
         assert done.returncode == 2, done.stderr
-        assert "secrets.toml" in done.stderr
-        assert "Traceback" not in done.stderr
-        assert CANARY not in done.stderr
+        said = done.stderr + done.stdout
+        assert "secrets.toml" in said
+        assert "Traceback" not in said
+        assert CANARY not in said
     assert not loaded.path.exists()
 
 

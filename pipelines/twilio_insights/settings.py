@@ -215,7 +215,8 @@ class Settings:
         try:
             url = urlsplit(text)
             plain = url.scheme == "http" and url.hostname in LOOPBACK
-            beyond = url.port == 0 or "@" in url.netloc or url.query or url.fragment
+            beyond = not re.fullmatch(r"[\w.:\[\]-]+", url.netloc)  # as a blank, or a user
+            beyond = beyond or url.port == 0 or url.query or url.fragment
             beyond = beyond or (url.path.strip("/") and name == "base_url")
         except ValueError:  # its text may hold a password
             return f"{name}: not a URL; write https://host"
