@@ -321,6 +321,10 @@ def test_no_colors_where_they_are_not_wanted(copied: Loaded) -> None:
     assert "\x1b" not in on_a_terminal("show", sid(1), NO_COLOR="1")
 
 
+def test_a_terminal_of_no_columns_is_one_of_unknown_size(copied: Loaded) -> None:
+    assert sid(1) in on_a_terminal("show", sid(1), COLUMNS="0")
+
+
 @pytest.mark.thorough
 def test_times_are_in_the_report_timezone(
     copied: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch

@@ -54,6 +54,8 @@ def main(context: click.Context, log: str | None) -> None:
     os.umask(os.umask(0o077) | 0o022)  # no other user can write the files
     if log or context.invoked_subcommand == "demo":
         os.environ[LOG_VARIABLE] = log or "human"
+    if not os.environ.get("COLUMNS", "").strip("0"):  # which rich would take for a width
+        os.environ.pop("COLUMNS", None)
     start_logging()
     context.color = False if os.environ.get("NO_COLOR") else None
     # Without pygments httpx leaves out its own command, which imports rich: 60 ms of each run.
