@@ -64,6 +64,21 @@ def hook_misspelt(_: Loaded) -> dict[str, str]:
     return {"RUNTIME__SLACK_INCOMING_HOOK": "hooks.slack.example/canary"}
 
 
+def wrong_type(_: Loaded) -> dict[str, str]:
+    return {"SOURCES__TWILIO_INSIGHTS__PAGE_SIZE": "canary"}
+
+
+def hook_of_wrong_type(_: Loaded) -> None:
+    Path(".dlt").mkdir()
+    Path(".dlt/secrets.toml").write_text("runtime.slack_incoming_hook = ['canary']")
+    Path(".dlt/secrets.toml").chmod(0o600)
+
+
+def file_that_is_no_toml(_: Loaded) -> None:
+    Path(".dlt").mkdir()
+    Path(".dlt/config.toml").write_text("[")
+
+
 def secrets_exposed(_: Loaded) -> None:
     Path(".dlt").mkdir()
     Path(".dlt/secrets.toml").write_text("")
@@ -121,6 +136,9 @@ TROUBLES = [
         misspelt_in_a_file, "WARN  sources.twilio_insights.lokback in .dlt/config.toml is no", "", 0
     ),
     Trouble(hook_misspelt, "WARN  runtime.slack_incoming_hook is no URL", "https://", 0),
+    Trouble(wrong_type, "FAIL  sources.twilio_insights.page_size (", "settings.md", 2),
+    Trouble(hook_of_wrong_type, "FAIL  runtime.slack_incoming_hook in", "settings.md", 2),
+    Trouble(file_that_is_no_toml, "FAIL  Cannot read", "settings.md", 2),
     Trouble(secrets_exposed, "WARN  Others can read", "chmod 600", 0),
     Trouble(damaged, "FAIL  {path} ", "restore a backup", 74),
     Trouble(no_database, "cannot open {path}", "When something goes wrong", 74),

@@ -21,6 +21,7 @@ from pipelines.logs import say
 from pipelines.monitor.accounts import look_at_accounts
 from pipelines.monitor.health import (
     SEE_PROBLEMS,
+    SEE_SETTINGS,
     HealthIssue,
     diagnose,
     foreign_copies,
@@ -78,14 +79,14 @@ def _look() -> Iterator[HealthIssue]:
         settings = source_settings()
         asks_accounts = settings.accounts != "own"
     except SettingsError as error:
-        yield HealthIssue("fail", str(error), "see pipelines/settings.md", USAGE)
+        yield HealthIssue("fail", str(error), SEE_SETTINGS, USAGE)
     else:
         yield from _look_at_api(settings)
     try:
         place = warehouse_place()
         directory = publish_settings(place).directory
     except SettingsError as error:
-        yield HealthIssue("fail", str(error), "see pipelines/settings.md", USAGE)
+        yield HealthIssue("fail", str(error), SEE_SETTINGS, USAGE)
         return
     if place.path and directory:
         yield from _look_at_disk(place.path)

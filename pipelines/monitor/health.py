@@ -15,6 +15,7 @@ from pipelines.lifecycle import EXPIRES_SOON, RETENTION_WARNING
 from pipelines.logs import say
 from pipelines.times import format_duration, iso_seconds
 
+SEE_SETTINGS = "see pipelines/settings.md"
 SEE_PROBLEMS = "see pipelines/operations.md, When something goes wrong"
 MAX_RUN = timedelta(hours=1)
 """How long before its end a run may have listed its first account."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from pipelines.errors import SettingsError
+from pipelines.exit_codes import USAGE
 from pipelines.logs import LOG_VARIABLE
 from pipelines.monitor.alerts import hook_problem
-from pipelines.monitor.health import HealthIssue
+from pipelines.monitor.health import SEE_SETTINGS, HealthIssue
 from pipelines.run.settings import (
     CONFIG_FILE,
     DEFAULTS,
@@ -40,13 +43,13 @@ class Shown(NamedTuple):
 
 
 def shown_settings() -> Iterator[Shown]:
-    """Every setting of the program that has a value, without the secrets.
-
-    Raises:
-        SettingsError: as `find`.
-    """
+    """Every setting of the program that has a value, without the secrets, and without those that
+    are wrong or cannot be read: `look_at_settings` has these."""
     for path, default in DEFAULTS.items():
-        found = find(*path)
+        try:
+            found = find(*path)
+        except SettingsError:
+            continue
         if found or default is not None:
             value, origin = found or Found(default, "default")
             text = str(value).lower() if isinstance(value, bool) else str(value)  # as it is written
@@ -96,12 +99,18 @@ def _paths(section: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def look_at_settings() -> Iterator[HealthIssue]:
-    """What is wrong with settings that no run refuses."""
-    for name in find_unknown_settings():
-        yield HealthIssue(
-            "warn", f"{name} is not a setting of this program", "see pipelines/settings.md"
-        )
+    """What is wrong with settings that no run refuses, and which cannot be read at all."""
+    is_read = True
+    for path in DEFAULTS:
+        try:
+            find(*path)
+        except SettingsError as error:
+            is_read = False
+            yield HealthIssue("fail", str(error), SEE_SETTINGS, USAGE)
+    with suppress(SettingsError):  # of a file, which is told
+        for name in find_unknown_settings():
+            yield HealthIssue("warn", f"{name} is not a setting of this program", SEE_SETTINGS)
     for file in exposed_files():
         yield HealthIssue("warn", f"Others can read {file}", f"chmod 600 {file}")
-    if problem := hook_problem():
+    if is_read and (problem := hook_problem()):
         yield HealthIssue("warn", problem, "write https://… into RUNTIME__SLACK_INCOMING_HOOK")
