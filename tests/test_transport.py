@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import sys
 import threading
 import time
 import tracemalloc
@@ -187,6 +188,13 @@ def test_a_proxy_that_is_needed_and_cannot_be_used_is_named(
     with pytest.raises(SettingsError, match="ALL_PROXY") as caught:
         ask_of("https://insights.invalid")
     assert "canary" not in str(caught.value)
+
+
+def test_what_a_socks_proxy_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "socksio", None)  # also where it is installed
+    with pytest.raises(SettingsError, match=r"ALL_PROXY .* pip install socksio"):
+        ask_of("https://insights.invalid")
 
 
 def test_a_host_that_no_resolver_takes_is_no_bug() -> None:

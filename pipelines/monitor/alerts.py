@@ -21,7 +21,7 @@ from pipelines.logs import visible
 from pipelines.run.destination import warehouse_path, warehouse_place
 from pipelines.run.pipeline import Backfill
 from pipelines.run.settings import find, slack_hook
-from pipelines.twilio_insights.api.transport import proxy_for, tls_for
+from pipelines.twilio_insights.api.transport import NEEDS_SOCKS, proxy_for, tls_for
 from pipelines.twilio_insights.filters import FILTERS
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import SECTION, Settings, from_twilio
@@ -142,6 +142,8 @@ def _post(hook: str, message: str) -> bool:
             with httpx.stream("POST", url, json=content, timeout=TIMEOUT, **how) as answer:
                 answer.raise_for_status()
             failure.clear()
+        except ImportError:
+            failure[:] = [NEEDS_SOCKS]
         except Exception as error:  # its text may hold the hook, which is a secret
             failure[:] = [type(error).__name__]
 

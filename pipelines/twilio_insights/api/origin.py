@@ -12,7 +12,7 @@ import httpx
 from pipelines.errors import SettingsError
 from pipelines.times import as_utc, parse_duration
 from pipelines.twilio_insights.api.clock import Clock
-from pipelines.twilio_insights.api.transport import Transport
+from pipelines.twilio_insights.api.transport import NEEDS_SOCKS, Transport
 from pipelines.twilio_insights.errors import (
     RUN_AGAIN,
     BadAnswerError,
@@ -62,9 +62,12 @@ class Origin:
                 self.setting,
             )
         except (ValueError, OSError, RuntimeError, httpx.InvalidURL) as error:
-            raise SettingsError(  # its text may hold the password of a proxy
+            reason = type(error).__name__  # its text may hold the password of a proxy
+            if isinstance(error, RuntimeError):
+                reason = NEEDS_SOCKS
+            raise SettingsError(
                 f"sources.twilio_insights.{self.setting}, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or "
-                f"SSL_CERT_FILE cannot be used: {type(error).__name__}"
+                f"SSL_CERT_FILE cannot be used: {reason}"
             ) from None
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ MAX_QUOTED = 200
 """Characters of a text of others that a message quotes."""
 CONNECT, STALL, IDLE = 10.0, 30.0, 5.0
 """Seconds that a connection may take to be made, stand still, and be kept without use."""
+NEEDS_SOCKS = "a SOCKS proxy needs one more package: pip install socksio"
 _FAULTS = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
@@ -52,8 +53,9 @@ class Transport:
         setting: what says where `url` is.
 
     Raises:
-        ValueError, RuntimeError, httpx.InvalidURL: the proxy of the environment cannot be used.
-        OSError: nor can the certificates.
+        ValueError, httpx.InvalidURL: the proxy of the environment cannot be used.
+        RuntimeError: it is a SOCKS proxy, and the package for it is missing.
+        OSError: the certificates cannot be used.
     """
 
     def __init__(
