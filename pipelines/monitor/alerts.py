@@ -12,14 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from hashlib import blake2b
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from pipelines.errors import SettingsError
 from pipelines.logs import visible
 from pipelines.run.destination import warehouse_path, warehouse_place
-from pipelines.run.pipeline import Backfill
 from pipelines.run.settings import find, slack_hook
 from pipelines.twilio_insights.api.transport import NEEDS_SOCKS, proxy_for, tls_for
 from pipelines.twilio_insights.filters import FILTERS
@@ -29,6 +28,9 @@ from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.posted import note_posted, posted_errors
 from pipelines.warehouse.runs import StillPendingError
 from pipelines.warehouse.warehouse import BusyError, Place
+
+if TYPE_CHECKING:
+    from pipelines.run.pipeline import Backfill
 
 log = logging.getLogger("conference_insights")
 
