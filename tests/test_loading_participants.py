@@ -13,12 +13,12 @@ import pytest
 
 from pipelines.lifecycle import RETENTION
 from pipelines.run.pipeline import Backfill, run
-from pipelines.simulator.account import Row
+from pipelines.simulator.account import Row, iso
 from pipelines.simulator.participants import participant_row
 from pipelines.twilio_insights.progress import Progress
 from tests.conftest import NOW, Command, Loaded, sid, summary
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 DATASET = "conference_insights"
 PREFIX = "SOURCES__TWILIO_INSIGHTS__"
 pytestmark = pytest.mark.usefixtures("tables_only", "with_participants")
@@ -131,6 +131,27 @@ def test_children_of_a_participant_are_those_of_its_last_copy(loaded: Loaded) ->
     loaded.account.put_participants(sid(1), [last])
     loaded.run()
     assert [loaded.query(count + table)[0][0] for table in tables] == [1, 1, 0]
+
+
+def test_one_that_was_listed_before_all_are_shown_is_listed_once_more(loaded: Loaded) -> None:
+    """A phone that joins twice counts once in `unique_participants`."""
+    put(loaded, 1, 20 * MINUTE, end_time=iso(NOW - 5 * MINUTE))
+    put(loaded, 2)
+    put(loaded, 3, HOUR, end_time=iso(NOW - 30 * MINUTE))
+    put(loaded, 4, HOUR, end_time=iso(NOW + DAY))
+    loaded.run()
+    assert {*asked(loaded)} == {1, 2, 3, 4}
+    loaded.account.put_participants(sid(1), [person(100, 1), person(101, 1)])
+    loaded.account.now += 24 * MINUTE
+    loaded.run()
+    assert asked(loaded) == []
+    loaded.account.now += MINUTE
+    loaded.run()
+    assert asked(loaded) == [1]
+    assert {100, 101} <= {*people(loaded)}
+    loaded.account.now += 5 * HOUR
+    loaded.run()
+    assert asked(loaded) == []
 
 
 @pytest.mark.thorough

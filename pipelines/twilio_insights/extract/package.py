@@ -156,7 +156,9 @@ class LoadPackage:
         """Note what became of listing the records of one of the parent resource, and whether it is
         to wait before it is asked again, longer each time."""
         attempts = asked.attempts + 1 if is_to_wait else 0
-        due = at + backoff(asked.attempts) if attempts else None
+        due = None if unfinished else asked.complete_from(at)
+        if attempts:
+            due = at + backoff(asked.attempts)
         row = asked.digest, naive_utc(at), unfinished, attempts, status, due and naive_utc(due)
         self._notes[LISTINGS, asked.key] = (self.resource.name, asked.key, *row, self._own)
 

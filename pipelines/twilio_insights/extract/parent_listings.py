@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
-from pipelines.lifecycle import EXPIRES_SOON, RETENTION
+from pipelines.lifecycle import EXPIRES_SOON, RETENTION, SHOWN_WITHIN
 from pipelines.times import as_utc, naive_utc
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Query
 from pipelines.twilio_insights.extract.records import RowVersion
@@ -33,6 +33,20 @@ class ParentListing(NamedTuple):
     created: datetime | None
     is_awaited: bool
     """Whether a run lists them again in any case."""
+    ended: datetime
+    """When it ended, or began if it does not tell."""
+
+    def complete_from(self, listed_at: datetime) -> datetime | None:
+        """When Twilio shows all of its children, if that was still to come when they were listed:
+        `expected` does not count a phone that joins again."""
+        # An end far ahead is a wrong one, and would have them listed for ever.
+        if abs(listed_at - self.ended) < SHOWN_WITHIN:
+            return self.ended + SHOWN_WITHIN
+        return None
+
+
+_IS_UNFINISHED = "(l.unfinished > 0 OR l.last_status <> 200 OR l.next_due_at IS NOT NULL)"
+"""Whether those of a record that were listed as it is now are to be listed again."""
 
 
 class ParentListings:
@@ -72,7 +86,7 @@ class ParentListings:
 
     def due(self, now: datetime, most: int | None, only: Sequence[str] = ()) -> list[ParentListing]:
         """Final records whose children were not listed as they are now, or are not all there and
-        final, and that need not wait.
+        final, or may not have been shown yet, and that need not wait.
 
         Three kinds take turns: those that were not listed as they are now, and those that are asked
         again, both the newest first; and what Twilio deletes soon, the oldest first. So the latest
@@ -84,7 +98,7 @@ class ParentListings:
             only: these, whether they are due or not.
         """
         is_again = (
-            f"(NOT {_IS_NEW} AND (l.unfinished > 0 OR l.last_status <> 200) "
+            f"(NOT {_IS_NEW} AND {_IS_UNFINISHED} "
             "AND (l.next_due_at IS NULL OR l.next_due_at <= %s "
             f"OR l.last_status <> 200 AND l.asked_by <> '{self._own}'))"
         )
@@ -102,7 +116,7 @@ class ParentListings:
             ]
         in_turn = chain.from_iterable(zip_longest(*kinds))
         rows = list({row[0]: row for row in in_turn if row}.values())[:most]
-        known = self._children([key for key, _, _, _, listed_at, *_ in rows if listed_at])
+        known = self._children([key for key, *_, listed_at in rows if listed_at])
         return [
             ParentListing(
                 key,
@@ -113,8 +127,9 @@ class ParentListings:
                 known[key],
                 as_utc(at),
                 bool(again),
+                as_utc(ended),
             )
-            for key, digest, account, expected, _, attempts, at, again in rows
+            for key, digest, account, expected, attempts, at, again, ended, _ in rows
         ]
 
     def within(
@@ -168,10 +183,12 @@ class ParentListings:
 
     def _select(self, condition: str, now: datetime, *arguments: Any) -> list[tuple[Any, ...]]:
         expected = f"coalesce(s.{of}, 0)" if (of := self.resource.expected) else "0"
+        ended = f"s.{self._parent.ended}, " if self._parent.ended else ""
         return self._query(
-            f"SELECT s.{self._parent.key}, s.row_digest, s.account_sid, {expected}, l.listed_at, "
+            f"SELECT s.{self._parent.key}, s.row_digest, s.account_sid, {expected}, "
             "CASE WHEN l.parent_digest = s.row_digest THEN l.attempts ELSE 0 END, "
-            f"{self._created}, {_IS_NEW} OR l.unfinished > 0 OR l.last_status <> 200 "
+            f"{self._created}, {_IS_NEW} OR {_IS_UNFINISHED}, "
+            f"coalesce({ended}{self._created}), l.listed_at "
             f"{self._final} AND {condition}",
             *self._bounds(now),
             *arguments,
