@@ -113,6 +113,19 @@ def test_a_list_is_just_these(tree: Loaded, accounts: str, monkeypatch: pytest.M
     assert is_exact(tree, ACCOUNT_SID)
 
 
+def test_only_an_account_without_a_watermark_waits_until_created_after(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree.run()
+    new = tree.account.add_subaccount("AC" + "4" * 32, "New")
+    new.put(summary(900, HOUR))
+    tree.account.put(summary(901, HOUR))
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__CREATED_AFTER", f"{NOW + 3 * DAY:%Y-%m-%d}")
+    assert tree.run().rows_new == 1
+    assert is_exact(tree, new.sid)
+    assert f"in the future: nothing is listed yet of {new.sid}" in caplog.text
+
+
 @pytest.mark.thorough
 def test_failures_stop_no_other_account(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

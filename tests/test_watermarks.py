@@ -32,6 +32,18 @@ def test_the_watermark_moves_with_a_package_and_without_one(loaded: Loaded) -> N
     assert loaded.query(PACKAGES) == [(1,)], "nothing was new"
 
 
+def test_an_empty_range_counts_as_listed(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each run would begin where it ends, and load nothing for ever."""
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__CREATED_AFTER", "0d")
+    loaded.account.put(summary(1, HOUR))
+    assert loaded.run().rows_new == 0
+    assert loaded.query(WATERMARKS) == [row(NOW)]
+    loaded.account.put(summary(2, -HOUR))
+    loaded.account.now += 2 * HOUR
+    loaded.run()
+    loaded.assert_exact()
+
+
 def test_a_backfill_leaves_it_where_it_is(loaded: Loaded) -> None:
     from pipelines.run.pipeline import Backfill, run
     from pipelines.twilio_insights.progress import Progress

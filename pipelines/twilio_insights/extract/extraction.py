@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
@@ -13,7 +14,7 @@ from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.accounts import MAX_SKEW, Accounts
-from pipelines.twilio_insights.extract.comparison import Comparison
+from pipelines.twilio_insights.extract.comparison import MAX_NAMED, Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.lister import WindowedLister
 from pipelines.twilio_insights.extract.package import LoadPackage
@@ -31,6 +32,8 @@ from pipelines.twilio_insights.resources import Resource
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
+
+log = logging.getLogger("conference_insights")
 
 MAX_BYTES = 250_000_000
 """A load package with more, for long texts, ends too."""
@@ -112,7 +115,7 @@ class Extraction:
             former: the state that an earlier version left in dlt's pipeline.
 
         Raises:
-            SettingsError: `created_after` is in the future.
+            SettingsError: `created_after` is in the future, and no account has a watermark.
             InsightsError: the API could not be read.
         """
         client, stored, accounts = self._client, self._stored, self._accounts
@@ -157,7 +160,7 @@ class Extraction:
         if isinstance(scope, TimeRange):  # also of refused accounts: does that still hold?
             windows = dict.fromkeys(self._accounts.followed, scope.window)
         else:
-            windows = {account: self._window(account, now) for account in self._accounts.due(now)}
+            windows = self._windows(now)
         start = min(window.start for window in windows.values())
         end = max(window.end for window in windows.values())
         counts, page_size = self._stored.count_by_hour(start, end), client.settings.page_size
@@ -169,6 +172,8 @@ class Extraction:
             )
             for account, window in windows.items()
         ]
+        # An empty range is listed, or the next run would begin where that one ends, and so on.
+        self._reached |= {one.account: end for one in self._ranges if one.is_complete}
         client.progress.window_from = client.progress.window_to = start
         client.progress.horizon = end
         return WindowedLister(client, self._resource, self._ranges, client.settings.filters)
@@ -178,18 +183,30 @@ class Extraction:
         known = self._accounts.watermark(account)
         return None if known is None or known > now + MAX_SKEW else known
 
-    def _window(self, account: str, now: datetime) -> Window:
-        settings, oldest = self._client.settings, now - RETENTION
-        known = self._watermark(account, now)
+    def _windows(self, now: datetime) -> dict[str, Window]:
+        """What is to be listed of the accounts of which something is."""
+        after, starts = self._client.settings.created_after, dict[str, datetime]()
+        for account in self._accounts.due(now):
+            starts[account] = self._start(account, now)
+        early = [account for account, start in starts.items() if start > now]
+        if early:
+            message = f"sources.twilio_insights.created_after: {after} is in the future"
+            if len(early) == len(starts):
+                raise SettingsError(message)
+            log.warning("%s: nothing is listed yet of %s", message, ", ".join(early[:MAX_NAMED]))
+        return {
+            account: Window(max(start, now - RETENTION), now)
+            for account, start in starts.items()
+            if start <= now
+        }
+
+    def _start(self, account: str, now: datetime) -> datetime:
+        """Where its listing begins: before its watermark, or as it is set for one without any."""
+        settings, known = self._client.settings, self._watermark(account, now)
         if known is not None:
-            start = min(known, now) - parse_duration(settings.lookback)
-            return Window(max(start, oldest), now)
-        first = parse_moment(settings.created_after, now) if settings.created_after else oldest
-        if first > now:
-            raise SettingsError(
-                f"sources.twilio_insights.created_after: {settings.created_after} is in the future"
-            )
-        return Window(max(first, oldest), now)
+            return min(known, now) - parse_duration(settings.lookback)
+        after = settings.created_after
+        return parse_moment(after, now) if after else now - RETENTION
 
     def _list(self, lister: WindowedLister, acceptor: Acceptor) -> Generator[Tables, None, bool]:
         """Take over window by window, until the package is full; whether all is listed, or cannot
