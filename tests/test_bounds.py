@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.simulator.server import InsightsServer
-from pipelines.twilio_insights.api import bounds
+from pipelines.twilio_insights.api import bounds, transport
 from pipelines.twilio_insights.errors import BadAnswerError
 from tests.conftest import Loaded, summary
 
@@ -65,15 +65,36 @@ def test_one_that_grew_since_it_was_pending_stays_as_it_was(
     ) == [("in_progress",)]
 
 
-def test_all_of_a_page_has_a_bound_too(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "MAX_PAGE_VALUES", 5000)
+OF_A_PAGE = (bounds, "MAX_PAGE_VALUES", 5000), (transport, "MAX_BODY_BYTES", 20_000)
+
+
+@pytest.mark.parametrize("bound", OF_A_PAGE, ids=["values", "bytes"])
+def test_a_range_of_which_a_page_is_too_large_is_listed_in_parts(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, bound: tuple[Any, str, int]
+) -> None:
+    monkeypatch.setattr(*bound)
     for number in range(10):
         values: dict[str, Any] = {"tag_info": {"low_mos": [{}] * 900}}
         loaded.account.put(summary(number, HOUR + number * HOUR / 100, **values))
     done = loaded.run()
-    assert (done.rows_new, done.rows_rejected) == (5, 5)
-    reasons = loaded.query("SELECT DISTINCT reason FROM conference_insights._rejected_rows")
-    assert reasons == [("in a page of more than 5000 values",)]
+    assert (done.rows_new, done.rows_rejected) == (10, 0)
+    loaded.assert_exact()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("bound", OF_A_PAGE, ids=["values", "bytes"])
+def test_of_a_burst_that_is_too_large_the_setting_is_named_and_all_of_it_kept(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, bound: tuple[Any, str, int]
+) -> None:
+    monkeypatch.setattr(*bound)
+    for number in range(10):
+        loaded.account.put(summary(number, HOUR, tag_info={"low_mos": [{}] * 900}))
+    with pytest.raises(BadAnswerError, match="SOURCES__TWILIO_INSIGHTS__PAGE_SIZE"):
+        loaded.run()
+    assert len(loaded.server.requests) < 60
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", "3")
+    assert loaded.run().rows_rejected == 0
+    loaded.assert_exact()
 
 
 @pytest.mark.parametrize(

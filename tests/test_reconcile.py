@@ -20,6 +20,7 @@ from pipelines.run.reconcile import DifferencesError, reconcile
 from pipelines.simulator.account import ACCOUNT_SID, Account, iso
 from pipelines.simulator.participants import participant_row
 from pipelines.simulator.server import InsightsHandler
+from pipelines.twilio_insights.api import bounds
 from pipelines.twilio_insights.errors import RefusedError, UnavailableError
 from pipelines.twilio_insights.extract.comparison import Compared, Comparison
 from pipelines.twilio_insights.progress import Progress
@@ -474,6 +475,35 @@ def test_no_table_is_made_to_compare_it(loaded: Loaded, command: Command) -> Non
     assert "Nothing is loaded" in done.stderr
     with duckdb.connect(loaded.path) as connection:
         assert connection.sql("SHOW ALL TABLES").fetchall() == []
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("with_participants")
+def test_what_cannot_be_loaded_is_no_reason_to_call_all_complete(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    for name in ("MANY", "MAX_VALUES"):
+        monkeypatch.setattr(bounds, name, 1000)
+    large = {"details": [[0, 0]] * 1500}
+    loaded.account.put(summary(1, 30 * HOUR, "in_progress"))
+    loaded.account.put(summary(2, 5 * HOUR, unique_participants=1))
+    loaded.account.put_participants(sid(2), [person(20, 2), person(21, 2) | large])
+    run(Progress("run"))
+    loaded.account.put(summary(1, 30 * HOUR, tag_info=large))
+    loaded.account.put(summary(3, 5 * HOUR, tag_info=large))
+    run(Progress("run"))
+    for repair in (False, True):
+        found = compare(repair=repair)
+        assert kinds(found, "conferences") == {"rejected": 2}
+        assert kinds(found, "participants") == {"rejected": 1}
+        assert (found.total("conferences").at_twilio, found.total().in_warehouse) == (3, 3)
+        assert found.found["conferences", ACCOUNT_SID, (NOW - 30 * HOUR).date()].rejected == 1
+    done = command("reconcile")
+    assert done.returncode == 65
+    assert (
+        "3 rejected: Twilio has them, and they cannot be loaded, see _rejected_rows" in done.stdout
+    )
+    assert "Complete" not in done.stdout
 
 
 @pytest.mark.thorough

@@ -19,6 +19,7 @@ COLUMNS = {
     "missing": "missing",
     "different": "different",
     "unconfirmed": "unconfirmed",
+    "rejected": "rejected",
     "changed": "changed",
     "new": "new",
     "ahead": "ahead",
@@ -32,6 +33,7 @@ MEANINGS = {
     "different": "final here, and Twilio has another copy",
     "unconfirmed": "the list has another copy of what is final here, but a fetch by SID does not "
     "confirm it",
+    "rejected": "Twilio has them, and they cannot be loaded, see _rejected_rows",
     "changed": "pending here, and Twilio has a later copy; a run fetches it",
     "new": "since the last run; a run loads them",
     "ahead": "more final here than Twilio shows",

@@ -114,10 +114,12 @@ def _reason(packages: Packages, account: str) -> str:
 
 def _describe(comparison: Comparison) -> str:
     found = comparison.total()
-    names = ("unconfirmed",) if comparison.repair else ("missing", "different", "unconfirmed")
+    names = ("missing", "different", "unconfirmed", "rejected")[2 * comparison.repair :]
     parts = [f"{number:,} {name}" for name in names if (number := getattr(found, name))]
     first = next(iter(sids[0] for name in names if (sids := comparison.sids[name])), "")
     next_step = "run it again later" if comparison.repair else "`reconcile --repair` writes it"
+    if found.rejected == comparison.faults:
+        next_step = "see _rejected_rows"
     return f"The warehouse is not as Twilio: {', '.join(parts)}, the first {first}; {next_step}"
 
 

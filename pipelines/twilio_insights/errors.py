@@ -6,6 +6,7 @@ InsightsError               the API could not be read
 │   └── QueryTimeoutError   what was asked for takes Twilio too long: list less at once
 └── BadAnswerError          an answer that cannot be used
     ├── UnforeseenError     something went wrong that nobody has thought of: a bug
+    ├── TooLargeError       it is larger than what is read: list less at once
     ├── ExpiredTokenError   the page token is no longer valid: list again from the first page
     └── ForeignOriginError  it leads to another origin; nothing was sent there
 """
@@ -54,6 +55,10 @@ class BadAnswerError(InsightsError):
     """The API answered with something that cannot be used."""
 
 
+class TooLargeError(BadAnswerError):
+    """An answer of more bytes or values than are read: a shorter listing may succeed."""
+
+
 class UnforeseenError(BadAnswerError):
     """A bug kept one thing from being read; everything else can be."""
 
@@ -69,6 +74,17 @@ def naming(what: str | None) -> Iterator[None]:
         if what and what.lower() not in str(error).lower():
             error.args = (f"{what}: {error}",)
         raise
+
+
+@contextmanager
+def listing(what: str | None) -> Iterator[None]:
+    """The same, and what to do about a page that is too large."""
+    with naming(what):
+        try:
+            yield
+        except TooLargeError as error:
+            advice = "set a smaller SOURCES__TWILIO_INSIGHTS__PAGE_SIZE"
+            raise TooLargeError(f"{error}; {advice}") from None
 
 
 def as_insights_error(error: Exception, what: str) -> Exception:

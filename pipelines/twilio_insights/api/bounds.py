@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipelines.twilio_insights.errors import BadAnswerError
+from pipelines.twilio_insights.errors import BadAnswerError, TooLargeError
 
 MANY = 250_000
 """Commas of an answer that is looked at closely; an ordinary page of 1,000 has some 40,000."""
@@ -19,13 +19,14 @@ MAX_ELEMENTS = 100_000
 MAX_VALUES = 100_000
 """Values of a summary; one of 250 participants with every tag has some 15,000."""
 MAX_PAGE_VALUES = 2_000_000
+"""Without those of elements that have too many; a shorter list has fewer."""
 COMMA = ord(",")
 _MARKS = re.compile(rb'(?:[^"\[\]{},]++|"(?:[^"\\]|\\.)*+")*+[\[\]{},]', re.DOTALL)
 """Up to the next mark outside a string."""
 
 
 class Oversized(NamedTuple):
-    """An element with more values than a summary, or all of its page, may have."""
+    """An element with more values than a summary may have."""
 
     text: bytes
     reason: str
@@ -36,7 +37,7 @@ def split(array: bytes) -> Iterator[bytes | Oversized]:
 
     Raises:
         ValueError: it is no array.
-        BadAnswerError: it has more elements than any page has.
+        BadAnswerError: it has more elements than any page has, or, TooLargeError, more values.
     """
     if not array.startswith(b"["):
         raise ValueError("no array")
@@ -51,7 +52,7 @@ def _bounded(array: bytes) -> Iterator[bytes | Oversized]:
         if values > MAX_VALUES:
             yield Oversized(element, f"more than {MAX_VALUES} values")
         elif of_page + values > MAX_PAGE_VALUES:
-            yield Oversized(element, f"in a page of more than {MAX_PAGE_VALUES} values")
+            raise TooLargeError(f"The API sent more than {MAX_PAGE_VALUES} values in one page")
         else:
             of_page += values
             yield element

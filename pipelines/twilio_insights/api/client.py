@@ -32,6 +32,7 @@ from pipelines.twilio_insights.errors import (
     ExpiredTokenError,
     InsightsError,
     UnavailableError,
+    listing,
     naming,
 )
 from pipelines.twilio_insights.progress import Progress
@@ -158,7 +159,7 @@ class InsightsClient:
         what = f"{iso_seconds(after)} to {iso_seconds(before)}"
         personal = (filters.get(column.name) for column in resource.columns if column.personal)
         self._origin.http.hide(*filter(None, personal))
-        with naming(other and f"Account {other}"):
+        with listing(other and f"Account {other}"):
             yield from self._walk(partial(self._page, resource, account), url, what)
 
     def list_children(self, resource: Resource, parent: str, account: str) -> Iterator[Page]:
@@ -168,7 +169,7 @@ class InsightsClient:
             InsightsError: a page could not be had; what was yielded before is good.
         """
         url = f"{resource.path_of(parent)}?PageSize={self.settings.page_size}"
-        with naming(f"{resource.name.capitalize()} of {parent}"):
+        with listing(f"{resource.name.capitalize()} of {parent}"):
             yield from self._walk(partial(self._page, resource, account), url, parent)
 
     def fetch(self, resource: Resource, sid: str) -> Page:

@@ -22,7 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
-from pipelines.twilio_insights.errors import BadAnswerError, UnavailableError
+from pipelines.twilio_insights.errors import BadAnswerError, TooLargeError, UnavailableError
 from pipelines.twilio_insights.settings import LOOPBACK
 
 MAX_BODY_BYTES = 64 << 20
@@ -102,7 +102,8 @@ class Transport:
 
         Raises:
             UnavailableError: there was no answer, or not in time.
-            BadAnswerError: it is too large, or encoded in a way that was not asked for.
+            BadAnswerError: it is encoded in a way that was not asked for, or, TooLargeError, too
+                large.
         """
         self._deadline.end = time.monotonic() + self._seconds
         extensions = {"timeout": self._timeouts}
@@ -131,7 +132,7 @@ class Transport:
             parts.append(gzip.decompress(chunk, room) if coding == "gzip" else chunk)
             size += len(parts[-1])
             if size > MAX_BODY_BYTES:
-                raise BadAnswerError(f"{host} sent more than {MAX_BODY_BYTES} bytes")
+                raise TooLargeError(f"{host} sent more than {MAX_BODY_BYTES} bytes in one answer")
         return b"".join(parts)
 
     def hide(self, *texts: str) -> None:

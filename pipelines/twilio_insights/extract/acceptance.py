@@ -94,8 +94,15 @@ class Acceptor:
             here = [key for key in page.versions if key in fresh and chosen[key] is page]
             self.package.write(page, self._differing(page, here, stored, account))
         if self._comparison is not None:
-            for key, created in self._stored.created_between(first, end, account):
-                if key not in chosen:
+            loaded = dict(self._stored.created_between(first, end, account))
+            rejected = {
+                key: page
+                for key, page in _unloadable(pages, chosen).items()
+                if (at := page.created_at(key)) is None or first <= at < end
+            }
+            self._compare_rejected(rejected, loaded, account)
+            for key, created in loaded.items():
+                if key not in chosen and key not in rejected:
                     self._comparison.only_here(self._resource, account, key, created)
         return doubtful
 
@@ -121,7 +128,9 @@ class Acceptor:
             here = [key for key in page.versions if key in fresh and chosen[key] is page]
             self.package.write(page, self._differing(page, here, known, asked.account, asked))
         if self._comparison is not None:
-            for key in known.keys() - chosen.keys():
+            rejected = _unloadable(pages, chosen)
+            self._compare_rejected(rejected, known, asked.account, asked)
+            for key in known.keys() - chosen.keys() - rejected.keys():
                 self._comparison.only_here(self._resource, asked.account, key, asked.created)
         unfinished = sum(not page.versions[key].is_final for key, page in chosen.items())
         absent = sum(not version.is_final for key, version in known.items() if key not in chosen)
@@ -154,6 +163,19 @@ class Acceptor:
             self.package.note_refetch(asked.key, asked.attempts, 0, now, None, "unconfirmed")
         else:
             self._still_pending.add(asked.key)
+
+    def _compare_rejected(
+        self,
+        rejected: Mapping[str, RecordPage],
+        here: Collection[str],
+        account: str,
+        parent: ParentListing | None = None,
+    ) -> None:
+        assert self._comparison
+        for key, page in rejected.items():
+            if key in here or not self._is_erased(page, key, account, parent):
+                at = parent.created if parent else page.created_at(key)
+                self._comparison.rejected(self._resource, account, key, at, key in here)
 
     def _note_doubtful(self, asked: Pending) -> None:
         if self._comparison is not None:
@@ -204,6 +226,13 @@ class Acceptor:
         if is_erased and self._comparison is not None:
             self._comparison.erased(self._resource, account, created)
         return is_erased
+
+
+def _unloadable(
+    pages: Sequence[RecordPage], chosen: Mapping[str, RecordPage]
+) -> dict[str, RecordPage]:
+    """By key, the page of what is rejected, but for what another element shows better."""
+    return {key: page for page in pages for key in page.unloadable if key not in chosen}
 
 
 def _most_final(pages: Sequence[RecordPage]) -> dict[str, RecordPage]:

@@ -27,6 +27,8 @@ class Compared:
     different: int = 0
     unconfirmed: int = 0
     """A listing has another copy of what is final here, and Twilio does not show it by SID now."""
+    rejected: int = 0
+    """Twilio shows them, and they cannot become rows."""
     new: int = 0
     """Not here yet, and the next run loads them."""
     changed: int = 0
@@ -41,7 +43,7 @@ class Compared:
 
     @property
     def faults(self) -> int:
-        return self.missing + self.different + self.unconfirmed
+        return self.missing + self.different + self.unconfirmed + self.rejected
 
     @property
     def is_equal(self) -> bool:
@@ -103,9 +105,9 @@ class Comparison:
 
     @property
     def faults(self) -> int:
-        """What is missing or different, and was not to be written."""
+        """What is missing or different, and was not to be written, or could not be."""
         total = self.total()
-        return total.unconfirmed if self.repair else total.faults
+        return total.unconfirmed + total.rejected if self.repair else total.faults
 
     def total(self, resource: str | None = None) -> Compared:
         found = (one for (name, *_), one in self.found.items() if resource in (None, name))
@@ -148,6 +150,15 @@ class Comparison:
             found.at_twilio += 1
             found.in_warehouse += 1
             self._note(found, "unconfirmed", key)
+
+    def rejected(
+        self, resource: Resource, account: str, key: str, at: datetime | None, is_here: bool
+    ) -> None:
+        """One that Twilio shows and that cannot be loaded, be an earlier copy of it here or not."""
+        if (found := self._at(resource, account, at)) is not None:
+            found.at_twilio += 1
+            found.in_warehouse += is_here
+            self._note(found, "rejected", key)
 
     def erased(self, resource: Resource, account: str, at: datetime | None) -> None:
         """One that Twilio shows and that was erased here; whom it was about is not kept."""

@@ -17,6 +17,7 @@ from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
     QueryTimeoutError,
+    TooLargeError,
     UnavailableError,
     as_insights_error,
 )
@@ -33,7 +34,8 @@ OVERLAP = timedelta(seconds=1)
 MAX_EXPIRED_TOKENS = 3
 """How often a window is listed from its first page when its page tokens expire."""
 SHORTEST_QUERY = timedelta(minutes=1)
-"""A longer window whose listing takes Twilio too long is listed in two parts."""
+"""A longer window whose listing takes Twilio too long, or has too large a page, is listed in two
+parts."""
 MAX_READINGS = 5
 """How often the pages of a window that cannot be split are read until nothing is missing; after
 that everything that was shown counts, with a warning."""
@@ -177,7 +179,7 @@ class WindowedLister:
         outcome: Listed | Split | Exception
         try:
             outcome = self._list(turn, window)
-        except QueryTimeoutError as error:
+        except (QueryTimeoutError, TooLargeError) as error:
             is_shortest = window.span <= SHORTEST_QUERY
             outcome = error if is_shortest else Split(_middle(window), None)
         except Exception as error:  # the consumer, who waits for this window, gets it

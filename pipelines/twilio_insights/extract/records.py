@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -65,12 +66,18 @@ class RecordPage:
         """Of records that another page had."""
         self.versions: dict[str, RowVersion] = {}
         self.rejected: list[Rejected] = []
+        self.unloadable: list[str] = []
+        """The keys of rejected elements that are records all the same."""
         self._rows: dict[str, Record | dict[str, Any]] = {}
+        self._created: dict[str, str] = {}
         for row in page.rows:
             if isinstance(row, Record):
                 sid, status = shown(row)
             elif reason := _why_rejected(resource, row):
                 self.rejected.append(Rejected(row, digest(row), reason))
+                if isinstance(row, Oversized) and resource.pattern.fullmatch(_find(row, key)):
+                    self.unloadable.append(_find(row, key))
+                    self._created[self.unloadable[-1]] = _find(row, created)
                 continue
             else:
                 sid, status = row[key], row.get(state)
@@ -81,7 +88,7 @@ class RecordPage:
             version = RowVersion(digest(row), resource.rank(status))
             if sid not in self.versions or version.rank > self.versions[sid].rank:
                 self.versions[sid], self._rows[sid] = version, row
-        self._created = {
+        self._created |= {
             sid: str(row.get(created) if isinstance(row, dict) else created_of(row))
             for sid, row in self._rows.items()
         }
@@ -179,6 +186,7 @@ class RecordPage:
                 return concat([self._flatten(sids[:half]), self._flatten(sids[half:])])
             reason = f"{type(error).__name__}: {error}"
         self.rejected.append(Rejected(rows[0], digest(rows[0]), reason))
+        self.unloadable.append(sids[0])
         del self.versions[sids[0]]
         return {}
 
@@ -194,6 +202,12 @@ def _why_rejected(resource: Resource, row: Any) -> str | None:
     if not isinstance(key, str) or not resource.pattern.fullmatch(key):
         return f"{resource.key} is not {resource.prefix} and 32 hex digits"
     return None
+
+
+def _find(element: Oversized, field: str) -> str:
+    """The first text of that name in an element that is not parsed; empty if there is none."""
+    found = re.search(rb'"%b"\s*:\s*"([^"\\]*)"' % field.encode(), element.text)
+    return found[1].decode(errors="replace") if found else ""
 
 
 def _parent_key(resource: Resource) -> str:
