@@ -19,7 +19,7 @@ from pipelines.run.pipeline import Backfill, run
 from pipelines.run.reconcile import DifferencesError, reconcile
 from pipelines.simulator.account import ACCOUNT_SID, Account, iso
 from pipelines.simulator.participants import participant_row
-from pipelines.simulator.server import InsightsHandler
+from pipelines.simulator.server import InsightsHandler, InsightsServer
 from pipelines.twilio_insights.api import bounds
 from pipelines.twilio_insights.errors import RefusedError, UnavailableError
 from pipelines.twilio_insights.extract.comparison import Compared, Comparison
@@ -475,6 +475,28 @@ def test_no_table_is_made_to_compare_it(loaded: Loaded, command: Command) -> Non
     assert "Nothing is loaded" in done.stderr
     with duckdb.connect(loaded.path) as connection:
         assert connection.sql("SHOW ALL TABLES").fetchall() == []
+
+
+def test_a_record_that_two_listings_show_counts_once(
+    two: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the list of the parent account has those of subaccounts is not documented."""
+    real = InsightsServer.list_page
+
+    def of_all(server: InsightsServer, query: dict[str, str]) -> bytes:
+        page = json.loads(real(server, query))
+        if "Subaccount" not in query:
+            more = json.loads(real(server, query | {"Subaccount": SUPPORT}))
+            page["conferences"] += more["conferences"]
+        return json.dumps(page).encode()
+
+    delete(two, 10, 501)
+    apart = compare()
+    assert kinds(apart) == {"missing": 2}
+    monkeypatch.setattr(InsightsServer, "list_page", of_all)
+    together = compare()
+    assert together.found == apart.found
+    assert (compare(repair=True).total().missing, compare().total().missing) == (2, 0)
 
 
 @pytest.mark.thorough

@@ -48,7 +48,7 @@ class Acceptor:
         self.confirmed: dict[str, bool] = {}
         """Of what was doubtful in the last window: whether a fetch by SID showed the same."""
         self._stored, self._progress, self._still_pending = stored, progress, still_pending
-        self._comparison = comparison
+        self._comparison, self._accounts = comparison, accounts
         self._resource, self._counts = resource, progress.counts(resource)
         self._previous: dict[str, set[str]] = {}
         """By account: what the last window had that the next one may have too."""
@@ -72,8 +72,7 @@ class Acceptor:
         if self._comparison is None:
             fresh -= self._previous.get(account, set())
         else:  # each counts in its own window, also where another package has the one beside it
-            moments = ((key, chosen[key].created_at(key)) for key in fresh)
-            fresh = {key for key, at in moments if at is None or first <= at < end}
+            fresh &= self._compared(chosen, first, end, account)
         self._previous[account] = {key for page in pages for key in page.created_since(end - EDGE)}
         self._counts.rows_listed += len(fresh)
         stored = self._stored.versions(fresh, start, end, account)
@@ -95,12 +94,9 @@ class Acceptor:
             self.package.write(page, self._differing(page, here, stored, account))
         if self._comparison is not None:
             loaded = dict(self._stored.created_between(first, end, account))
-            rejected = {
-                key: page
-                for key, page in _unloadable(pages, chosen).items()
-                if (at := page.created_at(key)) is None or first <= at < end
-            }
-            self._compare_rejected(rejected, loaded, account)
+            rejected = _unloadable(pages, chosen)
+            compared = self._compared(rejected, first, end, account)
+            self._compare_rejected({key: rejected[key] for key in compared}, loaded, account)
             for key, created in loaded.items():
                 if key not in chosen and key not in rejected:
                     self._comparison.only_here(self._resource, account, key, created)
@@ -163,6 +159,16 @@ class Acceptor:
             self.package.note_refetch(asked.key, asked.attempts, 0, now, None, "unconfirmed")
         else:
             self._still_pending.add(asked.key)
+
+    def _compared(
+        self, listed: Mapping[str, RecordPage], start: datetime, end: datetime, account: str
+    ) -> set[str]:
+        """Those of a window that are compared in it, and with this account: it may be that its
+        list shows records of another one, whose own list does too."""
+        others = self._accounts.followed.keys() - {account}
+        moments = ((key, page.created_at(key)) for key, page in listed.items())
+        found = {key for key, at in moments if at is None or start <= at < end}
+        return {key for key in found if listed[key].owner(key) not in others}
 
     def _compare_rejected(
         self,

@@ -70,6 +70,7 @@ class RecordPage:
         """The keys of rejected elements that are records all the same."""
         self._rows: dict[str, Record | dict[str, Any]] = {}
         self._created: dict[str, str] = {}
+        self._owners: dict[str, Any] = {}
         for row in page.rows:
             if isinstance(row, Record):
                 sid, status = shown(row)
@@ -78,6 +79,7 @@ class RecordPage:
                 if isinstance(row, Oversized) and resource.pattern.fullmatch(_find(row, key)):
                     self.unloadable.append(_find(row, key))
                     self._created[self.unloadable[-1]] = _find(row, created)
+                    self._owners[self.unloadable[-1]] = _find(row, "account_sid")
                 continue
             else:
                 sid, status = row[key], row.get(state)
@@ -92,6 +94,10 @@ class RecordPage:
             sid: str(row.get(created) if isinstance(row, dict) else created_of(row))
             for sid, row in self._rows.items()
         }
+        owners = {sid: owner_of(row) for sid, row in self._rows.items()}
+        self._owner = next(iter(owners.values()), None)
+        """Of those that are not among `_owners`: mostly all have the same."""
+        self._owners |= {sid: owner for sid, owner in owners.items() if owner != self._owner}
         self._tables: Tables | None = None
         if all_new and self._rows:
             self._tables, self._rows = self.tables([*self.versions]), {}
@@ -132,6 +138,10 @@ class RecordPage:
         with suppress(KeyError, ValueError, OverflowError):
             return as_utc(datetime.fromisoformat(self._created[key]))
         return None
+
+    def owner(self, key: str) -> str:
+        """The account that a record says it belongs to."""
+        return str(self._owners.get(key, self._owner))
 
     def moment(self, key: str, field: str) -> datetime | None:
         """A time that a record has, if that can be read."""
