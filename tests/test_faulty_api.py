@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -474,3 +474,46 @@ def test_what_the_documentation_does_not_know_is_named_once(loaded: Loaded) -> N
     loaded.account.put(summary(4, HOUR, **odd))
     loaded.account.put(summary(5, HOUR, end_reason="bored"))
     assert loaded.run().drift == {"end_reason = bored": sid(5)}
+
+
+@pytest.mark.parametrize("page_size", ["1000", "1"], ids=["one page", "windows cut"])
+def test_where_twilio_refuses_what_is_older_than_30_days_the_rest_is_loaded(
+    loaded: Loaded,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    page_size: str,
+) -> None:
+    """What it answers there is not documented."""
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PAGE_SIZE", page_size)
+    refuse_before(monkeypatch, 30 * DAY)
+    for number in range(1, 30):
+        loaded.account.put(summary(number, number * DAY))
+    done = loaded.run()
+    loaded.assert_exact()
+    assert done.loaded_to == NOW
+    assert caplog.text.count("Twilio refuses to list from 2026-10-21T14:29:59Z") == 1
+    loaded.account.now += 35 * DAY
+    loaded.account.put(summary(40, -10 * DAY))
+    assert loaded.run().rows_new == 1
+
+
+def test_what_twilio_refuses_for_another_reason_is_no_question_of_age(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_before(monkeypatch, 7 * DAY)
+    with pytest.raises(BadAnswerError, match="code 17400"):
+        loaded.run()
+    assert len(loaded.server.requests) < 10
+    assert "Twilio refuses" not in caplog.text
+
+
+def refuse_before(monkeypatch: pytest.MonkeyPatch, age: timedelta) -> None:
+    """Have the API answer 400 to a listing from before that."""
+    real = InsightsServer.list_page
+
+    def refusing(server: InsightsServer, query: dict[str, str]) -> bytes:
+        if datetime.fromisoformat(query["CreatedAfter"]) < server.account.now - age:
+            raise ValueError("Invalid query parameter: CreatedAfter")
+        return real(server, query)
+
+    monkeypatch.setattr(InsightsServer, "list_page", refusing)

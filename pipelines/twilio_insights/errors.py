@@ -6,6 +6,7 @@ InsightsError               the API could not be read
 │   └── QueryTimeoutError   what was asked for takes Twilio too long: list less at once
 └── BadAnswerError          an answer that cannot be used
     ├── UnforeseenError     something went wrong that nobody has thought of: a bug
+    ├── InvalidQueryError   a list was asked for in a way that Twilio does not take (400)
     ├── TooLargeError       it is larger than what is read: list less at once
     ├── ExpiredTokenError   the page token is no longer valid: list again from the first page
     └── ForeignOriginError  it leads to another origin; nothing was sent there
@@ -53,6 +54,10 @@ class QueryTimeoutError(UnavailableError):
 
 class BadAnswerError(InsightsError):
     """The API answered with something that cannot be used."""
+
+
+class InvalidQueryError(BadAnswerError):
+    """Twilio does not take a parameter of a list (400)."""
 
 
 class TooLargeError(BadAnswerError):

@@ -10,7 +10,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from pipelines.times import iso_seconds, parse_duration
@@ -21,16 +20,16 @@ from pipelines.twilio_insights.api.accounts import (
     active,
     without_answers,
 )
-from pipelines.twilio_insights.api.bounds import Oversized
 from pipelines.twilio_insights.api.clock import Clock
 from pipelines.twilio_insights.api.concurrency import ConcurrencyLimiter
-from pipelines.twilio_insights.api.decoding import PageDecoder
+from pipelines.twilio_insights.api.decoding import PageDecoder, is_record
 from pipelines.twilio_insights.api.origin import Answer, Decoder, Origin
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     ExpiredTokenError,
     InsightsError,
+    InvalidQueryError,
     UnavailableError,
     listing,
     naming,
@@ -184,7 +183,7 @@ class InsightsClient:
             return Page([], fetched_at, status=status)
         if status != 200:
             raise BadAnswerError(f"{sid}: Twilio answered {self._origin.describe(status, body)}")
-        if not _is(body, resource, sid):
+        if not is_record(body, resource, sid):
             raise BadAnswerError(f"The answer for {sid} is another record, or none")
         return Page([body], fetched_at)
 
@@ -201,7 +200,7 @@ class InsightsClient:
         url = self._listed(resource, after, before, subaccount=other, **{resource.key: sid})
         with naming(other and f"Account {other}"):
             for page in self._walk(partial(self._page, resource, account), url, sid):
-                if not all(_is(row, resource, sid) for row in page.rows):
+                if not all(is_record(row, resource, sid) for row in page.rows):
                     raise BadAnswerError(f"The answer for {sid} is another record, or none")
                 if page.rows:
                     return page
@@ -245,7 +244,8 @@ class InsightsClient:
         if resource.parent and status == 404:
             return Page([], fetched_at, status=status)
         if status != 200 or not isinstance(rows, list) or not isinstance(next_url, str | None):
-            raise BadAnswerError(
+            kind = InvalidQueryError if status == 400 else BadAnswerError
+            raise kind(
                 f"{resource.path} answered {described}, not with `{resource.envelope}` and "
                 f"`meta.next_page_url`; is {self.settings.base_url} the Insights API?"
             )
@@ -292,9 +292,3 @@ class InsightsClient:
                 return None
             self._budgets[account] -= wait
         return wait
-
-
-def _is(row: Any, resource: Resource, sid: str) -> bool:
-    """Whether it is the record that was asked for, as far as it can be read."""
-    key = row.get(resource.key) if isinstance(row, dict) else getattr(row, resource.key, None)
-    return key == sid or isinstance(row, Oversized)

@@ -240,6 +240,13 @@ class _Ordinary:
         return records
 
 
+def is_record(element: Any, resource: Resource, sid: str) -> bool:
+    """Whether it is the record that was asked for, as far as it can be read."""
+    key = resource.key
+    found = element.get(key) if isinstance(element, dict) else getattr(element, key, None)
+    return found == sid or isinstance(element, Oversized)
+
+
 def digest(element: Any) -> int:
     """As `codec.digest`, of an ordinary record too, and of one that was not parsed."""
     if isinstance(element, Oversized):

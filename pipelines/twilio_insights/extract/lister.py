@@ -23,6 +23,7 @@ from pipelines.twilio_insights.errors import (
 )
 from pipelines.twilio_insights.extract.package import SMALL_PAGE
 from pipelines.twilio_insights.extract.records import RecordPage, owner_of
+from pipelines.twilio_insights.extract.retention import list_pages
 from pipelines.twilio_insights.extract.volume import MIN_SPAN, Window
 from pipelines.twilio_insights.extract.windows import AccountRange, Listed, Split
 from pipelines.twilio_insights.resources import Resource
@@ -226,8 +227,9 @@ class WindowedLister:
     def _walk(self, turn: AccountRange, window: Window) -> list[RecordPage] | Split:
         all_new = not turn.is_known(window)
         pages: list[RecordPage] = []
-        for page in self._client.list_pages(
-            self._resource, window.start - OVERLAP, window.end, turn.account, self._filters
+        after, before = window.start - OVERLAP, window.end
+        for page in list_pages(
+            self._client, self._resource, after, before, turn.account, self._filters
         ):
             # Where pages are not filled, who knows how many the parts would have?
             is_full = page.next_url is not None and len(page.rows) >= self._page_size
