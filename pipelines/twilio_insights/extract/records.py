@@ -60,7 +60,7 @@ class RecordPage:
     ) -> None:
         self._resource = resource
         key, state, created = resource.key, resource.state, resource.created
-        shown, created_of = attrgetter(key, state), attrgetter(created)
+        shown, created_of = attrgetter(key, state, "account_sid"), attrgetter(created)
         self.fetched_at = page.fetched_at
         self._fetched_at: dict[str, datetime] = {}
         """Of records that another page had."""
@@ -70,10 +70,12 @@ class RecordPage:
         """The keys of rejected elements that are records all the same."""
         self._rows: dict[str, Record | dict[str, Any]] = {}
         self._created: dict[str, str] = {}
+        self._owner: Any = None
+        """Of those that are not among `_owners`: mostly all have the same."""
         self._owners: dict[str, Any] = {}
         for row in page.rows:
             if isinstance(row, Record):
-                sid, status = shown(row)
+                sid, status, owner = shown(row)
             elif reason := _why_rejected(resource, row):
                 self.rejected.append(Rejected(row, digest(row), reason))
                 if isinstance(row, Oversized) and resource.pattern.fullmatch(_find(row, key)):
@@ -82,7 +84,7 @@ class RecordPage:
                     self._owners[self.unloadable[-1]] = _find(row, "account_sid")
                 continue
             else:
-                sid, status = row[key], row.get(state)
+                sid, status, owner = row[key], row.get(state), owner_of(row)
             if parent and not _belongs(resource, row, parent):
                 reason = f"another {_parent_key(resource)} than was asked for"
                 self.rejected.append(Rejected(row, digest(row), reason))
@@ -90,14 +92,13 @@ class RecordPage:
             version = RowVersion(digest(row), resource.rank(status))
             if sid not in self.versions or version.rank > self.versions[sid].rank:
                 self.versions[sid], self._rows[sid] = version, row
+                self._owner = self._owner or owner
+                if owner != self._owner:
+                    self._owners[sid] = owner
         self._created |= {
             sid: str(row.get(created) if isinstance(row, dict) else created_of(row))
             for sid, row in self._rows.items()
         }
-        owners = {sid: owner_of(row) for sid, row in self._rows.items()}
-        self._owner = next(iter(owners.values()), None)
-        """Of those that are not among `_owners`: mostly all have the same."""
-        self._owners |= {sid: owner for sid, owner in owners.items() if owner != self._owner}
         self._tables: Tables | None = None
         if all_new and self._rows:
             self._tables, self._rows = self.tables([*self.versions]), {}
