@@ -154,19 +154,27 @@ def test_every_query_runs_and_answers(number: int, warehouse: Path) -> None:
         assert connection.execute(all_blocks("sql")[number]).fetchall()
 
 
-def test_the_python_example_runs(tmp_path: Path) -> None:
+def test_the_python_example_loads_into_a_file_of_its_own(tmp_path: Path) -> None:
     (example,) = all_blocks("python")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shell = {
+        "DESTINATION__DUCKDB__CREDENTIALS": str(folder / "warehouse.duckdb"),
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+    }
     with InsightsServer(busy_account(NOW, days=1, per_day=20)) as server:
         done = subprocess.run(
             [sys.executable, "-c", example],
-            cwd=tmp_path,
-            env=os.environ | environment(server),
+            cwd=folder,
+            env=os.environ | environment(server) | shell,
             capture_output=True,
             text=True,
             check=False,
         )
     assert done.returncode == 0, done.stderr
     assert "1 load package(s) were loaded" in done.stdout
+    assert [path.name for path in folder.iterdir()] == ["my_calls"]
+    assert not (Path.home() / "dlt/pipelines").exists()  # those of the whole user
 
 
 def test_ci_runs_exactly_the_two_commands() -> None:
