@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from tests.conftest import Command, Loaded, sid, summary
+from tests.test_readme import OPERATIONS, blocks, run_shell
 
 pytestmark = pytest.mark.usefixtures("prepared")
 
@@ -103,3 +104,37 @@ def test_a_link_to_the_warehouse_is_no_other(
     way = tmp_path / "by another way/warehouse.duckdb"
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(way))
     assert small.run().rows_new == 0
+
+
+def test_a_warehouse_is_moved_by_the_words_of_the_page(
+    small: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command, tmp_path: Path
+) -> None:
+    small.run()
+    (move,) = (block for block in blocks("sh", OPERATIONS) if "mv warehouse.duckdb" in block)
+    run_shell(move.replace("/srv/insights/new", str(tmp_path / "moved")), tmp_path)
+    assert not [*tmp_path.glob("warehouse*")]
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "moved/warehouse.duckdb"))
+    done = command("status")
+    assert done.returncode == 0, done.stdout
+    assert str(tmp_path / "moved/warehouse.published") in done.stdout
+    small.account.put(summary(2, HOUR))
+    assert small.run().rows_new == 1
+    assert sids(tmp_path / "moved/warehouse.published") == [sid(1), sid(2)]
+
+
+def test_a_moved_warehouse_is_told_how_to_keep_its_chosen_folder(
+    small: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PUBLISH__DIRECTORY", str(tmp_path / "copies"))
+    small.run()
+    small.path.rename(tmp_path / "moved.duckdb")
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", "moved.duckdb")
+    owner = tmp_path / "copies/warehouse.txt"
+    for name in ("run", "status", "doctor"):
+        done = command(name)
+        assert done.returncode == 74
+        assert f"if this is that warehouse, moved, delete {owner}" in done.stdout + done.stderr
+    owner.unlink()
+    assert command("run").returncode == 0
+    assert command("status").returncode == 0
+    assert owner.read_text() == "../moved.duckdb"

@@ -201,6 +201,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "python -m pipelines.simulator",
         "flock",
         "mkdir -p warehouse.duckdb.dlt",
+        "mkdir -m 755",
         "python -m tests.benchmarks",
         "python -m tests.simulation",
     )

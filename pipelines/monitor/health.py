@@ -14,6 +14,7 @@ from pipelines.exit_codes import BUSY, DISK, REFUSED, STALE, UNAVAILABLE, UNSOUN
 from pipelines.lifecycle import EXPIRES_SOON, RETENTION_WARNING
 from pipelines.logs import say
 from pipelines.times import format_duration, iso_seconds
+from pipelines.warehouse.published import next_step
 
 SEE_SETTINGS = "see pipelines/settings.md"
 SEE_PROBLEMS = "see pipelines/operations.md, When something goes wrong"
@@ -188,7 +189,7 @@ def _copies(status: dict[str, Any]) -> Iterator[HealthIssue]:
         return  # of a server there is none
     good, published = status["last_good"], status["published"]
     if other := status["copies_of_another"]:
-        yield foreign_copies(other["directory"], other["warehouse"])
+        yield foreign_copies(Path(other["directory"]), other["warehouse"])
     elif good and published is None:
         yield HealthIssue(
             "fail", "There is no published copy", "run `conference-insights publish`", DISK
@@ -209,7 +210,7 @@ def worst(findings: Iterable[HealthIssue]) -> int:
 
 def foreign_copies(directory: Path, warehouse: str) -> HealthIssue:
     message = f"{directory} has the copies of {warehouse}"
-    return HealthIssue("fail", message, "set PUBLISH__DIRECTORY to another folder", DISK)
+    return HealthIssue("fail", message, next_step(directory, warehouse), DISK)
 
 
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}

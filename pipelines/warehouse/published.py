@@ -65,9 +65,15 @@ def expect_own(folder: Path, warehouse: Path) -> None:
         OSError: they are another's.
     """
     if other := other_owner(folder, warehouse):
-        raise OSError(
-            f"{folder} has the copies of {other}; set PUBLISH__DIRECTORY to another folder"
-        )
+        raise OSError(f"{folder} has the copies of {other}; {next_step(folder, other)}")
+
+
+def next_step(folder: Path, other: str) -> str:
+    """What to do where the copies are those of another warehouse."""
+    step = "set PUBLISH__DIRECTORY to another folder"
+    if os.path.lexists(other):
+        return step
+    return f"{step}; or, if this is that warehouse, moved, delete {folder / _OWNER}"
 
 
 def owner_file(folder: Path, warehouse: Path) -> Path | None:
