@@ -331,6 +331,19 @@ def test_what_cannot_be_brought_back_is_named(
     assert contents(path) == before
 
 
+@pytest.mark.usefixtures("tables_only")
+def test_status_warns_of_a_key_that_is_another_one_in_each_run(
+    loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.run.pipeline.forget_former", lambda *_: None)
+    monkeypatch.setenv(f"{OWN}PERSONAL_DATA", "hash")
+    told = "with another hash_key than the one before"
+    for key, is_told in (("the-first-key-of-all", False), (KEY, True), (KEY, False)):
+        monkeypatch.setenv(f"{OWN}HASH_KEY", key)
+        loaded.run()
+        assert (told in command("status").stdout) == is_told
+
+
 @pytest.mark.thorough
 def test_hashes_can_be_dropped_and_what_was_kept_meanwhile_is_hashed(
     kept: Path, tmp_path: Path

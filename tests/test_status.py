@@ -115,7 +115,9 @@ def test_where_nothing_ran_everything_is_stale(command: Command, tmp_path: Path)
     assert done.returncode == 0
     assert "warehouse.duckdb, not created yet" in done.stdout
     assert "No run has been made here yet" in done.stdout
-    assert command("status", "--max-age", "7d").returncode == 3
+    done = command("status", "--max-age", "7d")
+    assert done.returncode == 3
+    assert "FAIL  Stale: there was no good run; 7 days" in done.stdout
 
 
 @pytest.mark.usefixtures("tables_only")

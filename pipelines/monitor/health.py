@@ -69,16 +69,23 @@ def diagnose(
             "see sql/README.md, Checks, for what it means and what to do",
             UNSOUND if check["level"] == "fail" else 0,
         )
+    if status["other_hash_key"]:
+        yield HealthIssue(
+            "warn",
+            "The last run hashed personal data with another hash_key than the one before, so the "
+            "hashes of equal values differ",
+            "put the former key back, if that is a mistake; see pipelines/privacy.md",
+        )
     yield from _copies(status)
 
 
 def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIssue]:
     good, now = status["last_good"], status["at"]
     if good is None or now - good["ended_at"] > max_age:
-        last = f"ended {format_duration(now - good['ended_at'])} ago" if good else "is none"
+        last = good and f"the last good run ended {format_duration(now - good['ended_at'])} ago"
         yield HealthIssue(
             "fail",
-            f"Stale: the last good run {last}; {format_duration(max_age)} is the limit",
+            f"Stale: {last or 'there was no good run'}; {format_duration(max_age)} is the limit",
             "check that `conference-insights run` is scheduled, and how it ended last",
             STALE,
         )

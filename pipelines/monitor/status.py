@@ -59,6 +59,7 @@ def read_status(place: Place, now: datetime) -> dict[str, Any]:
         "rows": holds.get("rows", {}),
         "accounts": holds.get("accounts", {}),
         "personal_data": (run or {}).get("personal_data") or (good or {}).get("personal_data"),
+        "other_hash_key": holds.get("other_hash_key", False),
         "filters": json.loads((good or {}).get("filters") or "{}"),
         "resources": json.loads((good or {}).get("resources") or "{}"),
         "pending": [row for row in unfinished if row["age"] != EXPIRED],

@@ -36,8 +36,9 @@ DRIFT_SHOWN_FOR = timedelta(days=7)
 def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
     """Rows by table, `rows`; what is not final by age, `unfinished`, with how many of them are
     `waiting` after a 404, and until when at least, `next_try`; `checks` that found something; the
-    `drift` of the last week; `watermarks` by account; `last_error`, the error class of the last run
-    that finished, None if it succeeded. Empty if nothing was loaded yet.
+    `drift` of the last week; `other_hash_key`, whether the last run that hashed personal data had
+    another key than the one before; `watermarks` by account; `last_error`, the error class of the
+    last run that finished, None if it succeeded. Empty if nothing was loaded yet.
     """
     tables = {name.partition(".")[2]: of for name, of in database.columns(DATASET).items()}
     tables = {name: of for name, of in tables.items() if not name.startswith("_dlt")}
@@ -77,6 +78,11 @@ def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
         SELECT error_class FROM {DATASET}._runs WHERE outcome IN ('ok', 'pending', 'failed')
         ORDER BY started_at DESC LIMIT 1
     """
+    hashed = f"""
+        SELECT hash_key_check FROM {DATASET}._runs
+        WHERE personal_data = 'hash' ORDER BY started_at DESC LIMIT 2
+    """
+    keys = database.execute(hashed) if "hash_key_check" in tables.get("_runs", ()) else []
     return {
         "watermarks": watermarks or database.records(last_listed),
         "accounts": _accounts(database, now) if has_accounts else {},
@@ -85,6 +91,7 @@ def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
         | _count_others(database, tables.keys() - {*names}),
         "unfinished": sorted(unfinished, key=lambda row: order.index(row["age"])),
         "checks": database.records(checks) if "_checks" in names else [],
+        "other_hash_key": len({*keys}) > 1,
         "drift": {name: sid for (run,) in drifts for name, sid in json.loads(run).items()},
     }
 
