@@ -86,14 +86,21 @@ def test_hashes_of_another_key_are_told(
         patch.setenv(f"{OWN}HASH_KEY", KEY)
         patch.setattr("pipelines.run.pipeline.forget_former", lambda *_: None)
         full.run()
-    told = "Set hash_key as it was"
-    for key, is_told in (("", True), ("another-key-of-ours", True), (KEY, False)):
+    unset, other = "no hash_key is set", "another hash_key than is set"
+    for key, told in (("", unset), ("another-key-of-ours", other), (KEY, "")):
         given = {f"{OWN}HASH_KEY": key} if key else {}
         done = command("erase", "--identity", WHO, "--dry-run", **given)
-        assert (done.returncode, told in done.stderr) == (0, is_told), done.stderr
-        assert ("conference_summaries: " in done.stdout) == (not is_told)
-    assert told in command("erase", "--identity", WHO, "--yes").stderr
-    assert told not in command("erase", "--conference", GONE, "--yes").stderr
+        assert done.returncode == 0, done.stderr
+        assert told in done.stderr
+        assert ("Not compared: values that were hashed" in done.stdout) == bool(told)
+        assert ("Nothing was found to erase" in done.stdout) == bool(told)
+        assert "There is nothing to erase" not in done.stdout
+        assert ("conference_summaries: " in done.stdout) == (not told)
+    done = command("erase", "--identity", WHO, "--yes")
+    assert unset in done.stderr
+    assert "Not compared: " in done.stdout
+    done = command("erase", "--conference", GONE, "--yes")
+    assert "hash_key" not in done.stdout + done.stderr
 
 
 def test_somebody_can_be_given_by_the_hash_that_is_stored(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,9 @@ from pipelines.cli import epilogs
 from pipelines.cli.options import age, conference_option
 from pipelines.cli.shutdown import ask, exit_on_error
 from pipelines.logs import say
+
+if TYPE_CHECKING:
+    from pipelines.run.erase import Found
 
 
 @click.command(epilog=epilogs.MORE, short_help="Erase conferences, or somebody, for good.")
@@ -65,7 +68,7 @@ def erase(
                 say("Nothing was erased")
                 return
         found = erase_all(subject, stop)
-        if found or not older_than:
+        if found.counts or not older_than:
             _tell(found, "erased", unit)
 
 
@@ -78,8 +81,10 @@ def _is_text(argument: str) -> bool:
     return True
 
 
-def _tell(found: Counter[str], done: str, unit: str) -> None:
-    for table, number in sorted(found.items()):
+def _tell(found: Found, done: str, unit: str) -> None:
+    for table, number in sorted(found.counts.items()):
         say(f"{table}: {number:,} {unit}{'s' * (number != 1)} {done}")
-    if not found:
-        say("There is nothing to erase")
+    if not found.counts:
+        say("There is nothing to erase" if found.is_all else "Nothing was found to erase")
+    if not found.is_all:
+        say("Not compared: values that were hashed with a hash_key that is not set now")

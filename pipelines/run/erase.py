@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 from pipelines.run.destination import (
     expect_existing,
@@ -32,8 +33,16 @@ from pipelines.warehouse.warehouse import Warehouse, WarehouseError
 log = logging.getLogger("conference_insights")
 
 
-def count_erasable(subject: Subject) -> Counter[str]:
-    """How many rows or values would go, by table; nothing is written.
+class Found(NamedTuple):
+    """How many rows or values of a subject there were, by table, and whether all could be compared:
+    of values that were hashed with a key that is not set now, nobody can tell."""
+
+    counts: Counter[str]
+    is_all: bool
+
+
+def count_erasable(subject: Subject) -> Found:
+    """What would go; nothing is written.
 
     Raises:
         WarehouseError: nothing is loaded yet, or an earlier version has loaded it.
@@ -52,12 +61,12 @@ def count_erasable(subject: Subject) -> Counter[str]:
                 f"{place} is of an earlier version: `conference-insights publish` brings it up to "
                 "date"
             )
-        _warn_of_hashes(database, subject, personal)
-        return subject.count(database, personal)
+        is_all = _can_compare_all(database, subject, personal)
+        return Found(subject.count(database, personal), is_all)
 
 
-def erase(subject: Subject, stop: threading.Event) -> Counter[str]:
-    """Erase it from warehouse, copies, lake and working folder; how many rows or values, by table.
+def erase(subject: Subject, stop: threading.Event) -> Found:
+    """Erase it from warehouse, copies, lake and working folder; return what was erased.
 
     Raises:
         WarehouseError: nothing is loaded yet, or it cannot be used.
@@ -78,13 +87,13 @@ def erase(subject: Subject, stop: threading.Event) -> Counter[str]:
             with record.kept_in(warehouse), unwrap_errors(place, stop):
                 _prepare(warehouse, record, progress)
                 record.phase("erase")
-                _warn_of_hashes(warehouse, subject, personal)
+                is_all = _can_compare_all(warehouse, subject, personal)
                 with warehouse.alone():
-                    found = erase_rows(warehouse, subject, personal, progress.run_id)
+                    counts = erase_rows(warehouse, subject, personal, progress.run_id)
                 record.look(warehouse)  # what it has told of runs may name the same
                 record.phase("forget")
                 finish_erasures(warehouse, partial(forget_former, warehouse, delivery))
-    return found
+    return Found(counts, is_all)
 
 
 def _prepare(warehouse: Warehouse, record: RunRecord, progress: Progress) -> None:
@@ -103,15 +112,20 @@ def _prepare(warehouse: Warehouse, record: RunRecord, progress: Progress) -> Non
     )
 
 
-def _warn_of_hashes(database: Database, subject: Subject, personal: PersonalData) -> None:
-    """Say so where values were hashed with a key that is not set, which hides whom they are of."""
+def _can_compare_all(database: Database, subject: Subject, personal: PersonalData) -> bool:
+    """Whether no values were hashed with a key that is not set, which hides whom they are of; a
+    warning says so."""
     is_known = "hash_key_check" in database.columns(DATASET).get(RUNS_TABLE, ())
     if subject.identity is None or not is_known or last_treated(database).mode == "drop":
-        return
+        return True
     keys = f"SELECT DISTINCT hash_key_check FROM {RUNS_TABLE} WHERE hash_key_check IS NOT NULL"
     own = PersonalData("hash", personal.hash_key).key_check if personal.hash_key else None
-    if {key for (key,) in database.execute(keys)} - {own}:
-        log.warning(
-            "Values were hashed with another hash_key than is set now: whether they are of this "
-            "identity cannot be seen. Set hash_key as it was, and erase again"
-        )
+    if not {key for (key,) in database.execute(keys)} - {own}:
+        return True
+    how = "with another hash_key than is set now" if own else "and no hash_key is set"
+    log.warning(
+        "Values were hashed %s: whether they are of this identity cannot be seen. Set hash_key as "
+        "it was, and erase again",
+        how,
+    )
+    return False
