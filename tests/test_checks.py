@@ -244,7 +244,7 @@ def test_a_failed_check_keeps_the_published_copy(sound: Loaded, command: Command
     sound.account.put(summary(1000, timedelta(hours=3)))
     done = command("run")
     assert done.returncode == 65
-    assert "1 check failed" in done.stderr
+    assert "1 check failed; nothing was published; see `conference-insights status`" in done.stderr
     assert "Traceback" not in done.stderr
     assert "A conference has a tag" in done.stderr
     assert published.readlink() == before

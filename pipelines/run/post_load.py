@@ -192,8 +192,8 @@ def _check(
     if failed := [finding for finding in findings if finding.check.level == "fail"]:
         kept = "; nothing was published" if isinstance(warehouse, DuckDbWarehouse) else ""
         raise ChecksError(
-            f"{len(failed)} check{'s' * (len(failed) > 1)} failed, see analytics.checks{kept}. "
-            f"{failed[0]}"
+            f"{len(failed)} check{'s' * (len(failed) > 1)} failed{kept}; "
+            f"see `conference-insights status`. {failed[0]}"
         )
 
 

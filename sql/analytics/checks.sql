@@ -4,8 +4,9 @@
 -- NULL: `sample` and `failing_since` where nothing was found.
 -- Caveats: a run ends with 65 if a `fail` check finds rows, and publishes no copy; a `warn` check
 --   is only told. In a server checks read all conferences; in a file, a `fail` check reads all once
---   a day (UTC), and those that changed in between. What each means, and what to do, is in
---   sql/README.md, Checks.
+--   a day (UTC), and those that changed in between. A copy has the results of when it was
+--   made, none of a check that failed since: `conference-insights status` shows the latest. What each
+--   means, and what to do, is in sql/README.md, Checks.
 -- Ask: What did the checks find?
 --   SELECT check_name, level, violations, sentence, sample
 --   FROM analytics.checks
