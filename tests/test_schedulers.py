@@ -33,7 +33,7 @@ from pipelines.warehouse.postgres import PostgresServer
 from tests import expected
 from tests.conftest import ROOT, Loaded, environment, summary
 from tests.machine import Machine, booted, wait_for
-from tests.test_readme import SETTINGS, blocks
+from tests.test_readme import SETTINGS, blocks, run_shell
 
 PAGE = (ROOT / "pipelines/scheduling.md").read_text()
 FILES = {
@@ -43,7 +43,7 @@ FILES = {
     if (named := re.match(r"# (\S+)\n", block))
 }
 UNITS = {name: text for name, text in FILES.items() if name.startswith("/etc/systemd")}
-SETUP, START = blocks("sh", PAGE)
+SETUP, BY_HAND, START = blocks("sh", PAGE)
 (CRON,) = blocks("cron", PAGE)
 (RETENTION,) = blocks("crontab", PAGE)  # run by tests/test_erase.py
 PROGRAM = "/opt/conference-insights/bin/conference-insights"
@@ -83,7 +83,7 @@ def test_every_example_is_run_by_a_test_or_marked() -> None:
     for part in PAGE.split("\n## "):
         for language in re.findall(r"^```(\w+)$", part, re.MULTILINE):
             assert "*Not run.*" in part or all(
-                block in (SETUP, START, CRON, RETENTION) or block in FILES.values()
+                block in (SETUP, BY_HAND, START, CRON, RETENTION) or block in FILES.values()
                 for block in blocks(language, part)
             )
     for name, block in FILES.items():
@@ -116,8 +116,24 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         # Python's own library, for those who may not enter the folder that it was built for.
         machine.write("/etc/ld.so.conf.d/00-python.conf", "/opt/python/lib\n")
         machine.call("ldconfig")
-        machine.call("sh", "-euc", f"cd /opt/setup\n{SETUP}", PIP_CONSTRAINT="constraints.txt")
+        machine.call("sh", "-euc", f"cd /opt/setup\n{SETUP}")
         yield machine
+
+
+def test_by_hand_a_command_has_user_folder_and_settings_of_the_runs(tmp_path: Path) -> None:
+    user, _, shell = BY_HAND.partition("sh -c ")
+    assert user == "sudo -u conference-insights "
+    (tmp_path / "the.env").write_text("DESTINATION__DUCKDB__CREDENTIALS=of_the_file.duckdb\n")
+    for place, own in (
+        (PROGRAM, "conference-insights"),
+        (HOME, str(tmp_path)),
+        ("/etc/conference-insights.env", str(tmp_path / "the.env")),
+    ):
+        assert place in shell
+        assert place in CRON
+        shell = shell.replace(place, own)
+    said = run_shell(f"sh -c {shell.replace('sh status', 'sh status --json')}", tmp_path.parent)
+    assert json.loads(said)["warehouse"] == str(tmp_path / "of_the_file.duckdb")
 
 
 @dataclass
