@@ -11,7 +11,7 @@ from pipelines.exit_codes import REFUSED, UNAVAILABLE
 from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.settings import Settings
-from tests.conftest import Loaded, sid, summary
+from tests.conftest import Loaded, environment, sid, summary
 from tests.test_loading_participants import (
     DATASET,
     HOUR,
@@ -22,6 +22,7 @@ from tests.test_loading_participants import (
     person,
     put,
 )
+from tests.test_readme import PAGES, blocks, run_shell
 
 pytestmark = pytest.mark.usefixtures("tables_only", "with_participants")
 
@@ -275,3 +276,22 @@ def test_a_404_for_some_credentials_keeps_none_from_being_asked_for_with_others(
     assert people(loaded) == {100: "complete"}
     run_with(parents)
     assert asked(loaded) == []
+
+
+@pytest.mark.thorough
+def test_credentials_of_its_own_add_what_those_of_the_parent_cannot_have(loaded: Loaded) -> None:
+    child = loaded.account.add_subaccount("AC" + "1" * 32, "Support")
+    child.put(summary(1, 5 * HOUR, unique_participants=1))
+    child.put_participants(sid(1), [person(100, 1)])
+    put(loaded, 2)
+    loaded.server.fetches_of_subaccounts = False
+    (both,) = (b for b in blocks("sh", PAGES["pipelines/participants.md"]) if "AUTH_TOKEN" in b)
+    both = both.replace("AC...", child.sid).replace("TOKEN=...", f"TOKEN={child.auth_token}")
+    first, second = both.splitlines()
+    for shell, found in ((first, [200]), (second, [100, 200]), (first, [100, 200])):
+        run_shell(shell, loaded.path.parent, **environment(loaded.server))
+        assert sorted(people(loaded)) == found
+        conferences = loaded.query(f"SELECT count(*) FROM {DATASET}.conference_summaries")
+        assert conferences == [(2,)]
+    followed = f"SELECT DISTINCT followed_by FROM {DATASET}.accounts"
+    assert loaded.query(followed) == [(loaded.account.sid,)]

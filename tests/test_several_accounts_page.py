@@ -28,9 +28,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subaccounts = server.account.subaccounts.values()
         refused = [one for one in subaccounts if one.refusal()]
         named = ",".join(one.sid for one in subaccounts if not one.refusal())
-        (name,) = (one.friendly_name for one in subaccounts if not one.refusal())
         for number, shell in enumerate(blocks("sh", PAGE)):
-            shell = shell.replace("AC...,AC...", f"{ACCOUNT_SID},{named}").replace("Support", name)
+            shell = shell.replace("AC...,AC...", f"{ACCOUNT_SID},{named}")
             run_shell(
                 f"cd {folder}; {_SETTINGS if number else ''}{shell}", folder, **environment(server)
             )
