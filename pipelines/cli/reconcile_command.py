@@ -19,8 +19,9 @@ from pipelines.cli.shutdown import exit_on_error
 def reconcile(since: str, until: str, as_json: bool, repair: bool) -> None:
     """Read a range from Twilio and compare it with the warehouse, record by record.
 
-    Shows the days, in UTC, on which they are not equal. Nothing is written without --repair. Ends
-    with 65 if something is missing or different. What the next run loads is no difference.
+    Shows the days, in UTC, on which they are not equal. Without --repair nothing is written but its
+    own row in _runs. Ends with 65 if something is missing or different. What the next run loads is
+    no difference.
 
     \b
     Examples:
