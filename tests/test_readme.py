@@ -160,6 +160,13 @@ def run_shell(program: str, folder: Path, **env: str) -> str:
     return done.stdout
 
 
+def test_the_queries_of_the_readme_need_no_column_that_copies_may_lack() -> None:
+    personal = {c.name for table in TABLES for c in table.columns if c.personal}
+    used = set(re.findall(r"\w+", "".join(blocks("sql"))))
+    assert "friendly_name" in personal
+    assert used & personal == set()
+
+
 @pytest.mark.parametrize("number", range(len(all_blocks("sql"))))
 def test_every_query_runs_and_answers(number: int, warehouse: Path) -> None:
     with duckdb.connect(warehouse, read_only=True) as connection:
@@ -202,6 +209,8 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         "export TWILIO",
         "export SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true\nconference-insights run",
         "openssl rand",
+        "git pull\n.venv/bin/pip install",
+        "/opt/conference-insights/bin/pip install",
         "conference-insights run",
         "conference-insights backfill",
         "conference-insights reconcile",

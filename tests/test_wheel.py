@@ -13,6 +13,7 @@ import pytest
 from pipelines.warehouse.duckdb_database import DuckDb
 from tests import expected
 from tests.conftest import ROOT, Loaded, summary
+from tests.test_readme import OPERATIONS, blocks
 
 pytestmark = pytest.mark.programs
 
@@ -55,3 +56,58 @@ def test_the_wheel_runs_from_an_empty_folder(
         views = "SELECT view_name FROM duckdb_views() WHERE schema_name = 'analytics'"
         assert {name for (name,) in connection.execute(views).fetchall()} == files
         assert expected.of_database(DuckDb(connection))
+
+
+UPGRADES = [block for block in blocks("sh", OPERATIONS) if "pip install" in block]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone with an environment, of a repository that has a branch."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    for command in (
+        ["git", "clone", "--quiet", str(ROOT), str(origin)],
+        ["git", "-C", str(origin), "switch", "--quiet", "--force-create", "trunk"],
+        ["git", "clone", "--quiet", str(origin), str(clone)],
+        [sys.executable, "-m", "venv", f"{clone}/.venv"],
+    ):
+        subprocess.run(command, check=True)
+    return clone
+
+
+def upgrade(block: str, folder: Path) -> None:
+    # What it needs is in the environment of the tests already: nothing of it is run here.
+    shell = block.replace("pip install", "pip install --no-deps")
+    done = subprocess.run(
+        ["sh", "-euc", shell], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_clone_is_upgraded_by_the_words_of_the_page(clone: Path) -> None:
+    news = clone.with_name("origin") / "NEWS"
+    news.write_text("new")
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["add", "NEWS"], [*who, "commit", "--quiet", "--message=new"]):
+        subprocess.run(["git", "-C", news.parent, *command], check=True)
+    (block,) = (block for block in UPGRADES if "git pull" in block)
+    upgrade(block, clone)
+    assert (clone / "NEWS").exists()
+    assert (clone / ".venv/bin/conference-insights").exists()
+
+
+def test_a_wheel_of_the_same_number_is_upgraded_by_the_words_of_the_page(
+    clone: Path, tmp_path: Path
+) -> None:
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT], check=True)
+    (tmp_path / "constraints.txt").write_text((ROOT / ".ci/constraints.txt").read_text())
+    (block,) = (block for block in UPGRADES if "git pull" not in block)
+    block = block.replace("/opt/conference-insights/bin", str(clone / ".venv/bin"))
+    upgrade(block.splitlines()[0], tmp_path)
+    (page,) = clone.glob(".venv/lib/python3*/site-packages/pipelines/operations.md")
+    page.write_text("of the version before")
+    upgrade(block.splitlines()[0], tmp_path)
+    assert page.read_text() == "of the version before", "so the second line is needed"
+    upgrade(block, tmp_path)
+    assert page.read_text() == OPERATIONS
