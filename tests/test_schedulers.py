@@ -241,8 +241,9 @@ class AlertHandler(BaseHTTPRequestHandler):
 
 @pytest.mark.slow
 def test_the_wheel_has_the_page(machine: Machine) -> None:
-    page = "/opt/conference-insights/lib/python3.*/site-packages/pipelines/scheduling.md"
-    assert machine.call("sh", "-c", f"cat {page}") == PAGE.strip()
+    (folder,) = re.findall(r"`(/opt/conference-insights/lib/[^`]+)`", PAGE)
+    assert machine.call("sh", "-c", f"cat {folder}/scheduling.md") == PAGE.strip()
+    machine.call("sh", "-euc", f"test -f {folder}/sql/README.md")
 
 
 @pytest.mark.slow
