@@ -146,7 +146,7 @@ TROUBLES = [
     Trouble(
         unsound,
         "FAIL  A conference is in conference_summaries more than once",
-        "analytics.checks",
+        "see sql/README.md, Checks",
         65,
     ),
     Trouble(copy_damaged, "insights.duckdb cannot be read", "conference-insights publish", 74),

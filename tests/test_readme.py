@@ -208,6 +208,7 @@ def test_every_command_in_a_block_is_run_somewhere() -> None:
         ".venv/bin/pytest",
         "export TWILIO",
         "export SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true\nconference-insights run",
+        "SOURCES__TWILIO_INSIGHTS__ACCOUNTS=all conference-insights run\n",
         "openssl rand",
         "git pull\n.venv/bin/pip install",
         "/opt/conference-insights/bin/pip install",
