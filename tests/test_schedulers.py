@@ -270,6 +270,8 @@ def test_the_timers_run_the_services_confined(units: Installed) -> None:
     go_on(units.account)
     machine.call("systemctl", "start", RUN)
     units.assert_exact()
+    by_hand = BY_HAND.replace("sudo -u conference-insights", "runuser -u conference-insights --")
+    assert f"{HOME}/warehouse.published/current" in machine.call("sh", "-euc", by_hand)
     other = ("setpriv", "--reuid=nobody", "--clear-groups", "test", "-r")
     assert machine.run(*other, f"{HOME}/warehouse.duckdb").returncode == 1
     assert (
