@@ -17,6 +17,7 @@ from pipelines.simulator.account import Row, iso
 from pipelines.simulator.participants import participant_row
 from pipelines.twilio_insights.progress import Progress
 from tests.conftest import NOW, Command, Loaded, sid, summary
+from tests.test_refetch import absurdly_timed
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 DATASET = "conference_insights"
@@ -328,3 +329,17 @@ def test_progress_tells_how_much_of_them_is_listed(
     assert steps[0][1] == "listed"
     assert steps[-1] == ("100", "of participants listed")
     assert ("50", "of participants listed") in steps
+
+
+@pytest.mark.thorough
+def test_those_that_say_they_are_yet_to_be_created_may_wait(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}PARTICIPANT_REQUESTS", "1")
+    absurdly_timed(monkeypatch, dict.fromkeys(map(sid, (1, 2)), "9999-12-31T23:59:59Z"))
+    for number in (1, 2):
+        put(loaded, number)
+    waiting = counts(loaded.run())
+    assert (waiting["waiting"], waiting["lost_from"]) == (1, None)
+    loaded.run()
+    assert people(loaded).keys() == {100, 200}

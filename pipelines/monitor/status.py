@@ -140,7 +140,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Personal data", treated
     for name, counts in status["resources"].items():
         waiting = f"; those of {counts['waiting']:,} conferences wait for a run"
-        lost = f", Twilio deletes the first on {(counts['lost_from'] or '')[:10]}"
+        lost_from = counts["lost_from"]
+        lost = f", Twilio deletes the first on {lost_from[:10]}" if lost_from else ""
         rest = (waiting + lost) * bool(counts["waiting"])
         yield name.capitalize(), f"{counts['pending']:,} not final{rest}"
     yield from _contents(status, sizes)

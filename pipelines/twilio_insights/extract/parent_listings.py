@@ -175,7 +175,8 @@ class ParentListings:
             *self._bounds(now),
         )
         number, oldest = rows[0] if rows else (0, None)
-        return number, as_utc(oldest) + RETENTION if oldest else None
+        is_created = oldest is not None and oldest <= naive_utc(now)
+        return number, as_utc(oldest) + RETENTION if is_created else None
 
     def _bounds(self, now: datetime) -> tuple[Any, ...]:
         oldest = naive_utc(now - RETENTION)

@@ -9,11 +9,13 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
+from math import ceil
 from typing import TYPE_CHECKING
 
 from pipelines.lifecycle import RETENTION
 from pipelines.times import iso_seconds
 from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.api.clock import FIRST
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
@@ -22,12 +24,17 @@ from pipelines.twilio_insights.errors import (
     as_insights_error,
 )
 from pipelines.twilio_insights.extract.acceptance import Acceptor
-from pipelines.twilio_insights.extract.accounts import Accounts
+from pipelines.twilio_insights.extract.accounts import MAX_SKEW, Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.lister import OVERLAP, WindowedLister
 from pipelines.twilio_insights.extract.package import BATCH_ROWS
 from pipelines.twilio_insights.extract.volume import HOUR, Window
-from pipelines.twilio_insights.extract.windows import AccountRange, Listed, raise_unless_listed
+from pipelines.twilio_insights.extract.windows import (
+    MAX_SPAN,
+    AccountRange,
+    Listed,
+    raise_unless_listed,
+)
 from pipelines.twilio_insights.resources import Resource
 
 if TYPE_CHECKING:
@@ -59,9 +66,13 @@ def refetch(
         hours = {}  # a listing has more than what is due, and less
     of_account = defaultdict[str, list[Pending]](list)
     for asked in pending:
-        of_account[asked.account].append(asked)
+        # When the API lists one that says that it is yet to be created, nobody knows.
+        if asked.created is not None and asked.created <= now:
+            of_account[asked.account].append(asked)
     ranges = [
-        AccountRange(account, window, hours[account], page_size)
+        AccountRange(
+            *(account, window, hours[account], page_size), known_to=accounts.watermark(account)
+        )
         for account, its in of_account.items()
         if account in hours
         for window in windows_to_list(its, hours[account], page_size)
@@ -102,7 +113,7 @@ def windows_to_list(
 
     def pages(first: datetime, last: datetime) -> int:
         rows = (count for hour, count in rows_by_hour.items() if first <= hour <= last)
-        return sum(rows) // page_size + 1
+        return sum(rows) // page_size + ceil((last - first + HOUR) / MAX_SPAN)
 
     waiting: dict[datetime, int] = defaultdict(int)
     for asked in due:
@@ -258,8 +269,9 @@ def _ask(
     listed by its SID."""
     now, own = client.now(), client.settings.account_sid or ""
     if asked.account not in ("", own):
-        created = asked.created
-        start, end = (created, created) if created else (now - RETENTION, now)
+        start, end = now - RETENTION, now
+        if (created := asked.created) and FIRST <= created <= now + MAX_SKEW:  # else it cannot be
+            start = end = created
         return client.find(resource, asked.key, asked.account, start - OVERLAP, end + 2 * OVERLAP)
     if not others or (asked.version is not None and asked.account):
         return client.fetch(resource, asked.key)
