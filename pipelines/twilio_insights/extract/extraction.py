@@ -128,7 +128,9 @@ class Extraction:
         if not isinstance(scope, Sids):
             lister = self._lister = self._lister or self._begin(scope)
             is_listed = yield from self._list(lister, acceptor)
-        if is_listed and not isinstance(scope, TimeRange) and not self._is_down:
+        # As many may fail for good: those that answer are asked all the same.
+        may_answer = accounts.some_answer or not self._is_down
+        if is_listed and not isinstance(scope, TimeRange) and may_answer:
             due = self._due(package, scope, client.now())
             yield from refetch(client, stored, acceptor, accounts, due)
         self.complete = is_listed and not client.stop.is_set()
