@@ -14,6 +14,7 @@ import pytest
 from pipelines.run.pipeline import Polling
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, iso
 from pipelines.simulator.server import InsightsHandler
+from pipelines.twilio_insights.errors import UnavailableError
 from pipelines.warehouse.runs import StillPendingError
 from tests.conftest import NOW, Command, Loaded, sid, summary
 from tests.test_alerts import Hook, hook
@@ -135,6 +136,48 @@ def test_the_timeout_is_no_failure_for_people(loaded: Loaded, hook: Hook, comman
         assert (done.returncode, " PENDING | " in done.stdout) == (75, True)
         assert "Error" not in done.stderr
     assert [text.split(" on ")[0] for text in hook.texts] == ["run FAILED", "run recovered"]
+
+
+@pytest.mark.usefixtures("tables_only")
+def test_it_waits_for_those_of_accounts_that_answer(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure of another is what the run ends with."""
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__ACCOUNTS", "all")
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.ATTEMPTS", 1)
+    broken, rounds = loaded.account.add_subaccount("AC" + "1" * 32), iter(range(2))
+    for number in range(3):
+        broken.put(summary(number, HOUR, "in_progress"))
+    loaded.account.put(summary(9, HOUR, "in_progress"))
+
+    def go_on() -> None:
+        broken.failure = 500, 20500, "broken"
+        if next(rounds):
+            loaded.account.put(summary(9, HOUR))
+
+    with at_each(ROUND, go_on) as said:
+        with pytest.raises(UnavailableError, match="20500"):
+            loaded.run(POLLING)
+    assert next(rounds, None) is None
+    assert [text for text in said if ROUND in text][1].startswith("Waiting for 1 pending ones")
+    assert loaded.query("SELECT count(*) FROM conference_insights.conference_tags") == [(1,)]
+
+
+@pytest.mark.usefixtures("tables_only")
+def test_it_does_not_wait_for_an_api_that_is_down(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.ATTEMPTS", 1)
+    for number in range(3):
+        loaded.account.put(summary(number, HOUR, "in_progress"))
+
+    def fail() -> None:
+        loaded.account.failure = 500, 20500, "broken"
+
+    with at_each(ROUND, fail) as said:
+        with pytest.raises(UnavailableError, match="20500"):
+            loaded.run(POLLING)
+    assert sum(ROUND in text for text in said) == 1
 
 
 @pytest.mark.usefixtures("tables_only")

@@ -255,11 +255,12 @@ def check_retention_gap(packages: Packages) -> datetime:
 
 
 def _poll(packages: Packages, polling: Polling) -> StillPendingError | None:
-    client, extraction = packages.client, packages.extraction
+    client, extraction, accounts = packages.client, packages.extraction, packages.accounts
     progress, deadline = client.progress, time.monotonic() + polling.timeout.total_seconds()
     pending = extraction.still_pending
-    while not client.stop.is_set() and extraction.fault is None:
-        awaited, late = packages.stored.awaited(pending, client.now() - FINAL_WITHIN)
+    while not client.stop.is_set() and (extraction.fault is None or accounts.some_answer):
+        ended_after, unreadable = client.now() - FINAL_WITHIN, accounts.unreadable
+        awaited, late = packages.stored.awaited(pending, ended_after, unreadable)
         if late:
             log.info("%d pending ones ended, or began, over 24 hours ago: not awaited", late)
         if not awaited:

@@ -143,19 +143,23 @@ class DestinationState:
         known = self._pending(self._is_one_of, list(keys))
         return known + [Pending(key) for key in {*keys} - {asked.key for asked in known}]
 
-    def awaited(self, keys: Collection[str], ended_after: datetime) -> tuple[set[str], int]:
-        """Those of them that are not final, but do not wait after a 404: the ones that ended, or
-        else began, after that time, and how many did before."""
+    def awaited(
+        self, keys: Collection[str], ended_after: datetime, unreadable: Collection[str] = ()
+    ) -> tuple[set[str], int]:
+        """Those of them that are not final, but do not wait after a 404, nor for an account that
+        cannot be read: the ones that ended, or else began, after that time, and how many did
+        before."""
         ended = f"s.{self._resource.ended}, " if self._resource.ended else ""
         rows = self._query(
-            f"SELECT s.{self._resource.key}, coalesce({ended}{self._created}) > %s "
+            f"SELECT s.{self._resource.key}, coalesce({ended}{self._created}) > %s, s.account_sid "
             f"FROM {self._records} AS s LEFT JOIN {self._refetched} "
             f"WHERE {self._is_one_of} AND {self._is_pending} AND r.next_due_at IS NULL",
             naive_utc(ended_after),
             list(keys),
         )
-        found = {key for key, is_young in rows if is_young}
-        return found, len(rows) - len(found)
+        ages = {key: is_young for key, is_young, account in rows if account not in unreadable}
+        found = {key for key, is_young in ages.items() if is_young}
+        return found, len(ages) - len(found)
 
     def count_pending(self, now: datetime) -> int:
         """All that is not final and young enough to still become so."""
