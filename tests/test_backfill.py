@@ -10,8 +10,10 @@ import pytest
 
 from pipelines.run import packages
 from pipelines.run.pipeline import Backfill, run
+from pipelines.simulator.server import InsightsHandler
+from pipelines.twilio_insights.errors import RefusedError, UnavailableError
 from pipelines.twilio_insights.progress import Progress
-from tests.conftest import NOW, Command, Loaded, sid, summary
+from tests.conftest import NOW, Command, Loaded, sid, slow, summary
 
 pytestmark = pytest.mark.usefixtures("tables_only")
 
@@ -101,6 +103,47 @@ def test_single_conferences(late: Loaded) -> None:
     late.account.put(summary(7, 7 * DAY + HOUR, end_reason="corrected"))
     assert backfill(conferences=(sid(7),)).rows_updated == 1
     assert late.query("FROM conference_insights._refetches") == []
+
+
+def fail_for(patch: pytest.MonkeyPatch, status: int, *numbers: int) -> None:
+    """Have the API answer so whenever one of these conferences is asked for."""
+    real = InsightsHandler.answer
+
+    def failing(handler: InsightsHandler) -> tuple[int, bytes]:
+        is_one = any(sid(number) in handler.path for number in numbers)
+        return (status, b'{"code": 20500}') if is_one else real(handler)
+
+    patch.setattr(InsightsHandler, "answer", failing)
+    patch.setattr("pipelines.twilio_insights.api.client.ATTEMPTS", 1)
+    patch.setattr("random.shuffle", lambda _: None)  # as it may come by chance
+
+
+def test_one_that_cannot_be_fetched_keeps_no_other_from_being_loaded(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 7):
+        loaded.account.put(summary(number, number * DAY))
+    fail_for(monkeypatch, 500, 1, 2)
+    with pytest.raises(UnavailableError, match="could not be fetched"):
+        backfill(conferences=tuple(map(sid, range(1, 7))))
+    stored = "SELECT count(*) FROM conference_insights.conference_summaries"
+    assert loaded.query(stored) == [(4,)]
+
+
+@pytest.mark.parametrize("number", [1, 2, *slow(200)])
+def test_what_is_refused_and_what_is_down_is_told_apart_by_single_ones(
+    loaded: Loaded, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is an API that is down asked for each of many."""
+    loaded.server.latency = 0.01  # as on a network: what runs here takes turns
+    sids = tuple(map(sid, range(number)))
+    for status, error in ((403, RefusedError), (503, UnavailableError)):
+        with monkeypatch.context() as patch:
+            fail_for(patch, status, *range(number))
+            loaded.server.requests.clear()
+            with pytest.raises(error, match=str(status)):
+                backfill(conferences=sids)
+            assert len(loaded.server.requests) < 20
 
 
 def test_it_does_not_ask_for_what_is_pending_elsewhere(loaded: Loaded) -> None:

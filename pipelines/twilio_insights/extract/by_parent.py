@@ -16,10 +16,10 @@ from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import Query
+from pipelines.twilio_insights.extract.fetch import MAX_CONSECUTIVE_FAILURES, rejects_credentials
 from pipelines.twilio_insights.extract.package import BATCH_ROWS, LoadPackage
 from pipelines.twilio_insights.extract.parent_listings import ParentListing, ParentListings
 from pipelines.twilio_insights.extract.records import RecordPage
-from pipelines.twilio_insights.extract.refetch import MAX_CONSECUTIVE_FAILURES, rejects_credentials
 from pipelines.twilio_insights.resources import RESOURCES
 
 if TYPE_CHECKING:
