@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.errors import RefusedError
-from tests.conftest import NOW, POST_LOAD, Loaded, slow, summary, views_alone
+from tests.conftest import NOW, POST_LOAD, Loaded, sid, slow, summary, views_alone
 
 pytestmark = pytest.mark.usefixtures("prepared")
 
@@ -160,3 +160,21 @@ def test_load_packages_of_a_clock_that_was_ahead_hide_none_that_follow(loaded: L
         assert_well(loaded, loaded.account.now)
         loaded.account.now += HOUR
     assert done.window_from == NOW + 2 * HOUR - HOUR - 48 * HOUR
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("tables_only")
+def test_what_answered_404_to_a_wrong_clock_is_asked_for_at_once(loaded: Loaded) -> None:
+    loaded.account.put(summary(1, 3 * DAY, "in_progress"))
+    loaded.load()
+    loaded.account.forget(sid(1))
+    loaded.account.now += 20 * DAY
+    loaded.run()
+    loaded.account.now = NOW + HOUR
+    assert loaded.run().rows_refetched == 1, "the API does not have it yet"
+    assert loaded.run().rows_refetched == 0
+    loaded.account._versions[sid(1)].clear()
+    loaded.account.put(summary(1, 3 * DAY))
+    loaded.account.now += 3 * HOUR
+    loaded.run()
+    loaded.assert_exact()

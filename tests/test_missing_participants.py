@@ -14,6 +14,7 @@ from pipelines.twilio_insights.settings import Settings
 from tests.conftest import Loaded, environment, sid, summary
 from tests.test_loading_participants import (
     DATASET,
+    DAY,
     HOUR,
     PREFIX,
     asked,
@@ -295,3 +296,15 @@ def test_credentials_of_its_own_add_what_those_of_the_parent_cannot_have(loaded:
         assert conferences == [(2,)]
     followed = f"SELECT DISTINCT followed_by FROM {DATASET}.accounts"
     assert loaded.query(followed) == [(loaded.account.sid,)]
+
+
+@pytest.mark.thorough
+def test_those_that_were_missing_by_a_wrong_clock_are_asked_for_at_once(loaded: Loaded) -> None:
+    put(loaded, 1)
+    loaded.account.put_participants(sid(1), [])  # as yet
+    loaded.account.now += 20 * DAY
+    loaded.load()
+    loaded.account.now -= 20 * DAY
+    for again in (True, False):
+        loaded.load()
+        assert asked(loaded) == [1] * again

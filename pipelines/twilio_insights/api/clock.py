@@ -14,6 +14,8 @@ log = logging.getLogger("conference_insights")
 FIRST, LAST = datetime(2022, 1, 26, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """There was no API before; a clock that says another time is wrong."""
 MAX_APART = timedelta(days=1)
+MAX_SKEW = timedelta(hours=1)
+"""What was noted and is further ahead of the API's clock than this was set by a wrong one."""
 MAX_PAUSE = timedelta(days=60)
 """A time that is later than this after the run before is doubted."""
 

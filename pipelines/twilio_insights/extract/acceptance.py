@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.extract.accounts import Accounts
+from pipelines.twilio_insights.extract.backoff import backoff
 from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.lister import OVERLAP
-from pipelines.twilio_insights.extract.package import LoadPackage, UnwrittenPackage, backoff
+from pipelines.twilio_insights.extract.package import LoadPackage, UnwrittenPackage
 from pipelines.twilio_insights.extract.parent_listings import ParentListing
 from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.records import RecordPage, RowVersion

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.api.clock import MAX_SKEW
 from pipelines.twilio_insights.errors import (
     BadAnswerError,
     InsightsError,
@@ -21,8 +22,6 @@ from pipelines.twilio_insights.resources import Resource
 
 REFUSED_FOR = timedelta(hours=23)
 """How long an account that was refused is not asked again: once a day, whenever the run begins."""
-MAX_SKEW = timedelta(hours=1)
-"""A watermark further ahead of the API's clock than this was set by a wrong one."""
 
 
 def _is_refusal(error: InsightsError) -> bool:

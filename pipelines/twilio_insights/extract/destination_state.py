@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pipelines.lifecycle import RETENTION
 from pipelines.times import as_utc, naive_utc
+from pipelines.twilio_insights.extract.backoff import due_arguments, is_due
 from pipelines.twilio_insights.extract.erasures import Erasures
 from pipelines.twilio_insights.extract.records import RowVersion
 from pipelines.twilio_insights.resources import Resource
@@ -134,9 +135,9 @@ class DestinationState:
         condition = (
             f"({self._is_pending} OR s._dlt_load_id NOT IN (SELECT load_id FROM {{_dlt_loads}}) "
             "OR r.outcome = 'unconfirmed') "
-            f"AND {self._created} >= %s AND (r.next_due_at IS NULL OR r.next_due_at <= %s)"
+            f"AND {self._created} >= %s AND {is_due('r')}"
         )
-        return self._pending(condition, naive_utc(now - RETENTION), naive_utc(now))
+        return self._pending(condition, naive_utc(now - RETENTION), *due_arguments(now))
 
     def known(self, keys: Collection[str]) -> list[Pending]:
         """These, with what is known of them."""

@@ -11,9 +11,10 @@ from pipelines.errors import SettingsError
 from pipelines.lifecycle import RETENTION
 from pipelines.times import as_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
+from pipelines.twilio_insights.api.clock import MAX_SKEW
 from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.extract.acceptance import Acceptor
-from pipelines.twilio_insights.extract.accounts import MAX_SKEW, Accounts
+from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.comparison import MAX_NAMED, Comparison
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.extract.lister import WindowedLister

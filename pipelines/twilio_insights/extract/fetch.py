@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from pipelines.lifecycle import RETENTION
 from pipelines.twilio_insights.api.client import InsightsClient
-from pipelines.twilio_insights.api.clock import FIRST
+from pipelines.twilio_insights.api.clock import FIRST, MAX_SKEW
 from pipelines.twilio_insights.api.page import Page
 from pipelines.twilio_insights.errors import InsightsError, RefusedError, as_insights_error
 from pipelines.twilio_insights.extract.acceptance import Acceptor
-from pipelines.twilio_insights.extract.accounts import MAX_SKEW
 from pipelines.twilio_insights.extract.destination_state import Pending
 from pipelines.twilio_insights.extract.lister import OVERLAP
 from pipelines.twilio_insights.extract.package import BATCH_ROWS

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.decoding import text_of
 from pipelines.twilio_insights.api.page import Page
+from pipelines.twilio_insights.extract.backoff import backoff
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.parent_listings import ParentListing
 from pipelines.twilio_insights.extract.personal import PersonalData
@@ -36,12 +37,6 @@ BATCH_BYTES = 50_000_000
 SMALL_PAGE, SMALL_PAGES = 500, 4_000
 """Records of a page that is flattened together with others if it has fewer, and how many these
 have then: each time costs some milliseconds."""
-MAX_BACKOFF_HOURS = 24
-
-
-def backoff(attempts: int) -> timedelta:
-    """How long what has answered 404 is not asked for again."""
-    return timedelta(hours=min(2**attempts, MAX_BACKOFF_HOURS))
 
 
 class LoadPackage:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pipelines.lifecycle import EXPIRES_SOON, RETENTION, SHOWN_WITHIN
 from pipelines.times import as_utc, naive_utc
+from pipelines.twilio_insights.extract.backoff import due_arguments, is_due
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Query
 from pipelines.twilio_insights.extract.records import RowVersion
 from pipelines.twilio_insights.resources import Resource
@@ -99,10 +100,10 @@ class ParentListings:
         """
         is_again = (
             f"(NOT {_IS_NEW} AND {_IS_UNFINISHED} "
-            "AND (l.next_due_at IS NULL OR l.next_due_at <= %s "
+            f"AND ({is_due('l')} "
             f"OR l.last_status <> 200 AND l.asked_by <> '{self._own}'))"
         )
-        newest_first, moment = f"ORDER BY {self._created} DESC", naive_utc(now)
+        newest_first, due = f"ORDER BY {self._created} DESC", due_arguments(now)
         limit = "" if most is None else f" LIMIT {most}"
         if only:
             named = f"s.{self._parent.key} IN (SELECT unnest(%s)) {newest_first}"
@@ -111,8 +112,8 @@ class ParentListings:
             soon = f"({_IS_NEW} OR {is_again}) AND {self._created} < %s ORDER BY {self._created}"
             kinds = [
                 self._select(f"{_IS_NEW} {newest_first}{limit}", now),
-                self._select(f"{is_again} {newest_first}{limit}", now, moment),
-                self._select(soon + limit, now, moment, moment - RETENTION + EXPIRES_SOON),
+                self._select(f"{is_again} {newest_first}{limit}", now, *due),
+                self._select(soon + limit, now, *due, naive_utc(now - RETENTION + EXPIRES_SOON)),
             ]
         in_turn = chain.from_iterable(zip_longest(*kinds))
         rows = list({row[0]: row for row in in_turn if row}.values())[:most]
