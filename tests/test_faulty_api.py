@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -375,6 +375,39 @@ def test_pending_ones_that_cannot_be_listed_are_fetched(
     monkeypatch.setattr(InsightsServer, "list_page", bad)
     with pytest.raises(BadAnswerError):
         loaded.run()
+    loaded.assert_exact()
+
+
+@pytest.mark.parametrize("longest", [26 * HOUR, MINUTE])
+def test_pending_ones_whose_listing_takes_too_long_are_had_all_the_same(
+    loaded: Loaded, longest: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In parts, or by SID."""
+    ages = [6 * DAY + hours * HOUR for hours in (0, 0, 30, 30)]
+    loaded.finish_after_a_run(dict(enumerate(ages)))
+    monkeypatch.setattr("pipelines.twilio_insights.api.client.ATTEMPTS", 1)
+    real = InsightsServer.list_page
+
+    def heavy(server: InsightsServer, query: dict[str, str]) -> bytes:
+        after, before = (
+            datetime.fromisoformat(query[f"Created{bound}"]) for bound in ("After", "Before")
+        )
+        old = before < NOW - 5 * DAY
+        if old and before - after > longest:
+            raise TimeoutError
+        return real(server, query)
+
+    def answer(handler: InsightsHandler) -> tuple[int, bytes]:
+        try:
+            return usual(handler)
+        except TimeoutError:
+            return 504, b"<html>"
+
+    usual = InsightsHandler.answer
+    monkeypatch.setattr(InsightsServer, "list_page", heavy)
+    monkeypatch.setattr(InsightsHandler, "answer", answer)
+    with nullcontext() if longest > HOUR else pytest.raises(UnavailableError):
+        assert loaded.run().rows_refetched == 0
     loaded.assert_exact()
 
 

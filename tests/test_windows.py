@@ -50,6 +50,8 @@ class Api:
         """Accounts that fail, once something has happened."""
         self.longest = timedelta.max - DAY
         """A listing of more takes the API too long."""
+        self.kind = ""
+        """Of the error that it ends with, if it is not Twilio's own."""
         self.fail_from: datetime | None = None
         self.pages: list[int] = []
         """Taken of each listing."""
@@ -70,6 +72,8 @@ class Api:
             self.broken[account].wait()
             raise UnavailableError("down", "503")
         if before - after > self.longest + OVERLAP:
+            if self.kind:
+                raise UnavailableError("it takes too long", self.kind)
             raise QueryTimeoutError("it takes too long", "QueryTimeout")
         if self.fail_from is not None and before > self.fail_from:
             raise UnavailableError("down", "503")
@@ -232,6 +236,26 @@ def test_a_range_that_takes_twilio_too_long_is_listed_in_parts() -> None:
     with closing(WindowedLister(api, CONFERENCES, [AccountRange("AC", whole.whole, {}, 9)])) as two:
         ((_, outcome),) = two
     assert isinstance(outcome, QueryTimeoutError)
+
+
+@pytest.mark.parametrize("kind", ["504", "408", "ReadTimeout"])
+def test_so_is_one_that_gives_no_answer_if_a_second_of_it_does(kind: str) -> None:
+    api: Any = Api(list(range(0, 10 * 24 * 3600, 3600)), 1000, 2)
+    api.longest, api.kind = 26 * HOUR, kind
+    whole = Window(START, START + 10 * DAY)
+    found = [*listed(api, *whole, {START: 1})]
+    assert {key for one in found for page in one.pages for key in page.versions} == {
+        row(second)["conference_sid"] for second in api.seconds
+    }
+    failed = [before for after, before in api.listed if before - after > api.longest + OVERLAP]
+    assert len(failed) <= 2, "it is learned how long one may be"
+    api.longest = 30 * SECOND  # no hour can be listed
+    with pytest.raises(UnavailableError):
+        next(listed(api, *whole, {START: 1}))
+    api.longest, before = -SECOND, len(api.listed)  # the API is down
+    with pytest.raises(UnavailableError):
+        next(listed(api, *whole, {START: 1}))
+    assert len(api.listed) <= before + 2 * 2
 
 
 def test_a_dropped_range_leaves_nothing_behind() -> None:

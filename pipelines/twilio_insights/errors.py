@@ -47,6 +47,11 @@ class UnavailableError(InsightsError):
         self.kind = kind
         self.retry_after = retry_after
 
+    @property
+    def is_slowness(self) -> bool:
+        """Whether what was asked for may have taken too long: less at once may succeed."""
+        return self.kind in ("QueryTimeout", "504", "408", "ReadTimeout")
+
 
 class QueryTimeoutError(UnavailableError):
     """Twilio's own query timed out (code 17008), each time: a shorter listing may succeed."""

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -24,7 +25,7 @@ from pipelines.twilio_insights.errors import (
 from pipelines.twilio_insights.extract.package import SMALL_PAGE
 from pipelines.twilio_insights.extract.records import RecordPage, owner_of
 from pipelines.twilio_insights.extract.retention import list_pages
-from pipelines.twilio_insights.extract.volume import MIN_SPAN, Window
+from pipelines.twilio_insights.extract.volume import HOUR, MIN_SPAN, Window
 from pipelines.twilio_insights.extract.windows import AccountRange, Listed, Split
 from pipelines.twilio_insights.resources import Resource
 
@@ -37,6 +38,8 @@ MAX_EXPIRED_TOKENS = 3
 SHORTEST_QUERY = timedelta(minutes=1)
 """A longer window whose listing takes Twilio too long, or has too large a page, is listed in two
 parts."""
+SHORTEST_UNANSWERED = HOUR
+"""The same if Twilio does not say so, but does not answer in time while it lists a second of it."""
 MAX_READINGS = 5
 """How often the pages of a window that cannot be split are read until nothing is missing; after
 that everything that was shown counts, with a warning."""
@@ -180,11 +183,11 @@ class WindowedLister:
         outcome: Listed | Split | Exception
         try:
             outcome = self._list(turn, window)
-        except (QueryTimeoutError, TooLargeError) as error:
-            is_shortest = window.span <= SHORTEST_QUERY
-            outcome = error if is_shortest else Split(_middle(window), None)
-        except Exception as error:  # the consumer, who waits for this window, gets it
-            outcome = as_insights_error(error, " to ".join(map(iso_seconds, window)))
+        except Exception as error:
+            if self._is_too_long(turn, window, error):
+                outcome = Split(_middle(window), None, is_too_long=True)
+            else:  # the consumer, who waits for this window, gets it
+                outcome = as_insights_error(error, " to ".join(map(iso_seconds, window)))
         with self._lock:
             was_ready = turn.is_ready
             self._buffered_rows += turn.put(window, outcome)
@@ -194,6 +197,21 @@ class WindowedLister:
                 self._ready.append(turn)
                 self._to_hand_out.notify()
             self._to_list.notify()
+
+    def _is_too_long(self, turn: AccountRange, window: Window, error: Exception) -> bool:
+        """Whether the parts of a window may be listed, where all of it cannot."""
+        if isinstance(error, QueryTimeoutError | TooLargeError):
+            return window.span > SHORTEST_QUERY
+        is_slowness = isinstance(error, UnavailableError) and error.is_slowness
+        if not is_slowness or window.span <= SHORTEST_UNANSWERED or self._client.stop.is_set():
+            return False
+        with suppress(Exception):  # what is wrong with the window is what the consumer gets
+            end = window.start + MIN_SPAN
+            for _ in self._client.list_pages(
+                self._resource, window.start, end, turn.account, self._filters
+            ):
+                return True
+        return False  # the API is down
 
     def _list(self, turn: AccountRange, window: Window) -> Listed | Split:
         before: set[str | int] | None = None

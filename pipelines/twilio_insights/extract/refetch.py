@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pipelines.lifecycle import RETENTION
 from pipelines.times import iso_seconds
 from pipelines.twilio_insights.api.client import InsightsClient
-from pipelines.twilio_insights.errors import BadAnswerError, InsightsError
+from pipelines.twilio_insights.errors import BadAnswerError, InsightsError, UnavailableError
 from pipelines.twilio_insights.extract.acceptance import Acceptor
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
@@ -80,7 +80,7 @@ def refetch(
                 return
             seen.update(*(page.versions for page in listed.pages))
     # What cannot be listed may still be had by SID, unless the API does not answer at all.
-    lost = {a for a, error in faults.items() if not isinstance(error, BadAnswerError)}
+    lost = {a for a, error in faults.items() if not _may_have_single_ones(error)}
     pending = [asked for asked in pending if asked.key not in seen]
     unconfirmed = [asked for asked in unconfirmed if asked.key not in acceptor.package.written]
     rest = [asked for asked in pending + unconfirmed if asked.account not in lost]
@@ -90,6 +90,12 @@ def refetch(
         return  # nothing is wrong with them
     for account, fault in faults.items():
         accounts.note_failure(account or accounts.own, fault, now, is_listed=True)
+
+
+def _may_have_single_ones(error: InsightsError) -> bool:
+    """Whether an account may give by SID what it could not list."""
+    is_slowness = isinstance(error, UnavailableError) and error.is_slowness
+    return is_slowness or isinstance(error, BadAnswerError)
 
 
 def windows_to_list(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pipelines.twilio_insights.extract.records import RecordPage
-from pipelines.twilio_insights.extract.volume import DAY, HOUR, VolumeEstimate, Window
+from pipelines.twilio_insights.extract.volume import DAY, HOUR, MIN_SPAN, VolumeEstimate, Window
 
 PAGE_FILL = 0.9
 """The share of one page that a window is sized to fill: one page shows a single moment. Of several
@@ -40,11 +40,13 @@ def raise_unless_listed(outcome: Listed | Exception) -> Listed:
 
 
 class Split(NamedTuple):
-    """The window held too many pages: list it again in two parts. If the API lists by time, `seen`
-    is the range that its first page covers, and how many were created in each hour of it."""
+    """The window held too many pages, or took too long: list it again in two parts. If the API
+    lists by time, `seen` is the range that its first page covers, and how many were created in each
+    hour of it."""
 
     edge: datetime
     seen: tuple[Window, Counter[datetime]] | None
+    is_too_long: bool = False
 
 
 class Unlisted(NamedTuple):
@@ -88,7 +90,7 @@ class AccountRange:
         """Nothing is handed out any more."""
         self.rows_a_window = max(1, int(PAGE_FILL * page_size))
         self._volume = VolumeEstimate(known, known_to)
-        self._until = whole.end
+        self._until, self._longest = whole.end, timedelta.max
         first = MAX_SPAN if known else FIRST_SPAN
         self._unlisted = [Unlisted(whole, whole.span if at_once else first)]
         self._outcomes: dict[datetime, Listed | Exception] = {}
@@ -120,7 +122,8 @@ class AccountRange:
     def next_window(self) -> Window:
         """Take the next window, which is in flight from now on."""
         whole, longest = self._unlisted.pop(0)
-        window = self._volume.first(whole.first(longest), self.rows_a_window)
+        part = whole.first(min(longest, self._longest))
+        window = self._volume.first(part, self.rows_a_window)
         if window.end < whole.end:
             rest = Unlisted(Window(window.end, whole.end), min(2 * longest, MAX_SPAN))
             self._unlisted.insert(0, rest)
@@ -138,6 +141,8 @@ class AccountRange:
         self.has_answered = True
         if isinstance(outcome, Split):
             self._volume.doubt()
+            if outcome.is_too_long:  # so others as long would be, too
+                self._longest = min(self._longest, max(window.span / 2, MIN_SPAN))
             if outcome.seen is not None:
                 self._volume.add(*outcome.seen)
             parts = Window(window.start, outcome.edge), Window(outcome.edge, window.end)
