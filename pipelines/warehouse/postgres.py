@@ -1,7 +1,12 @@
-"""A warehouse in a PostgreSQL database, which many runs may load at once, each its own accounts."""
+"""A warehouse in a PostgreSQL database, which many runs may load at once, each its own accounts.
+
+Its URL alone says where it is and what is sent there. The driver would also ask variables and files
+of the home folder that other programs use, and these would decide who gets the password.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +35,12 @@ except ModuleNotFoundError:
     ) from None
 
 
-_SETTINGS = {
+_NO_FILE = f"{os.devnull}/none"
+"""A path where nothing can be."""
+_OF_HOME = ("passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl")
+"""Options that are files of the home folder, unless the URL names others."""
+_SETTINGS: dict[str, Any] = {
+    **dict.fromkeys(_OF_HOME, _NO_FILE),
     "application_name": APPLICATION,
     "connect_timeout": 15,
     "keepalives_idle": 30,
@@ -103,6 +113,11 @@ class PostgresServer(Place):
                 "for / wherever they are part of a user, a password or an option"
             )
         self._parts = {name: part or "" for name, part in matched.groupdict().items()}
+        if {"service", "servicefile"} & dict(parse_qsl(self._parts["options"])).keys():
+            raise SettingsError(
+                f"{self.name} has the option service, which would take its host from a file of "
+                "other programs: write host, port and all other options into the URL"
+            )
 
     @property
     def name(self) -> str:
@@ -201,6 +216,8 @@ class PostgresServer(Place):
             return Recorded(content, {}, is_alive, warehouse.size)
 
     def _connect(self) -> Any:
+        for name in [name for name in os.environ if name.startswith("PG")]:
+            del os.environ[name]  # the driver reads them, and PGHOSTADDR goes before a host
         try:
             connection = psycopg2.connect(**self._arguments)
             connection.autocommit = True
