@@ -679,6 +679,22 @@ def test_a_file_of_another_user_is_refused_but_to_root(file: Path, tmp_path: Pat
     assert "Permission denied" in said, said
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads files of other users")
+@pytest.mark.parametrize("open_to_all", [".", ".dlt"])
+@pytest.mark.parametrize("file", [SECRETS, CONFIG], ids=str)
+def test_root_reads_no_file_of_another_user_where_every_user_may_put_one(
+    file: Path, open_to_all: str
+) -> None:
+    write(file, 'report_timezone = "Europe/Berlin"\n', 0o644)
+    os.chown(file, SOMEBODY, SOMEBODY)
+    assert find("report_timezone") == Found("Europe/Berlin", str(file))
+    Path(open_to_all).chmod(0o1777)
+    with pytest.raises(SettingsError, match=rf"another user \({SOMEBODY}\)"):
+        find("report_timezone")
+    os.chown(file, 0, 0)
+    assert find("report_timezone") == Found("Europe/Berlin", str(file))
+
+
 @pytest.mark.parametrize("file", [SECRETS, CONFIG], ids=str)
 def test_a_file_that_every_user_can_write_is_refused(file: Path) -> None:
     write(file, 'report_timezone = "Europe/Berlin"\n', 0o666)

@@ -235,9 +235,10 @@ def _place_of(error: Exception) -> str:
 
 
 def _expect_own(file: Path, status: os.stat_result) -> None:
-    """Somebody else's file could send the credentials anywhere. Root may use a user's own."""
+    """Somebody else's file could send the credentials anywhere. Root may use a user's own, as one
+    that a container is given, but none that anybody may have put there."""
     me = os.geteuid()
-    if status.st_uid not in (me, 0) and me != 0:
+    if status.st_uid not in (me, 0) and (me != 0 or _is_open_to_all(file)):
         raise SettingsError(
             f"{file.absolute()} belongs to another user ({status.st_uid}), so it is not read: "
             "chown it, or run in a folder of your own"
@@ -246,6 +247,11 @@ def _expect_own(file: Path, status: os.stat_result) -> None:
         raise SettingsError(
             f"Every user can write {file.absolute()}, so it is not read: chmod o-w {file}"
         )
+
+
+def _is_open_to_all(file: Path) -> bool:
+    """Whether every user can make a settings file in this working folder."""
+    return any(folder.stat().st_mode & stat.S_IWOTH for folder in (file.parent, Path()))
 
 
 def exposed_files() -> list[Path]:
