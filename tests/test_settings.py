@@ -627,6 +627,42 @@ def test_a_password_in_a_wrong_warehouse_is_not_shown(
     assert CANARY not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("publish.lake", "s3://AKIA:GEHEIM@bucket/x"),
+        ("publish.lake", "s3://AKIA:GEH/GEHEIM@bucket/x"),
+        ("publish.lake", "s3://AKIA:GEHEIM/bucket"),
+        ("publish.lake", "az://container/p?sv=2022&sig=GEHEIM"),
+        ("publish.lake", "s3://bucket/x?secret_access_key=GEHEIM"),
+        ("publish.lake", "lake?GEHEIM"),
+        ("publish.directory", "s3://b/x?secret=GEHEIM"),
+        ("publish.directory", "copies?GEHEIM"),
+        ("destination.duckdb.credentials", "md:db?motherduck_token=GEHEIM"),
+        ("destination.duckdb.credentials", "my_db?motherduck_token=GEHEIM"),
+        ("destination.duckdb.credentials", '{"database":"md:x","password":"GEHEIM"}'),
+    ],
+)
+def test_a_secret_inside_a_path_is_refused_and_not_shown(
+    path: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(path.replace(".", "__").upper(), value)
+    with pytest.raises(SettingsError, match=path) as caught:
+        publish_settings(warehouse_place())
+    assert "GEHEIM" not in str(caught.value)
+    assert "GEHEIM" not in str(list(shown_settings()))
+
+
+@pytest.mark.parametrize(
+    "url", ["abfss://container@account.dfs.core.windows.net/x", "s3://bucket/a:b", "s3://host:9/b"]
+)
+def test_a_bucket_without_secrets_is_one(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLISH__LAKE", url)
+    lake = publish_settings(warehouse_place()).lake
+    assert lake is not None
+    assert lake.url == url
+
+
 def as_user(user: int, call: Callable[[], Any]) -> str:
     """What a call says in a process of that user."""
     reading, writing = os.pipe()

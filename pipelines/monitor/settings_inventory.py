@@ -59,7 +59,9 @@ def shown_settings() -> Iterator[Shown]:
 def _masked(path: tuple[str, ...], text: str) -> str:
     """Hide a secret, personal data, and anything that may be a secret in the wrong place."""
     sid = "(AC|SK)[0-9a-fA-F]{32}"
-    paths = {"credentials": "[^@]*", "directory": "[^@]*"}
+    place = "(?is)(?!.*(password|token|secret|//[^/]*:{}))[^@?{{]*"
+    paths = dict.fromkeys(("credentials", "directory"), place.format(""))
+    paths["lake"] = place.format("|[0-9a-z]{32}")
     host = r"https?://[\w.:\[\]-]+"
     plain = paths | {"base_url": f"{host}/?", "account_sid": sid, "api_key_sid": sid}
     plain |= {"accounts": r"own|all|(AC[0-9a-fA-F]{32}[,\s]*)+"}

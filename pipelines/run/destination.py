@@ -166,7 +166,8 @@ def _path(text: str, setting: tuple[str, ...]) -> Path:
     # DuckDB would put the file, or its log, somewhere else; and it knows names in UTF-8 alone.
     if found := re.search(r"[?\\\ud800-\udfff]", str(path)):
         character = ascii(found[0])[1:-1]
-        raise SettingsError(
-            f"{'.'.join(setting)}: a database cannot be in {path}, because of the {character}"
+        raise SettingsError(  # after a ? there may be a password
+            f"{'.'.join(setting)}: a database cannot be there, because of the {character} in the "
+            "whole path"
         )
     return path

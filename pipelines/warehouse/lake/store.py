@@ -28,6 +28,8 @@ variables of its own tools, such as AWS_ACCESS_KEY_ID."""
 _REFUSED = re.compile("40[13] |AccessDenied|lacked the necessary privileges|Unauthenticated")
 _DOWN = re.compile("error sending request|client error|dns error|timed out|\\b50[0-9] |max_retries")
 _NO_CREDENTIALS = re.compile("credential provider was not enabled|IMDS is disabled")
+_HAS_PASSWORD = re.compile(r"[^/]*:(?!\d*(/|$))|.*:.*@", re.DOTALL)
+"""What follows the scheme of a URL; a host may have a port, and Azure has container@account."""
 _COLOUR = re.compile(r"\x1b\[\d*m")
 
 T = TypeVar("T")
@@ -62,6 +64,11 @@ def lake_of(url: str | None, keep: str | None) -> LakeSettings | None:
     scheme, is_url, bucket = url.partition("://")
     if is_url and (scheme in ("http", "https") or not bucket.strip("/")):
         raise SettingsError("publish.lake: write a folder, or a bucket, as s3://bucket/prefix")
+    if "?" in url or (is_url and _HAS_PASSWORD.match(bucket)):  # not repeated
+        raise SettingsError(
+            "publish.lake: write no ? and no password into it; credentials of a bucket belong in "
+            "the variables of its own tools, such as AWS_ACCESS_KEY_ID"
+        )
     expect_package()
     return LakeSettings(url if "://" in url else str(Path(url).expanduser().absolute()), kept)
 
