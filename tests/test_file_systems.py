@@ -165,6 +165,10 @@ def test_a_path_in_the_home_folder_of_somebody_without_one_gets_a_sentence(
     monkeypatch.setenv("PUBLISH__DIRECTORY", "~/copies")
     with pytest.raises(SettingsError, match="write the whole path"):
         publish_settings(DuckDbFile(Path("/w.duckdb")))
+    monkeypatch.delenv("PUBLISH__DIRECTORY")
+    monkeypatch.setenv("PUBLISH__LAKE", "~/lake")
+    with pytest.raises(SettingsError, match="write the whole path"):
+        publish_settings(DuckDbFile(Path("/w.duckdb")))
 
 
 @pytest.mark.fresh

@@ -497,6 +497,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("destination.duckdb.credentials", "/", "/ is a folder; name a file"),
     ("publish.lake", "http://bucket/lake", "write a folder, or a bucket"),
     ("publish.lake", "s3://", "write a folder, or a bucket"),
+    ("publish.lake", "~nobody-of-that-name/x", "write the whole path"),
     ("destination.duckdb.credentials", "duckdb:///", "write the path of a file"),
     ("destination.duckdb.credentials", "~nobody-of-that-name/x", "write the whole path"),
     ("destination.duckdb.credentials", "why?/calls.duckdb", "because of the [?]"),

@@ -135,7 +135,8 @@ def publish_settings(place: Place) -> PublishSettings:
             "report_timezone (REPORT_TIMEZONE): that is no time zone; write an IANA name such as "
             "Europe/Berlin"
         ) from None
-    lake = lake_of(*(found.value if (found := find(*path)) else None for path in (LAKE, LAKE_KEEP)))
+    url, keep = (found.value if (found := find(*path)) else None for path in (LAKE, LAKE_KEEP))
+    lake = lake_of(str(_path(url, LAKE)) if url and "://" not in url else url, keep)
     folder: Path | None = None
     if place.path:
         folder = _path(directory.value, DIRECTORY) if directory else folder_of(place.path)

@@ -48,7 +48,7 @@ class LakeSettings(NamedTuple):
 
 
 def lake_of(url: str | None, keep: str | None) -> LakeSettings | None:
-    """Read the settings of the lake.
+    """Read the settings of the lake: a URL or the whole path of a folder, and a duration.
 
     Raises:
         SettingsError: one is wrong, or a package is missing.
@@ -70,7 +70,7 @@ def lake_of(url: str | None, keep: str | None) -> LakeSettings | None:
             "the variables of its own tools, such as AWS_ACCESS_KEY_ID"
         )
     expect_package()
-    return LakeSettings(url if "://" in url else str(Path(url).expanduser().absolute()), kept)
+    return LakeSettings(url, kept)
 
 
 def expect_package() -> None:
