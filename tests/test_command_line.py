@@ -23,6 +23,7 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.sample_data import busy_tree
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import TWILIO_NAMES
+from tests import forked
 from tests.conftest import ROOT, Command, Loaded, sid, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -481,6 +482,14 @@ def test_a_folder_that_cannot_be_used_is_named(command: Command) -> None:
     done = command("demo", "--folder", "/dev/null/demo")
     assert done.returncode == 74
     assert done.stderr == "Error: /dev/null/demo: Not a directory\n"
+
+
+@pytest.mark.parametrize("name", ["run", "status", "doctor", "report", "demo", "publish"])
+def test_a_working_folder_that_was_deleted_is_named(name: str, tmp_path: Path) -> None:
+    (folder := tmp_path / "gone").mkdir()
+    deleted = f"import os; os.rmdir({str(folder)!r}); "
+    code, said = forked.Forked(deleted + forked.COMMAND, name, folder=folder).end()
+    assert (code, "The working folder was deleted" in said) == (74, True), said
 
 
 def test_who_stops_reading_gets_141(loaded: Loaded) -> None:

@@ -655,6 +655,34 @@ def test_a_secret_inside_a_path_is_refused_and_not_shown(
 
 
 @pytest.mark.parametrize(
+    "path", ["destination.duckdb.credentials", "publish.directory", "publish.lake"]
+)
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ('"calls.duckdb"', "without the quotes"),
+        ("'calls.duckdb'", "without the quotes"),
+        ('"s3://bucket/x"', "without the quotes|write the path of a file"),
+        ("s3:bucket/x", "is no path"),
+        ("duckdb:calls.duckdb", "is no path"),
+        ("file:calls.duckdb", "is no path"),
+    ],
+)
+def test_what_is_no_path_makes_no_file_of_that_name(
+    path: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(path.replace(".", "__").upper(), value)
+    with pytest.raises(SettingsError, match=f"{path}: .*({said})"):
+        publish_settings(warehouse_place())
+
+
+@pytest.mark.parametrize("name", ["'tis.duckdb", 'a"b".duckdb', "./a:b.duckdb", "d:b.duckdb", '"'])
+def test_a_path_may_have_quotes_and_colons(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", name)
+    assert warehouse_path() == Path(name).absolute()
+
+
+@pytest.mark.parametrize(
     "url", ["abfss://container@account.dfs.core.windows.net/x", "s3://bucket/a:b", "s3://host:9/b"]
 )
 def test_a_bucket_without_secrets_is_one(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

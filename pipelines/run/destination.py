@@ -136,7 +136,8 @@ def publish_settings(place: Place) -> PublishSettings:
             "Europe/Berlin"
         ) from None
     url, keep = (found.value if (found := find(*path)) else None for path in (LAKE, LAKE_KEEP))
-    lake = lake_of(str(_path(url, LAKE)) if url and "://" not in url else url, keep)
+    is_bucket = url and re.match(r"[\w.+-]+://", url)
+    lake = lake_of(url if is_bucket or not url else str(_path(url, LAKE)), keep)
     folder: Path | None = None
     if place.path:
         folder = _path(directory.value, DIRECTORY) if directory else folder_of(place.path)
@@ -156,6 +157,16 @@ def publish_settings(place: Place) -> PublishSettings:
 
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:
+    """The absolute path. A new and empty file would not show that something else was meant."""
+    if (
+        len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]
+    ):  # an env file of Docker keeps them
+        raise SettingsError(f"{'.'.join(setting)}: write the path without the quotes around it")
+    if re.match(r"[A-Za-z][\w.+-]+:", text):  # of one letter it is a drive
+        raise SettingsError(
+            f"{'.'.join(setting)}: what begins with a word and a colon is no path; write the path, "
+            "with ./ before it if it does begin so"
+        )
     try:
         if text.startswith("~") and os.environ.get("HOME") == "":
             raise RuntimeError  # Python would take /
