@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from pipelines.cli import command_line, demo
 from pipelines.run.pipeline import Backfill
+from pipelines.run.settings import DEFAULTS
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.sample_data import busy_tree
 from pipelines.twilio_insights.resources import CONFERENCES
@@ -336,6 +337,11 @@ def test_a_warehouse_in_a_folder_that_is_missing_is_one_message(command: Command
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_the_demo_knows_every_setting_of_the_user() -> None:
+    variables = [*TWILIO_NAMES.values(), *("__".join(path).upper() for path in DEFAULTS)]
+    assert [name for name in variables if not name.startswith(demo.USER_SETTINGS)] == []
+
+
 @pytest.mark.fresh
 @pytest.mark.parametrize(
     ("caller", "per_day", "least"),
@@ -361,8 +367,13 @@ def test_the_demo_shows_rows_becoming_complete(
         "PUBLISH__DIRECTORY": "bi",
         "SOURCES__TWILIO_INSIGHTS__CREATED_AFTER": "2099-01-01",
         "DESTINATION__DUCKDB__CREDENTIALS__DATABASE": str(tmp_path / "mine.duckdb"),
+        "REPORT_TIMEZONE": "nonsense",
     }
-    (tmp_path / ".dlt").mkdir()
+    for folder in (tmp_path, tmp_path / "demo"):
+        (folder / ".dlt").mkdir()
+    (tmp_path / "demo/.dlt/config.toml").write_text(
+        f"destination_type = 'postgres'\npublish.lake = '{tmp_path}/lake'\n"
+    )
     (tmp_path / ".dlt/config.toml").write_text("[sources.twilio_insights]\npage_size = 'all'\n")
     (tmp_path / ".dlt/secrets.toml").write_text("[sources.twilio_insights]\nauth_token = 5.\n")
     done = request.getfixturevalue(caller)("demo", **mine)

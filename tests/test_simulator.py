@@ -311,6 +311,8 @@ def test_it_serves_an_account_to_try_a_schedule_on(
 ) -> None:
     monkeypatch.setenv("TWILIO_API_KEY", "SK1")  # the user's own
     monkeypatch.setenv("TWILIO_API_SECRET", "mine")
+    monkeypatch.setenv("DESTINATION_TYPE", "postgres")
+    monkeypatch.setenv("PUBLISH__DIRECTORY", str(tmp_path / "mine"))
     serve = [sys.executable, "-m", "pipelines.simulator", "0", "--subaccounts", "3"]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     with ExitStack() as stack:
@@ -321,7 +323,7 @@ def test_it_serves_an_account_to_try_a_schedule_on(
         )
         stack.callback(server.kill)
         assert server.stdout is not None
-        printed = [server.stdout.readline().strip().partition("=") for _ in range(8)]
+        printed = [server.stdout.readline().strip().partition("=") for _ in range(10)]
         settings = {name: value for name, _, value in printed}
         assert server.stderr is not None
         url = settings["SOURCES__TWILIO_INSIGHTS__BASE_URL"]

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import threading
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,12 +22,21 @@ from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.file import inspect_warehouse, working_folder
+from pipelines.warehouse.held_folder import held_folder
 from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.published import FILE, folder_of
 from pipelines.warehouse.warehouse import WarehouseError
 
 WAREHOUSE, REPORT = "demo.duckdb", "report.html"
-USER_SETTINGS = ("SOURCES__", "TWILIO_", "DESTINATION_", "PUBLISH__")
+USER_SETTINGS = (
+    "SOURCES__",
+    "TWILIO_",
+    "DESTINATION_",
+    "PUBLISH__",
+    "REPORT_",
+    "CHECKS__",
+    "RUNTIME__",
+)
 DAYS, PER_DAY = 28, 60
 TABLES = "SELECT table_name FROM duckdb_tables()"
 QUESTIONS = {
@@ -105,10 +115,10 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
     shutil.rmtree(working_folder(path), ignore_errors=True)
     account = busy_tree(_last_afternoon(), days=DAYS, per_day=PER_DAY)
     refused = next(one for one in account.tree() if one.refusal())
-    with InsightsServer(account) as server:
+    elsewhere = held_folder("conference-insights-demo-")
+    with InsightsServer(account) as server, elsewhere as empty, chdir(empty):
         server.fetches_of_subaccounts = True  # else their participants answer 404
-        # Nothing that is set for the user's own account, in variables or beside the folder.
-        os.chdir(path.parent)
+        # Nothing that is set for the user's own account: in variables, or in a .dlt of any folder.
         for name in [name for name in os.environ if name.startswith(USER_SETTINGS)]:
             del os.environ[name]
         os.environ |= {

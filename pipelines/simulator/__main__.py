@@ -29,8 +29,8 @@ def main(port: int, subaccounts: int) -> None:
     """Serve a simulated account on loopback, by default on PORT 8765, until Ctrl-C.
 
     It has two subaccounts, one of them without Voice Insights Advanced Features. Prints the
-    settings that load them all, with their participants. Their clock is this machine's, and
-    there are new calls until the end of tomorrow, UTC.
+    settings that load them all, with their participants, for a shell in an empty folder. Their
+    clock is this machine's, and there are new calls until the end of tomorrow, UTC.
 
     \b
     Examples:
@@ -59,7 +59,9 @@ def serve(port: int, subaccounts: int) -> None:
             f"SOURCES__TWILIO_INSIGHTS__BASE_URL={server.url}\n"
             "SOURCES__TWILIO_INSIGHTS__ACCOUNTS=all\n"
             "SOURCES__TWILIO_INSIGHTS__PARTICIPANTS=true\n"
-            "DESTINATION__DUCKDB__CREDENTIALS=simulated.duckdb\n"
+            # Made-up data belongs in none of the user's own places.
+            "DESTINATION_TYPE=duckdb\nDESTINATION__DUCKDB__CREDENTIALS=simulated.duckdb\n"
+            "PUBLISH__DIRECTORY=simulated.published\n"
         )
         sys.stdout.flush()
         sys.stderr.write(f"Simulated Twilio answers on {server.url}; Ctrl-C ends it\n")
