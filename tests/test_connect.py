@@ -227,12 +227,13 @@ def test_the_recipes_for_a_server_answer(
         database,
     )
     assert done.stdout.split()[-2:] == [f"{days[-1][0]}", f"{days[-1][1]}"]
-    program = f"PATH={postgres.programs}:$PATH; {command.replace(theirs, address)}"
+    assert not re.search(r"psql[^|]*theirs", command)  # every user of the machine sees arguments
+    command = command.replace(theirs.replace(":theirs", ""), address.replace(":theirs", ""))
+    program = f"PATH={postgres.programs}:$PATH; {command}"
     said = read("sh", "-euc", program, cwd=tmp_path)
     assert said.returncode == 0, said.stderr
     assert "UTC" in said.stdout
-    refused = command.replace(theirs, address)
-    refused = re.sub('"SELECT.*"', '"CREATE TABLE analytics.t (a int)"', refused)
+    refused = re.sub('"SELECT.*"', '"CREATE TABLE analytics.t (a int)"', command)
     assert "read-only" in read("sh", "-c", f"PATH={postgres.programs}:$PATH; {refused}").stderr
     for role in ("analyst", "readers"):
         postgres.execute(f"DROP OWNED BY {role}; DROP ROLE {role}", database)

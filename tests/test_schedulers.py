@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -237,6 +238,31 @@ class AlertHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_the_notice_of_systemd_has_its_webhook_in_no_argument(
+    alerts: Alerts, tmp_path: Path
+) -> None:
+    """Which every user of the machine sees; the line is read here as systemd does."""
+    (unit,) = (text for name, text in UNITS.items() if "failed" in name)
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    given = {"ALERT_URL": f"{alerts.url}x?a=$HOME&b='c'", "MONITOR_EXIT_STATUS": "77"}
+    stated = {"%%": "%", "%i": RUN, "%H": "here", "$$": "$"}
+    stated |= {f"${{{name}}}": value for name, value in given.items()}
+    read = re.compile("|".join(map(re.escape, stated)))
+    words = [read.sub(lambda found: stated[found[0]], word) for word in shlex.split(line)]
+    seen = tmp_path / "curl"
+    seen.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >arguments\nexec {shutil.which("curl")} "$@"\n'
+    )
+    seen.chmod(0o755)
+    words = [word.replace("/usr/bin/curl", str(seen)) for word in words]
+    assert alerts.url not in str(words)
+    subprocess.run(words, env=os.environ | given, cwd=tmp_path, check=True)
+    assert alerts.url not in (tmp_path / "arguments").read_text()
+    (told,) = (json.loads(text)["text"] for text in alerts.told)
+    assert told == f"{RUN} failed on here with exit code 77"
 
 
 @pytest.mark.slow
