@@ -10,6 +10,9 @@ import pytest
 from pipelines.run.erase import erase
 from pipelines.run.erasures import Subject
 from pipelines.simulator.participants import participant_row
+from pipelines.simulator.server import InsightsServer
+from pipelines.twilio_insights.codec import DEEPEST
+from pipelines.twilio_insights.extract.erasures import holds
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from tests.conftest import NOW, Command, Loaded, sid, summary
 from tests.test_erase import (
@@ -27,6 +30,7 @@ from tests.test_erase import (
 from tests.test_erase import full as full
 from tests.test_erase import odd as odd
 from tests.test_erase import rows_only as rows_only
+from tests.test_pages import deep
 
 
 @pytest.mark.thorough
@@ -136,3 +140,35 @@ def test_any_text_that_a_name_can_have_is_erased(
     done = command("erase", "--identity", name, "--yes")
     assert (done.returncode, counted(loaded, "friendly_name IS NULL")) == (0, 1), done.stderr
     assert loaded.query(f"SELECT details FROM {RAW}conference_tag_info") == [(None,)]
+
+
+def test_a_value_that_is_nested_deep_stops_no_run(
+    loaded: Loaded, tables_only: None, rows_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not one with a number that only Python reads, nor somebody's name below it."""
+    erase(Subject(identity=WHO), threading.Event())
+    long, name = b"1" * 25, WHO.encode()
+    values = [deep(440), deep(DEEPEST - 3), b'{"a":%b,"b":%b}' % (long, deep(DEEPEST - 4))]
+    values += [b"[" * 450 + b'"%b"' % name + b"]" * 450]
+    for number in range(len(values)):
+        loaded.account.put(summary(20 + number, HOUR / 2, new_field=f"value {number}"))
+    real = InsightsServer.list_page
+
+    def list_page(server: InsightsServer, query: dict[str, str]) -> bytes:
+        body = real(server, query)
+        for number, value in enumerate(values):
+            body = body.replace(b'"value %d"' % number, value)
+        return body
+
+    monkeypatch.setattr(InsightsServer, "list_page", list_page)
+    assert loaded.run().rows_new == len(values)
+    assert counted(loaded, "extra_fields LIKE '%[[%'") == len(values) - 1
+
+
+def test_a_text_is_found_in_what_no_reader_of_json_takes() -> None:
+    deeper = "[" * 30_000 + r'{"a\u0062c": "\"quoted\""}' + "]" * 30_000
+    assert holds(deeper, "abc".__eq__)
+    assert holds(deeper, '"quoted"'.__eq__)
+    assert not holds(deeper, "quoted".__eq__)
+    assert holds(r'{"a": "\ud800x", "b": "\x"}', "\ufffdx".__eq__)
+    assert not holds('{"a": 5}', "5".__eq__)

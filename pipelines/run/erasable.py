@@ -158,10 +158,13 @@ def _with_text(database: Database, table: str, column: Column, text: str) -> lis
 
 
 def _has(json_text: str, text: str) -> bool:
+    if holds(json_text, text.__eq__):
+        return True
     try:
-        return holds(parse(json_text.encode()), text.__eq__)
+        parse(json_text.encode())
     except (ValueError, RecursionError):  # what is rejected may be no JSON
         return text in json_text
+    return False
 
 
 def _rejected(database: Database, since: datetime) -> Iterator[list[tuple[Any, ...]]]:

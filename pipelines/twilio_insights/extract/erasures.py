@@ -25,6 +25,8 @@ KEPT = RETENTION + timedelta(days=1)
 """How long a digest is."""
 SIDS = re.compile("C[FP][0-9a-fA-F]{32}")
 """Of conferences and participants."""
+_TEXTS = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+"""Those of JSON, in their quotation marks."""
 
 
 def new_salt() -> str:
@@ -80,8 +82,7 @@ class Erasures:
             return None
         if not column.is_json:
             return None if self._is_erased(text) else text
-        is_there = holds(parse(text.encode()), self._is_erased)
-        return empty_of(column) if is_there else text
+        return empty_of(column) if holds(text, self._is_erased) else text
 
     def _is_erased(self, text: str) -> bool:
         if text not in self._known:
@@ -97,10 +98,16 @@ def empty_of(column: Column) -> str | None:
     return None if column.nullable else "null"
 
 
-def holds(value: Any, is_it: Callable[[str], bool]) -> bool:
-    """Whether a text in a value of JSON, at any depth, is one of these; names of members too."""
-    if isinstance(value, str):
-        return is_it(value)
-    if isinstance(value, dict):
-        return any(is_it(name) or holds(member, is_it) for name, member in value.items())
-    return isinstance(value, list) and any(holds(element, is_it) for element in value)
+def holds(json_text: str, is_it: Callable[[str], bool]) -> bool:
+    """Whether a text in some JSON, at any depth, is one of these; names of members too.
+
+    It is looked through text by text: what reads values ends at some depth.
+    """
+    return any(is_it(_unquoted(quoted)) for quoted in _TEXTS.findall(json_text))
+
+
+def _unquoted(quoted: str) -> str:
+    try:
+        return str(parse(quoted.encode(errors="replace")))
+    except ValueError:
+        return quoted[1:-1]
