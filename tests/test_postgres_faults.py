@@ -7,26 +7,29 @@ import os
 import random
 import string
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pipelines.exit_codes import exit_code
+from pipelines.run.erase import erase
+from pipelines.run.erasures import Subject
 from pipelines.run.pipeline import run
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.warehouse import postgres_warehouse
 from pipelines.warehouse.checks import ChecksError
-from pipelines.warehouse.database import DATASET
+from pipelines.warehouse.database import DATASET, StatementError
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, POST_LOAD, Command, Loaded, sid, summary
 from tests.postgres_server import PostgresTestServer
-from tests.test_postgres_load import ACCOUNT, HOUR, count, load, prepare, rows_of
+from tests.test_postgres_load import ACCOUNT, HOUR, KEYS, count, load, prepare, rows_of
 from tests.test_server_warehouse import server_url as server_url
 
 
@@ -112,13 +115,66 @@ def test_what_others_have_in_the_schema_stops_no_run(
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
     loaded.run()
     postgres.execute(f"CREATE TABLE {DATASET}.notes (a INT)", database)
-    postgres.execute(f'CREATE TABLE {DATASET}."5""%" (a INT)', database)
+    postgres.execute(f'CREATE TABLE {DATASET}."5""%" (_dlt_load_id TEXT)', url)
+    postgres.execute(f'INSERT INTO {DATASET}."5""%" SELECT generate_series(1, 3000)', url)
     loaded.account.put(summary(1, HOUR))
     assert loaded.run().rows_new == 1
     rows = PostgresServer(url).recorded(NOW).content["holds"]["rows"]
     assert rows["conference_summaries"] == 1
     assert rows["_runs"] == 2
     assert "notes" not in rows
+
+
+def test_what_others_have_in_the_schema_stops_no_erasure(
+    warehouse: PostgresWarehouse, postgres: PostgresTestServer, database: str
+) -> None:
+    for made in (
+        "TABLE {}.\"Notes of Anna\" AS SELECT 'Anna' AS a",
+        'TABLE {}."5""%" AS SELECT * FROM {}.conference_summaries',
+        'VIEW {}."Daily" AS SELECT 1 AS a',
+    ):
+        postgres.execute(f"CREATE {made.replace('{}', DATASET)}", database)
+    theirs = f"""SELECT pg_relation_filenode('{DATASET}."Notes of Anna"')"""
+    ours = f"SELECT pg_relation_filenode('{DATASET}.conference_summaries')"
+    before = [postgres.execute(sql, database) for sql in (theirs, ours)]
+    warehouse.scrub([*KEYS])
+    after = [postgres.execute(sql, database) for sql in (theirs, ours)]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
+
+
+def test_a_role_that_may_not_rewrite_a_table_has_not_erased(
+    warehouse: PostgresWarehouse, postgres: PostgresTestServer, database: str
+) -> None:
+    role, name = postgres.new_role(), database.rpartition("/")[2]
+    for granted in (
+        f"ALL ON SCHEMA {DATASET}, analytics TO {role}",
+        f"SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {DATASET} TO {role}",
+    ):
+        postgres.execute(f"GRANT {granted}", database)
+    postgres.execute(f"ALTER TABLE {DATASET}._runs OWNER TO {role}", database)
+    with PostgresServer(postgres.url_of(name, role, "secret")).open() as theirs:
+        with pytest.raises(WarehouseError, match="may not rewrite _drift and") as told:
+            theirs.scrub([*KEYS])
+    assert told.value.exit_code == 77
+    warehouse.scrub([*KEYS])
+
+
+def test_a_statement_that_is_refused_as_an_erasure_is_finished_stops_no_loading(
+    loaded: Loaded, server_url: str, postgres: PostgresTestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.load(views=True)
+
+    def refused(warehouse: PostgresWarehouse, _: Any) -> None:
+        warehouse.execute("SELECT 1 WHERE 1 % 0 = 1")
+
+    monkeypatch.setattr(PostgresWarehouse, "scrub", refused)
+    with pytest.raises(StatementError):
+        erase(Subject((sid(9),)), threading.Event())
+    loaded.account.put(summary(1, HOUR))
+    with pytest.raises(StatementError):
+        loaded.load(views=True)
+    rows = f"SELECT count(*) FROM {DATASET}.conference_summaries"
+    assert postgres.execute(rows, server_url) == [(1,)]
 
 
 @pytest.mark.parametrize(

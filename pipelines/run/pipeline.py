@@ -34,6 +34,7 @@ from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.scope import INCREMENTAL, Sids, TimeRange
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.progress import Progress
+from pipelines.warehouse.database import StatementError
 from pipelines.warehouse.runs import RunRecord, StillPendingError
 from pipelines.warehouse.status_files import StatusFiles
 from pipelines.warehouse.views import ViewError
@@ -211,7 +212,7 @@ def follow_personal_data(
         forget = partial(forget_former, warehouse, delivery)
         finish_erasures(warehouse, forget)
         is_rewritten = rewrite_personal_data(warehouse, personal, forget)
-    except (WarehouseError, BusyError, ViewError) as error:
+    except (WarehouseError, BusyError, ViewError, StatementError) as error:
         return error
     if is_rewritten:
         progress.left_package = progress.left_package and personal.reason(progress.left_package)

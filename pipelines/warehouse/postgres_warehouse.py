@@ -123,11 +123,12 @@ class PostgresWarehouse(Warehouse):
         would plan as if new tables were nearly empty, and take minutes for a look-up."""
         self._native("SELECT pg_stat_force_next_flush()")
         for (table,) in self._native(
-            "SELECT relname FROM pg_stat_user_tables WHERE schemaname = %s "
+            "SELECT replace(quote_ident(relname), '%%', '%%%%') FROM pg_stat_user_tables "
+            "WHERE schemaname = %s "
             "AND n_mod_since_analyze > 1000 + n_live_tup / 10",
             [DATASET],
         ):
-            self._native(f'ANALYZE {DATASET}."{table}"')
+            self._native(f"ANALYZE {DATASET}.{table}")
 
     def expect_connected(self) -> None:
         """An idle session hears nothing but that it is ended, or that a setting is another."""
@@ -137,10 +138,11 @@ class PostgresWarehouse(Warehouse):
             if self.connection.closed or selector.select(0):
                 self._native("SELECT 1")
 
-    def scrub(self) -> None:
+    def scrub(self, tables: Collection[str]) -> None:
         """The server's own log and backups have it still; what `ANALYZE` has kept goes too."""
-        for name in self.columns(DATASET):
-            self._native(f"VACUUM (FULL, ANALYZE) {name}")
+        from pipelines.warehouse.postgres_scrub import scrub
+
+        scrub(self._native, self.name, tables)
 
     def append(self, table: str, rows: pa.Table) -> None:
         from pipelines.warehouse.postgres_copy import copy_into

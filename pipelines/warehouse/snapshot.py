@@ -12,7 +12,7 @@ from pipelines.lifecycle import RETENTION
 from pipelines.times import naive_utc
 from pipelines.warehouse.database import DATASET, Database, StatementError
 from pipelines.warehouse.definitions import PENDING
-from pipelines.warehouse.sql import quoted
+from pipelines.warehouse.sql import identifier, quoted
 from pipelines.warehouse.views import OUR_TABLES
 from pipelines.warehouse.warehouse import WarehouseError
 
@@ -46,7 +46,8 @@ def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
     if not {"conference_summaries", "_refetches"}.issubset(names):
         return {}
     counts = " UNION ALL ".join(
-        f'SELECT {quoted(name)} AS name, count(*) FROM {DATASET}."{name}"' for name in names
+        f"SELECT {quoted(name)} AS name, count(*) FROM {DATASET}.{identifier(name)}"
+        for name in names
     )
     created = "coalesce(s.create_time, s.fetched_at)"
     by_age = " ".join(

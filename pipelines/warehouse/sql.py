@@ -1,4 +1,4 @@
-"""Where the project's SQL files are, and how a text is written in SQL."""
+"""Where the project's SQL files are, and how a text or a name is written in SQL."""
 
 from __future__ import annotations
 
@@ -22,3 +22,7 @@ def sql_files(folder: str) -> list[tuple[Path, str]]:
 
 def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
