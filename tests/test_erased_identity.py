@@ -12,8 +12,10 @@ from pipelines.run.erasures import Subject
 from pipelines.simulator.participants import participant_row
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.codec import DEEPEST
-from pipelines.twilio_insights.extract.erasures import holds
+from pipelines.twilio_insights.extract.erasures import Erasures, digest_of, holds, new_salt
+from pipelines.twilio_insights.extract.flatten import flatten
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
+from pipelines.twilio_insights.resources import CONFERENCES
 from tests.conftest import NOW, Command, Loaded, sid, summary
 from tests.test_erase import (
     GONE,
@@ -172,3 +174,11 @@ def test_a_text_is_found_in_what_no_reader_of_json_takes() -> None:
     assert not holds(deeper, "quoted".__eq__)
     assert holds(r'{"a": "\ud800x", "b": "\x"}', "\ufffdx".__eq__)
     assert not holds('{"a": 5}', "5".__eq__)
+
+
+def test_somebody_whom_a_server_has_without_nul_does_not_come_back_with_it() -> None:
+    salt = new_salt()
+    erased = Erasures(lambda *_: [("identity", salt, digest_of("an\ufffdna", salt), None)])
+    rows = [summary(number, HOUR, friendly_name=f"an{c}na") for number, c in enumerate("\0x")]
+    tables = erased.tables(flatten(CONFERENCES, rows, [1, 1], [NOW, NOW]))
+    assert tables["conference_summaries"]["friendly_name"].to_pylist() == [None, "anxna"]

@@ -18,15 +18,15 @@ import pytest
 from pipelines.run.migrations import _definition
 from pipelines.run.pinned_dlt import make_pipeline
 from pipelines.simulator.account import Row
-from pipelines.twilio_insights.extract.flatten import Tables, flatten
+from pipelines.twilio_insights.extract.flatten import Tables, flatten, to_arrow
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.source import begun_package
-from pipelines.twilio_insights.tables import TABLES
+from pipelines.twilio_insights.tables import DRIFT, TABLES
 from pipelines.warehouse.database import DATASET, PIPELINE
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
 from pipelines.warehouse.warehouse import WarehouseError
-from tests.conftest import NOW, ROOT, python, slow, summary
+from tests.conftest import NOW, ROOT, python, sid, slow, summary
 from tests.postgres_server import started
 
 ACCOUNT = f"AC{1:032x}"
@@ -110,6 +110,26 @@ def test_a_character_that_postgresql_refuses_is_replaced(warehouse: PostgresWare
     assert rows_in(warehouse, "conference_tags", "tag") == {("\ufffd",): 1}
     (said,) = warehouse.records("SELECT ? AS a, unnest(?) AS b", ["\0", ["x\0"]])
     assert said == {"a": "\ufffd", "b": "x\ufffd"}
+
+
+def test_keys_that_differ_in_what_is_replaced_are_one(
+    warehouse: PostgresWarehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    tags = ["a\0", "a\ufffd", "b"]
+    values: dict[str, Any] = {
+        "tag_info": {tag: {} for tag in tags},
+        "detected_issues": dict.fromkeys(tags, 1),
+    }
+    odd = summary(1, HOUR, tags=tags, **values)
+    drift = to_arrow(DRIFT, [[ACCOUNT] * 3, [f"tag = {tag}" for tag in tags], [sid(1)] * 3])
+    for digest in (1, 2):
+        load(warehouse, rows_of([odd, summary(2, HOUR)], digest) | {DRIFT.name: drift})
+        for table in ("tags", "tag_info", "detected_issues"):
+            where = f"conference_{table} WHERE conference_sid = '{sid(1)}'"
+            column = "issue" if table == "detected_issues" else "tag"
+            assert rows_in(warehouse, where, column) == {("a\ufffd",): 1, ("b",): 1}
+        assert count(warehouse)["_drift"] == 2
+        assert "differ in U+0000 alone" in caplog.text
 
 
 def test_later_copies_replace_a_record_and_all_of_its_children(

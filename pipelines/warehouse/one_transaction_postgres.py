@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ from pyarrow.parquet import ParquetFile
 from pipelines.warehouse.one_transaction import OneTransaction, Remembering
 from pipelines.warehouse.postgres_copy import copy_into
 from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+
+log = logging.getLogger("conference_insights")
 
 BATCH = 5_000
 """Rows that are made CSV at once."""
@@ -83,13 +86,14 @@ class PackageClient(OneTransaction, PostgresClient):
             f"CREATE TEMPORARY TABLE received_{name} ON COMMIT DROP AS "
             f"SELECT * FROM {target} WITH NO DATA"
         )
-        written: dict[str, None] = {}
+        written, has_nul = dict[str, None](), False
         for path in paths:
             with ParquetFile(path) as file:
                 columns = file.schema_arrow.names
                 written |= dict.fromkeys(f'"{column}"' for column in columns)
                 batches = file.iter_batches(BATCH)
-                copy_into(self.sql_client.native_connection, received, columns, batches)
+                copied = self.sql_client.native_connection, received, columns, batches
+                has_nul = copy_into(*copied) or has_nul
         if hints.keys:
             keys = ", ".join(hints.keys)
             execute(f"ANALYZE {received} ({keys})")
@@ -97,10 +101,28 @@ class PackageClient(OneTransaction, PostgresClient):
             if hints.scope:
                 among = hints.scope.format(staging_table=received)
             execute(f"DELETE FROM {target} WHERE {among}")
+            if has_nul:
+                self._distinguish(name, received, keys)
         names = ", ".join(written)
         execute(
             f"INSERT INTO {target} ({names}) SELECT {names} FROM {received} WHERE {hints.received}"
         )
+
+    def _distinguish(self, name: str, received: str, keys: str) -> None:
+        """Keep one of the rows whose keys are equal since they have no NUL any more."""
+        order = f"PARTITION BY {keys} ORDER BY ctid"
+        others = self.sql_client.execute_sql(
+            f"WITH numbered AS (SELECT ctid, row_number() OVER ({order}) AS n FROM {received}), "
+            f"gone AS (DELETE FROM {received} WHERE ctid IN "
+            "(SELECT ctid FROM numbered WHERE n > 1) RETURNING 1) SELECT count(*) FROM gone"
+        )
+        if others and others[0][0]:
+            log.warning(
+                "%d rows of %s are not loaded: their keys differ in U+0000 alone from others, "
+                "which PostgreSQL does not have",
+                others[0][0],
+                name,
+            )
 
 
 class OneTransactionPostgres(Remembering, dlt.destinations.postgres):

@@ -20,6 +20,7 @@ class _Csv:
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
         self._batches = batches
         self._text = BytesIO()
+        self.has_nul = False
 
     def read(self, size: int) -> bytes:
         while not (piece := self._text.read(size)):
@@ -27,14 +28,17 @@ class _Csv:
                 return b""
             with BytesIO() as written:
                 write_csv(batch, written, _AS_CSV)
-                self._text = BytesIO(written.getvalue().replace(b"\0", "\ufffd".encode()))
+                text = written.getvalue()
+            if b"\0" in text:
+                self.has_nul, text = True, text.replace(b"\0", "\ufffd".encode())
+            self._text = BytesIO(text)
         return piece
 
 
 def copy_into(
     connection: Any, table: str, columns: Sequence[str], batches: Iterator[pa.RecordBatch]
-) -> None:
-    """Insert rows.
+) -> bool:
+    """Insert rows; whether a text had a NUL, for which U+FFFD was written.
 
     Args:
         connection: of psycopg2.
@@ -48,4 +52,5 @@ def copy_into(
     names = ", ".join(f'"{column}"' for column in columns)
     copy = f"COPY {table} ({names}) FROM STDIN (FORMAT csv)"
     with connection.cursor() as cursor:
-        cursor.copy_expert(copy, _Csv(batches), 1 << 16)
+        cursor.copy_expert(copy, csv := _Csv(batches), 1 << 16)
+    return csv.has_nul
