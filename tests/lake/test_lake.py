@@ -15,6 +15,7 @@ from pipelines.warehouse.warehouse import BusyError
 from tests.conftest import NOW, ROOT, loaded_once, python
 from tests.lakes import (
     CONFERENCES,
+    OTHER,
     TABLES,
     Publisher,
     assert_exact,
@@ -178,6 +179,33 @@ def test_a_copy_with_other_accounts_is_refused(one: Publisher, two: Publisher) -
     two.execute("UPDATE _runs SET run_id = substr(run_id, 2)")
     with pytest.raises(BusyError, match="from another copy of this warehouse"):
         two.publish()
+    assert_exact(one)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("how", ["erased", "of another account"])
+def test_an_account_that_is_left_by_its_last_conference_leaves_the_lake(
+    one: Publisher, how: str
+) -> None:
+    """One that no run has listed is nowhere but in its conferences."""
+    former = f"UPDATE conference_summaries SET account_sid = '{OTHER}' WHERE conference_sid = "
+    former += (
+        "(SELECT max(conference_sid) FROM conference_summaries WHERE create_time > '2026-11-10')"
+    )
+    one.execute(former)
+    one.publish()
+    assert OTHER in str(files(one))
+    gone = f"conference_summaries WHERE account_sid = '{OTHER}'"
+    if how == "erased":
+        for table in ("conference_tags", "conference_tag_info", "conference_detected_issues"):
+            sids = f"SELECT conference_sid FROM {gone}"
+            one.execute(f"DELETE FROM {table} WHERE conference_sid IN ({sids})")
+        one.execute(f"DELETE FROM {gone}")
+    else:
+        account = "(SELECT account_sid FROM accounts)"
+        one.execute(f"UPDATE {gone.replace('WHERE', f'SET account_sid = {account} WHERE')}")
+    one.publish(rebuild=True, forget=True)
+    assert OTHER not in str([*Path(one.lake).rglob("*.parquet")])
     assert_exact(one)
 
 

@@ -154,7 +154,9 @@ class _Lake:
                     f"The lake {self._store.url} has {both[0]} from another warehouse, "
                     f"{commit.name}: only one may publish an account"
                 )
-            if commit.warehouse == self._id and (gone := sorted(others - own)):
+            # In its own place an account is gone with its last conference, erased or corrected.
+            is_elsewhere = commit.warehouse == self._id and commit.name != self._name
+            if is_elsewhere and (gone := sorted(others - own)):
                 raise BusyError(
                     f"The lake {self._store.url} has {gone[0]} from another copy of this "
                     f"warehouse, {commit.name}: only one of the two may publish there"
