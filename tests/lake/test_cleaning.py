@@ -80,6 +80,23 @@ def test_personal_data_is_gone_for_good_when_it_is_left_out(
     assert SECRET in stored(one)
 
 
+def test_what_a_killed_run_was_writing_is_deleted(one: Publisher) -> None:
+    """Its own, of whatever table; another may be writing."""
+    one.publish()
+    unfinished = list[Path]()
+    for file in Path(one.lake).glob("conference_*/warehouse=*/**/*.parquet"):
+        unfinished.append(file.with_name(f"{file.name}#1"))
+        unfinished[-1].write_text(SECRET)
+    theirs = [Path(one.lake, "conference_tags", of, "x.parquet#2") for of in ("warehouse=D", "")]
+    for file in theirs:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(SECRET)
+    assert len({file.relative_to(one.lake).parts[0] for file in unfinished}) > 4
+    one.publish()
+    assert sorted(Path(one.lake).rglob("*#*")) == sorted(theirs)
+    assert_exact(one)
+
+
 @pytest.mark.thorough
 def test_old_files_and_logs_are_deleted_once_a_day(
     one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch

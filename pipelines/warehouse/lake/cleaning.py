@@ -32,6 +32,12 @@ def own_files(delta: Any, warehouse: str) -> Files:
     return found
 
 
+def delete_unfinished(store: Store, tables: Iterable[str], warehouse: str) -> None:
+    """Delete what a killed run of a warehouse was writing; only its own, as others may be at it."""
+    for name in tables:
+        store.delete_unfinished(f"{name}/{WAREHOUSE}={warehouse}")
+
+
 def delete_old(store: Store, tables: Iterable[str], warehouse: str, keep: timedelta) -> None:
     """Delete files of one warehouse that no version of the last time, `keep`, has; others delete
     theirs themselves, since only they know which they still need."""

@@ -20,7 +20,12 @@ import duckdb
 from pipelines.times import machine_time, naive_utc
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import with_memory
-from pipelines.warehouse.lake.cleaning import delete_logs, delete_old, delete_unneeded
+from pipelines.warehouse.lake.cleaning import (
+    delete_logs,
+    delete_old,
+    delete_unfinished,
+    delete_unneeded,
+)
 from pipelines.warehouse.lake.commits import Commit, Commits, newest
 from pipelines.warehouse.lake.rows import ACCOUNT, ROOT, Part, lake_tables, read_table
 from pipelines.warehouse.lake.store import LakeSettings, Store, lake_errors
@@ -99,6 +104,7 @@ class _Lake:
         commits = self._commits.read()
         self._take_up(commits)
         self._expect_own_accounts(commits)
+        delete_unfinished(self._store, self._tables, self._id)
         last = newest(commits).get(self._id)
         forget = forget or bool(last and last.digest[_DIGEST:] != self._erased)
         since = None if rebuild or last is None else self._since(last)

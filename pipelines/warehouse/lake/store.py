@@ -30,6 +30,7 @@ _DOWN = re.compile("error sending request|client error|dns error|timed out|\\b50
 _NO_CREDENTIALS = re.compile("credential provider was not enabled|IMDS is disabled")
 _HAS_PASSWORD = re.compile(r"[^/]*:(?!\d*(/|$))|.*:.*@", re.DOTALL)
 """What follows the scheme of a URL; a host may have a port, and Azure has container@account."""
+_UNFINISHED = re.compile(r"#\d+\Z")
 _COLOUR = re.compile(r"\x1b\[\d*m")
 
 T = TypeVar("T")
@@ -177,6 +178,14 @@ class Store:
     def delete(self, path: str) -> None:
         with suppress(FileNotFoundError):
             self._files.delete_file(path)
+
+    def delete_unfinished(self, folder: str) -> None:
+        """Delete files that nobody came to rename, as `….parquet#1`: what lists a lake hides them.
+        A bucket has parts of uploads instead, which only a rule of its own deletes."""
+        if "://" not in self.url.removeprefix("file://"):
+            for file in Path(self.url.removeprefix("file://"), folder).rglob("*"):
+                if _UNFINISHED.search(file.name):
+                    file.unlink(missing_ok=True)
 
     @property
     def _files(self) -> Any:
