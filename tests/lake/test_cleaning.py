@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines.lake_spark import read
-from pipelines.warehouse.lake import publishing
+from pipelines.warehouse.lake import cleaning, publishing
 from pipelines.warehouse.lake.commits import Commits
 from pipelines.warehouse.lake.rows import personal_columns
 from pipelines.warehouse.lake.store import Store
@@ -78,6 +79,46 @@ def test_personal_data_is_gone_for_good_when_it_is_left_out(
     assert files(one) == before
     one.publish()
     assert SECRET in stored(one)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("moment", ["before the erasure", "as its logs are deleted", "both"])
+def test_an_erasure_leaves_what_another_writes_for_the_first_time(
+    one: Publisher, two: Publisher, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The other one has written, or opened, its tables by then, and commits them afterwards."""
+    one.publish()
+    two.execute("DELETE FROM conference_tags")  # so that it opens a table and writes nothing
+    erased = "UPDATE conference_summaries SET friendly_name = NULL WHERE friendly_name LIKE '%1'"
+    one.execute(erased)
+    real_logs, real_commit = cleaning.delete_logs, publishing._Lake._commit
+
+    def delete_logs(*arguments: Any) -> None:
+        def commit(lake: Any, *others: Any, **named: Any) -> Any:
+            monkeypatch.undo()
+            if moment == "both":
+                one.publish(rebuild=True, forget=True)
+            real_logs(*arguments)
+            return real_commit(lake, *others, **named)
+
+        monkeypatch.setattr(publishing._Lake, "_commit", commit)
+        two.publish()
+
+    def commit(lake: Any, *others: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        one.publish(rebuild=True, forget=True)
+        return real_commit(lake, *others, **named)
+
+    if moment == "before the erasure":
+        monkeypatch.setattr(publishing._Lake, "_commit", commit)
+        two.publish()
+    else:
+        monkeypatch.setattr(publishing, "delete_logs", delete_logs)
+        one.publish(rebuild=True, forget=True)
+    assert_exact(one, two)
+    for each in (one, two, one):
+        each.publish()
+        assert_exact(one, two)
 
 
 def test_what_a_killed_run_was_writing_is_deleted(one: Publisher) -> None:

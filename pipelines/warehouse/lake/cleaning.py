@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,16 +50,27 @@ def delete_old(store: Store, tables: Iterable[str], warehouse: str, keep: timede
             store.delete(path)
 
 
-def delete_logs(store: Store, tables: Iterable[str]) -> None:
-    """Delete what the logs have of earlier versions, such as the least SID of a file; only where no
-    other warehouse has committed one of them."""
-    for name in tables:
-        delta = store.open(name)
-        delta.create_checkpoint()
+def delete_logs(store: Store, versions: Mapping[str, int], warehouse: str) -> None:
+    """Delete what the logs have of versions before those of a commit, such as the least SID of a
+    file; only where no other warehouse has committed one, nor has files there that it may commit.
+    """
+    if any(_has_others(store.open(name), warehouse) for name in versions):
+        return
+    for name, committed in versions.items():
+        store.open(name, committed).create_checkpoint()
         for path in store.listed(f"{name}/_delta_log"):
             version = path.rpartition("/")[2].partition(".")[0]
-            if version.isdigit() and int(version) < delta.version():
+            if version.isdigit() and int(version) < committed:
                 store.delete(path)
+
+
+def _has_others(delta: Any, warehouse: str) -> bool:
+    import pyarrow as pa
+
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    column = f"partition.{WAREHOUSE}"
+    found = actions[column].to_pylist() if column in actions.column_names else []
+    return bool({*found} - {warehouse})
 
 
 def delete_unneeded(

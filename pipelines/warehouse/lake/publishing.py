@@ -120,7 +120,7 @@ class _Lake:
             delete_old(self._store, self._tables, self._id, timedelta())
             self._commit(new._replace(may_have_personal=self._personal_data), new, forget=True)
             if forget and {commit.warehouse for commit in self._commits.read()} == {self._id}:
-                delete_logs(self._store, self._tables)
+                delete_logs(self._store, new.versions, self._id)
         elif last and last.committed_at.date() != self._now.date():
             delete_unneeded(
                 self._store, self._commits, self._tables, self._id, self._now, self._keep
