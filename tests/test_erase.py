@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,14 @@ from pipelines.run.erasures import Subject, erase_rows, finish_erasures
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.pipeline import Backfill, run
 from pipelines.run.post_load import forget_former, publish_now
-from pipelines.simulator.account import Account
+from pipelines.simulator.account import Account, iso
 from pipelines.simulator.participants import participant_row
 from pipelines.simulator.server import InsightsHandler, InsightsServer
+from pipelines.twilio_insights.api.bounds import Oversized
 from pipelines.twilio_insights.extract.personal import KEEP
+from pipelines.twilio_insights.extract.records import created_of
 from pipelines.twilio_insights.progress import Progress
+from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.postgres import PostgresServer
@@ -75,13 +78,18 @@ def put(account: Account) -> None:
 @pytest.fixture
 def odd(monkeypatch: pytest.MonkeyPatch) -> None:
     """Listings have an element that is no conference, and names one."""
+    list_more(monkeypatch, [{"of": GONE, "named": WHO}])
+
+
+def list_more(monkeypatch: pytest.MonkeyPatch, elements: list[Any]) -> None:
+    """Have each page that is not empty end with these."""
     real = InsightsHandler.answer
 
     def answer(handler: Any) -> tuple[int, bytes]:
         status, body = real(handler)
         content = json.loads(body) if status == 200 else {}
         if content.get("conferences"):
-            content["conferences"] += [{"of": GONE, "named": WHO}]
+            content["conferences"] += elements
             body = json.dumps(content).encode()
         return status, body
 
@@ -264,6 +272,30 @@ def test_a_schedule_erases_what_is_old(
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     backfill()
     assert counted(full) == 2
+
+
+def test_what_is_old_and_was_rejected_does_not_come_back(
+    rows_only: None, loaded: Loaded, tables_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it says when it was created, whenever it arrived."""
+    times = {"old": iso(NOW - 25 * DAY), "young": iso(NOW - DAY), "odd": "25 days ago"}
+    listed = [{"conference_sid": name, "create_time": at} for name, at in times.items()]
+    list_more(monkeypatch, [*listed, {"nothing": 1}, ["no object"]])
+    loaded.account.put(summary(1, DAY))
+    backfill()
+    erase(Subject(created_before=NOW - 20 * DAY), threading.Event())
+    for load in (lambda: None, backfill):
+        load()
+        rows = loaded.query(f"SELECT row FROM {RAW}_rejected_rows")
+        assert len(rows) == 4
+        assert '"old"' not in str(rows)
+
+
+def test_what_was_not_parsed_says_when_it_was_created_too() -> None:
+    text = b'{"create_time": "2026-11-01T00:00:00Z", "tags": []}'
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    assert created_of(CONFERENCES, Oversized(text, "")) == at
+    assert created_of(CONFERENCES, Oversized(text.replace(b"01T", b"99T"), "")) is None
 
 
 def test_the_line_for_a_scheduler_is_right(command: Command) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from pipelines.times import naive_utc
+from pipelines.twilio_insights.api.bounds import Oversized
 from pipelines.twilio_insights.codec import parse, to_json
 from pipelines.twilio_insights.extract.erasures import SIDS, empty_of, holds
 from pipelines.twilio_insights.extract.personal import COLUMNS, PersonalData
+from pipelines.twilio_insights.extract.records import created_of
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
 from pipelines.twilio_insights.tables import REJECTED_ROWS, Column
 from pipelines.warehouse.database import DATASET, Database
 
 AT_ONCE = 1000
 """Rejected rows that are read at once."""
+PARSED = 1_000_000
+"""Bytes of a rejected row from which on it would take much memory as Python's objects."""
 _KEPT_BY_RUNS = ("final_changed", "unreadable", "drift", "left_package")
 """Columns of `_runs` that name records: two lists, names with the first SID of each, and a text."""
 
@@ -102,8 +107,8 @@ def _naming(database: Database, chosen: Chosen, keys: dict[str, str]) -> Iterato
         yield Change("_rejected_rows", "rejected_at < ?", [before])
     for rows in _rejected(database, before or datetime.min):
         sids = among([text for _, *texts in rows for text in texts])
-        digests = [d for d, *texts in rows if sids & {*SIDS.findall(" ".join(texts))}]
-        yield from _rows_of(digests)
+        named = [d for d, *texts in rows if sids & {*SIDS.findall(" ".join(texts))}]
+        yield from _rows_of([*{*named, *_created_before(chosen.created_before, rows)}])
     found = _texts_of_runs(database)
     sids = among([text for _, *texts in found for text in texts])
     for run, *texts in found:
@@ -177,6 +182,17 @@ def _rejected(database: Database, since: datetime) -> Iterator[list[tuple[Any, .
     ):
         last = rows[-1][0]
         yield rows
+
+
+def _created_before(moment: datetime | None, rejected: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Digests of what was rejected and says itself that it was created before a time."""
+    for digest, _, row in rejected if moment else ():
+        with suppress(ValueError, RecursionError):
+            text = row.encode()
+            element = parse(text) if len(text) < PARSED else Oversized(text, "")
+            found = (created_of(resource, element) for resource in RESOURCES.values())
+            if any(created < moment for created in found if moment and created):
+                yield digest
 
 
 def _rows_of(digests: list[int], assigned: str = "") -> Iterator[Change]:

@@ -61,13 +61,17 @@ class Erasures:
 
     def covers(self, conference: str, created: datetime | None) -> bool:
         """Whether a conference, by its SID and when it was created, was erased."""
-        if created and self._created_before and created < self._created_before:
-            return True
-        return self._is_one("conference", conference)
+        return self._is_old(created) or self._is_one("conference", conference)
 
-    def is_named_in(self, text: str) -> bool:
-        """Whether the SID of an erased conference is there."""
+    def covers_rejected(self, text: str, created: datetime | None) -> bool:
+        """Whether what cannot be a record, created then as far as it says, names an erased
+        conference or would be one itself."""
+        if self._is_old(created):
+            return True
         return self.has_any and any(self._is_one("conference", sid) for sid in SIDS.findall(text))
+
+    def _is_old(self, created: datetime | None) -> bool:
+        return bool(created and self._created_before and created < self._created_before)
 
     def tables(self, tables: Tables) -> Tables:
         """What is written instead of these rows: nothing where an erased identity is."""

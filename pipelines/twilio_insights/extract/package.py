@@ -13,7 +13,7 @@ from pipelines.twilio_insights.extract.backoff import backoff
 from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.parent_listings import ParentListing
 from pipelines.twilio_insights.extract.personal import PersonalData
-from pipelines.twilio_insights.extract.records import RecordPage, Rejected
+from pipelines.twilio_insights.extract.records import RecordPage, Rejected, created_of
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import Resource
 from pipelines.twilio_insights.tables import (
@@ -107,8 +107,9 @@ class LoadPackage:
 
     def _reject(self, elements: Sequence[Rejected], at: datetime) -> None:
         for element, digest, reason in elements:
-            text = text_of(element)
-            if digest not in self._rejected and not self.erased.is_named_in(text):
+            text, created = text_of(element), created_of(self.resource, element)
+            is_erased = self.erased.covers_rejected(text, created)
+            if digest not in self._rejected and not is_erased:
                 self._rejected.add(digest)
                 self._progress.counts(self.resource).rows_rejected += 1
                 reason = self.erased.reason(self._personal.reason(reason))

@@ -240,3 +240,16 @@ def _belongs(resource: Resource, row: Any, parent: str) -> bool:
 def owner_of(row: Any) -> Any:
     """The account that an element of a page says it belongs to."""
     return row.get("account_sid") if isinstance(row, dict) else getattr(row, "account_sid", None)
+
+
+def created_of(resource: Resource, element: Any) -> datetime | None:
+    """When an element of a page says that it was created, if that can be read."""
+    name, text = resource.created, None
+    if isinstance(element, Oversized):
+        found = re.search(rb'"%b"\s*:\s*"([^"\\]*)"' % name.encode(), element.text)
+        text = found and found[1].decode(errors="replace")
+    elif isinstance(element, dict | Record):
+        text = element.get(name) if isinstance(element, dict) else getattr(element, name)
+    with suppress(ValueError, OverflowError):
+        return as_utc(datetime.fromisoformat(text)) if isinstance(text, str) else None
+    return None
