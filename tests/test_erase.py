@@ -394,6 +394,25 @@ def test_nothing_is_left_of_what_a_killed_process_spilled(
     assert (done.returncode, found_in(tmp_path, *TRACES)) == (0, []), done.stderr
 
 
+@pytest.mark.thorough
+def test_nothing_is_spilled_elsewhere_than_beside_its_file(
+    kept: Path, server: InsightsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = Path(shutil.copy(kept, tmp_path / "warehouse.duckdb")), duckdb.connect
+    folders = list[str]()
+
+    def connect(*arguments: Any, **options: Any) -> duckdb.DuckDBPyConnection:
+        opened = real(*arguments, **options)
+        ((folder,),) = opened.execute("SELECT current_setting('temp_directory')").fetchall()
+        folders.append(folder)
+        return opened
+
+    monkeypatch.setattr(duckdb, "connect", connect)
+    erase(Subject((GONE,)), threading.Event())
+    assert {*folders} == {f"{path}.tmp"}
+    assert len(folders) > 2
+
+
 def test_a_copy_that_cannot_be_deleted_is_no_success(
     loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

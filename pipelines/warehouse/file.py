@@ -22,7 +22,13 @@ from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import ROW_GROUP, WAREHOUSE, DuckDb, with_memory
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
-from pipelines.warehouse.storage import STORAGE_VERSION, is_of_former_version, rebuild, rewrite
+from pipelines.warehouse.storage import (
+    STORAGE_VERSION,
+    is_of_former_version,
+    rebuild,
+    rewrite,
+    spilled,
+)
 from pipelines.warehouse.warehouse import BusyError, Place, Recorded, Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
@@ -174,7 +180,7 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
         run_lock.take(lock, path, "another run")
         created = not path.exists()
         connection = _connect(path)
-        shutil.rmtree(_spilled(path), ignore_errors=True)  # by a process that was killed
+        shutil.rmtree(spilled(path), ignore_errors=True)  # by a process that was killed
         if is_of_former_version(connection):
             connection.close()
             rewrite(path, forgetting=REPORT)
@@ -233,11 +239,6 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _spilled(path: Path) -> Path:
-    """Where DuckDB writes what does not fit into the memory."""
-    return path.with_name(f"{path.name}.tmp")
-
-
 def _is_held(path: Path) -> bool:
     """Whether another process has one of DuckDB's own locks on the file."""
     try:
@@ -278,7 +279,7 @@ def _connect(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
 
 def _attach(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Open the file as the only database: to choose the size of row groups it is to be attached."""
-    connection = duckdb.connect(config=_SETTINGS | {"temp_directory": str(_spilled(path))})
+    connection = duckdb.connect(config=_SETTINGS | {"temp_directory": str(spilled(path))})
     connection.execute(
         f"ATTACH {quoted(str(path))} AS {WAREHOUSE} "
         f"(READ_ONLY {read_only}, ROW_GROUP_SIZE {ROW_GROUP}); "

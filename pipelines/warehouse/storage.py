@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -19,6 +20,11 @@ log = logging.getLogger("conference_insights")
 STORAGE_VERSION = "v1.4.0"
 """From it on a file knows its log: DuckDB refuses one that belongs to another state of the file, as
 after both were copied at different moments. Into an older file it would replay that in silence."""
+
+
+def spilled(path: Path) -> Path:
+    """Where DuckDB writes what does not fit into the memory; the next run deletes what is left."""
+    return path.with_name(f"{path.name}.tmp")
 
 
 def is_of_former_version(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -39,10 +45,11 @@ def rebuild(path: Path, forgetting: str) -> None:
     Raises:
         duckdb.Error, OSError: all is as before.
     """
+    settings: dict[str, Any] = {"memory_limit": "300MB", "temp_directory": str(spilled(path))}
     path = path.resolve()  # not to replace a link
     status = path.stat()
     with made_beside(path) as new:
-        with duckdb.connect(config={"memory_limit": "300MB"}) as connection:
+        with duckdb.connect(config=settings) as connection:
             connection.execute(f"ATTACH {quoted(str(path))} AS former")
             connection.execute(
                 f"ATTACH {quoted(str(new))} AS renewed "
