@@ -159,6 +159,22 @@ def test_a_role_that_may_not_rewrite_a_table_has_not_erased(
     warehouse.scrub([*KEYS])
 
 
+def test_an_erasure_waits_for_the_first_run_of_an_account(
+    loaded: Loaded, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may have read already what is to be erased, and holds an account that none knows."""
+    monkeypatch.setattr("pipelines.run.erase.forget_former", lambda *_: None)
+    loaded.load(views=True)
+    columns = "(run_id, command, outcome, started_at, account_sid)"
+    with PostgresServer(server_url).open() as other:
+        row = f"'x', 'run', 'running', '{NOW:%F}', 'AC{9:032x}'"
+        other.execute(f"INSERT INTO {DATASET}._runs {columns} VALUES ({row})")
+        other.hold_run("x")
+        with pytest.raises(BusyError, match=f"AC{9:032x} is at work in"):
+            erase(Subject(identity="Anna"), threading.Event())
+    erase(Subject(identity="Anna"), threading.Event())
+
+
 def test_a_statement_that_is_refused_as_an_erasure_is_finished_stops_no_loading(
     loaded: Loaded, server_url: str, postgres: PostgresTestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

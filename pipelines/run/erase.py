@@ -28,7 +28,7 @@ from pipelines.twilio_insights.tables import ERASURES, TABLES
 from pipelines.warehouse.database import DATASET, Database
 from pipelines.warehouse.runs import RUNS_TABLE, RunRecord
 from pipelines.warehouse.status_files import STATUS, StatusFiles
-from pipelines.warehouse.warehouse import Warehouse, WarehouseError
+from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
 
@@ -107,6 +107,13 @@ def _prepare(warehouse: Warehouse, record: RunRecord, progress: Progress) -> Non
         "SELECT account_sid FROM {accounts} UNION SELECT account_sid FROM {conference_summaries}"
     )
     warehouse.hold_accounts([account for (account,) in accounts if account])
+    running = f"SELECT run_id, account_sid FROM {RUNS_TABLE} WHERE outcome = 'running'"
+    for run, account in warehouse.execute(running):  # an account's first one is of none of these
+        if run != progress.run_id and warehouse.is_at_work(run):
+            raise BusyError(
+                f"A run of {account or 'an account'} is at work in {warehouse.name} and may have "
+                "read what is to be erased: erase again later"
+            )
     progress.left_package = recover_package(
         warehouse, lambda: Loader(warehouse, record.phase, progress.load_ids.extend)
     )
