@@ -17,9 +17,7 @@ from pipelines.warehouse.lake import store
 from pipelines.warehouse.lake.commits import Commits
 from pipelines.warehouse.lake.store import LakeError, LakeRefusedError, Store, lake_errors
 from tests.conftest import NOW, ROOT, Command, Loaded, loaded_once, python
-from tests.lakes import (
-    Publisher,
-)
+from tests.lakes import Publisher, rows_in_lake
 
 
 @pytest.mark.thorough
@@ -55,6 +53,26 @@ def test_a_file_where_the_lake_should_be(one: Publisher) -> None:
     with pytest.raises(LakeError, match=r"cannot be used: .*File exists") as found:
         one.publish()
     assert exit_code(found.value) == DISK
+
+
+@pytest.mark.parametrize("account", ["AC" + "x" * 300, "\U0001f600" * 30])
+def test_an_account_that_no_folder_can_be_named_after(one: Publisher, account: str) -> None:
+    sid = "(SELECT max(conference_sid) FROM conference_summaries)"
+    one.execute(
+        f"UPDATE conference_summaries SET account_sid = '{account}' WHERE conference_sid = {sid}"
+    )
+    one.publish()
+    table = "conference_insights.conference_summaries"
+    rows = rows_in_lake(one.lake, table)[table]
+    assert rows.total() == one.rows(table)[table].total()
+    assert account not in str(rows)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/lake", "nothing://x/y", "https://host/lake"])
+def test_a_url_of_no_bucket_is_a_wrong_setting(loaded: Loaded, command: Command, url: str) -> None:
+    done = command("run", PUBLISH__LAKE=url)
+    assert (done.returncode, loaded.server.requests) == (USAGE, []), done.stderr
+    assert "publish.lake: write a folder, or a bucket" in done.stderr
 
 
 def test_a_package_is_missing(

@@ -133,7 +133,8 @@ class LakeTable:
         return _ACCOUNT.format(account), _MONTH.format("c"), source
 
 
-_ACCOUNT = "nullif({}.account_sid, '')"
+_ACCOUNT = "CASE WHEN strlen({0}.account_sid) BETWEEN 1 AND 34 THEN {0}.account_sid END"
+"""None where it is longer than a SID: a folder is named after it."""
 _MONTH = "CAST(date_trunc('month', {}.create_time) AS DATE)"
 
 

@@ -25,6 +25,11 @@ _STORAGE = {
 }
 """How long a bucket that does not answer is waited for; credentials, region and endpoint are in the
 variables of its own tools, such as AWS_ACCESS_KEY_ID."""
+_SCHEMES = re.compile(
+    r"abfss?|adl|az|azblob|azdls|azure|b2|cos|dbfs|file|gc?s|hdfs|lakefs|obs|oss|s3a?|sftp|swift|"
+    r"tos|uc|viewfs|webdav|webhdfs|opendal\+\w+"
+)
+"""Of the URLs that `deltalake` takes, but what is in memory."""
 _REFUSED = re.compile("40[13] |AccessDenied|lacked the necessary privileges|Unauthenticated")
 _DOWN = re.compile("error sending request|client error|dns error|timed out|\\b50[0-9] |max_retries")
 _NO_CREDENTIALS = re.compile("credential provider was not enabled|IMDS is disabled")
@@ -54,6 +59,8 @@ def lake_of(url: str | None, keep: str | None) -> LakeSettings | None:
     Raises:
         SettingsError: one is wrong, or a package is missing.
     """
+    if url and "://" in url and not _SCHEMES.fullmatch(url.partition("://")[0].lower()):
+        raise SettingsError("publish.lake: write a folder, or a bucket, as s3://bucket/prefix")
     try:
         kept = parse_duration(keep or DEFAULT_KEEP)
         if not timedelta(hours=1) <= kept <= MOST_KEPT:
