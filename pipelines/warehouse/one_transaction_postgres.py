@@ -116,11 +116,11 @@ class PackageClient(OneTransaction, PostgresClient):
             f"gone AS (DELETE FROM {received} WHERE ctid IN "
             "(SELECT ctid FROM numbered WHERE n > 1) RETURNING 1) SELECT count(*) FROM gone"
         )
-        if others and others[0][0]:
+        if not name.startswith("_") and others and (number := others[0][0]):
             log.warning(
-                "%d rows of %s are not loaded: their keys differ in U+0000 alone from others, "
-                "which PostgreSQL does not have",
-                others[0][0],
+                "Not loaded, since their keys differ in U+0000 alone from those of others, and "
+                "PostgreSQL does not have it: %d of %s",
+                number,
                 name,
             )
 
