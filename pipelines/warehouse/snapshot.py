@@ -102,8 +102,8 @@ def _count_others(database: Database, names: Collection[str]) -> dict[str, int]:
     counts = {}
     for name in sorted(names):
         with suppress(StatementError, WarehouseError):
-            of = name.replace('"', '""')
-            counts[name] = database.execute(f'SELECT count(*) FROM {DATASET}."{of}"')[0][0]
+            counted = f"SELECT count(*) FROM {DATASET}.{identifier(name)}"
+            counts[name] = database.execute(counted)[0][0]
     return counts
 
 
