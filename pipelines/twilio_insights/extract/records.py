@@ -246,8 +246,7 @@ def created_of(resource: Resource, element: Any) -> datetime | None:
     """When an element of a page says that it was created, if that can be read."""
     name, text = resource.created, None
     if isinstance(element, Oversized):
-        found = re.search(rb'"%b"\s*:\s*"([^"\\]*)"' % name.encode(), element.text)
-        text = found and found[1].decode(errors="replace")
+        text = _find(element, name)
     elif isinstance(element, dict | Record):
         text = element.get(name) if isinstance(element, dict) else getattr(element, name)
     with suppress(ValueError, OverflowError):
