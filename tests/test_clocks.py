@@ -8,13 +8,17 @@ from email.utils import format_datetime
 import duckdb
 import pytest
 
+from pipelines.run.personal_switch import last_treated
 from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.errors import RefusedError
-from tests.conftest import NOW, POST_LOAD, Loaded, sid, slow, summary, views_alone
+from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.runs import read_record
+from tests.conftest import NOW, POST_LOAD, Command, Loaded, sid, slow, summary, views_alone
 
 pytestmark = pytest.mark.usefixtures("prepared")
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+OF_RUNS = "pipelines.warehouse.runs._now"
 CLOCK = "pipelines.twilio_insights.api.clock.machine_time"
 WATERMARK = "SELECT max(listed_to) FROM conference_insights._watermarks"
 GAPS = "SELECT count(*) FROM conference_insights._runs WHERE gap_from IS NOT NULL"
@@ -178,3 +182,46 @@ def test_what_answered_404_to_a_wrong_clock_is_asked_for_at_once(loaded: Loaded)
     loaded.account.now += 3 * HOUR
     loaded.run()
     loaded.assert_exact()
+
+
+def run_ahead(loaded: Loaded, ahead: timedelta) -> str:
+    """A run under a clock of this machine that is ahead of the right one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OF_RUNS, lambda: datetime.now(UTC) + ahead)
+        return loaded.run().run_id
+
+
+def test_the_last_run_is_the_one_that_was_last(
+    loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(POST_LOAD, lambda *_, **__: None)
+    run_ahead(loaded, 3 * HOUR)
+    told = command("status", "--max-age", "2h")
+    assert "Last good run  2 h 59 min ahead of this machine's clock" in told.stdout
+    assert "FAIL  Stale" in told.stdout
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__PERSONAL_DATA", "drop")
+    last = loaded.run().run_id
+    with DuckDbFile(loaded.path).read() as warehouse:
+        record = read_record(warehouse, NOW)
+        assert (record["run"]["run_id"], record["last_good"]["run_id"]) == (last, last)
+        assert last_treated(warehouse).mode == "drop"
+    assert "Stale" not in command("status", "--max-age", "2h").stdout
+
+
+@pytest.mark.thorough
+def test_times_of_runs_that_were_far_ahead_are_put_right(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(POST_LOAD, lambda *_, **__: None)
+    runs = [run_ahead(loaded, ahead) for ahead in (0 * DAY, 7300 * DAY, 7301 * DAY)]
+    runs.append(loaded.run().run_id)  # whose API is of another day: nobody knows who is right
+    listed = "SELECT run_id FROM conference_insights._runs ORDER BY started_at"
+    wrong = "SELECT count(*) FROM conference_insights._runs WHERE {} > ?"
+    assert loaded.query(listed) == [(run,) for run in runs]
+    loaded.account.now = datetime.now(UTC)
+    runs.append(loaded.run().run_id)
+    assert loaded.query(listed) == [(run,) for run in runs]
+    with DuckDbFile(loaded.path).read() as warehouse:
+        for column in ("started_at", "ended_at"):
+            now = datetime.now(UTC).replace(tzinfo=None)
+            assert warehouse.execute(wrong.format(column), [now]) == [(0,)]

@@ -81,8 +81,13 @@ def diagnose(
 
 def _staleness(status: dict[str, Any], max_age: timedelta) -> Iterator[HealthIssue]:
     good, now = status["last_good"], status["at"]
-    if good is None or now - good["ended_at"] > max_age:
-        last = good and f"the last good run ended {format_duration(now - good['ended_at'])} ago"
+    # Of one that far ahead, by a wrong clock, nobody knows when it ended.
+    if good is None or abs(now - good["ended_at"]) > max_age:
+        last = None
+        if good:
+            age = format_duration(abs(now - good["ended_at"]))
+            when = "ago" if good["ended_at"] < now else "ahead of this machine's clock"
+            last = f"the last good run ended {age} {when}"
         yield HealthIssue(
             "fail",
             f"Stale: {last or 'there was no good run'}; {format_duration(max_age)} is the limit",

@@ -27,6 +27,8 @@ from pipelines.warehouse.warehouse import BusyError, Place
 TIMES = ("_at", "window_from", "window_to", "gap_from", "gap_to", "loaded_to", "_since", "_try")
 """Endings of the names of fields that hold times, UTC without a zone."""
 TREATED = {"hash": "hashed before it is written", "drop": "dropped before it is written"}
+MAX_APART = timedelta(minutes=1)
+"""By so much two machines' clocks may differ, of which nobody need be told."""
 MAX_DRIFT = 10
 """How many undocumented fields and values are listed in the line of the drift."""
 
@@ -222,6 +224,8 @@ def _age(moment: datetime, now: datetime) -> dict[str, int]:
 
 
 def _ago(moment: datetime, now: datetime) -> str:
+    if moment - now > MAX_APART:
+        return f"{format_duration(moment - now)} ahead of this machine's clock"
     return f"{format_duration(now - moment)} ago"
 
 

@@ -171,6 +171,7 @@ def _load(
         # Also if the API cannot be reached now.
         run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
     now = check_retention_gap(packages)
+    record.correct_times(now)
     progress.pending_before = packages.stored.count_pending(now)
     scope = backfill.scope(now) if backfill else INCREMENTAL
     while not (extraction.complete or extraction.fault or stop.is_set()):

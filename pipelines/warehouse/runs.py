@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import version
 from types import TracebackType
@@ -19,6 +19,7 @@ from typing import Any
 
 from pipelines.exit_codes import BUSY
 from pipelines.warehouse.database import DATASET, Database, StatementError
+from pipelines.warehouse.run_times import correct_times, start_of_last
 from pipelines.warehouse.snapshot import take_snapshot
 from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError, expect_columns
@@ -144,6 +145,7 @@ class RunRecord:
                 )
         warehouse.hold_run(self._counted.run_id)
         self.look(warehouse)
+        self._started = start_of_last(warehouse, self._counted.run_id, self._started)
         row = self._row() | {"outcome": "running"}
         marks = ", ".join(f"${name}" for name in row)
         warehouse.execute(f"INSERT INTO {RUNS_TABLE} ({', '.join(row)}) VALUES ({marks})", row)
@@ -180,6 +182,14 @@ class RunRecord:
             self._write(STATUS)  # while the lock is held
         if self._error:  # a run that ended well in no row has not, for who reads the row
             raise self._error
+
+    def correct_times(self, now: datetime) -> None:
+        """Put right what a clock that was far ahead left in `_runs`; `now` is the API's time."""
+        began = _now() - timedelta(seconds=time.monotonic() - self._clock)
+        database, run_id = self._database, self._counted.run_id
+        if database and correct_times(database, run_id, began, now):
+            self._started = start_of_last(database, run_id, began)
+            self._update()
 
     def look(self, database: Database) -> None:
         """Take note of what is in the warehouse now, for the status file."""
