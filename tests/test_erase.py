@@ -45,6 +45,7 @@ from tests.test_reconcile import compare, kinds
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 RAW = "conference_insights."
+TIME = "pipelines.times.machine_time"
 OWN = "SOURCES__TWILIO_INSIGHTS__"
 WHO, OTHER = "client:anna.canary", "client:bob"
 GONE, STAYS = sid(0xCA11AB1E), sid(2)
@@ -237,8 +238,12 @@ def test_copies_and_a_lake_that_were_not_set_follow_once_they_are(
 
 @pytest.mark.thorough
 def test_it_does_not_come_back(
-    full: Loaded, rows_only: None, caplog: pytest.LogCaptureFixture
+    full: Loaded,
+    rows_only: None,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(TIME, lambda: NOW)
     found = erase(Subject((GONE,)), threading.Event())
     assert found.counts["conference_summaries"] == 1
     full.account.put(summary(0xCA11AB1E, 2 * HOUR, "timeout", friendly_name="another"))
@@ -260,7 +265,7 @@ def test_it_does_not_come_back(
 def test_a_schedule_erases_what_is_old(
     rows_only: None, full: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.times.machine_time", lambda: NOW)
+    monkeypatch.setattr(TIME, lambda: NOW)
     quiet = command("erase", "--older-than", "400d", "--yes")
     assert (quiet.returncode, quiet.stdout, noted(full)) == (0, "", [])
     first = command("erase", "--older-than", "1d", "--yes")
@@ -296,6 +301,32 @@ def test_what_was_not_parsed_says_when_it_was_created_too() -> None:
     at = datetime(2026, 11, 1, tzinfo=UTC)
     assert created_of(CONFERENCES, Oversized(text, "")) == at
     assert created_of(CONFERENCES, Oversized(text.replace(b"01T", b"99T"), "")) is None
+
+
+@pytest.mark.parametrize("days", [40, -40], ids=["ahead", "behind"])
+def test_a_wrong_clock_of_this_machine_brings_nothing_back(
+    full: Loaded, rows_only: None, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(TIME, lambda: NOW + min(days, 0) * DAY)
+        erase(Subject((GONE,)), threading.Event())
+    with monkeypatch.context() as patch:
+        patch.setattr(TIME, lambda: NOW + max(days, 0) * DAY)
+        full.run()
+    monkeypatch.setattr(TIME, lambda: NOW)
+    backfill()
+    assert counted(full, f"conference_sid = '{GONE}'") == 0
+
+
+def test_an_age_counts_from_the_last_listing_at_the_latest(
+    full: Loaded, rows_only: None, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TIME, lambda: NOW + 395 * DAY)
+    for arguments in (["--dry-run"], ["--yes"]):
+        done = command("erase", "--older-than", "396d", *arguments)
+        assert (done.returncode, counted(full)) == (0, 3)
+        assert "Nothing was listed for 395 days, by this machine's clock" in done.stderr
+    assert "1 row erased" in command("erase", "--older-than", "1d", "--yes").stdout
 
 
 def test_the_line_for_a_scheduler_is_right(command: Command) -> None:

@@ -56,7 +56,7 @@ def erase(
         from pipelines.run.erasures import Subject
 
         before = times.machine_time() - older_than if older_than else None
-        subject = Subject(conferences, identity, before)
+        subject = Subject(conferences, identity, before, older_than)
         # Of an identity values are erased, of which a row may have several.
         unit = "row" if identity is None else "value"
         if dry_run or not yes:

@@ -4,20 +4,24 @@ nothing of them elsewhere follows, and is done again by the next command if it w
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from pipelines import times
+from pipelines.lifecycle import RETENTION
 from pipelines.run.erasable import Change, Chosen, of_conferences, of_identity
-from pipelines.times import naive_utc
+from pipelines.times import as_utc, format_duration, iso_seconds, naive_utc
 from pipelines.twilio_insights.extract.erasures import KEPT, digest_of, new_salt
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
-from pipelines.twilio_insights.tables import ERASURES
+from pipelines.twilio_insights.tables import ERASURES, WATERMARKS
 from pipelines.warehouse.database import DATASET, Database
 from pipelines.warehouse.warehouse import Warehouse
+
+log = logging.getLogger("conference_insights")
 
 TABLE = f"{DATASET}.{ERASURES.name}"
 
@@ -25,11 +29,28 @@ TABLE = f"{DATASET}.{ERASURES.name}"
 @dataclass(frozen=True)
 class Subject:
     """Whom an erasure is about: conferences by their SIDs, an identity, or all that were created
-    before a time."""
+    before a time, which is an age `older_than` this machine's time."""
 
     conferences: tuple[str, ...] = ()
     identity: str | None = None
     created_before: datetime | None = None
+    older_than: timedelta | None = None
+
+    def counted_from_listed(self, database: Database) -> Subject:
+        """The same, but its age counts from what was listed last at the latest: a clock of this
+        machine that is far ahead would have all erased."""
+        listed = _last_listed(database)
+        if listed is None or self.created_before is None or self.older_than is None:
+            return self
+        before = listed - self.older_than
+        if (apart := self.created_before - before) > RETENTION:
+            log.warning(
+                "Nothing was listed for %s, by this machine's clock: ages count from %s, when "
+                "something was. Run first; or, if there are no more runs, write a lesser age",
+                format_duration(apart),
+                iso_seconds(listed),
+            )
+        return replace(self, created_before=min(before, self.created_before))
 
     def changes(
         self, database: Database, personal: PersonalData
@@ -60,6 +81,9 @@ def erase_rows(
     Of an age there is nothing to note where nothing was so old.
     """
     total = Counter[str]()
+    # A clock that is behind would have it forgotten while Twilio still serves it.
+    erased_at = times.machine_time()
+    erased_at = max(erased_at, _last_listed(warehouse) or erased_at)
 
     def do() -> None:
         total.clear()
@@ -74,7 +98,7 @@ def erase_rows(
                 continue
             row = {
                 "erasure_id": salt,
-                "erased_at": naive_utc(times.machine_time()),
+                "erased_at": naive_utc(erased_at),
                 "kind": kind,
                 "digest": digest_of(text, salt) if text is not None else None,
                 "created_before": subject.created_before and naive_utc(subject.created_before),
@@ -89,24 +113,35 @@ def erase_rows(
 
 
 def finish_erasures(warehouse: Warehouse, forget: Callable[[], None]) -> None:
-    """Have nothing left anywhere of what was erased, if that is not done yet; and forget of whom it
-    was once Twilio has nothing of them any more.
+    """Have nothing left anywhere of what was erased, if that is not done yet.
 
     Args:
         forget: leaves nothing of what was deleted, wherever else it was kept.
     """
-    now = naive_utc(times.machine_time())
-    warehouse.execute(
-        f"UPDATE {TABLE} SET digest = NULL WHERE digest IS NOT NULL AND erased_at < ?", [now - KEPT]
-    )
     unfinished = f"SELECT erasure_id FROM {TABLE} WHERE finished_at IS NULL"
     if found := [salt for (salt,) in warehouse.execute(unfinished)]:
         warehouse.checkpoint()
         forget()
         warehouse.execute(
             f"UPDATE {TABLE} SET finished_at = ? WHERE erasure_id IN (SELECT unnest(?))",
-            [now, found],
+            [naive_utc(times.machine_time()), found],
         )
+
+
+def forget_of_whom(database: Database, now: datetime) -> None:
+    """Forget of whom erasures were, once Twilio has nothing of them any more: by the API's time,
+    `now`, and this machine's."""
+    sure = naive_utc(min(now, times.machine_time()))
+    database.execute(
+        f"UPDATE {TABLE} SET digest = NULL WHERE digest IS NOT NULL AND erased_at < ?",
+        [sure - KEPT],
+    )
+
+
+def _last_listed(database: Database) -> datetime | None:
+    """The API's time, when a run last listed something."""
+    ((listed,),) = database.execute(f"SELECT max(listed_to) FROM {DATASET}.{WATERMARKS.name}")
+    return listed and as_utc(listed)
 
 
 def erased_state(database: Database, personal: PersonalData) -> str:

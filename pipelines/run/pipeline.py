@@ -19,7 +19,7 @@ from pipelines.run.destination import (
     publish_settings,
     warehouse_place,
 )
-from pipelines.run.erasures import finish_erasures
+from pipelines.run.erasures import finish_erasures, forget_of_whom
 from pipelines.run.packages import MAX_NAMED, Packages
 from pipelines.run.personal_switch import rewrite_personal_data
 from pipelines.run.post_load import forget_former, is_loaded, run_post_load
@@ -172,6 +172,7 @@ def _load(
         run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
     now = check_retention_gap(packages)
     record.correct_times(now)
+    forget_of_whom(warehouse, now)
     progress.pending_before = packages.stored.count_pending(now)
     scope = backfill.scope(now) if backfill else INCREMENTAL
     while not (extraction.complete or extraction.fault or stop.is_set()):
