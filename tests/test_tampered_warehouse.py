@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.conftest import Command, Loaded, sid, summary
+from tests.conftest import NOW, Command, Loaded, sid, summary
 
 HOUR = timedelta(hours=1)
 COPIES = "warehouse.published"
@@ -47,6 +47,27 @@ def test_tables_of_others_are_named(
     assert done.returncode == 74, done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+OF_USERS = """
+    CREATE TABLE conference_insights."my ""odd"" name" (conference_sid TEXT, _dlt_load_id TEXT);
+    CREATE TABLE conference_insights.mine AS FROM conference_insights.conference_summaries;
+    CREATE VIEW conference_insights.my_view AS FROM conference_insights.mine;
+    CREATE VIEW analytics.my_view AS FROM conference_insights.mine;
+    CREATE VIEW conference_insights.broken AS FROM conference_insights.mine;
+    ALTER TABLE conference_insights.mine RENAME TO "for me";
+"""
+
+
+@pytest.mark.thorough
+def test_tables_and_views_of_users_are_left_alone(sound: Loaded, command: Command) -> None:
+    assert command("run").returncode == 0  # whose copy the next one renews
+    change(sound.path, OF_USERS)
+    sound.account.put(summary(4, NOW - sound.account.now + HOUR))
+    done = command("run")
+    assert (done.returncode, "status" in done.stderr) == (0, False), done.stderr
+    assert command("doctor").returncode == 0
+    sound.assert_exact()
 
 
 @pytest.mark.parametrize("table", ["_watermarks", "conference_tags", "_dlt_loads"])

@@ -10,7 +10,7 @@ import duckdb
 
 from pipelines.warehouse.concurrently import run_concurrently
 from pipelines.warehouse.database import ANALYTICS, DATASET
-from pipelines.warehouse.definitions import NOT_FINAL, OWNERS
+from pipelines.warehouse.definitions import NOT_FINAL, OWNERS, TABLES
 from pipelines.warehouse.duckdb_database import IN_MEMORY
 from pipelines.warehouse.in_memory import KEY, InMemory
 from pipelines.warehouse.sql import quoted
@@ -49,8 +49,12 @@ def take_changed(
         f"_dlt_load_id NOT IN (SELECT load_id FROM {DATASET}._dlt_loads WHERE rowid <= "
         f"(SELECT min(rowid) FROM {DATASET}._dlt_loads WHERE load_id = {quoted(load_id)}))"
     )
-    of_conferences = {name for name, _ in found}
-    sids = [f"SELECT {KEY} FROM {name} WHERE {later}" for name, is_loaded in found if is_loaded]
+    views = {f"{ANALYTICS}.{view.name}": view for view in read_views()}
+    of_us = views.keys() | {f"{DATASET}.{table}" for table in TABLES}
+    of_conferences = dict(each for each in found if each[0] in of_us)
+    sids = [
+        f"SELECT {KEY} FROM {name} WHERE {later}" for name, own in of_conferences.items() if own
+    ]
     sids += [f"SELECT parent_key FROM {DATASET}._listings WHERE {later}"]
     sids += [
         f"SELECT {KEY} FROM {DATASET}.{table} WHERE {rows}" for table, rows in NOT_FINAL.items()
@@ -65,11 +69,7 @@ def take_changed(
     counted = f"SELECT count(*) FROM ({' UNION ALL '.join(records)} LIMIT {MOST_ROWS + 1})"
     if connection.execute(counted).fetchall()[0][0] > MOST_ROWS:
         raise CannotRenewError
-    views = {
-        f"{ANALYTICS}.{view.name}": view
-        for view in read_views()
-        if f"{ANALYTICS}.{view.name}" in of_conferences
-    }
+    views = {name: view for name, view in views.items() if name in of_conferences}
     rows_of = {name: ONLY_CHANGED for name in of_conferences if name.startswith(f"{DATASET}.")}
     uses: dict[str, set[str]] = {name: set() for name in rows_of}
     for table, (owner, key) in OWNERS.items():

@@ -35,6 +35,8 @@ OWNERS = {
     for child in resource.get("children", {}).values()
 }
 """By table that has no conference's SID: the table whose records own its rows, and by what key."""
+TABLES: dict[str, Any] = tomllib.loads((SOURCE / "tables.toml").read_text("utf-8"))
+"""The tables that are loaded, with their columns; others in the dataset may be a user's."""
 _WEEKDAY = r"CAST((date_diff('day', DATE '2024-01-01', \1) % 7 + 7) % 7 + 1 AS INTEGER)"
 
 
@@ -61,5 +63,4 @@ def expand(text: str, between: str = " ") -> str:
 @cache
 def documented_tags() -> dict[str, str]:
     """The tags that Twilio documents, and what they mean, as `tables.toml` of the source says."""
-    tables = tomllib.loads((SOURCE / "tables.toml").read_text("utf-8"))
-    return dict(tables["conference_tags"]["columns"]["tag"]["values"])
+    return dict(TABLES["conference_tags"]["columns"]["tag"]["values"])

@@ -15,7 +15,8 @@ def read_all(database: DuckDb) -> int:
         StatementError: something cannot be read.
     """
     tables = database.execute("SELECT schema_name, table_name FROM duckdb_tables()")
-    for schema, table in tables:
+    for names in tables:
+        schema, table = (name.replace('"', '""') for name in names)
         database.execute(f'SELECT bit_xor(hash(t)) FROM "{schema}"."{table}" AS t')
     return len(tables)
 

@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.lifecycle import RETENTION
 from pipelines.times import naive_utc
 from pipelines.warehouse.database import DATASET, Database, StatementError
-from pipelines.warehouse.definitions import PENDING
+from pipelines.warehouse.definitions import PENDING, TABLES
 from pipelines.warehouse.sql import identifier, quoted
 from pipelines.warehouse.views import OUR_TABLES
 from pipelines.warehouse.warehouse import WarehouseError
@@ -42,12 +42,12 @@ def take_snapshot(database: Database, now: datetime) -> dict[str, Any]:
     """
     tables = {name.partition(".")[2]: of for name, of in database.columns(DATASET).items()}
     tables = {name: of for name, of in tables.items() if not name.startswith("_dlt")}
-    names = [name for name, of in tables.items() if "_dlt_load_id" in of or name in OUR_TABLES]
+    of_us = {name for name in TABLES if "_dlt_load_id" in tables.get(name, ())} | OUR_TABLES.keys()
+    names = [name for name in tables if name in of_us]
     if not {"conference_summaries", "_refetches"}.issubset(names):
         return {}
     counts = " UNION ALL ".join(
-        f"SELECT {quoted(name)} AS name, count(*) FROM {DATASET}.{identifier(name)}"
-        for name in names
+        f"SELECT {quoted(name)} AS name, count(*) FROM {DATASET}.{name}" for name in names
     )
     created = "coalesce(s.create_time, s.fetched_at)"
     by_age = " ".join(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -12,7 +11,7 @@ from typing import Any
 import duckdb
 
 from pipelines.warehouse.database import DATASET
-from pipelines.warehouse.definitions import NOT_FINAL, OWNERS, SOURCE
+from pipelines.warehouse.definitions import NOT_FINAL, OWNERS, TABLES
 from pipelines.warehouse.lake.commits import WAREHOUSE
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import read_views
@@ -42,10 +41,9 @@ def lake_tables() -> tuple[str, ...]:
 @cache
 def personal_columns() -> dict[str, frozenset[str]]:
     """By table, those that may hold personal data."""
-    tables = tomllib.loads((SOURCE / "tables.toml").read_text("utf-8"))
     return {
         name: frozenset(n for n, column in table["columns"].items() if column.get("personal"))
-        for name, table in tables.items()
+        for name, table in TABLES.items()
     }
 
 
