@@ -7,8 +7,10 @@ import base64
 import io
 import json
 import logging
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from errno import EACCES, ENOENT, ENOTDIR
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,26 @@ def flip(path: Path) -> None:
 def test_a_disk_that_is_full_is_told_by_its_text() -> None:
     write = "COPY (FROM range(100000)) TO '/dev/full' (FORMAT csv)"
     assert DISK_FAULT.search(error_of(lambda: duckdb.connect().execute(write)))
+
+
+def test_a_folder_that_is_gone_is_told_by_its_text(tmp_path: Path) -> None:
+    folder = tmp_path / "it"
+    folder.mkdir()
+    settings: dict[str, Any] = {"temp_directory": str(folder / "spilled"), "memory_limit": "20MB"}
+    with duckdb.connect(config=settings) as connection:
+        connection.execute(
+            f"ATTACH '{folder}/a.duckdb' AS a; CREATE TABLE a.t (b INT); CHECKPOINT a"
+        )
+        folder.rename(tmp_path / "gone")
+        spill = "CREATE TABLE x AS SELECT hash(range) AS a FROM range(3000000) ORDER BY a"
+        assert DISK_FAULT.search(error_of(lambda: connection.execute(spill).fetchall()))
+        folder.touch()
+        text = error_of(lambda: connection.execute("INSERT INTO a.t VALUES (1)"))
+        assert DISK_FAULT.search(text)
+        denied = text.replace(os.strerror(ENOTDIR), os.strerror(EACCES))
+        assert DISK_FAULT.search(denied)
+    missing = FileNotFoundError(ENOENT, os.strerror(ENOENT), "what a killed run left")
+    assert not DISK_FAULT.search(str(missing))
 
 
 @pytest.mark.parametrize("sql", ["SELECT list(range::VARCHAR)", "SELECT DISTINCT range"])

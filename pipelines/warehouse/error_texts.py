@@ -8,9 +8,26 @@ from __future__ import annotations
 
 import os
 import re
-from errno import EAGAIN, EDQUOT, EFBIG, EIO, ENOSPC, EROFS
+from errno import (
+    EACCES,
+    EAGAIN,
+    EDQUOT,
+    EFBIG,
+    EIO,
+    ENOENT,
+    ENOSPC,
+    ENOTCONN,
+    ENOTDIR,
+    EPERM,
+    EROFS,
+    ESTALE,
+)
 
-DISK_FAULT = re.compile("|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS))))
+# What only a disk says; and what is its fault only where DuckDB names the file, since others say so
+# too, of what a killed run left.
+_OF_DISKS = "|".join(map(os.strerror, (ENOSPC, EFBIG, EDQUOT, EIO, EROFS)))
+_OF_FILES = "|".join(map(os.strerror, (EACCES, EPERM, ENOENT, ENOTDIR, ESTALE, ENOTCONN)))
+DISK_FAULT = re.compile(f'{_OF_DISKS}|(?:file|directory) ".*": (?:{_OF_FILES})')
 OUT_OF_MEMORY = re.compile("Out of Memory Error|failed to (pin|allocate)|could not allocate")
 NO_THREAD = re.compile(f"can't start new thread|{os.strerror(EAGAIN)}")
 LOG_FAULT = re.compile("WAL|Could not read enough bytes")
