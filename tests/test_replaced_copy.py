@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines.warehouse.published import claim
 from tests.conftest import Command, Loaded, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -24,6 +25,20 @@ def published(loaded: Loaded) -> Path:
         loaded.account.put(summary(number, number * HOUR))
     loaded.run()
     return copy_of(loaded)
+
+
+def test_one_that_is_deleted_while_a_run_copies_it_is_made_anew(
+    published: Path, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claim_at_last(*arguments: Path) -> None:
+        published.unlink(missing_ok=True)
+        claim(*arguments)
+
+    monkeypatch.setattr("pipelines.warehouse.publish.claim", claim_at_last)
+    loaded.account.put(summary(4, HOUR))
+    loaded.run()
+    with duckdb.connect(copy_of(loaded), read_only=True) as copy:
+        assert copy.sql("SELECT count(*) FROM analytics.conferences").fetchall() == [(4,)]
 
 
 def copy_of(loaded: Loaded) -> Path:

@@ -176,7 +176,12 @@ class PublishedCopies:
             with attached(connection, file):
                 build(connection, self.staging, self._personal)
             return
-        shutil.copyfile(self._last[0], file)
+        try:
+            shutil.copyfile(self._last[0], file)
+        except OSError as error:
+            if self._is_sealed(self._last[0]):
+                raise  # the new one cannot be written
+            raise CannotRenewError from error
         Thread(target=_begin_to_write, args=(file,), daemon=True).start()
         if not self._is_sealed(self._last[0]):  # replaced meanwhile
             raise CannotRenewError
