@@ -243,6 +243,25 @@ def test_what_a_killed_process_spilled_is_deleted(tmp_path: Path) -> None:
     (spilled / "duckdb_temp_storage_DEFAULT-0.tmp").touch()
     with open_warehouse(path):
         assert not spilled.exists()
+    spilled.mkdir()
+    (spilled / "duckdb_temp_storage_DEFAULT-0.tmp").touch()
+    (spilled / "mine.txt").touch()
+    with open_warehouse(path):
+        assert [file.name for file in spilled.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("arguments", [["publish"], ["erase", "--older-than", "9d", "--yes"]])
+def test_a_file_of_another_program_is_not_written_anew(
+    arguments: list[str], command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    path.unlink(missing_ok=True)
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{path}' AS other (STORAGE_VERSION 'v1.2.0')")
+        connection.execute("CREATE TABLE other.mine AS SELECT 1 AS a")
+    before = path.read_bytes()
+    assert command(*arguments).returncode == 74
+    assert path.read_bytes() == before
 
 
 def test_a_run_that_another_holds_up_at_last_has_its_row(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,14 +19,15 @@ from pipelines.warehouse import error_texts, run_lock
 from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import ROW_GROUP, WAREHOUSE, DuckDb, with_memory
+from pipelines.warehouse.spilled import delete_spilled, spilled
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
 from pipelines.warehouse.storage import (
     STORAGE_VERSION,
     is_of_former_version,
+    is_ours,
     rebuild,
     rewrite,
-    spilled,
 )
 from pipelines.warehouse.warehouse import BusyError, Place, Recorded, Warehouse, WarehouseError
 
@@ -180,8 +180,8 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
         run_lock.take(lock, path, "another run")
         created = not path.exists()
         connection = _connect(path)
-        shutil.rmtree(spilled(path), ignore_errors=True)  # by a process that was killed
-        if is_of_former_version(connection):
+        delete_spilled(path)
+        if is_of_former_version(connection) and is_ours(connection):
             connection.close()
             rewrite(path, forgetting=REPORT)
             connection = _connect(path)
@@ -289,7 +289,7 @@ def _attach(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 
 def _why_not(path: Path, error: str) -> str:
-    wal = path.with_name(f"{path.name}.wal")
+    wal = Path(f"{_real(path)}.wal")  # which DuckDB has beside the file, not beside a link to it
     if wal.exists() and error_texts.LOG_FAULT.search(error):
         return (
             f"{path} and its log {wal.name} do not belong together, as after a copy of both that "

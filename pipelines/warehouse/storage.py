@@ -12,7 +12,9 @@ from typing import Any
 import duckdb
 
 from pipelines.files import made_beside, where_supported
+from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import ROW_GROUP
+from pipelines.warehouse.spilled import spilled
 from pipelines.warehouse.sql import quoted
 
 log = logging.getLogger("conference_insights")
@@ -20,11 +22,6 @@ log = logging.getLogger("conference_insights")
 STORAGE_VERSION = "v1.4.0"
 """From it on a file knows its log: DuckDB refuses one that belongs to another state of the file, as
 after both were copied at different moments. Into an older file it would replay that in silence."""
-
-
-def spilled(path: Path) -> Path:
-    """Where DuckDB writes what does not fit into the memory; the next run deletes what is left."""
-    return path.with_name(f"{path.name}.tmp")
 
 
 def is_of_former_version(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -37,6 +34,17 @@ def is_of_former_version(connection: duckdb.DuckDBPyConnection) -> bool:
         [int(number) for number in re.findall(r"\d+", text)] for text in (version, STORAGE_VERSION)
     )
     return found < wanted
+
+
+def is_ours(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a run has been in the file: another program's is not rewritten."""
+    return bool(
+        connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? "
+            "AND table_name IN ('_runs', '_dlt_loads')",
+            [DATASET],
+        ).fetchall()
+    )
 
 
 def rebuild(path: Path, forgetting: str) -> None:
