@@ -13,6 +13,7 @@ from errno import EINVAL, EIO
 from pathlib import Path
 from stat import S_ISDIR
 
+import duckdb
 import pytest
 
 from pipelines.errors import SettingsError
@@ -180,6 +181,23 @@ def test_a_link_to_nothing_is_followed(small: Loaded, tmp_path: Path) -> None:
     assert (tmp_path / "disk/real.duckdb").is_file()
     assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["real.duckdb"]
     small.assert_exact()
+
+
+@pytest.mark.fresh
+def test_the_log_of_a_link_is_that_of_its_target(tmp_path: Path) -> None:
+    path, target = tmp_path / "warehouse.duckdb", tmp_path / "disk/real.duckdb"
+    target.parent.mkdir()
+    path.symlink_to(target)
+    log = target.with_name("real.duckdb.wal")
+    with duckdb.connect(tmp_path / "w") as connection:
+        connection.execute("CREATE TABLE t AS FROM range(1000); CHECKPOINT")
+        connection.execute("INSERT INTO t FROM range(1000)")
+        shutil.copyfile(tmp_path / "w", target)
+        torn = bytearray((tmp_path / "w.wal").read_bytes())
+    torn[len(torn) // 2] ^= 255
+    log.write_bytes(torn)
+    with pytest.raises(WarehouseError, match=f"or move {log} away"), open_warehouse(path):
+        pass
 
 
 def fifo(path: Path) -> None:
