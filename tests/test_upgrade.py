@@ -56,6 +56,15 @@ def test_it_goes_on_where_the_earlier_version_ended(old: Loaded) -> None:
     assert old.query("SELECT count(*) FROM analytics.conferences") == [(5,)]
 
 
+def test_an_index_of_the_user_that_is_in_the_way_is_named(old: Loaded, command: Command) -> None:
+    with duckdb.connect(old.path) as connection:
+        connection.execute(f'CREATE INDEX "my own" ON {DATASET}._refetches (conference_sid)')
+    done = command("run")
+    assert done.returncode == 74, done.stderr
+    assert f'DROP INDEX {DATASET}."my own"' in done.stderr
+    assert "is not in the status" not in done.stderr
+
+
 @pytest.mark.thorough
 def test_every_command_takes_it(old: Loaded, command: Command) -> None:
     for arguments in (["status"], ["doctor"], ["backfill", "--from", "2d"], ["publish"]):

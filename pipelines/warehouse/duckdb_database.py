@@ -10,12 +10,14 @@ import duckdb
 
 from pipelines.warehouse import error_texts
 from pipelines.warehouse.database import (
+    DATASET,
     Database,
     MissingTableError,
     Parameters,
     Rows,
     StatementError,
 )
+from pipelines.warehouse.warehouse import WarehouseError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,8 +42,22 @@ class DuckDb(Database):
             return [name for name, *_ in answer.description or ()], answer.fetchall()
         except duckdb.CatalogException as error:
             raise MissingTableError(str(error)) from error
+        except duckdb.DependencyException as error:
+            raise WarehouseError(self._in_the_way() or str(error)) from error
         except duckdb.Error as error:
             raise StatementError(str(error)) from error
+
+    def _in_the_way(self) -> str:
+        """What to do about indexes, which keep DuckDB from changing a table; no run makes any."""
+        with self.connection.cursor() as own:  # the transaction of this one has failed
+            found = own.execute(
+                """SELECT 'DROP INDEX ' || schema_name || '."' || replace(index_name, '"', '""')
+                || '"' FROM duckdb_indexes()
+                WHERE database_name = current_database() AND schema_name = ?""",
+                [DATASET],
+            ).fetchall()
+        drops = "; ".join(statement for (statement,) in found)
+        return drops and f"Tables with an index of yours cannot be changed: {drops}; and run again"
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
