@@ -138,3 +138,38 @@ def test_a_moved_warehouse_is_told_how_to_keep_its_chosen_folder(
     assert command("run").returncode == 0
     assert command("status").returncode == 0
     assert owner.read_text() == "../moved.duckdb"
+
+
+def test_a_folder_that_was_moved_is_well_before_any_run(
+    sound: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert command("run").returncode == 0
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for path in [*tmp_path.glob("warehouse.*")]:
+        path.rename(moved / path.name)
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(moved / sound.path.name))
+    done = command("status")
+    assert (done.returncode, "FAIL" in done.stdout) == (0, False), done.stdout
+    assert f"{moved}/warehouse.published/current" in done.stdout
+
+
+def test_copies_elsewhere_follow_a_warehouse_that_was_moved(
+    sound: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copies, moved = tmp_path / "copies", tmp_path / "moved/warehouse.duckdb"
+    monkeypatch.setenv("PUBLISH__DIRECTORY", str(copies))
+    assert command("run").returncode == 0
+    moved.parent.mkdir()
+    shutil.copytree(f"{sound.path}.dlt", f"{moved}.dlt")
+    shutil.copy(sound.path, moved)
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(moved))
+    assert f"has the copies of {sound.path}" in command("run").stderr
+    sound.path.unlink()
+    done = command("run")
+    assert done.returncode == 0, done.stderr
+    assert (copies / "warehouse.txt").read_text() == "../moved/warehouse.duckdb"
+    (copies / "current").unlink()
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "third.duckdb"))
+    moved.unlink()
+    assert f"has the copies of {moved}" in command("run").stderr

@@ -20,7 +20,7 @@ from pipelines.monitor.health import diagnose, print_issue, worst
 from pipelines.run.destination import warehouse_place
 from pipelines.times import as_utc, format_duration, iso_seconds
 from pipelines.warehouse.file import working_folder
-from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner, owner_file
+from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
 from pipelines.warehouse.snapshot import EXPIRED
 from pipelines.warehouse.warehouse import BusyError, Place
 
@@ -83,7 +83,7 @@ def _last_error(holds: dict[str, Any], refused: dict[str, Any]) -> str | None:
 
 def _copies(path: Path, published: str | None, now: datetime) -> dict[str, Any]:
     """The published copies of a file, and the bytes of all that there is."""
-    directory = _directory(path, published)
+    directory = path.parent / (published or folder_of(path))
     other = other_owner(directory, path)
     made = None if other else made_at(directory)
     free: dict[str, int] = {}
@@ -100,15 +100,6 @@ def _copies(path: Path, published: str | None, now: datetime) -> dict[str, Any]:
             **free,
         },
     }
-
-
-def _directory(path: Path, recorded: str | None) -> Path:
-    """Where the copies are: where the last run made them or, if they were beside the warehouse then
-    and it was moved with them, beside it."""
-    beside = folder_of(path)
-    directory = Path(recorded or beside)
-    is_moved = directory.name == beside.name and not owner_file(directory, path)
-    return beside if is_moved and beside.exists() else directory
 
 
 def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:

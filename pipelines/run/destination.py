@@ -29,7 +29,7 @@ from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.lake.store import LakeSettings, lake_of
-from pipelines.warehouse.published import folder_of
+from pipelines.warehouse.published import as_noted, folder_of
 from pipelines.warehouse.warehouse import Place, WarehouseError
 
 _TAKEN = {DATASET, f"{DATASET}_staging", ANALYTICS}
@@ -53,6 +53,12 @@ class PublishSettings:
     lake: LakeSettings | None = None
     checks: frozenset[str] = frozenset()
     stored: PersonalData = KEEP
+
+    def noted(self, place: Place) -> dict[str, str]:
+        """What the status file has of them."""
+        if self.directory is None or place.path is None:
+            return {}
+        return {"published": as_noted(self.directory, place.path)}
 
 
 def warehouse_path() -> Path:

@@ -81,7 +81,7 @@ def erase(subject: Subject, stop: threading.Event) -> Found:
         delivery, personal = publish_settings(place), personal_data()
         with suppress(WarehouseError):  # one that cannot be read is written anew
             record.settings = files.read(STATUS).get("settings", {}) if files else {}
-        record.settings |= {"published": str(delivery.directory)}
+        record.settings |= delivery.noted(place)
         with place.open() as warehouse:
             if not is_loaded(warehouse):
                 raise nothing_in(place)

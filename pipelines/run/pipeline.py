@@ -140,7 +140,7 @@ def opened(
         progress.account_sid = settings.account_sid
         if backfill:
             settings.filters = {**settings.filters, **backfill.filters}
-        record.settings = {"lookback": settings.lookback, "published": str(delivery.directory)}
+        record.settings = {"lookback": settings.lookback} | delivery.noted(place)
         if files and delivery.directory:
             files.require_existing_warehouse(delivery.directory)
         with place.open() as warehouse:

@@ -27,6 +27,7 @@ from pipelines.warehouse.checks import Check, ChecksError, has_failed, run_check
 from pipelines.warehouse.database import DATASET, PIPELINE, Database, StatementError
 from pipelines.warehouse.file import DuckDbWarehouse
 from pipelines.warehouse.publish import PublishedCopies
+from pipelines.warehouse.published import seal_of
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.status_files import StatusFiles
 from pipelines.warehouse.views import Description, apply_views, read_columns
@@ -118,7 +119,7 @@ def _copies(
     warehouse: DuckDbWarehouse, settings: PublishSettings, directory: Path, digest: str
 ) -> PublishedCopies:
     rules = _left_out(settings), digest, erased_state(warehouse, settings.stored)
-    seal = warehouse.working_folder / "published.txt"
+    seal = seal_of(warehouse.path)
     return PublishedCopies(warehouse.connection, directory, *rules, warehouse.path, seal)
 
 

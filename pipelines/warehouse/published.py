@@ -34,6 +34,18 @@ def folder_of(warehouse: Path) -> Path:
     return warehouse.with_name(f"{warehouse.stem}.published")
 
 
+def as_noted(folder: Path, warehouse: Path) -> str:
+    """The folder of copies as a status file has it: below the warehouse's folder relative to that,
+    so that all can be moved."""
+    inside = folder.is_relative_to(warehouse.parent)
+    return str(folder.relative_to(warehouse.parent) if inside else folder)
+
+
+def seal_of(warehouse: Path) -> Path:
+    """The file that tells how its last copy was left, in a folder that nobody else can write."""
+    return warehouse.with_name(f"{warehouse.name}.dlt") / "published.txt"
+
+
 def adopt_former(folder: Path, warehouse: Path) -> None:
     """Earlier versions put the copies of every warehouse into `published` beside it. Where this
     one's are there, they stay, for the dashboards that read them, and its folder is a link."""
@@ -83,9 +95,20 @@ def owner_file(folder: Path, warehouse: Path) -> Path | None:
 
 
 def other_owner(folder: Path, warehouse: Path) -> str | None:
-    """The other warehouse whose copies a folder has."""
+    """The other warehouse whose copies a folder has; not one that is gone, of which this one has
+    the seal, since that has been moved here."""
     owner = _owner(folder)
-    return owner if owner and not _are_same(owner, warehouse) else None
+    if not owner or _are_same(owner, warehouse):
+        return None
+    return None if not os.path.lexists(owner) and _is_sealed(folder, warehouse) else owner
+
+
+def _is_sealed(folder: Path, warehouse: Path) -> bool:
+    """Whether this warehouse made the newest copy there."""
+    with suppress(OSError, ValueError):
+        made = seal_of(warehouse).read_text().partition(" ")[0]
+        return made == (folder / "current").readlink().name
+    return False
 
 
 def _owner(folder: Path) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.files import replace_file
 from pipelines.warehouse.database import DATASET, Database, StatementError
 from pipelines.warehouse.opened_copy import open_copy
-from pipelines.warehouse.published import FILE, owner_file
+from pipelines.warehouse.published import FILE, as_noted, owner_file
 from pipelines.warehouse.snapshot import take_snapshot
 from pipelines.warehouse.warehouse import WarehouseError
 
@@ -94,7 +94,8 @@ class StatusFiles:
         with suppress(WarehouseError, StatementError):
             if content := self.read(STATUS):
                 content["holds"] = take_snapshot(database, datetime.now(UTC))
-                content["settings"]["published"] = str(published)
+                if published:
+                    content["settings"]["published"] = as_noted(published, self.warehouse)
                 for run in filter(None, (content.get("run"), content.get("last_good"))):
                     told = f"SELECT drift, left_package FROM {DATASET}._runs WHERE run_id = ?"
                     for row in database.records(told, [run["run_id"]]):
