@@ -291,7 +291,7 @@ def test_a_log_of_another_state_is_told_by_its_text(with_log: Path) -> None:
     [
         BusyError("/checksums/warehouse.duckdb is held by another run"),
         ChecksError("1 check failed (unique_tags: 1, first tag corrupt_audio)"),
-        duckdb.IOException('Cannot open file "/checksums/warehouse.duckdb": Permission denied'),
+        duckdb.IOException('Cannot open file "/checksums/warehouse.duckdb": Too many open files'),
     ],
     ids=["busy", "check", "path"],
 )
