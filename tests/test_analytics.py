@@ -618,6 +618,7 @@ def test_nothing_in_a_view_means_something_else_elsewhere(path: Path, text: str)
         assert column.table, f"{column.sql()} has no table"
 
 
+@pytest.mark.thorough
 def test_views_say_the_same_without_the_statistics_of_the_engine(copied: Loaded) -> None:
     """DuckDB 2.0 concludes from them that some columns are 0 which are not: `stg_participants`."""
     with duckdb.connect(copied.path) as connection:

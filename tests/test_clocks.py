@@ -191,6 +191,7 @@ def run_ahead(loaded: Loaded, ahead: timedelta) -> str:
         return loaded.run().run_id
 
 
+@pytest.mark.thorough
 def test_the_last_run_is_the_one_that_was_last(
     loaded: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_link_to_the_warehouse_is_no_other(
     assert small.run().rows_new == 0
 
 
+@pytest.mark.thorough
 def test_a_warehouse_is_moved_by_the_words_of_the_page(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command, tmp_path: Path
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_warehouse_is_moved_by_the_words_of_the_page(
     assert sids(tmp_path / "moved/warehouse.published") == [sid(1), sid(2)]
 
 
+@pytest.mark.thorough
 def test_a_moved_warehouse_is_told_how_to_keep_its_chosen_folder(
     small: Loaded, monkeypatch: pytest.MonkeyPatch, command: Command, tmp_path: Path
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_folder_that_was_moved_is_well_before_any_run(
     assert f"{moved}/warehouse.published/current" in done.stdout
 
 
+@pytest.mark.thorough
 def test_copies_elsewhere_follow_a_warehouse_that_was_moved(
     sound: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

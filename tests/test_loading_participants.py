@@ -134,6 +134,7 @@ def test_children_of_a_participant_are_those_of_its_last_copy(loaded: Loaded) ->
     assert [loaded.query(count + table)[0][0] for table in tables] == [1, 1, 0]
 
 
+@pytest.mark.thorough
 def test_one_that_was_listed_before_all_are_shown_is_listed_once_more(loaded: Loaded) -> None:
     """A phone that joins twice counts once in `unique_participants`."""
     put(loaded, 1, 20 * MINUTE, end_time=iso(NOW - 5 * MINUTE))

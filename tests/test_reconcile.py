@@ -477,6 +477,7 @@ def test_no_table_is_made_to_compare_it(loaded: Loaded, command: Command) -> Non
         assert connection.sql("SHOW ALL TABLES").fetchall() == []
 
 
+@pytest.mark.thorough
 def test_a_record_that_two_listings_show_counts_once(
     two: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_an_account_that_left_is_neither_compared_nor_missed(left: Loaded) -> No
     assert left.query(found) == [(0,)]
 
 
+@pytest.mark.thorough
 def test_usual_is_the_mean_of_all_weeks_that_were_listed(loaded: Loaded) -> None:
     for days in (14, 28):
         for number in range(30):
@@ -125,6 +126,7 @@ def test_usual_is_the_mean_of_all_weeks_that_were_listed(loaded: Loaded) -> None
     assert loaded.query(found) == [(0,)]  # 15 on average, of which less than 20 are not missed
 
 
+@pytest.mark.thorough
 def test_who_left_at_a_time_that_is_not_known_was_there_until_the_end(loaded: Loaded) -> None:
     loaded.account.put(summary(1, 10 * DAY, start_time="2026-11-10T14:30:00Z"))
     loaded.account.put(summary(2, HOUR, start_time="2026-11-20T13:30:00Z"))

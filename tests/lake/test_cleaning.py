@@ -121,6 +121,7 @@ def test_an_erasure_leaves_what_another_writes_for_the_first_time(
         assert_exact(one, two)
 
 
+@pytest.mark.thorough
 def test_what_a_killed_run_was_writing_is_deleted(one: Publisher) -> None:
     """Its own, of whatever table; another may be writing."""
     one.publish()
