@@ -3,9 +3,9 @@
 -- Promise: every participant in the warehouse, once.
 -- NULL: flags of a participant without metrics; what Twilio did not give.
 -- Caveats: of the metrics only inbound and outbound are here, whatever else Twilio may send.
--- Each direction is chosen before it is joined: with the direction among the join's conditions
--- DuckDB 2.0 takes flags for 0 that are 1, where one of the directions has no rows.
 WITH inbound AS (
+    -- Each direction is chosen before it is joined: with the direction among the join's conditions
+    -- DuckDB 2.0 takes flags for 0 that are 1, where one of the directions has no rows.
     SELECT m.*
     FROM conference_insights.conference_participant_metrics AS m
     WHERE m.direction = 'inbound'
