@@ -447,7 +447,7 @@ def test_a_wrong_setting_ends_a_command_before_it_begins(
 def test_what_is_new_is_loaded_even_if_the_file_cannot_be_written_anew(
     loaded: Loaded, kept: Path, tables_only: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: DuckDbWarehouse) -> None:
+    def full(*_: object) -> None:
         raise WarehouseError("The disk is full")
 
     shutil.copy(kept, loaded.path)

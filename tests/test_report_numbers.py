@@ -158,7 +158,6 @@ STATE = """
     SELECT (SELECT count(DISTINCT account_sid) FROM analytics.conferences), filters, personal_data,
         as_of, report_timezone,
         (SELECT min(created_date) FROM analytics.conferences),
-        (SELECT min(created_date) FROM analytics.conferences),
         (SELECT max(create_time) FROM analytics.conferences),
         (SELECT min(create_time) FROM analytics.conferences WHERE completeness = 'pending'),
         (SELECT count(*) FROM analytics.conferences WHERE completeness = 'pending'),
