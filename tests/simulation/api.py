@@ -50,6 +50,8 @@ PASSING = [
     "no-date",
 ]
 """Faults of one answer, after which the run is to end well."""
+MALFORMED = {"html-200", "bad-json", "empty"}
+"""Those of them that are no JSON: of one request only two are borne."""
 LASTING = {
     "down": {69},
     "refused": {77},
