@@ -29,7 +29,7 @@ from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, POST_LOAD, Command, Loaded, sid, summary
 from tests.postgres_server import PostgresTestServer
-from tests.test_postgres_load import ACCOUNT, HOUR, KEYS, count, load, prepare, rows_of
+from tests.test_postgres_load import ACCOUNT, HOUR, count, load, prepare, rows_of
 from tests.test_server_warehouse import server_url as server_url
 
 
@@ -137,7 +137,7 @@ def test_what_others_have_in_the_schema_stops_no_erasure(
     theirs = f"""SELECT pg_relation_filenode('{DATASET}."Notes of Anna"')"""
     ours = f"SELECT pg_relation_filenode('{DATASET}.conference_summaries')"
     before = [postgres.execute(sql, database) for sql in (theirs, ours)]
-    warehouse.scrub([*KEYS])
+    warehouse.scrub()
     after = [postgres.execute(sql, database) for sql in (theirs, ours)]
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
 
@@ -154,9 +154,9 @@ def test_a_role_that_may_not_rewrite_a_table_has_not_erased(
     postgres.execute(f"ALTER TABLE {DATASET}._runs OWNER TO {role}", database)
     with PostgresServer(postgres.url_of(name, role, "secret")).open() as theirs:
         with pytest.raises(WarehouseError, match="may not rewrite _drift and") as told:
-            theirs.scrub([*KEYS])
+            theirs.scrub()
     assert told.value.exit_code == 77
-    warehouse.scrub([*KEYS])
+    warehouse.scrub()
 
 
 def test_an_erasure_waits_for_the_first_run_of_an_account(
@@ -180,7 +180,7 @@ def test_a_statement_that_is_refused_as_an_erasure_is_finished_stops_no_loading(
 ) -> None:
     loaded.load(views=True)
 
-    def refused(warehouse: PostgresWarehouse, _: Any) -> None:
+    def refused(warehouse: PostgresWarehouse) -> None:
         warehouse.execute("SELECT 1 WHERE 1 % 0 = 1")
 
     monkeypatch.setattr(PostgresWarehouse, "scrub", refused)

@@ -240,7 +240,7 @@ class AlertHandler(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+@pytest.mark.slow
 def test_the_notice_of_systemd_has_its_webhook_in_no_argument(
     alerts: Alerts, tmp_path: Path
 ) -> None:

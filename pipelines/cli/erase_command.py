@@ -50,13 +50,11 @@ def erase(
             "There is no terminal to ask on: look with --dry-run, then erase with --yes."
         )
     with exit_on_error() as stop:
-        from pipelines import times
         from pipelines.run.erase import count_erasable
         from pipelines.run.erase import erase as erase_all
         from pipelines.run.erasures import Subject
 
-        before = times.machine_time() - older_than if older_than else None
-        subject = Subject(conferences, identity, before, older_than)
+        subject = Subject(conferences, identity, older_than=older_than)
         # Of an identity values are erased, of which a row may have several.
         unit = "row" if identity is None else "value"
         if dry_run or not yes:

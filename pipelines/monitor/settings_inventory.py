@@ -59,9 +59,10 @@ def shown_settings() -> Iterator[Shown]:
 def _masked(path: tuple[str, ...], text: str) -> str:
     """Hide a secret, personal data, and anything that may be a secret in the wrong place."""
     sid = "(AC|SK)[0-9a-fA-F]{32}"
-    place = "(?is)(?!.*(password|token|secret|//[^/]*:{}))[^@?{{]*"
-    paths = dict.fromkeys(("credentials", "directory"), place.format(""))
-    paths["lake"] = place.format("|[0-9a-z]{32}")
+    suspect = "password|token|secret|//[^/]*:"
+    place = f"(?is)(?!.*({suspect}))[^@?{{]*"
+    paths = {"credentials": place, "directory": place}
+    paths["lake"] = place.replace(suspect, f"{suspect}|[0-9a-z]{{32}}")  # which may be a key
     host = r"https?://[\w.:\[\]-]+"
     plain = paths | {"base_url": f"{host}/?", "account_sid": sid, "api_key_sid": sid}
     plain |= {"accounts": r"own|all|(AC[0-9a-fA-F]{32}[,\s]*)+"}

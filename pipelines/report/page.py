@@ -136,10 +136,7 @@ class _Page(Sections):
             yield f"In no period, without a creation time: {pluralize(missing, 'conference')}."
 
     def _why_not_compared(self) -> str:
-        first, names = (
-            self._state["first_day"],
-            [row["account"] for row in self._figures[INCOMPLETE]],
-        )
+        first = self._state["first_day"]
         if first is None:
             return "No conference is loaded yet."
         if self._period.end > self._state["today"]:
@@ -150,7 +147,8 @@ class _Page(Sections):
                 f"The data begins on {days(first, first)}: there is no complete period before this "
                 "one, so nothing is compared."
             )
-        whose = _some([name or "an unknown account" for name in names], len(names))
+        names = [row["account"] or "an unknown account" for row in self._figures[INCOMPLETE]]
+        whose = _some(names, len(names))
         return f"Nothing is compared, since not all of both periods is loaded of {whose}."
 
     def _cards(self) -> Markup:

@@ -142,8 +142,9 @@ def publish_settings(place: Place) -> PublishSettings:
             "Europe/Berlin"
         ) from None
     url, keep = (found.value if (found := find(*path)) else None for path in (LAKE, LAKE_KEEP))
-    is_bucket = url and re.match(r"[\w.+-]+://", url)
-    lake = lake_of(url if is_bucket or not url else str(_path(url, LAKE)), keep)
+    if url and not re.match(r"[\w.+-]+://", url):  # also a URL in quotes, which is refused
+        url = str(_path(url, LAKE))
+    lake = lake_of(url, keep)
     folder: Path | None = None
     if place.path:
         folder = _path(directory.value, DIRECTORY) if directory else folder_of(place.path)
@@ -164,9 +165,7 @@ def publish_settings(place: Place) -> PublishSettings:
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:
     """The absolute path. A new and empty file would not show that something else was meant."""
-    if (
-        len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]
-    ):  # an env file of Docker keeps them
+    if re.fullmatch(r"(['\"]).*\1", text, re.DOTALL):  # an env file of Docker keeps them
         raise SettingsError(f"{'.'.join(setting)}: write the path without the quotes around it")
     if re.match(r"[A-Za-z][\w.+-]+:", text):  # of one letter it is a drive
         raise SettingsError(

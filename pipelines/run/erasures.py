@@ -29,7 +29,7 @@ TABLE = f"{DATASET}.{ERASURES.name}"
 @dataclass(frozen=True)
 class Subject:
     """Whom an erasure is about: conferences by their SIDs, an identity, or all that were created
-    before a time, which is an age `older_than` this machine's time."""
+    before a time, or that are of an age: `counted_from_listed` makes that a time."""
 
     conferences: tuple[str, ...] = ()
     identity: str | None = None
@@ -37,20 +37,20 @@ class Subject:
     older_than: timedelta | None = None
 
     def counted_from_listed(self, database: Database) -> Subject:
-        """The same, but its age counts from what was listed last at the latest: a clock of this
-        machine that is far ahead would have all erased."""
-        listed = _last_listed(database)
-        if listed is None or self.created_before is None or self.older_than is None:
+        """The same, with its age counted from now or, if that is earlier, from what was listed
+        last: a clock of this machine that is far ahead would have all erased."""
+        if self.older_than is None:
             return self
-        before = listed - self.older_than
-        if (apart := self.created_before - before) > RETENTION:
+        now = times.machine_time()
+        listed = _last_listed(database) or now
+        if (apart := now - listed) > RETENTION:
             log.warning(
                 "Nothing was listed for %s, by this machine's clock: ages count from %s, when "
                 "something was. Run first; or, if there are no more runs, write a lesser age",
                 format_duration(apart),
                 iso_seconds(listed),
             )
-        return replace(self, created_before=min(before, self.created_before))
+        return replace(self, created_before=min(now, listed) - self.older_than)
 
     def changes(
         self, database: Database, personal: PersonalData

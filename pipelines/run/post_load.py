@@ -104,7 +104,7 @@ def forget_former(warehouse: Warehouse, settings: PublishSettings) -> None:
     with warehouse.alone():
         apply_views(warehouse, DESCRIPTIONS, settings.timezone)
         run_checks(warehouse, datetime.now(UTC))  # whose findings quote a row
-        warehouse.scrub([table.name for table in TABLES])
+        warehouse.scrub()
         digest = apply_views(warehouse, DESCRIPTIONS, settings.timezone)
     if isinstance(warehouse, DuckDbWarehouse) and settings.directory:
         copies = _copies(warehouse, settings, settings.directory, digest)

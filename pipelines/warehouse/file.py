@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +92,7 @@ class DuckDbWarehouse(DuckDb, Warehouse):
         and would keep all that a long run loads in memory and in the log."""
         with_memory(self.connection, lambda: self.connection.execute("CHECKPOINT"))
 
-    def scrub(self, tables: Collection[str]) -> None:  # noqa: ARG002
+    def scrub(self) -> None:
         """DuckDB keeps what is in free blocks; only a file that is built anew has nothing of it."""
         self.connection.close()
         try:

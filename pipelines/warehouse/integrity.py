@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines.warehouse.duckdb_database import DuckDb
+from pipelines.warehouse.sql import identifier
 
 FEW_BLOCKS = 100
 """So many free ones are nothing that compacting would be worth."""
@@ -16,8 +17,8 @@ def read_all(database: DuckDb) -> int:
     """
     tables = database.execute("SELECT schema_name, table_name FROM duckdb_tables()")
     for names in tables:
-        schema, table = (name.replace('"', '""') for name in names)
-        database.execute(f'SELECT bit_xor(hash(t)) FROM "{schema}"."{table}" AS t')
+        table = ".".join(map(identifier, names))
+        database.execute(f"SELECT bit_xor(hash(t)) FROM {table} AS t")
     return len(tables)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from pipelines.warehouse.database import DATASET, Rows
+from pipelines.warehouse.definitions import TABLES
 from pipelines.warehouse.postgres_errors import ServerRefusedError
 from pipelines.warehouse.views import OUR_TABLES
 
@@ -16,8 +17,8 @@ _FILES = """
 """Name of each table, the same quoted, and its file; what others have made there is theirs."""
 
 
-def scrub(native: Callable[..., Rows], warehouse: str, tables: Collection[str]) -> None:
-    """Write these tables, this folder's and dlt's anew.
+def scrub(native: Callable[..., Rows], warehouse: str) -> None:
+    """Write the tables that are loaded, this folder's and dlt's anew.
 
     Args:
         native: runs PostgreSQL's own SQL.
@@ -26,7 +27,7 @@ def scrub(native: Callable[..., Rows], warehouse: str, tables: Collection[str]) 
     Raises:
         ServerRefusedError: some are not the role's, which is a mere warning of the server.
     """
-    names = [*tables, *OUR_TABLES]
+    names = [*TABLES, *OUR_TABLES]
     former = native(_FILES, [DATASET, names])
     for _, quoted, _ in former:
         native(f"VACUUM (FULL, ANALYZE) {DATASET}.{quoted}")

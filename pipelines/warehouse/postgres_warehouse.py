@@ -138,11 +138,11 @@ class PostgresWarehouse(Warehouse):
             if self.connection.closed or selector.select(0):
                 self._native("SELECT 1")
 
-    def scrub(self, tables: Collection[str]) -> None:
+    def scrub(self) -> None:
         """The server's own log and backups have it still; what `ANALYZE` has kept goes too."""
         from pipelines.warehouse.postgres_scrub import scrub
 
-        scrub(self._native, self.name, tables)
+        scrub(self._native, self.name)
 
     def append(self, table: str, rows: pa.Table) -> None:
         from pipelines.warehouse.postgres_copy import copy_into

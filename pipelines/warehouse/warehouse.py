@@ -99,13 +99,9 @@ class Warehouse(Database):
         """Write what was loaded to where it stays."""
 
     @abstractmethod
-    def scrub(self, tables: Collection[str]) -> None:
+    def scrub(self) -> None:
         """Leave nothing of what was deleted or overwritten on the disk; what is made by `_report`,
         the views, is to be applied again.
-
-        Args:
-            tables: those that are loaded, by their names; what is made by this folder, and dlt's,
-                is known here.
 
         Raises:
             WarehouseError: the disk is full, or cannot be written.

@@ -140,9 +140,7 @@ class Extraction:
         if self.fault is not None and not is_loadable:
             raise self.fault
         self._note_position()
-        if isinstance(scope, Incremental) or (
-            isinstance(scope, TimeRange) and not scope.is_filtered
-        ):
+        if not (isinstance(scope, TimeRange) and scope.is_filtered):
             for one in self._ranges:
                 if at := self._reached.get(one.account):
                     listed = Window(one.whole.start, at)

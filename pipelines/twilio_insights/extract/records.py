@@ -60,7 +60,7 @@ class RecordPage:
     ) -> None:
         self._resource = resource
         key, state, created = resource.key, resource.state, resource.created
-        shown, created_of = attrgetter(key, state, "account_sid"), attrgetter(created)
+        shown, moment_of = attrgetter(key, state, "account_sid"), attrgetter(created)
         self.fetched_at = page.fetched_at
         self._fetched_at: dict[str, datetime] = {}
         """Of records that another page had."""
@@ -78,10 +78,12 @@ class RecordPage:
                 sid, status, owner = shown(row)
             elif reason := _why_rejected(resource, row):
                 self.rejected.append(Rejected(row, digest(row), reason))
-                if isinstance(row, Oversized) and resource.pattern.fullmatch(_find(row, key)):
-                    self.unloadable.append(_find(row, key))
-                    self._created[self.unloadable[-1]] = _find(row, created)
-                    self._owners[self.unloadable[-1]] = _find(row, "account_sid")
+                if isinstance(row, Oversized):
+                    sid = _find(row, key)
+                    if resource.pattern.fullmatch(sid):
+                        self.unloadable.append(sid)
+                        self._created[sid] = _find(row, created)
+                        self._owners[sid] = _find(row, "account_sid")
                 continue
             else:
                 sid, status, owner = row[key], row.get(state), owner_of(row)
@@ -96,7 +98,7 @@ class RecordPage:
                 if owner != self._owner:
                     self._owners[sid] = owner
         self._created |= {
-            sid: str(row.get(created) if isinstance(row, dict) else created_of(row))
+            sid: str(row.get(created) if isinstance(row, dict) else moment_of(row))
             for sid, row in self._rows.items()
         }
         self._tables: Tables | None = None

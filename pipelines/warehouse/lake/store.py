@@ -59,8 +59,6 @@ def lake_of(url: str | None, keep: str | None) -> LakeSettings | None:
     Raises:
         SettingsError: one is wrong, or a package is missing.
     """
-    if url and "://" in url and not _SCHEMES.fullmatch(url.partition("://")[0].lower()):
-        raise SettingsError("publish.lake: write a folder, or a bucket, as s3://bucket/prefix")
     try:
         kept = parse_duration(keep or DEFAULT_KEEP)
         if not timedelta(hours=1) <= kept <= MOST_KEPT:
@@ -70,7 +68,7 @@ def lake_of(url: str | None, keep: str | None) -> LakeSettings | None:
     if not url:
         return None
     scheme, is_url, bucket = url.partition("://")
-    if is_url and (scheme in ("http", "https") or not bucket.strip("/")):
+    if is_url and not (_SCHEMES.fullmatch(scheme.lower()) and bucket.strip("/")):
         raise SettingsError("publish.lake: write a folder, or a bucket, as s3://bucket/prefix")
     if "?" in url or (is_url and _HAS_PASSWORD.match(bucket)):  # not repeated
         raise SettingsError(
