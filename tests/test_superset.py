@@ -326,7 +326,7 @@ CHANGE = """
 """Of the full days that have their counterpart."""
 
 
-FULL_DAYS = "BETWEEN '2026-11-05' AND '2026-11-19'"
+FULL_DAYS = "BETWEEN '2026-11-04' AND '2026-11-19'"
 QUALITY_PROBLEMS = "avg(has_quality_problem::INT) FILTER (completeness = 'final')"
 AT_ONCE = """
     WITH runs AS (

@@ -62,11 +62,19 @@ def test_days_that_were_never_listed_are_not_empty(
         assert connection.sql(FULL).fetchall() == [(ACCOUNT_SID, begins, TODAY - DAY)]
 
 
-def test_days_before_the_first_conference_were_listed_too(loaded: Loaded) -> None:
-    every_day(loaded, range(3))
+@pytest.mark.parametrize(("days", "compared"), [(3, False), (14, False), (15, True)])
+def test_nothing_is_compared_with_days_until_the_first_conference(
+    loaded: Loaded, days: int, compared: bool
+) -> None:
+    """They were listed, but the account may not have had what makes Twilio summarize them."""
+    every_day(loaded, range(days + 1))
     loaded.load(views=True)
     assert loaded.query(FULL) == [(ACCOUNT_SID, TODAY - 29 * DAY, TODAY - DAY)]
-    assert loaded.query(COMPARED) == [(True,)]
+    assert loaded.query(COMPARED) == [(compared,)]
+    weeks = "SELECT DISTINCT created_date FROM analytics.conference_volume WHERE is_compared"
+    assert [day for (day,) in sorted(loaded.query(weeks))] == [
+        TODAY - number * DAY for number in range(days - 8, 0, -1)
+    ]
 
 
 @pytest.mark.thorough

@@ -33,7 +33,7 @@ SELECT
         ELSE FALSE
     END AS is_full_day,
     CASE
-        WHEN d.running_date - CAST(1 AS INTEGER) >= b.first_full_date
+        WHEN d.running_date - CAST(1 AS INTEGER) >= b.first_compared_date
             AND d.running_date <= b.last_full_date THEN TRUE
         ELSE FALSE
     END AS is_day_compared,

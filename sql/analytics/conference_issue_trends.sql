@@ -101,7 +101,7 @@ SELECT
         ELSE FALSE
     END AS is_full_day,
     CASE
-        WHEN p.created_date - CAST(7 AS INTEGER) >= b.first_full_date
+        WHEN p.created_date - CAST(7 AS INTEGER) >= b.first_compared_date
             AND p.created_date <= b.last_full_date THEN TRUE
         ELSE FALSE
     END AS is_compared,
@@ -112,4 +112,4 @@ FROM parts AS p
 INNER JOIN analytics.by_account AS b ON b.account_sid IS NOT DISTINCT FROM p.account_sid
 GROUP BY
     p.account_sid, p.account_name, p.created_date, p.kind, p.name, p.completeness,
-    b.first_full_date, b.last_full_date
+    b.first_full_date, b.first_compared_date, b.last_full_date

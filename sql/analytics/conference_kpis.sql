@@ -46,14 +46,14 @@ daily AS (
     FROM analytics.conference_kpis_daily AS k
 ),
 accounts AS (
-    SELECT b.account_sid, b.account_name, b.first_full_date, b.last_full_date
+    SELECT b.account_sid, b.account_name, b.first_compared_date, b.last_full_date
     FROM analytics.by_account AS b
 ),
 sums AS (
     SELECT
         a.account_sid,
         a.account_name,
-        a.first_full_date,
+        a.first_compared_date,
         a.last_full_date,
         p.period_days,
         p.periods_ago,
@@ -81,7 +81,7 @@ sums AS (
         AND d.created_date >= p.period_from
         AND d.created_date < p.period_to
     GROUP BY
-        a.account_sid, a.account_name, a.first_full_date, a.last_full_date, p.period_days,
+        a.account_sid, a.account_name, a.first_compared_date, a.last_full_date, p.period_days,
         p.periods_ago, p.period_from, p.period_to
 )
 SELECT
@@ -91,7 +91,7 @@ SELECT
     this_one.period_from,
     this_one.period_to,
     CASE
-        WHEN prior.period_from >= this_one.first_full_date
+        WHEN prior.period_from >= this_one.first_compared_date
             AND this_one.period_to - CAST(1 AS INTEGER) <= this_one.last_full_date THEN TRUE
         ELSE FALSE
     END AS is_compared,

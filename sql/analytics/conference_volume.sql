@@ -27,6 +27,7 @@ WITH accounts AS (
         b.account_sid,
         b.account_name,
         b.first_full_date,
+        b.first_compared_date,
         b.last_full_date,
         row_number() OVER (ORDER BY b.account_sid NULLS FIRST) AS account_number
     FROM analytics.by_account AS b
@@ -149,7 +150,7 @@ SELECT
         ELSE FALSE
     END AS is_full_day,
     CASE
-        WHEN d.created_date - CAST(7 AS INTEGER) >= a.first_full_date
+        WHEN d.created_date - CAST(7 AS INTEGER) >= a.first_compared_date
             AND d.created_date <= a.last_full_date THEN TRUE
         ELSE FALSE
     END AS is_compared,
