@@ -10,7 +10,7 @@ import sqlglot
 from sqlglot import exp
 
 from pipelines.warehouse.sql import sql_files
-from pipelines.warehouse.views import read_views
+from pipelines.warehouse.views import View, read_views
 
 VIEWS = {view.name: view for view in read_views()}
 
@@ -21,6 +21,17 @@ def test_a_view_has_a_head_that_tells(view: Any) -> None:
     for topic in ("Grain", "Promise", "NULL", "Caveats"):
         assert len(view.header[topic]) == 1
     assert view.is_staging or view.header["Ask"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), sql_files("report"), ids=lambda of: getattr(of, "stem", "")
+)
+def test_a_file_of_the_report_has_a_head_that_tells(path: Path, text: str) -> None:
+    header = View(path, text).header
+    assert header[""][0].endswith("?")
+    for topic in ("Grain", "Promise", "NULL", "Caveats"):
+        assert len(header[topic]) == 1
+    assert "conference_insights." not in text
 
 
 ALL_SQL = [*sql_files("analytics"), *sql_files("checks")]
