@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -16,20 +14,19 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
-import sqlglot
-from sqlglot import exp
 
 from pipelines.run.post_load import DESCRIPTIONS
-from pipelines.simulator.account import ACCOUNT_SID, Account, running_row
-from pipelines.warehouse.checks import run_checks
+from pipelines.simulator.account import ACCOUNT_SID
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.sql import sql_files, sql_folder
-from pipelines.warehouse.views import ViewError, apply_views, read_columns, read_views
-from tests.conftest import NOW, Loaded, loaded_once, sid, summary
+from pipelines.warehouse.sql import sql_folder
+from pipelines.warehouse.views import apply_views, read_columns, read_views
+from tests.conftest import Loaded, sid
+from tests.given_conferences import ACCOUNTS, FOLDER, put_accounts
+from tests.given_conferences import copied as copied
+from tests.given_conferences import given as given
+from tests.given_conferences import known as known
 from tests.given_participants import CHILDREN, ROOT, participant, put_participants
 
-ACCOUNTS = "conference_insights.accounts"
-FOLDER = Path(__file__).parent / "analytics"
 EXPECTED = sorted(FOLDER.glob("expected/*.csv"))
 VIEWS = {view.name: view for view in read_views()}
 METRICS = {
@@ -37,57 +34,6 @@ METRICS = {
     for name, dataset in tomllib.loads((sql_folder() / "metrics.toml").read_text()).items()
 }
 PLAIN = {"VARCHAR", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP"}
-
-
-@pytest.fixture(scope="module")
-def given() -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads((FOLDER / "given.json").read_text())
-    return rows
-
-
-@pytest.fixture(scope="module")
-def known(
-    given: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path
-) -> Iterator[Loaded]:
-    """The given conferences in a warehouse that tests only read."""
-    folder = tmp_path_factory.mktemp("known")
-    with loaded_once(Account(NOW), folder, empty_warehouse) as loaded:
-        load(loaded, given)
-        put_accounts(loaded, *json.loads((FOLDER / "accounts.json").read_text()))
-        with duckdb.connect(loaded.path) as connection:
-            given_rows = json.loads((FOLDER / "participants.json").read_text())
-            put_participants(connection, **given_rows)
-        yield loaded
-
-
-@pytest.fixture
-def copied(known: Loaded, tmp_path: Path) -> Loaded:
-    """The same in the test's own warehouse."""
-    path = tmp_path / "warehouse.duckdb"
-    path.write_bytes(known.path.read_bytes())
-    return Loaded(known.account, known.server, path)
-
-
-def load(loaded: Loaded, given: list[dict[str, Any]]) -> None:
-    for row in given:
-        number = row["number"]
-        created = datetime.fromisoformat(row["create_time"])
-        values = {name: value for name, value in row.items() if name != "number"}
-        loaded.account.put(running_row(sid(number), created) | values)
-    loaded.load(views=True)
-
-
-def put_accounts(loaded: Loaded, *rows: dict[str, Any]) -> None:
-    """Let `accounts` have these rows alone, each with what must not be NULL."""
-    always = {"first_seen_at": "2026-11-01", "followed_by": ACCOUNT_SID, "_dlt_load_id": "1"}
-    with duckdb.connect(loaded.path) as connection:
-        connection.execute(f"DELETE FROM {ACCOUNTS}")
-        for row in rows:
-            values = always | row
-            marks = ", ".join(f"${name}" for name in values)
-            connection.execute(
-                f"INSERT INTO {ACCOUNTS} ({', '.join(values)}) VALUES ({marks})", values
-            )
 
 
 def shown(value: Any) -> str:
@@ -266,55 +212,6 @@ def test_a_participant_expires_with_its_conference(copied: Loaded) -> None:
     assert sorted(copied.query(state)) == [("expired",), ("final",)]
 
 
-@pytest.mark.thorough
-@pytest.mark.usefixtures("views_only")
-def test_views_of_one_conference_and_of_none(loaded: Loaded) -> None:
-    loaded.account.put(summary(1, timedelta(hours=2)))
-    loaded.run()
-    with duckdb.connect(loaded.path) as connection:
-        run_checks(DuckDb(connection), NOW)
-    of_others = {name for name in VIEWS if "participant" in name}
-    of_others |= {"unstarted_and_timeouts", "days_without_conferences"}
-    of_others |= {"conference_length_by_end_reason"}
-    for name in VIEWS.keys() - of_others - {"stg_accounts"}:
-        assert loaded.query(f"FROM analytics.{name}"), name
-    with duckdb.connect(loaded.path) as connection:
-        children = ("conference_tags", "conference_tag_info", "conference_detected_issues")
-        for table in ("accounts", "conference_summaries", *children):
-            connection.execute(f"DELETE FROM conference_insights.{table}")
-    always = {"stg_as_of", "data_as_of", "load_history", "checks"}
-    assert {name for name in VIEWS if loaded.query(f"FROM analytics.{name}")} == always
-
-
-@pytest.mark.usefixtures("views_only")
-def test_a_conference_expires_when_twilio_no_longer_has_it(loaded: Loaded) -> None:
-    loaded.account.put(summary(1, timedelta(days=29), "in_progress"))
-    loaded.run()
-    completeness = "SELECT completeness FROM analytics.conferences"
-    assert loaded.query(completeness) == [("pending",)]
-    loaded.account.now += timedelta(days=2)
-    loaded.run()
-    assert loaded.query(completeness) == [("expired",)]
-    assert loaded.query("SELECT pending, expired FROM analytics.completeness_by_day") == [(0, 1)]
-
-
-@pytest.mark.usefixtures("views_only")
-def test_accounts_are_told_apart(loaded: Loaded, given: list[dict[str, Any]]) -> None:
-    load(loaded, given)
-    with duckdb.connect(loaded.path) as connection:
-        connection.execute(
-            "UPDATE conference_insights.conference_summaries SET account_sid = 'AC2' "
-            "WHERE conference_sid = ?",
-            [sid(1)],
-        )
-    found = "SELECT conferences, final_without_problem FROM analytics.by_account ORDER BY ALL"
-    assert loaded.query(found) == [(1, 1), (6, 2)]
-    assert loaded.query(
-        "SELECT conferences FROM analytics.conference_volume "
-        "WHERE created_hour = '2026-11-19 10:00' ORDER BY account_sid <> 'AC2'"
-    ) == [(1,), (1,)]
-
-
 HERE = {"account_sid": ACCOUNT_SID, "listed_to": "2026-11-20 14:00"}
 OTHER = {"account_sid": "AC2", "listed_to": "2026-11-10"}
 
@@ -478,64 +375,6 @@ def test_filters_are_those_of_the_last_run_that_loaded(copied: Loaded) -> None:
     assert say("pending", None, 6) == [(None,)]
 
 
-@pytest.mark.thorough
-@pytest.mark.usefixtures("views_only")
-def test_views_are_applied_when_a_text_has_changed(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    import shutil
-
-    from pipelines.warehouse import sql, views
-
-    # Else they are read once in a process.
-    monkeypatch.setattr(views, "read_views", views.read_views.__wrapped__)
-    loaded.account.put(summary(1, timedelta(hours=2)))
-    loaded.run()
-    folder = tmp_path / "sql"
-    shutil.copytree(sql.sql_folder(), folder)
-    monkeypatch.setattr(sql, "sql_folder", lambda: folder)
-    with duckdb.connect(loaded.path) as connection:
-        connection.execute("CREATE OR REPLACE VIEW analytics.region_mismatch AS SELECT 1 AS mine")
-        digest = apply_views(DuckDb(connection), DESCRIPTIONS, "UTC")
-        assert connection.table("analytics.region_mismatch").columns == ["mine"]
-
-        view = folder / "analytics/region_mismatch.sql"
-        view.write_text(view.read_text().replace("    c.account_sid,\n", "    c.nothing,\n"))
-        line = view.read_text().splitlines().index("    c.nothing,") + 1
-        with pytest.raises(
-            ViewError, match=rf"analytics/region_mismatch.sql, line {line}: Binder Error"
-        ):
-            apply_views(DuckDb(connection), DESCRIPTIONS, "UTC")
-        assert connection.table("analytics.region_mismatch").columns == ["mine"]
-
-        view.write_text("-- One.\n-- Grain: one row.\nSELECT c.* FROM analytics.conferences AS c\n")
-        assert apply_views(DuckDb(connection), DESCRIPTIONS, "UTC") != digest
-        assert "tags" in connection.table("analytics.region_mismatch").columns
-    loaded.assert_exact()
-
-
-@pytest.mark.usefixtures("views_only")
-def test_a_view_that_fails_does_not_undo_the_load(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded.account.put(summary(1, timedelta(hours=2)))
-    loaded.run()
-    loaded.account.put(summary(2, timedelta(hours=1)))
-    monkeypatch.setenv("REPORT_TIMEZONE", "Asia/Tokyo")
-    broken = VIEWS["by_account"]
-    with monkeypatch.context() as patch:
-        patch.setattr("pipelines.warehouse.views.read_views", lambda: [_Broken(broken)])
-        with pytest.raises(ViewError, match=r"by_account\.sql, line 1: Parser Error"):
-            loaded.run()
-    loaded.assert_exact()
-
-
-class _Broken:
-    def __init__(self, view: Any) -> None:
-        self.path, self.text, self.head = view.path, view.text, ""
-        self.name, self.select = view.name, "SELECT FROM WHERE"
-
-
 def test_every_table_view_and_column_has_one_meaning(known: Loaded) -> None:
     schemas = "schema_name IN ('analytics', 'conference_insights')"
     ours = f"{schemas} AND NOT starts_with(table_name, '_dlt')"
@@ -563,59 +402,6 @@ def test_every_table_view_and_column_has_one_meaning(known: Loaded) -> None:
 def test_views_have_plain_types(known: Loaded) -> None:
     types = "SELECT DISTINCT data_type FROM duckdb_columns() WHERE schema_name = 'analytics'"
     assert {name for (name,) in known.query(types)} <= PLAIN
-
-
-@pytest.mark.parametrize("view", VIEWS.values(), ids=lambda view: str(view.name))
-def test_a_view_has_a_head_that_tells(view: Any) -> None:
-    assert view.header[""][0].endswith((".", "?"))
-    for topic in ("Grain", "Promise", "NULL", "Caveats"):
-        assert len(view.header[topic]) == 1
-    assert view.is_staging or view.header["Ask"]
-
-
-ALL_SQL = [*sql_files("analytics"), *sql_files("checks")]
-
-
-@pytest.mark.parametrize("dialect", ["postgres", "snowflake", "bigquery", "clickhouse", "spark"])
-@pytest.mark.parametrize(
-    ("path", "text"), sql_files("checks"), ids=lambda of: getattr(of, "stem", "")
-)
-def test_every_check_can_be_carried_to_other_engines(path: Path, text: str, dialect: str) -> None:
-    """As every view can, in `test_dialects.py`."""
-    (carried,) = sqlglot.transpile(
-        text, read="duckdb", write=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE
-    )
-    assert sqlglot.parse_one(carried, read=dialect)
-
-
-@pytest.mark.parametrize(("path", "text"), ALL_SQL, ids=[path.stem for path, _ in ALL_SQL])
-def test_nothing_in_a_view_means_something_else_elsewhere(path: Path, text: str) -> None:
-    """The constructs that other engines refuse, or answer otherwise in silence."""
-    tree = sqlglot.parse_one(text, read="duckdb")
-    refused = (
-        exp.AtTimeZone,
-        exp.Median,
-        exp.PercentileCont,
-        exp.Quantile,
-        exp.LogicalOr,
-        exp.JSONExtract,
-        exp.Pivot,
-        exp.ArgMax,
-        exp.GenerateSeries,
-        exp.Filter,
-        exp.TryCast,
-    )
-    assert not list(tree.find_all(*refused))
-    assert not [e for e in tree.find_all(exp.DateDiff) if e.text("unit").lower() != "day"]
-    assert not [
-        t
-        for t in tree.find_all(exp.TimestampTrunc, exp.DateTrunc)
-        if t.text("unit").lower() == "week"
-    ]
-    for order in tree.find_all(exp.Ordered):
-        assert order.args.get("nulls_first") or order.args.get("desc")
-    for column in tree.find_all(exp.Column):
-        assert column.table, f"{column.sql()} has no table"
 
 
 @pytest.mark.thorough

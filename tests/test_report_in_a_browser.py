@@ -16,7 +16,7 @@ import pytest
 
 from pipelines.report import write_report
 from tests.conftest import Loaded
-from tests.test_report import copy_of, lively
+from tests.reports import copy_of, lively
 
 __all__ = ["lively"]
 pytestmark = pytest.mark.slow

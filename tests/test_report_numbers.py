@@ -19,7 +19,7 @@ from pipelines.run.post_load import publish_now
 from pipelines.simulator.sample_data import busy_tree
 from tests.conftest import NOW, loaded_once
 from tests.page import Element, Page
-from tests.test_report import BEFORE, PERIOD, copy_of
+from tests.reports import BEFORE, PERIOD, copy_of
 
 pytestmark = pytest.mark.thorough
 Values = tuple[Any, ...]

@@ -18,7 +18,7 @@ from pipelines.simulator.account import Account
 from tests.conftest import NOW, Loaded, loaded_once, sid, summary
 from tests.given_participants import PERSONAL, Metrics, People, bad
 from tests.page import Page, number
-from tests.test_report import (
+from tests.reports import (
     DAY,
     HOSTILE,
     TURNED,
