@@ -33,7 +33,7 @@ def test_it_asks_nobody_and_runs_nothing(week: Page) -> None:
         *("svg", "desc", "g", "rect", "line", "path", "circle", "text"),
     }
     names = {name for found in elements for name in found.attributes}
-    assert not {name for name in names if name.startswith("on")} & names
+    assert not {name for name in names if name.startswith("on")}
     assert names.isdisjoint(
         {"style", "src", "srcset", "data", "action", "xlink:href", "background"}
     )
