@@ -27,7 +27,7 @@ from pipelines.twilio_insights.errors import (
 )
 from pipelines.twilio_insights.progress import Progress
 from tests.conftest import NOW
-from tests.test_client import Behaviour, answer, cut, serving, settings
+from tests.faulty_server import Behaviour, answer, cut, serving, settings
 
 DRAWKCAB = ""
 """The auth token in every row, backwards: as it is, it is in nothing but what is sent."""

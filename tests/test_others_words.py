@@ -40,8 +40,8 @@ from pipelines.warehouse.error_texts import (
 from pipelines.warehouse.file import DuckDbFile
 from pipelines.warehouse.warehouse import BusyError
 from tests.conftest import NOW, Command, Loaded, python, summary
+from tests.faulty_server import Behaviour, answer, page, serving, settings
 from tests.postgres_server import PostgresTestServer
-from tests.test_client import Behaviour, answer, page, serving, settings
 
 pytestmark = pytest.mark.usefixtures("prepared")
 

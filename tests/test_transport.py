@@ -23,7 +23,7 @@ from pipelines.twilio_insights.errors import BadAnswerError, ForeignOriginError,
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import Settings
 from tests.conftest import NOW
-from tests.test_client import Behaviour, answer, serving, settings
+from tests.faulty_server import Behaviour, answer, serving, settings
 
 
 @pytest.fixture(autouse=True)
