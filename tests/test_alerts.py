@@ -18,7 +18,7 @@ from pipelines.monitor.alerts import alerting
 from pipelines.run.pipeline import Backfill
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN, Account
 from pipelines.simulator.server import InsightsServer
-from pipelines.warehouse.file import open_warehouse
+from pipelines.warehouse.file.warehouse_file import open_warehouse
 from tests.conftest import NOW, Command, Loaded, environment, summary
 from tests.test_server_warehouse import server_url as server_url
 

@@ -12,11 +12,11 @@ import pytest
 
 from pipelines.cli.command_line import main
 from pipelines.simulator.account import ACCOUNT_SID, Account, iso
-from pipelines.warehouse.changed import OF_PENDING, take_changed
 from pipelines.warehouse.checks import Check, CheckResult, read_checks, run_checks
+from pipelines.warehouse.copy.changed import OF_PENDING, take_changed
+from pipelines.warehouse.copy.in_memory import take_staging
 from pipelines.warehouse.database import StatementError
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.in_memory import take_staging
 from tests.conftest import NOW, ROOT, Command, Loaded, copy_all, loaded_once, sid, summary
 from tests.given_participants import participant, put_participants
 

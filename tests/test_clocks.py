@@ -11,7 +11,7 @@ import pytest
 from pipelines.run.personal_switch import last_treated
 from pipelines.simulator.server import InsightsHandler
 from pipelines.twilio_insights.errors import RefusedError
-from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.file.warehouse_file import DuckDbFile
 from pipelines.warehouse.runs import read_record
 from tests.conftest import NOW, POST_LOAD, Command, Loaded, sid, slow, summary, views_alone
 

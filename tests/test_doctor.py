@@ -261,7 +261,7 @@ def test_a_restricted_key_may_list_all_the_same(sound: Loaded, command: Command)
 def test_it_names_who_holds_the_warehouse(
     sound: Loaded, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.warehouse.file.LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("pipelines.warehouse.file.warehouse_file.LOCK_TIMEOUT", 0.1)
     holder = python(
         "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); input(print(1))",
         str(sound.path),

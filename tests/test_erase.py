@@ -33,8 +33,8 @@ from pipelines.twilio_insights.extract.records import created_of
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.warehouse.file import DuckDbFile
-from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.file.warehouse_file import DuckDbFile
+from pipelines.warehouse.postgres.server import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import NOW, ROOT, Command, Loaded, command_at, loaded_once, sid, summary
@@ -492,8 +492,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory, empty_warehouse: Path) -> Pat
     [
         "erasures.digest_of",  # some rows are deleted, and nothing is committed
         "post_load.apply_views",  # all of them are
-        "file.rebuild",  # the connection is closed
-        "publish.delete_old",  # the new copy is there, and the former too
+        "warehouse_file.rebuild",  # the connection is closed
+        "publishing.delete_old",  # the new copy is there, and the former too
     ],
 )
 def test_one_that_is_killed_is_finished_by_the_next_command(
@@ -503,7 +503,8 @@ def test_one_that_is_killed_is_finished_by_the_next_command(
     killed = """
         import os, signal, sys, threading
         from pipelines.run import erase, erasures, post_load
-        from pipelines.warehouse import file, publish
+        from pipelines.warehouse.copy import publishing
+        from pipelines.warehouse.file import warehouse_file
 
         module, name = sys.argv[2].split(".")
         module = globals()[module]

@@ -22,7 +22,7 @@ from pipelines.run.destination import publish_settings, warehouse_path
 from pipelines.run.loading import Loader
 from pipelines.run.post_load import PublishError
 from pipelines.run.recovery import recover_package
-from pipelines.warehouse.file import DuckDbFile, open_warehouse
+from pipelines.warehouse.file.warehouse_file import DuckDbFile, open_warehouse
 from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import ROOT, Command, Loaded, slow, summary
 

@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.run.post_load import publish_now
 from pipelines.simulator.server import InsightsHandler
-from pipelines.warehouse import one_transaction_duckdb
+from pipelines.warehouse.file import one_transaction
 from pipelines.warehouse.warehouse import WarehouseError
 from tests import expected
 from tests.conftest import Command, Loaded, kill_when, sid, slow, summary
@@ -200,7 +200,7 @@ def test_memory_that_is_not_enough_is_said_and_loses_nothing(
         raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate data of 20 MiB")
 
     with monkeypatch.context() as patch:
-        patch.setattr(one_transaction_duckdb, "with_memory", no_memory)
+        patch.setattr(one_transaction, "with_memory", no_memory)
         with pytest.raises(WarehouseError, match="not enough memory"):
             loaded.run()
         with pytest.raises(WarehouseError, match="not enough memory"):

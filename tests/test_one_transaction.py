@@ -28,10 +28,10 @@ from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from dlt.version import __version__ as dlt_version
 
 from pipelines.run.loading import Loader
-from pipelines.warehouse import one_transaction_postgres
-from pipelines.warehouse.file import open_warehouse
+from pipelines.warehouse.file.one_transaction import OneTransactionDuckDb, PackageClient
+from pipelines.warehouse.file.warehouse_file import open_warehouse
 from pipelines.warehouse.one_transaction import OneTransaction
-from pipelines.warehouse.one_transaction_duckdb import OneTransactionDuckDb, PackageClient
+from pipelines.warehouse.postgres import one_transaction
 from tests.conftest import Loaded, sid, slow, summary
 
 pytestmark = pytest.mark.usefixtures("tables_only")
@@ -110,7 +110,7 @@ def test_what_else_is_taken_from_dlt_is_there(tmp_path: Path) -> None:
     for ours, theirs in (
         (OneTransaction, DuckDbClient),
         (OneTransaction, PostgresClient),
-        (one_transaction_postgres.PackageClient, PostgresClient),
+        (one_transaction.PackageClient, PostgresClient),
     ):
         for name in (name for name in vars(ours) if not name.startswith("_")):
             assert hasattr(theirs, name), f"dlt {dlt_version} never calls {name}"

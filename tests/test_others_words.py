@@ -37,7 +37,7 @@ from pipelines.warehouse.error_texts import (
     OF_OTHERS,
     OUT_OF_MEMORY,
 )
-from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.file.warehouse_file import DuckDbFile
 from pipelines.warehouse.warehouse import BusyError
 from tests.conftest import NOW, Command, Loaded, python, summary
 from tests.faulty_server import Behaviour, answer, page, serving, settings

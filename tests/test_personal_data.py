@@ -25,8 +25,8 @@ from pipelines.simulator.account import Account, Row
 from pipelines.simulator.participants import participant_row
 from pipelines.twilio_insights.extract.personal import COLUMNS, PersonalData, is_hash
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.warehouse.file import DuckDbFile, DuckDbWarehouse
-from pipelines.warehouse.postgres import PostgresServer
+from pipelines.warehouse.file.warehouse_file import DuckDbFile, DuckDbWarehouse
+from pipelines.warehouse.postgres.server import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.warehouse import WarehouseError
 from tests import expected
@@ -208,7 +208,7 @@ def test_what_a_killed_run_leaves_has_nothing_personal(
     put(loaded.account)
     killed = """
         import os, signal
-        from pipelines.warehouse.one_transaction_duckdb import PackageClient
+        from pipelines.warehouse.file.one_transaction import PackageClient
         PackageClient._load = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     """
     for name, value in settings_of(mode).items():
@@ -261,10 +261,10 @@ def switch(path: Path, personal: PersonalData, everywhere: bool = True) -> bool:
         ("personal_switch.unmasked", 3),  # columns are rewritten one after the other
         ("personal_switch._rewrite_drift", 1),
         ("post_load.apply_views", 1),
-        ("file.rebuild", 1),  # the connection is closed
-        ("file._connect", 2),  # the new file is in its place
-        ("publish.swap", 1),  # the new copy is there, and the former is read
-        ("publish.delete_old", 1),
+        ("warehouse_file.rebuild", 1),  # the connection is closed
+        ("warehouse_file._connect", 2),  # the new file is in its place
+        ("publishing.swap", 1),  # the new copy is there, and the former is read
+        ("publishing.delete_old", 1),
     ],
 )
 def test_a_switch_that_is_killed_is_finished_by_the_next(
@@ -275,7 +275,8 @@ def test_a_switch_that_is_killed_is_finished_by_the_next(
         import os, signal, sys
         from pathlib import Path
         from pipelines.run import personal_switch, post_load
-        from pipelines.warehouse import file, publish
+        from pipelines.warehouse.copy import publishing
+        from pipelines.warehouse.file import warehouse_file
         from tests import test_personal_data
 
         module, name = sys.argv[2].split(".")

@@ -17,11 +17,10 @@ import pytest
 import trustme
 
 from pipelines.errors import SettingsError
-from pipelines.warehouse import postgres_schemas, postgres_warehouse
 from pipelines.warehouse.database import DATASET, MissingTableError, StatementError
-from pipelines.warehouse.postgres import PostgresServer
-from pipelines.warehouse.postgres_errors import ServerUnavailableError
-from pipelines.warehouse.postgres_warehouse import LOCK_WAIT, PostgresWarehouse
+from pipelines.warehouse.postgres.errors import ServerUnavailableError
+from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres.warehouse import LOCK_WAIT, PostgresWarehouse
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, ROOT, python, summary
 from tests.postgres_server import OTHERWISE, PostgresTestServer, free_port, held, started
@@ -352,7 +351,7 @@ def test_what_ends_in_the_middle_is_unavailable(
 def test_steps_of_several_runs_wait_for_each_other(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_warehouse, "LOCK_WAIT", 0.05)
+    monkeypatch.setattr("pipelines.warehouse.postgres.warehouse.LOCK_WAIT", 0.05)
     server = PostgresServer(database)
     with server.open() as one, server.open() as other:
         with one.alone(), one.alone():
@@ -396,7 +395,7 @@ def test_a_database_that_lacks_characters_is_refused(postgres: PostgresTestServe
 
 
 def test_an_earlier_version_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_schemas, "OLDEST", 990_000)
+    monkeypatch.setattr("pipelines.warehouse.postgres.schemas.OLDEST", 990_000)
     said = r"is PostgreSQL [\d.]+.*: it has to be 99 or later"
     with pytest.raises(WarehouseError, match=said), PostgresServer(database).open():
         raise AssertionError
@@ -424,7 +423,7 @@ def test_without_its_package_the_setting_is_to_blame() -> None:
         sys.modules["psycopg2"] = None
         from pipelines.errors import SettingsError
         try:
-            import pipelines.warehouse.postgres
+            import pipelines.warehouse.postgres.server
         except SettingsError as error:
             print(error)
     """

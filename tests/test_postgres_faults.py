@@ -20,11 +20,10 @@ from pipelines.run.pipeline import run
 from pipelines.twilio_insights.extract.destination_state import DestinationState, Pending
 from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.warehouse import postgres_warehouse
 from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.database import DATASET, StatementError
-from pipelines.warehouse.postgres import PostgresServer
-from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres.warehouse import PostgresWarehouse
 from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, POST_LOAD, Command, Loaded, sid, summary
@@ -330,7 +329,7 @@ def test_a_run_whose_session_is_ended_stops_and_counts_what_is_loaded(
 def test_who_has_locked_a_table_makes_no_run_wait_for_ever(
     warehouse: PostgresWarehouse, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_warehouse, "LOCK_WAIT", 0.2)
+    monkeypatch.setattr("pipelines.warehouse.postgres.warehouse.LOCK_WAIT", 0.2)
     with warehouse.transaction(), PostgresServer(database).open() as other:
         warehouse._native(f"LOCK TABLE {DATASET}._runs")
         with pytest.raises(WarehouseError, match="lock timeout") as said:

@@ -23,8 +23,8 @@ from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.source import begun_package
 from pipelines.twilio_insights.tables import DRIFT, TABLES
 from pipelines.warehouse.database import DATASET, PIPELINE
-from pipelines.warehouse.postgres import PostgresServer
-from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres.warehouse import PostgresWarehouse
 from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import NOW, ROOT, python, sid, slow, summary
 from tests.postgres_server import started
@@ -186,7 +186,7 @@ class KilledError(BaseException):
 def test_what_ends_a_load_half_way_leaves_nothing_to_be_committed_later(
     warehouse: PostgresWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines.warehouse.one_transaction_postgres import PackageClient
+    from pipelines.warehouse.postgres.one_transaction import PackageClient
 
     merge = PackageClient._merge
 
@@ -206,7 +206,7 @@ def test_what_ends_a_load_half_way_leaves_nothing_to_be_committed_later(
 def test_a_package_is_loaded_once(
     warehouse: PostgresWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipelines.warehouse.one_transaction_postgres import PackageClient
+    from pipelines.warehouse.postgres.one_transaction import PackageClient
 
     complete = PackageClient.complete_load
 
@@ -223,7 +223,7 @@ def test_a_package_is_loaded_once(
 
 
 def test_a_file_is_read_in_pieces(tmp_path: Path) -> None:
-    from pipelines.warehouse.postgres_copy import _Csv
+    from pipelines.warehouse.postgres.csv_copy import _Csv
 
     rows = pa.table({"a": range(20_000), "b": [None, "", "x", "\0"] * 5_000})
     pq.write_table(rows, tmp_path / "f.parquet", row_group_size=7_000)
@@ -293,7 +293,7 @@ def test_several_processes_load_accounts_of_their_own_at_once(database: str, exi
 
 @pytest.mark.thorough
 def test_a_server_that_crashes_in_a_load_has_nothing_of_it() -> None:
-    from pipelines.warehouse.one_transaction_postgres import PackageClient
+    from pipelines.warehouse.postgres.one_transaction import PackageClient
 
     merge = PackageClient._merge
     with started() as server, pytest.MonkeyPatch.context() as patch:

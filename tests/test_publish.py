@@ -19,8 +19,8 @@ import pytest
 from pipelines.run.post_load import PublishError, publish_now
 from pipelines.simulator.sample_data import busy_account
 from pipelines.twilio_insights.errors import UnavailableError
-from pipelines.warehouse import copied
-from pipelines.warehouse.publish import _stamp
+from pipelines.warehouse.copy import writer
+from pipelines.warehouse.copy.publishing import _stamp
 from pipelines.warehouse.views import read_columns, read_views
 from tests.conftest import NOW, Command, Loaded, copy_all, loaded_once, python, summary
 from tests.expected import reading
@@ -92,13 +92,13 @@ def assert_published(loaded: Loaded) -> None:
 def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     renewed = Counter[str]()
     for name in ("_build", "_replace"):
-        real = getattr(copied, name)
+        real = getattr(writer, name)
 
         def counted(*arguments: Any, real: Any = real, name: str = name) -> None:
             renewed[name] += 1
             real(*arguments)
 
-        monkeypatch.setattr(copied, name, counted)
+        monkeypatch.setattr(writer, name, counted)
 
     def run() -> dict[str, int]:
         renewed.clear()
@@ -111,7 +111,7 @@ def test_the_copy_follows_the_warehouse(lively: Loaded, monkeypatch: pytest.Monk
         lively.account.now += timedelta(minutes=minutes)
         assert run() == changed
     assert_published(lively)
-    assert run() == {"_replace": len(copied.OF_RUNS)}
+    assert run() == {"_replace": len(writer.OF_RUNS)}
     lively.account.now += timedelta(days=31)
     assert run() == changed, "what was pending has expired"
     assert_published(lively)
@@ -394,7 +394,7 @@ def test_copies_that_fail_leave_no_more_on_the_disk(
     (copies / "20261120T000000000000-1.5-2026112000-abc.new").mkdir()
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.warehouse.publish.build", full)
+        patch.setattr("pipelines.warehouse.copy.publishing.build", full)
         with pytest.raises(PublishError, match="No space left"):
             publish_now()
     assert {*copies.iterdir()} == before

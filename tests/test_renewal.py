@@ -15,13 +15,13 @@ import pytest
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.simulator.account import ACCOUNT_SID, Account
 from pipelines.simulator.sample_data import busy_account
-from pipelines.warehouse import copied
-from pipelines.warehouse.changed import CannotRenewError
 from pipelines.warehouse.checks import run_checks
+from pipelines.warehouse.copy import writer
+from pipelines.warehouse.copy.changed import CannotRenewError
+from pipelines.warehouse.copy.in_memory import take_staging
+from pipelines.warehouse.copy.publishing import PublishedCopies
 from pipelines.warehouse.database import ANALYTICS
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.in_memory import take_staging
-from pipelines.warehouse.publish import PublishedCopies
 from pipelines.warehouse.views import apply_views
 from tests.conftest import NOW, Loaded, loaded_once, slow, summary
 from tests.given_participants import participant, put_participants
@@ -311,9 +311,9 @@ def test_a_renewal_that_lacks_memory_gets_more(
         limits.extend(connection.execute("SELECT current_setting('memory_limit')").fetchall()[0])
         if len(limits) == 1:
             raise duckdb.OutOfMemoryException("Out of Memory Error: failed to pin block")
-        return copied.renew(*given)
+        return writer.renew(*given)
 
-    monkeypatch.setattr("pipelines.warehouse.publish.renew", renew_later)
+    monkeypatch.setattr("pipelines.warehouse.copy.publishing.renew", renew_later)
     renew(connection, tmp_path / "copies", "UTC", PERSONAL)
     assert limits == ["228.8 MiB", "381.4 MiB"]
 
@@ -343,8 +343,8 @@ def test_a_copy_that_lacks_very_much_is_built_anew(
     loaded.run()
     for number in range(2, 6):
         loaded.account.put(summary(number, timedelta(hours=number)))
-    monkeypatch.setattr("pipelines.warehouse.changed.MOST_ROWS", 3)
-    monkeypatch.setattr("pipelines.warehouse.publish.renew", None)  # it would fail
+    monkeypatch.setattr("pipelines.warehouse.copy.changed.MOST_ROWS", 3)
+    monkeypatch.setattr("pipelines.warehouse.copy.publishing.renew", None)  # it would fail
     loaded.run()
     copy = loaded.path.with_name("warehouse.published") / "current/insights.duckdb"
     with duckdb.connect(copy, read_only=True) as connection:

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.warehouse.published import claim
+from pipelines.warehouse.copy.folder import claim
 from tests.conftest import Command, Loaded, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -34,7 +34,7 @@ def test_one_that_is_deleted_while_a_run_copies_it_is_made_anew(
         published.unlink(missing_ok=True)
         claim(*arguments)
 
-    monkeypatch.setattr("pipelines.warehouse.publish.claim", claim_at_last)
+    monkeypatch.setattr("pipelines.warehouse.copy.publishing.claim", claim_at_last)
     loaded.account.put(summary(4, HOUR))
     loaded.run()
     with duckdb.connect(copy_of(loaded), read_only=True) as copy:

@@ -14,7 +14,7 @@ import pytest
 from pipelines.files import expect_trusted
 from pipelines.report import write_report
 from pipelines.run.post_load import PublishError
-from pipelines.warehouse.file import inspect_warehouse
+from pipelines.warehouse.file.warehouse_file import inspect_warehouse
 from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import Command, Loaded, summary
 

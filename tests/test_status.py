@@ -21,7 +21,7 @@ from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.times import format_duration
 from pipelines.twilio_insights.errors import RefusedError
 from pipelines.warehouse.checks import ChecksError
-from pipelines.warehouse.file import DuckDbFile, open_warehouse, working_folder
+from pipelines.warehouse.file.warehouse_file import DuckDbFile, open_warehouse, working_folder
 from pipelines.warehouse.status_files import StatusFiles
 from tests.conftest import ROOT, Command, Loaded, kill_when, sid, summary
 

@@ -22,7 +22,7 @@ from pipelines.run.pipeline import run
 from pipelines.run.settings import DEFAULTS
 from pipelines.simulator.server import InsightsServer
 from pipelines.twilio_insights.progress import Progress
-from pipelines.warehouse.file import open_warehouse
+from pipelines.warehouse.file.warehouse_file import open_warehouse
 from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.sql import sql_folder
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
@@ -57,7 +57,7 @@ def test_a_file_held_by_another_program_is_named_and_exits_75(
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipelines.warehouse.file.LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("pipelines.warehouse.file.warehouse_file.LOCK_TIMEOUT", 0.1)
     done = command("run")
     assert done.returncode == 75
     assert f"(process {held_by_another_program.pid})" in done.stderr

@@ -20,11 +20,11 @@ from pipelines.report import expect_replaceable, write_report
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
+from pipelines.warehouse.copy.folder import FILE, folder_of
+from pipelines.warehouse.copy.opened import open_copy
 from pipelines.warehouse.database import DATASET
-from pipelines.warehouse.file import inspect_warehouse, working_folder
+from pipelines.warehouse.file.warehouse_file import inspect_warehouse, working_folder
 from pipelines.warehouse.held_folder import held_folder
-from pipelines.warehouse.opened_copy import open_copy
-from pipelines.warehouse.published import FILE, folder_of
 from pipelines.warehouse.warehouse import WarehouseError
 
 WAREHOUSE, REPORT = "demo.duckdb", "report.html"

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipelines.run.destination import publish_settings, warehouse_place
-from pipelines.warehouse.published import FILE, adopt_former, expect_own
+from pipelines.warehouse.copy.folder import FILE, adopt_former, expect_own
 from pipelines.warehouse.warehouse import Place
 
 

@@ -71,7 +71,7 @@ def ask(question: str) -> bool:
 
 def _report(error: Exception) -> int:
     """Log the error; return its exit code."""
-    from pipelines.warehouse.file import as_warehouse_error
+    from pipelines.warehouse.machine_errors import as_warehouse_error
 
     if (code := exit_code(error)) == BUG and (fault := as_warehouse_error(error)):
         code, error = exit_code(fault), fault

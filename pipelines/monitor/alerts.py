@@ -24,7 +24,7 @@ from pipelines.twilio_insights.api.transport import NEEDS_SOCKS, proxy_for, tls_
 from pipelines.twilio_insights.filters import FILTERS
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import SECTION, Settings, from_twilio
-from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.file.warehouse_file import DuckDbFile
 from pipelines.warehouse.posted import note_posted, posted_errors
 from pipelines.warehouse.runs import StillPendingError
 from pipelines.warehouse.warehouse import BusyError, Place

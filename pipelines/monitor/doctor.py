@@ -37,12 +37,12 @@ from pipelines.twilio_insights.api.client import InsightsClient
 from pipelines.twilio_insights.errors import InsightsError, RefusedError
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.settings import Settings
+from pipelines.warehouse.copy.folder import FILE, other_owner
+from pipelines.warehouse.copy.opened import open_copy
 from pipelines.warehouse.database import StatementError
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.file import expect_folder, inspect_warehouse
-from pipelines.warehouse.integrity import read_all, unused_share
-from pipelines.warehouse.opened_copy import open_copy
-from pipelines.warehouse.published import FILE, other_owner
+from pipelines.warehouse.file.integrity import read_all, unused_share
+from pipelines.warehouse.file.warehouse_file import expect_folder, inspect_warehouse
 from pipelines.warehouse.status_files import StatusFiles
 from pipelines.warehouse.warehouse import BusyError, Place, WarehouseError
 

@@ -14,7 +14,7 @@ from pipelines.exit_codes import BUSY, DISK, REFUSED, STALE, UNAVAILABLE, UNSOUN
 from pipelines.lifecycle import EXPIRES_SOON, RETENTION_WARNING
 from pipelines.logs import say
 from pipelines.times import format_duration, iso_seconds
-from pipelines.warehouse.published import next_step
+from pipelines.warehouse.copy.folder import next_step
 
 SEE_SETTINGS = "see pipelines/settings.md"
 SEE_PROBLEMS = "see pipelines/operations.md, When something goes wrong"

@@ -19,8 +19,8 @@ from pipelines.logs import say
 from pipelines.monitor.health import diagnose, print_issue, worst
 from pipelines.run.destination import warehouse_place
 from pipelines.times import as_utc, format_duration, iso_seconds
-from pipelines.warehouse.file import working_folder
-from pipelines.warehouse.published import FILE, folder_of, made_at, other_owner
+from pipelines.warehouse.copy.folder import FILE, folder_of, made_at, other_owner
+from pipelines.warehouse.file.warehouse_file import working_folder
 from pipelines.warehouse.snapshot import EXPIRED
 from pipelines.warehouse.warehouse import BusyError, Place
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from pipelines.warehouse.copy.opened import open_copy
 from pipelines.warehouse.database import ANALYTICS, Database, StatementError
-from pipelines.warehouse.opened_copy import open_copy
 from pipelines.warehouse.warehouse import Place
 
 

@@ -26,10 +26,10 @@ from pipelines.run.settings import (
     personal_data,
 )
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
+from pipelines.warehouse.copy.folder import as_noted, folder_of
 from pipelines.warehouse.database import ANALYTICS, DATASET
-from pipelines.warehouse.file import DuckDbFile
+from pipelines.warehouse.file.warehouse_file import DuckDbFile
 from pipelines.warehouse.lake.store import LakeSettings, lake_of
-from pipelines.warehouse.published import as_noted, folder_of
 from pipelines.warehouse.warehouse import Place, WarehouseError
 
 _TAKEN = {DATASET, f"{DATASET}_staging", ANALYTICS}
@@ -111,7 +111,7 @@ def warehouse_place() -> Place:
             "destination.postgres.credentials is missing: write postgresql://user:password@host:"
             f"5432/database into DESTINATION__POSTGRES__CREDENTIALS or {SECRETS_FILE}"
         )
-    from pipelines.warehouse.postgres import PostgresServer  # its driver is an extra
+    from pipelines.warehouse.postgres.server import PostgresServer  # its driver is an extra
 
     return PostgresServer(credentials.value)
 

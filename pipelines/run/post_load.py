@@ -22,12 +22,12 @@ from pipelines.run.migrations import migrate_tables
 from pipelines.run.personal_switch import rewrite_personal_data
 from pipelines.run.settings import personal_data
 from pipelines.twilio_insights.tables import TABLES
-from pipelines.warehouse.changed import OF_PENDING, CannotRenewError
 from pipelines.warehouse.checks import Check, ChecksError, has_failed, run_checks
+from pipelines.warehouse.copy.changed import OF_PENDING, CannotRenewError
+from pipelines.warehouse.copy.folder import seal_of
+from pipelines.warehouse.copy.publishing import PublishedCopies
 from pipelines.warehouse.database import DATASET, PIPELINE, Database, StatementError
-from pipelines.warehouse.file import DuckDbWarehouse
-from pipelines.warehouse.publish import PublishedCopies
-from pipelines.warehouse.published import seal_of
+from pipelines.warehouse.file.warehouse_file import DuckDbWarehouse
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.status_files import StatusFiles
 from pipelines.warehouse.views import Description, apply_views, read_columns

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.warehouse.database import PIPELINE
 from pipelines.warehouse.error_texts import CORRUPT_FILE
-from pipelines.warehouse.file import as_warehouse_error
+from pipelines.warehouse.machine_errors import as_warehouse_error
 from pipelines.warehouse.warehouse import Warehouse, WarehouseError
 
 if TYPE_CHECKING:

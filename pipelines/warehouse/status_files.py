@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.files import replace_file
+from pipelines.warehouse.copy.folder import FILE, as_noted, owner_file
+from pipelines.warehouse.copy.opened import open_copy
 from pipelines.warehouse.database import DATASET, Database, StatementError
-from pipelines.warehouse.opened_copy import open_copy
-from pipelines.warehouse.published import FILE, as_noted, owner_file
 from pipelines.warehouse.snapshot import take_snapshot
 from pipelines.warehouse.warehouse import WarehouseError
 

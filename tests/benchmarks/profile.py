@@ -46,7 +46,7 @@ def measure() -> None:
     from pipelines.run import pipeline
     from pipelines.twilio_insights.api import decoding, transport
     from pipelines.twilio_insights.extract import acceptance, destination_state, flatten, records
-    from pipelines.warehouse import file, one_transaction_duckdb
+    from pipelines.warehouse.file import one_transaction, warehouse_file
 
     measured(transport.Transport, "get", "fetch")
     measured(decoding.PageDecoder, "decode", "decode")
@@ -58,10 +58,10 @@ def measure() -> None:
     measured(ArrowToParquetWriter, "write_data", "write parquet")
     measured(dlt.Pipeline, "normalize", "normalize")
     measured(dlt.Pipeline, "load", "load, the rest")
-    measured(one_transaction_duckdb.PackageClient, "_merge", "merge")
-    measured(file.DuckDbWarehouse, "checkpoint", "checkpoint")
+    measured(one_transaction.PackageClient, "_merge", "merge")
+    measured(warehouse_file.DuckDbWarehouse, "checkpoint", "checkpoint")
     measured(pipeline, "run_post_load", "views, checks, publish")
-    measured(file, "open_warehouse", "open warehouse")
+    measured(warehouse_file, "open_warehouse", "open warehouse")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pipelines.run.migrations import migrate_tables
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.warehouse.database import ANALYTICS, DATASET, Database
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.postgres.warehouse import PostgresWarehouse
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.views import apply_views
 from tests.simulation import participants

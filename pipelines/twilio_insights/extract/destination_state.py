@@ -15,7 +15,7 @@ from pipelines.twilio_insights.extract.records import RowVersion
 from pipelines.twilio_insights.resources import Resource
 
 SID_LENGTH = 34
-"""Of Twilio's SIDs. The index of `postgres_indexes.py` has as much of an account's."""
+"""Of Twilio's SIDs. The index of `postgres/indexes.py` has as much of an account's."""
 Query = Callable[..., list[tuple[Any, ...]]]
 """Runs a statement with its arguments, `%s` in the text, and gives the rows; `{name}` is a table of
 the dataset, and there are no rows where one is missing."""

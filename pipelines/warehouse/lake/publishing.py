@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.times import machine_time, naive_utc
+from pipelines.warehouse.copy.publishing import MEMORY
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import with_memory
 from pipelines.warehouse.lake.cleaning import (
@@ -30,7 +31,6 @@ from pipelines.warehouse.lake.commits import Commit, Commits, newest
 from pipelines.warehouse.lake.rows import ACCOUNT, ROOT, Part, lake_tables, read_table
 from pipelines.warehouse.lake.store import LakeSettings, Store, lake_errors
 from pipelines.warehouse.lake.writer import OtherCopyError, TableWriter
-from pipelines.warehouse.publish import MEMORY
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.warehouse import BusyError
 

@@ -15,20 +15,21 @@ from typing import Any
 import duckdb
 
 from pipelines.files import expect_trusted, made_beside, where_supported
-from pipelines.warehouse import error_texts, run_lock
-from pipelines.warehouse.checks import ChecksError
+from pipelines.warehouse import error_texts
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import ROW_GROUP, WAREHOUSE, DuckDb, with_memory
-from pipelines.warehouse.spilled import delete_spilled, spilled
-from pipelines.warehouse.sql import quoted
-from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
-from pipelines.warehouse.storage import (
+from pipelines.warehouse.file import run_lock
+from pipelines.warehouse.file.spilled import delete_spilled, spilled
+from pipelines.warehouse.file.storage import (
     STORAGE_VERSION,
     is_of_former_version,
     is_ours,
     rebuild,
     rewrite,
 )
+from pipelines.warehouse.machine_errors import as_warehouse_error
+from pipelines.warehouse.sql import quoted
+from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
 from pipelines.warehouse.warehouse import BusyError, Place, Recorded, Warehouse, WarehouseError
 
 log = logging.getLogger("conference_insights")
@@ -45,35 +46,6 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-def as_warehouse_error(
-    error: BaseException, path: Path | None = None, disk: str = "the warehouse"
-) -> WarehouseError | None:
-    """The error for a disk that is full, broken or write-protected, for too little memory or too
-    few threads, and, if `path` is given, for a damaged file; None for any other error.
-
-    It goes by the text, which is all that dlt keeps. The path, and what our own errors quote, are
-    no words of a library.
-    """
-    if isinstance(error, WarehouseError | BusyError | ChecksError):
-        return None
-    for line in str(error).splitlines():
-        words = line.replace(str(path), "") if path else line
-        if error_texts.DISK_FAULT.search(words):
-            return WarehouseError(f"The disk of {path or disk} cannot be used: {line}")
-        if path and error_texts.DAMAGE.search(words):
-            return WarehouseError(f"{path} is damaged, restore a backup: {line}")
-        if error_texts.OUT_OF_MEMORY.search(words):
-            return WarehouseError(
-                f"There is not enough memory for such long texts; give the process more: {line}"
-            )
-        if error_texts.NO_THREAD.search(words):
-            return WarehouseError(
-                f"The machine allows no more threads ({line}): raise the limit of the user or the "
-                "container (ulimit -u, pids.max), or stop something"
-            )
-    return None
-
-
 class DuckDbWarehouse(DuckDb, Warehouse):
     """An open warehouse file, whose connection dlt gets too."""
 
@@ -83,7 +55,7 @@ class DuckDbWarehouse(DuckDb, Warehouse):
         self.working_folder = working_folder(path)
 
     def destination(self) -> Any:
-        from pipelines.warehouse.one_transaction_duckdb import destination_of  # brings dlt
+        from pipelines.warehouse.file.one_transaction import destination_of  # brings dlt
 
         return destination_of(self.connection)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipelines.warehouse.database import ANALYTICS, DATASET
-from pipelines.warehouse.postgres_errors import ServerRefusedError
-from pipelines.warehouse.postgres_views import Native
+from pipelines.warehouse.postgres.errors import ServerRefusedError
+from pipelines.warehouse.postgres.views import Native
 from pipelines.warehouse.warehouse import WarehouseError
 
 OURS = {"_runs", "_dlt_loads"}

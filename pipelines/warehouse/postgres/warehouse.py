@@ -28,14 +28,14 @@ from pipelines.warehouse.database import (
     StatementError,
 )
 from pipelines.warehouse.portable import to_dialect, without_nul
-from pipelines.warehouse.postgres_errors import ServerRefusedError, explain
-from pipelines.warehouse.postgres_schemas import OURS, relations, usable_relations
+from pipelines.warehouse.postgres.errors import ServerRefusedError, explain
+from pipelines.warehouse.postgres.schemas import OURS, relations, usable_relations
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pipelines.warehouse.postgres_views import PostgresViews
+    from pipelines.warehouse.postgres.views import PostgresViews
 
 APPLICATION = "conference-insights"
 LOCK_WAIT = 900
@@ -114,7 +114,7 @@ class PostgresWarehouse(Warehouse):
 
     @cached_property
     def _views(self) -> PostgresViews:
-        from pipelines.warehouse.postgres_views import PostgresViews
+        from pipelines.warehouse.postgres.views import PostgresViews
 
         return PostgresViews(self, self._native)
 
@@ -140,12 +140,12 @@ class PostgresWarehouse(Warehouse):
 
     def scrub(self) -> None:
         """The server's own log and backups have it still; what `ANALYZE` has kept goes too."""
-        from pipelines.warehouse.postgres_scrub import scrub
+        from pipelines.warehouse.postgres.scrub import scrub
 
         scrub(self._native, self.name)
 
     def append(self, table: str, rows: pa.Table) -> None:
-        from pipelines.warehouse.postgres_copy import copy_into
+        from pipelines.warehouse.postgres.csv_copy import copy_into
 
         with self._explained():
             copy_into(self.connection, table, rows.column_names, iter(rows.to_batches()))
@@ -252,12 +252,12 @@ class PostgresWarehouse(Warehouse):
             )
 
     def destination(self) -> Any:
-        from pipelines.warehouse.one_transaction_postgres import destination_of
+        from pipelines.warehouse.postgres.one_transaction import destination_of
 
         return destination_of(self)
 
     def prepare_indexes(self, keys: Mapping[str, Sequence[str]]) -> None:
-        from pipelines.warehouse.postgres_indexes import prepare_indexes
+        from pipelines.warehouse.postgres.indexes import prepare_indexes
 
         prepare_indexes(self._native, self.name, keys)
 

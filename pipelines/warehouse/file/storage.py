@@ -14,7 +14,7 @@ import duckdb
 from pipelines.files import made_beside, where_supported
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import ROW_GROUP
-from pipelines.warehouse.spilled import spilled
+from pipelines.warehouse.file.spilled import spilled
 from pipelines.warehouse.sql import quoted
 
 log = logging.getLogger("conference_insights")

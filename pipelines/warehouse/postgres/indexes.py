@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.warehouse.database import DATASET, Rows
-from pipelines.warehouse.postgres_errors import RejectedError
+from pipelines.warehouse.postgres.errors import RejectedError
 from pipelines.warehouse.warehouse import WarehouseError
 
 LOOKUPS = {

@@ -20,13 +20,8 @@ from threading import Thread
 
 import duckdb
 
-from pipelines.warehouse.changed import CannotRenewError, take_changed
-from pipelines.warehouse.copied import attached, build, renew
-from pipelines.warehouse.database import ANALYTICS, DATASET, StatementError
-from pipelines.warehouse.definitions import NOT_FINAL
-from pipelines.warehouse.duckdb_database import with_memory
-from pipelines.warehouse.in_memory import InMemory, take_staging
-from pipelines.warehouse.published import (
+from pipelines.warehouse.copy.changed import CannotRenewError, take_changed
+from pipelines.warehouse.copy.folder import (
     COPIES_KEPT,
     FILE,
     adopt_former,
@@ -37,6 +32,11 @@ from pipelines.warehouse.published import (
     swap,
     sync,
 )
+from pipelines.warehouse.copy.in_memory import InMemory, take_staging
+from pipelines.warehouse.copy.writer import attached, build, renew
+from pipelines.warehouse.database import ANALYTICS, DATASET, StatementError
+from pipelines.warehouse.definitions import NOT_FINAL
+from pipelines.warehouse.duckdb_database import with_memory
 from pipelines.warehouse.warehouse import WarehouseError
 
 log = logging.getLogger("conference_insights")

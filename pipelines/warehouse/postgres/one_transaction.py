@@ -16,8 +16,8 @@ from dlt.destinations.sql_client import DBApiCursorImpl, raise_database_error
 from pyarrow.parquet import ParquetFile
 
 from pipelines.warehouse.one_transaction import OneTransaction, Remembering
-from pipelines.warehouse.postgres_copy import copy_into
-from pipelines.warehouse.postgres_warehouse import PostgresWarehouse
+from pipelines.warehouse.postgres.csv_copy import copy_into
+from pipelines.warehouse.postgres.warehouse import PostgresWarehouse
 
 log = logging.getLogger("conference_insights")
 

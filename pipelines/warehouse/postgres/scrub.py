@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pipelines.warehouse.database import DATASET, Rows
 from pipelines.warehouse.definitions import TABLES
-from pipelines.warehouse.postgres_errors import ServerRefusedError
+from pipelines.warehouse.postgres.errors import ServerRefusedError
 from pipelines.warehouse.views import OUR_TABLES
 
 _FILES = """

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import duckdb
 
-from pipelines.warehouse.changed import ONLY_CHANGED
+from pipelines.warehouse.copy.changed import ONLY_CHANGED
+from pipelines.warehouse.copy.in_memory import KEY, InMemory
 from pipelines.warehouse.database import ANALYTICS
 from pipelines.warehouse.duckdb_database import COPY, IN_MEMORY
-from pipelines.warehouse.in_memory import KEY, InMemory
 
 BY_DAY = (
     "completeness_by_day",

@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from pipelines.errors import SettingsError
-from pipelines.warehouse.file import as_warehouse_error
 from pipelines.warehouse.held_folder import held_folder
-from pipelines.warehouse.postgres_errors import explain
+from pipelines.warehouse.machine_errors import as_warehouse_error
+from pipelines.warehouse.postgres.errors import explain
 from pipelines.warehouse.runs import read_record
 from pipelines.warehouse.warehouse import Place, Recorded, WarehouseError
 
@@ -28,7 +28,7 @@ try:
     import psycopg2
     from psycopg2 import extensions
 
-    from pipelines.warehouse.postgres_warehouse import APPLICATION, PostgresWarehouse
+    from pipelines.warehouse.postgres.warehouse import APPLICATION, PostgresWarehouse
 except ModuleNotFoundError:
     raise SettingsError(
         "A warehouse in PostgreSQL needs psycopg2: pip install 'conference-insights[postgres]'"

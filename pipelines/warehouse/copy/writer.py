@@ -13,12 +13,12 @@ from types import MappingProxyType
 import duckdb
 
 from pipelines.files import where_supported
-from pipelines.warehouse.changed import ONLY_CHANGED
-from pipelines.warehouse.concurrently import run_concurrently
+from pipelines.warehouse.copy.changed import ONLY_CHANGED
+from pipelines.warehouse.copy.concurrently import run_concurrently
+from pipelines.warehouse.copy.in_memory import KEY, InMemory
+from pipelines.warehouse.copy.renewed_days import BY_DAY, RUNNING, find_days
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.duckdb_database import COPY, ROW_GROUP
-from pipelines.warehouse.in_memory import KEY, InMemory
-from pipelines.warehouse.renewed_days import BY_DAY, RUNNING, find_days
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import STAGING, View, read_views
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import duckdb
 
-from pipelines.warehouse.concurrently import run_concurrently
+from pipelines.warehouse.copy.concurrently import run_concurrently
+from pipelines.warehouse.copy.in_memory import KEY, InMemory
 from pipelines.warehouse.database import ANALYTICS, DATASET
 from pipelines.warehouse.definitions import NOT_FINAL, OWNERS, TABLES
 from pipelines.warehouse.duckdb_database import IN_MEMORY
-from pipelines.warehouse.in_memory import KEY, InMemory
 from pipelines.warehouse.sql import quoted
 from pipelines.warehouse.views import read_views
 

@@ -1,0 +1,5 @@
+"""A warehouse in a PostgreSQL database."""
+
+from pipelines.warehouse.postgres.server import PostgresServer
+
+__all__ = ["PostgresServer"]
