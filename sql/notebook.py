@@ -47,7 +47,7 @@ def _(insights):
         FROM analytics.conference_kpis
         WHERE period_days = 7
     """).fetchall()
-    captions = ["{:,} the week before, where both are loaded", "no whole week before"]
+    captions = ["{:,} the week before, where the two can be compared", "no week to compare"]
     labels = ["conferences", "participants", "hours", "% final without problem"]
     mo.vstack(
         [

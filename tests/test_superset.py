@@ -414,7 +414,7 @@ EXPECTED = {
             FROM at_once GROUP BY ALL
         )
         SELECT d, '{ACCOUNT_SID}', d {FULL_DAYS}, n, lag(n) OVER (ORDER BY d),
-            CASE WHEN d - 1 {FULL_DAYS} AND d {FULL_DAYS}
+            CASE WHEN d - 1 BETWEEN '2026-11-05' AND '2026-11-19' AND d {FULL_DAYS}
                 THEN n / nullif(lag(n) OVER (ORDER BY d), 0) - 1 END, people
         FROM days ORDER BY d DESC LIMIT 10
     """,

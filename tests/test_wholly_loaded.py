@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import duckdb
 import pytest
@@ -67,14 +68,34 @@ def test_nothing_is_compared_with_days_until_the_first_conference(
     loaded: Loaded, days: int, compared: bool
 ) -> None:
     """They were listed, but the account may not have had what makes Twilio summarize them."""
-    every_day(loaded, range(days + 1))
-    loaded.load(views=True)
+    for day in range(days + 1):
+        what: dict[str, Any] = {"tags": ["low_mos"], "end_reason": "last_participant_left"}
+        loaded.account.put(summary(day, day * DAY + HOUR, **what))
+    loaded.run()
     assert loaded.query(FULL) == [(ACCOUNT_SID, TODAY - 29 * DAY, TODAY - DAY)]
     assert loaded.query(COMPARED) == [(compared,)]
-    weeks = "SELECT DISTINCT created_date FROM analytics.conference_volume WHERE is_compared"
-    assert [day for (day,) in sorted(loaded.query(weeks))] == [
-        TODAY - number * DAY for number in range(days - 8, 0, -1)
-    ]
+    copy = loaded.path.parent / "warehouse.published/current/insights.duckdb"
+    assert read_figures(copy, None, None).can_compare is compared
+    for view in ("volume", "issue_trends", "end_reasons"):
+        weeks = f"SELECT DISTINCT created_date FROM analytics.conference_{view} WHERE is_compared"
+        assert [day for (day,) in sorted(loaded.query(weeks))] == [
+            TODAY - number * DAY for number in range(days - 8, 0, -1)
+        ], view
+    first = "SELECT min(running_date) FROM analytics.concurrency_by_day WHERE is_day_compared"
+    assert loaded.query(first) == [(TODAY - (days - 2) * DAY,)]
+
+
+@pytest.mark.thorough
+def test_a_report_names_the_accounts_that_are_new(loaded: Loaded, command: Command) -> None:
+    loaded.account.add_subaccount(OTHER, "Other")
+    every_day(loaded, range(28))
+    for number in range(30):
+        loaded.account.subaccounts[OTHER].put(summary(100 + number, number * 2 * HOUR))
+    assert command("run", **{ACCOUNTS: "all"}).returncode == 0
+    copy = loaded.path.parent / "warehouse.published/current/insights.duckdb"
+    page = write_report(copy, loaded.path.parent / "report.html", None, None).read_text()
+    assert "A change counts all conferences of what is new in these periods: Other." in page
+    assert not read_figures(copy, None, None, account="Other").can_compare
 
 
 @pytest.mark.thorough

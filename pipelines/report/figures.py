@@ -72,7 +72,7 @@ class Figures:
     def can_compare(self) -> bool:
         """Whether both periods are completely loaded; if not, the prior one is left out."""
         first, today = self.state["first_day"], self.state["today"]
-        begins = bool(first) and first <= self.period.prior.start
+        begins = bool(first) and first < self.period.prior.start
         return begins and self.period.end <= today and not self[INCOMPLETE]
 
     def __getitem__(self, name: str) -> tuple[Row, ...]:
@@ -122,12 +122,14 @@ def _query(
     used = {name: bound for name, bound in bounds.items() if f"${name}" in text}
     columns, found = database.run(text, used)
     hidden = set() if can_compare else {name for name in columns if name.endswith("_before")}
+
+    def shown(name: str, cell: Any) -> Any:
+        if name in hidden:
+            return None
+        return float(cell) if isinstance(cell, Decimal) else cell
+
     rows = tuple(
-        {
-            name: None if name in hidden else float(cell) if isinstance(cell, Decimal) else cell
-            for name, cell in zip(columns, row, strict=True)
-        }
-        for row in found
+        {name: shown(name, cell) for name, cell in zip(columns, row, strict=True)} for row in found
     )
     return QueryResult(text.splitlines()[0].removeprefix("-- "), rows)
 
@@ -142,7 +144,8 @@ def read_period(since: str | None, until: str | None, today: date) -> Period:
         end = _read_day(until or "0d", today)
         start = _read_day(since, today) if since else end - timedelta(days=DEFAULT_DAYS)
         period = Period(start, end)
-        if 1 <= period.length <= MAX_DAYS and period.prior:
+        if 1 <= period.length <= MAX_DAYS:
+            _ = period.prior  # raises OverflowError if it would begin before the year 1
             return period
     except OverflowError:
         raise PeriodError(f"{since or until} is outside the supported date range") from None

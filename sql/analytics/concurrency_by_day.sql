@@ -3,8 +3,8 @@
 --   `data_as_of`.
 -- Promise: the highest of the hours of concurrency_by_hour.
 -- NULL: participants as there; those of the day before on the first day.
--- Caveats: compare rows with `is_day_compared` only: the last day is not over, and the first may be
---   loaded in part. Peaks of several accounts do not add up: they may be at different times.
+-- Caveats: compare rows with `is_day_compared` only: the last day is not over, the first may be
+--   loaded in part, and nothing is compared with that of the first conference. Peaks of several accounts do not add up: they may be at different times.
 -- Ask: On which full days did the peak of an account change most against the day before?
 --   SELECT account_name, running_date, conferences_at_once, conferences_at_once_day_before,
 --       round(100.0 * conferences_at_once / nullif(conferences_at_once_day_before, 0) - 100, 1)

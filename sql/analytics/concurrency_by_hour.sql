@@ -50,9 +50,9 @@ runs AS (
         0 AS conferences,
         0 AS at_most,
         1 AS participants
-    FROM analytics.participants AS p
-    INNER JOIN conference_insights.conference_summaries AS s
-        ON s.conference_sid = p.conference_sid
+    -- In this order, since ClickHouse 26 otherwise misses a column in concurrency_by_day.
+    FROM conference_insights.conference_summaries AS s
+    INNER JOIN analytics.participants AS p ON p.conference_sid = s.conference_sid
     WHERE p.leave_time IS NULL
         AND (
             s.end_time >= p.join_time

@@ -4,8 +4,8 @@
 --   same length; a conference counts once in each period that it was created in.
 -- NULL: never; a period without conferences counts 0.
 -- Caveats: shares as in conference_kpis_daily; filter on one `period_days`. Where `pending` is not
---   0 the figures may still change. A prior period that is not wholly loaded counts what there is:
---   a change is of rows with `is_compared` only.
+--   0 the figures may still change. A prior period that is not wholly loaded, or that has the
+--   account's first conference, counts what there is: a change is of rows with `is_compared` only.
 -- Ask: How was the last week, against the week before?
 --   SELECT sum(conferences) AS conferences,
 --       round(100.0 * sum(CASE WHEN is_compared THEN conferences END)

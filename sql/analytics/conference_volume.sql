@@ -7,7 +7,7 @@
 -- Caveats: an hour that the clocks repeat in autumn is one row, one that they skip in spring is
 --   none. Change against the week before, of rows with `is_compared` only:
 --   1.0 * sum(conferences) / nullif(sum(conferences_week_before), 0) - 1.
--- Ask: How many conferences a day, and how many a week before, where both are loaded?
+-- Ask: How many conferences a day, and how many a week before, where the two can be compared?
 --   SELECT created_date, sum(conferences) AS conferences,
 --       sum(CASE WHEN is_compared THEN conferences END) AS compared,
 --       sum(CASE WHEN is_compared THEN conferences_week_before END) AS a_week_before,

@@ -1,7 +1,7 @@
 -- On which days was there no conference at all?
 -- Grain: one row per account and day without any conference.
--- Promise: every full day between `first_full_date` and `last_full_date` of by_account on which the
---   account had none; a day that is not wholly loaded is not here, so what is missing is no outage
+-- Promise: every full day from the account's first conference to `last_full_date` of by_account on
+--   which it had none; a day that is not wholly loaded is not here, so what is missing is no outage
 --   of the pipeline.
 -- NULL: SID and name of conferences whose account Twilio did not give.
 -- Caveats: an account that never had a conference has no days, see accounts. A weekday that never
