@@ -65,10 +65,13 @@ def made_beside(file: Path) -> Iterator[Path]:
 
 
 def expect_trusted(file: Path, *endings: str) -> None:
-    """Check that no other user can create, or has created, this file with one of the `endings`.
+    """Check that no other user can create, or has created, `file` with one of the `endings` added.
+
+    The ending "" stands for the file itself; without endings only its folder is checked.
 
     Raises:
-        OSError: another user can or has, or one of them is no ordinary file.
+        OSError: every user can write the folder, or one of the files belongs to another user, or
+            is no ordinary file.
     """
     folder = file.parent.stat()
     if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
@@ -77,7 +80,7 @@ def expect_trusted(file: Path, *endings: str) -> None:
         with suppress(FileNotFoundError):
             found = path.lstat()
             is_own = found.st_uid in (os.geteuid(), 0, folder.st_uid)
-            # Root may use a user's own, and where it is no root, as on NFS, all are another's.
+            # Root may use a user's file. On NFS root may be nobody: then every file is another's.
             is_link = stat.S_ISLNK(found.st_mode)
             can_be_planted = folder.st_mode & stat.S_IWOTH or is_link
             if not is_own and (os.geteuid() or can_be_planted):
@@ -85,6 +88,6 @@ def expect_trusted(file: Path, *endings: str) -> None:
                     f"{path} belongs to another user ({found.st_uid}): run as that user, or have "
                     "it belong to you"
                 )
-            # Not looked at again: a run at work may have deleted its log since.
+            # By the mode found above: a run at work may have deleted its log meanwhile.
             if not (is_link or stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
                 raise OSError(f"{path} is no ordinary file")

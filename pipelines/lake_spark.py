@@ -23,8 +23,8 @@ from pipelines.warehouse.lake.store import LakeError, Store, lake_errors
 
 @dataclass(frozen=True)
 class Lake:
-    """A lake as it was when it was read: what was committed then, and nothing else, as long as
-    `PUBLISH__LAKE_KEEP` of those who write it."""
+    """A lake in the state that it had when it was read. It can be read for as long as its writers
+    keep earlier states, `PUBLISH__LAKE_KEEP`."""
 
     store: Store
     commits: tuple[Commit, ...]

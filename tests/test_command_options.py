@@ -18,7 +18,7 @@ from pipelines.cli import command_line
 from pipelines.run.pipeline import Backfill
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.twilio_insights.settings import TWILIO_NAMES
+from pipelines.twilio_insights.twilio_variables import TWILIO_NAMES
 from tests.conftest import ROOT, Command, Loaded, sid, summary
 
 pytestmark = pytest.mark.usefixtures("prepared")

@@ -11,7 +11,7 @@ import pytest
 from pipelines.cli import demo
 from pipelines.run.settings import DEFAULTS
 from pipelines.simulator.sample_data import busy_tree
-from pipelines.twilio_insights.settings import TWILIO_NAMES
+from pipelines.twilio_insights.twilio_variables import TWILIO_NAMES
 from tests.conftest import Command
 
 pytestmark = pytest.mark.usefixtures("prepared")

@@ -14,7 +14,7 @@ from pipelines.run.destination import publish_settings, warehouse_path, warehous
 from pipelines.run.settings import DEFAULTS, HIDDEN, source_settings
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights.filters import FILTERS
-from pipelines.twilio_insights.settings import TWILIO_NAMES
+from pipelines.twilio_insights.twilio_variables import TWILIO_NAMES
 from tests.given_settings import CANARY, CONFIG, OWN, SECRETS, read_all, write
 
 

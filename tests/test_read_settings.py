@@ -13,7 +13,7 @@ from pipelines.monitor.settings_inventory import shown_settings
 from pipelines.run.destination import warehouse_path
 from pipelines.run.settings import DEFAULTS, HIDDEN, Found, find, source_settings
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
-from pipelines.twilio_insights.settings import TWILIO_NAMES
+from pipelines.twilio_insights.twilio_variables import TWILIO_NAMES
 from tests.conftest import Command, Loaded, summary
 from tests.given_settings import CANARY, CONFIG, OWN, SECRETS, write
 

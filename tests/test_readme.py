@@ -20,8 +20,8 @@ from pipelines.run import settings
 from pipelines.simulator.participants import participant_row
 from pipelines.simulator.sample_data import busy_account
 from pipelines.simulator.server import InsightsServer
-from pipelines.twilio_insights.settings import TWILIO_NAMES
 from pipelines.twilio_insights.tables import TABLES
+from pipelines.twilio_insights.twilio_variables import TWILIO_NAMES
 from tests import expected, forked, reference
 from tests.conftest import NOW, ROOT, environment, sid, summary
 

@@ -65,7 +65,13 @@ def _table(comparison: Comparison) -> Iterator[str]:
     resources = sorted({name for name, *_ in found}) or ["conferences"]
 
     def texts(day: str, account: str, resource: str) -> list[str]:
-        return [day, *[visible(account)] * (len(names) > 1), *[resource] * (len(resources) > 1)]
+        """The cells before the counts; account and resource only where there are several."""
+        cells = [day]
+        if len(names) > 1:
+            cells.append(visible(account))
+        if len(resources) > 1:
+            cells.append(resource)
+        return cells
 
     def line(day: str, account: str, resource: str, counts: Compared) -> list[str]:
         return texts(day, account, resource) + [f"{getattr(counts, name):,}" for name in shown]

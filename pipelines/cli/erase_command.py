@@ -41,7 +41,8 @@ def erase(
       conference-insights erase --identity +15005550006 --yes
       conference-insights erase --older-than 400d --yes
     """
-    if bool(conferences) + (identity is not None) + (older_than is not None) != 1:
+    given = (bool(conferences), identity is not None, older_than is not None)
+    if given.count(True) != 1:
         raise click.UsageError("Give one of --conference, --identity and --older-than.")
     if identity is not None and not (identity.strip() and _is_text(identity)):
         raise click.UsageError("--identity: write the text as it is in the warehouse.")
@@ -81,7 +82,7 @@ def _is_text(argument: str) -> bool:
 
 def _tell(found: Found, done: str, unit: str) -> None:
     for table, number in sorted(found.counts.items()):
-        say(f"{table}: {number:,} {unit}{'s' * (number != 1)} {done}")
+        say(f"{table}: {number:,} {unit}{'' if number == 1 else 's'} {done}")
     if not found.counts:
         say("There is nothing to erase" if found.is_all else "Nothing was found to erase")
     if not found.is_all:

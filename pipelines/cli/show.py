@@ -43,13 +43,14 @@ def show_conference(copy: Path | Place, sid: str, as_json: bool) -> None:
 def _fields(found: Conference) -> dict[str, Any]:
     """The rows with the names of their columns; times are UTC, except the local hours."""
 
+    def written(name: str, value: Any) -> Any:
+        if not isinstance(value, date):  # a datetime is a date too
+            return value
+        is_utc = isinstance(value, datetime) and "_hour" not in name
+        return value.isoformat() + ("Z" if is_utc else "")
+
     def plain(row: Row) -> dict[str, Any]:
-        return {
-            name: value.isoformat() + "Z" * (isinstance(value, datetime) and "_hour" not in name)
-            if isinstance(value, date)
-            else value
-            for name, value in row.items()
-        }
+        return {name: written(name, value) for name, value in row.items()}
 
     return {
         "data_as_of": plain(found.data_as_of),

@@ -18,7 +18,7 @@ MAX_ASKED = 100
 def look_at_accounts(
     client: InsightsClient, failures: list[dict[str, Any]]
 ) -> Iterator[HealthIssue]:
-    """Ask again what failed in the last run; of a list, every account."""
+    """Ask the accounts that failed in the last run, or all, where the setting lists them."""
     settings = client.settings
     names = {row["account_sid"]: account_name(row) for row in failures}
     if settings.accounts == "all":

@@ -23,7 +23,8 @@ from pipelines.run.settings import find, slack_hook
 from pipelines.twilio_insights.api.transport import NEEDS_SOCKS, proxy_for, tls_for
 from pipelines.twilio_insights.filters import FILTERS
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.twilio_insights.settings import SECTION, Settings, from_twilio
+from pipelines.twilio_insights.settings import SECTION, Settings
+from pipelines.twilio_insights.twilio_variables import from_twilio
 from pipelines.warehouse.file.warehouse_file import DuckDbFile
 from pipelines.warehouse.posted import note_posted, posted_errors
 from pipelines.warehouse.runs import StillPendingError
@@ -91,7 +92,7 @@ def _tell(hook: str, command: str, scope: Backfill | None, error: Exception | No
 
 
 def _place_of_record() -> Place:
-    """That of the warehouse; of a file that there is, also where other settings are wrong.
+    """Where posts are noted: the warehouse or, if its settings are wrong, a file that exists.
 
     Raises:
         SettingsError: it cannot be told.

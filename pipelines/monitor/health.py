@@ -38,8 +38,8 @@ class HealthIssue:
 def diagnose(
     status: dict[str, Any], max_age: timedelta | None = None, asks_accounts: bool = False
 ) -> Iterator[HealthIssue]:
-    """Problems in what `read_status` returns; `max_age` is the limit for the last good run. Whoever
-    asks the accounts that failed need not be told of them."""
+    """Problems in what `read_status` returns; `max_age` is the limit for the last good run. With
+    `asks_accounts` the caller asks the accounts that failed, so they are left out."""
     if status["last_run"] and not status["bytes"]["warehouse"]:
         yield HealthIssue(
             "fail",

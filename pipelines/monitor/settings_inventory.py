@@ -27,7 +27,7 @@ from pipelines.run.settings import (
 )
 from pipelines.twilio_insights.filters import FILTERS
 from pipelines.twilio_insights.resources import CONFERENCES
-from pipelines.twilio_insights.settings import EDGE, REGION, TWILIO_NAMES
+from pipelines.twilio_insights.twilio_variables import EDGE, REGION, TWILIO_NAMES
 
 PERSONAL = {column.name for column in CONFERENCES.columns if column.personal}
 _OURS = ("SOURCES__TWILIO_INSIGHTS__", "PUBLISH__", "CHECKS__")
@@ -58,11 +58,15 @@ def shown_settings() -> Iterator[Shown]:
 
 def _masked(path: tuple[str, ...], text: str) -> str:
     """Hide a secret, personal data, and anything that may be a secret in the wrong place."""
+
+    def location(*more: str) -> str:
+        """Matches a path or URL that has nothing like a password in it."""
+        suspects = "|".join(("password", "token", "secret", "//[^/]*:", *more))
+        return f"(?is)(?!.*({suspects}))[^@?{{]*"
+
     sid = "(AC|SK)[0-9a-fA-F]{32}"
-    suspect = "password|token|secret|//[^/]*:"
-    place = f"(?is)(?!.*({suspect}))[^@?{{]*"
-    paths = {"credentials": place, "directory": place}
-    paths["lake"] = place.replace(suspect, f"{suspect}|[0-9a-z]{{32}}")  # which may be a key
+    paths = {"credentials": location(), "directory": location()}
+    paths["lake"] = location("[0-9a-z]{32}")  # which may be a key
     host = r"https?://[\w.:\[\]-]+"
     plain = paths | {"base_url": f"{host}/?", "account_sid": sid, "api_key_sid": sid}
     plain |= {"accounts": r"own|all|(AC[0-9a-fA-F]{32}[,\s]*)+"}
@@ -102,7 +106,7 @@ def _paths(section: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def look_at_settings() -> Iterator[HealthIssue]:
-    """What is wrong with settings that no run refuses, and which cannot be read at all."""
+    """Settings that cannot be read, and mistakes in settings that no run refuses."""
     is_read = True
     for path in DEFAULTS:
         try:

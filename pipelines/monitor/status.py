@@ -1,4 +1,4 @@
-"""The state of the warehouse, from the files that runs leave beside it; it is never opened."""
+"""The state of a warehouse: of a file by what runs leave beside it, of a server by its tables."""
 
 from __future__ import annotations
 
@@ -132,11 +132,12 @@ def status_lines(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if treated := TREATED.get(status["personal_data"]):
         yield "Personal data", treated
     for name, counts in status["resources"].items():
-        waiting = f"; those of {counts['waiting']:,} conferences wait for a run"
-        lost_from = counts["lost_from"]
-        lost = f", Twilio deletes the first on {lost_from[:10]}" if lost_from else ""
-        rest = (waiting + lost) * bool(counts["waiting"])
-        yield name.capitalize(), f"{counts['pending']:,} not final{rest}"
+        text = f"{counts['pending']:,} not final"
+        if counts["waiting"]:
+            text += f"; those of {counts['waiting']:,} conferences wait for a run"
+            if lost_from := counts["lost_from"]:
+                text += f", Twilio deletes the first on {lost_from[:10]}"
+        yield name.capitalize(), text
     yield from _contents(status, sizes)
 
 
@@ -153,7 +154,7 @@ def _contents(status: dict[str, Any], sizes: dict[str, str]) -> Iterator[tuple[s
         yield "Drift", ", ".join(drift) or "none"
         made = "passed" if rows.get("_checks") else "not run yet"
         count = len(status["checks"])
-        found = f"{count} check{'s' * (count > 1)} found problems"
+        found = f"{count} check{'' if count == 1 else 's'} found problems"
         yield "Checks", found if status["checks"] else made
     if published := status.get("published"):
         age = _ago(published["made_at"], status["at"])

@@ -56,4 +56,4 @@ def of_account(database: Database, text: str) -> str:
 
 def _list(names: list[str]) -> str:
     more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + f" and {more:,} more" * (more > 0)
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -143,8 +143,9 @@ def findings(participant: Row) -> str:
 
 
 def measures(participant: Row, direction: str) -> Iterator[tuple[str, str, bool]]:
-    """What was measured of a direction: name, value, which is marked if it is poor, and whether it
-    is; no value if nothing was measured."""
+    """The measures of one direction: name, text and whether it is poor. The text is empty if it was
+    not measured, and ends with ` !` if it is poor. The last item has no name: its text is `silent`
+    or empty."""
     loss, jitter, jitter_max, latency, latency_max, mos = (
         participant[f"{direction}_{name}"] for name in MEASURES
     )
@@ -155,10 +156,12 @@ def measures(participant: Row, direction: str) -> Iterator[tuple[str, str, bool]
         ("latency", [latency, latency_max], " ms", (latency or 0) >= LATENCY_MS),
         ("MOS", [mos], "", mos is not None and mos <= MOS),
     ):
-        text = "/".join("-" if v is None else f"{v:,.2f}".rstrip("0").rstrip(".") for v in values)
-        yield name, "" if set(values) == {None} else text + unit + " !" * is_poor, is_poor
-    is_silent = bool(participant[f"is_silent_{direction}"])
-    yield "", "silent" * is_silent, False
+        text = ""
+        if any(value is not None for value in values):
+            shown = ("-" if v is None else f"{v:,.2f}".rstrip("0").rstrip(".") for v in values)
+            text = "/".join(shown) + unit + (" !" if is_poor else "")
+        yield name, text, is_poor
+    yield "", "silent" if participant[f"is_silent_{direction}"] else "", False
 
 
 def _absence(database: Database, card: Row, as_of: datetime | None) -> str:

@@ -24,7 +24,7 @@ def count(number: float | None) -> str:
 
 def pluralize(number: int, thing: str) -> str:
     """1 conference, 2 conferences."""
-    return f"{count(number)} {thing}{'s' * (number != 1)}"
+    return f"{count(number)} {thing}{'' if number == 1 else 's'}"
 
 
 def percent(value: float | None) -> str:
@@ -56,8 +56,10 @@ def day(of: date) -> str:
 
 def days(first: date, last: date) -> str:
     """Fri 13 Nov to Thu 19 Nov 2026, with a dash."""
-    year = f" {first.year}" * (first.year != last.year)
-    return (f"{day(first)}{year} {NONE} " if first != last else "") + f"{day(last)} {last.year}"
+    if first == last:
+        return f"{day(last)} {last.year}"
+    year = f" {first.year}" if first.year != last.year else ""
+    return f"{day(first)}{year} {NONE} {day(last)} {last.year}"
 
 
 def as_local(utc: datetime, zone: str) -> datetime:

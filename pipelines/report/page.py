@@ -101,7 +101,7 @@ class _Page(Sections):
         if (number := state["accounts"]) > 1:
             whose = f" of {pluralize(number, 'account')}: {_some(names, number)}"
         if account:
-            whose = f" of {truncate(account, 60)}" + f" ({sid})" * (account != sid)
+            whose = f" of {truncate(account, 60)}" + (f" ({sid})" if account != sid else "")
         said = say_weeks(weeks := self._figures["weeks"])
         as_of = f"Data as of {self._say('data_as_of', state)} ({state['time_zone']})."
         compared = f" Before: {days(prior.start, prior.last)}." if self._figures.can_compare else ""
@@ -127,6 +127,9 @@ class _Page(Sections):
             yield f"Not up to date, since they could not be read: {', '.join(failing)}."
         if not self._figures.can_compare:
             yield self._why_not_compared()
+        elif new := self._figures["new_accounts"]:
+            whose = _some([row["account"] or "an unknown account" for row in new], len(new))
+            yield f"A change counts all conferences of what is new in these periods: {whose}."
         if self._period != self._figures.requested:
             left_out = self._figures.requested.start, self._period.start - timedelta(days=1)
             yield f"Left out, since they are before the first conference: {days(*left_out)}."
@@ -198,4 +201,5 @@ class _Page(Sections):
 def _some(names: Sequence[str], number: int) -> str:
     """The first of the names, and how many more there are."""
     shown = [truncate(name, 40) for name in names[:NAMES_SHOWN]]
-    return ", ".join(shown) + f" and {number - len(shown):,} more" * (number > len(shown))
+    more = number - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")

@@ -119,22 +119,24 @@ class Sections(ParticipantSections, WeekSections):
     ) -> Markup:
         rows = self._figures[slug]
         unit = "percent" if rows and "percent" in rows[0] else "conferences"
-        items = [
-            Item(
-                first or "unknown" if slug == "accounts" else humanize(first, NO_REASON),
+
+        def item(row: Row) -> Item:
+            first = next(iter(row.values()))  # the first column of each of these queries is a name
+            label = humanize(first, NO_REASON) if slug != "accounts" else first or "unknown"
+            return Item(
+                label,
                 (("now", row[unit] or 0),),
                 self._say(unit, row),
                 row[f"{unit}_before"],
                 self._trend(kind, first) if kind and self._period.length > 1 else (),
             )
-            for row in rows[:MAX_BARS]
-            for first in (next(iter(row.values())),)
-        ]
+
+        items = [item(row) for row in rows[:MAX_BARS]]
         if self._figures.can_compare:
             lead += " The mark is the period before."
         meanings = {
             humanize(row["tag"]): documented_tags().get(row["tag"], NOT_DOCUMENTED)
-            for row in rows[: MAX_BARS * (kind == "tag")]
+            for row in (rows[:MAX_BARS] if kind == "tag" else ())
         }
 
         bars = partial(charts.bar_chart, items=items)

@@ -111,9 +111,8 @@ def say_weeks(rows: Sequence[Row]) -> str:
         f"{whole_percent(bad['percent_with_quality_problem'])} of conferences had a quality problem"
     )
     rest = [row for row in rows if row is not bad and row["final"]]
-    other = f"in the other{f' {len(rest)} weeks' * (len(rest) > 1) or ' one'} "
-    other += whole_percent(_share(rest))
-    said = f"The week {_span(bad)} was bad: {of_bad}, {other}."
+    other = f"in the other {len(rest)} weeks" if len(rest) > 1 else "in the other one"
+    said = f"The week {_span(bad)} was bad: {of_bad}, {other} {whole_percent(_share(rest))}."
     last = rows[-1]
     if last is bad:
         return f"{said} It is the last one."

@@ -42,10 +42,16 @@ log = logging.getLogger("conference_insights")
 
 @dataclass(frozen=True)
 class PublishSettings:
-    """`timezone` is the zone of days and hours; `directory` has the copies, of which a server has
-    none; without `personal_data` the copies lack the columns that are marked as personal; of the
-    optional checks those in `checks` are made; `stored` says what is done to personal data in the
-    warehouse itself."""
+    """What views, checks and copies are made by.
+
+    Attributes:
+        timezone: IANA name of the zone of days and hours.
+        directory: of the published copies; None for a server, which has none.
+        personal_data: whether copies and lake have the columns that are marked as personal.
+        lake: None if there is none.
+        checks: names of the optional checks that are made.
+        stored: what is done to personal data in the warehouse itself.
+    """
 
     timezone: str
     directory: Path | None
@@ -158,13 +164,14 @@ def publish_settings(place: Place) -> PublishSettings:
             "publish.personal_data: readers of a server see what they are granted, so this has no "
             "effect; unset it, and see Roles in pipelines/beyond_one_machine.md"
         )
-    checks = frozenset(path[-1] for path in (RECONCILED,) if (on := find(*path)) and on.value)
+    reconciled = find(*RECONCILED)
+    checks = frozenset({RECONCILED[-1]} if reconciled and reconciled.value else ())
     kept = personal.value if personal else True
     return PublishSettings(timezone, folder, kept, lake, checks, personal_data())
 
 
 def _path(text: str, setting: tuple[str, ...]) -> Path:
-    """The absolute path. A new and empty file would not show that something else was meant."""
+    """The absolute path. What is likely no path is refused: a new, empty file would hide that."""
     if re.fullmatch(r"(['\"]).*\1", text, re.DOTALL):  # an env file of Docker keeps them
         raise SettingsError(f"{'.'.join(setting)}: write the path without the quotes around it")
     if re.match(r"[A-Za-z][\w.+-]+:", text):  # of one letter it is a drive

@@ -27,7 +27,10 @@ _KEPT_BY_RUNS = ("final_changed", "unreadable", "drift", "left_package")
 
 
 class Change(NamedTuple):
-    """Rows of a table that are deleted, or where something is set."""
+    """A change to the rows of a table for which `where` holds, whose marks stand for `values`.
+
+    They are deleted, or, if `assigned` is given, updated by it; its marks stand for `new`.
+    """
 
     table: str
     where: str
@@ -40,8 +43,8 @@ class Change(NamedTuple):
         return int(database.execute(counted, [*self.values])[0][0])
 
     def make(self, database: Database) -> None:
-        do = f"UPDATE {DATASET}.{self.table} SET {self.assigned}" if self.assigned else ""
-        do = do or f"DELETE FROM {DATASET}.{self.table}"
+        table = f"{DATASET}.{self.table}"
+        do = f"UPDATE {table} SET {self.assigned}" if self.assigned else f"DELETE FROM {table}"
         database.execute(f"{do} WHERE {self.where}", [*self.new, *self.values])
 
 
@@ -103,12 +106,14 @@ def _naming(database: Database, chosen: Chosen, keys: dict[str, str]) -> Iterato
         }
 
     before = chosen.created_before and naive_utc(chosen.created_before)
-    if before:  # what arrived then was of what was created then
+    if before:  # a row that was rejected before that time is of a record created before it
         yield Change("_rejected_rows", "rejected_at < ?", [before])
     for rows in _rejected(database, before or datetime.min):
         sids = among([text for _, *texts in rows for text in texts])
         named = [d for d, *texts in rows if sids & {*SIDS.findall(" ".join(texts))}]
-        yield from _rows_of([*{*named, *_created_before(chosen.created_before, rows)}])
+        if chosen.created_before:
+            named += _created_before(chosen.created_before, rows)
+        yield from _rows_of([*{*named}])
     found = _texts_of_runs(database)
     sids = among([text for _, *texts in found for text in texts])
     for run, *texts in found:
@@ -124,21 +129,23 @@ def _naming(database: Database, chosen: Chosen, keys: dict[str, str]) -> Iterato
 
 
 def of_identity(database: Database, personal: PersonalData, text: str) -> Iterator[Change]:
-    """Values that are a text, as it is or as it is stored, and JSON that has one."""
+    """Changes that erase a text: values equal to it or to its hash, and JSON that contains it."""
     hashes = PersonalData("hash" if personal.hash_key else "keep", personal.hash_key)
 
     def forms(value: str) -> set[str]:
         return {value, hashes.value(value) or value}
 
-    for table, columns in COLUMNS.items():
-        for column in columns if table != REJECTED_ROWS.name else ():
-            found = [*forms(text)]
-            if column.is_json:
-                found = _with_text(database, table, column, text)
-                found += [to_json(form) for form in forms(to_json(text)) - {to_json(text)}]
-            where, new = f'"{column.name}" IN (SELECT unnest(?))', empty_of(column)
-            if found:
-                yield Change(table, where, [found], f'"{column.name}" = ?', [new])
+    by_column = [(t, c) for t, cs in COLUMNS.items() if t != REJECTED_ROWS.name for c in cs]
+    for table, column in by_column:
+        found = [*forms(text)]
+        if column.is_json:
+            found = _with_text(database, table, column, text)
+            # A JSON value is hashed as a whole; its hash is stored as a JSON string.
+            hashed = forms(to_json(text)) - {to_json(text)}
+            found += [to_json(one) for one in hashed]
+        where, new = f'"{column.name}" IN (SELECT unnest(?))', empty_of(column)
+        if found:
+            yield Change(table, where, [found], f'"{column.name}" = ?', [new])
     for rows in _rejected(database, datetime.min):
         having = [digest for digest, _, row in rows if _has(row, text)]
         yield from _rows_of(having, "row = 'null'")
@@ -184,14 +191,14 @@ def _rejected(database: Database, since: datetime) -> Iterator[list[tuple[Any, .
         yield rows
 
 
-def _created_before(moment: datetime | None, rejected: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+def _created_before(moment: datetime, rejected: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
     """Digests of what was rejected and says itself that it was created before a time."""
-    for digest, _, row in rejected if moment else ():
+    for digest, _, row in rejected:
         with suppress(ValueError, RecursionError):
             text = row.encode()
             element = parse(text) if len(text) < PARSED else Oversized(text, "")
             found = (created_of(resource, element) for resource in RESOURCES.values())
-            if any(created < moment for created in found if moment and created):
+            if any(created and created < moment for created in found):
                 yield digest
 
 
@@ -207,19 +214,20 @@ def _texts_of_runs(database: Database) -> list[tuple[Any, ...]]:
 
 
 def _of_run(
-    run: str, texts: Sequence[str | None], is_it: Callable[[str, str], bool], quoted: str = ""
+    run: str, texts: Sequence[str | None], is_erased: Callable[[str, str], bool], quoted: str = ""
 ) -> Iterator[Change]:
-    """Take out of the texts of a run what is meant, by name and SID."""
+    """Remove from a run's texts, in the order of `_KEPT_BY_RUNS`, each name and SID that
+    `is_erased` tells; and the reason in `left_package`, if it has such a SID or `quoted`."""
     *lists, drift, left = texts
     kept: list[str | None] = []
     for text in lists:
-        sids = [sid for sid in json.loads(text or "[]") if not is_it("", sid)]
+        sids = [sid for sid in json.loads(text or "[]") if not is_erased("", sid)]
         kept.append(json.dumps(sids) if sids else None)
     named = json.loads(drift or "{}").items()
-    rest = {name: sid for name, sid in named if not is_it(name, sid)}
+    rest = {name: sid for name, sid in named if not is_erased(name, sid)}
     kept.append(json.dumps(rest) if rest else None)
     told = left or ""
-    is_named = any(is_it("", sid) for sid in SIDS.findall(told)) or (quoted and quoted in told)
+    is_named = any(is_erased("", sid) for sid in SIDS.findall(told)) or (quoted and quoted in told)
     kept.append(told.partition(":")[0] if is_named else left)
     if kept != [*texts]:
         assigned = ", ".join(f"{name} = ?" for name in _KEPT_BY_RUNS)

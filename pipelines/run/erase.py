@@ -62,7 +62,7 @@ def count_erasable(subject: Subject) -> Found:
                 "date"
             )
         is_all = _can_compare_all(database, subject, personal)
-        subject = subject.counted_from_listed(database)
+        subject = subject.with_age_resolved(database)
         return Found(subject.count(database, personal), is_all)
 
 
@@ -87,7 +87,7 @@ def erase(subject: Subject, stop: threading.Event) -> Found:
                 raise nothing_in(place)
             with record.kept_in(warehouse), unwrap_errors(place, stop):
                 _prepare(warehouse, record, progress)
-                subject = subject.counted_from_listed(warehouse)
+                subject = subject.with_age_resolved(warehouse)
                 record.phase("erase")
                 is_all = _can_compare_all(warehouse, subject, personal)
                 with warehouse.alone():

@@ -28,17 +28,17 @@ TABLE = f"{DATASET}.{ERASURES.name}"
 
 @dataclass(frozen=True)
 class Subject:
-    """Whom an erasure is about: conferences by their SIDs, an identity, or all that were created
-    before a time, or that are of an age: `counted_from_listed` makes that a time."""
+    """What an erasure is about: conferences by their SIDs, an identity, or all that were created
+    before a time, or that are older than an age: `with_age_resolved` makes that a time."""
 
     conferences: tuple[str, ...] = ()
     identity: str | None = None
     created_before: datetime | None = None
     older_than: timedelta | None = None
 
-    def counted_from_listed(self, database: Database) -> Subject:
-        """The same, with its age counted from now or, if that is earlier, from what was listed
-        last: a clock of this machine that is far ahead would have all erased."""
+    def with_age_resolved(self, database: Database) -> Subject:
+        """The same with `older_than` as `created_before`, counted from now or, if that is earlier,
+        from the last listing: by a clock that is far ahead everything would be erased."""
         if self.older_than is None:
             return self
         now = times.machine_time()
@@ -81,7 +81,7 @@ def erase_rows(
     Of an age there is nothing to note where nothing was so old.
     """
     total = Counter[str]()
-    # A clock that is behind would have it forgotten while Twilio still serves it.
+    # Not before the last listing: by a clock that is behind, the digest would be deleted too early.
     erased_at = times.machine_time()
     erased_at = max(erased_at, _last_listed(warehouse) or erased_at)
 
@@ -128,9 +128,9 @@ def finish_erasures(warehouse: Warehouse, forget: Callable[[], None]) -> None:
         )
 
 
-def forget_of_whom(database: Database, now: datetime) -> None:
-    """Forget of whom erasures were, once Twilio has nothing of them any more: by the API's time,
-    `now`, and this machine's."""
+def delete_expired_digests(database: Database, now: datetime) -> None:
+    """Delete the digests that identify what was erased, once Twilio can no longer serve it: by the
+    API's time, `now`, and by this machine's."""
     sure = naive_utc(min(now, times.machine_time()))
     database.execute(
         f"UPDATE {TABLE} SET digest = NULL WHERE digest IS NOT NULL AND erased_at < ?",
@@ -145,9 +145,11 @@ def _last_listed(database: Database) -> datetime | None:
 
 
 def erased_state(database: Database, personal: PersonalData) -> str:
-    """Digits that differ once more was erased, or is masked otherwise; none where all is kept.
+    """A short digest of all erasures and of how personal data is masked; empty if nothing was ever
+    erased and personal data is kept.
 
-    A copy or a lake that was not set when it was erased shows by them that it still has it.
+    A copy or a lake with another digest may still have what was erased, for example because it was
+    not in the settings when that was done.
     """
     ((count, last),) = database.execute(f"SELECT count(*), max(erasure_id) FROM {TABLE}")
     if not count and personal.mode == KEEP.mode:

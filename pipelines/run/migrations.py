@@ -41,11 +41,12 @@ AT_ONCE = 100_000
 
 
 def migrate_tables(database: Database) -> None:
-    """Create tables and columns that are not there, in one transaction.
+    """Create the tables and columns that are missing, and convert those of earlier versions, in one
+    transaction.
 
-    Versions before there were several resources had a conference in each row of `_refetches`.
-    Those before `_watermarks` kept it in dlt's state, loaded through a staging schema, and
-    merged table by table: of a package that was lost half-way, child rows may be without parents.
+    Before there were several resources, a row of `_refetches` had only a conference's SID. Before
+    there was a table `_watermarks`, watermarks were in dlt's state, and packages were merged table
+    by table through a staging schema: one that was interrupted may have left orphaned child rows.
 
     Raises:
         WarehouseError: a table is another's, or one is gone, or a column of it.
@@ -57,7 +58,7 @@ def migrate_tables(database: Database) -> None:
     if "_dlt_loads" not in present and _has_conferences(database, present):
         raise _gone("_dlt_loads")
     if is_former := "conference_sid" in present.get(REFETCHES.name, ()):
-        present[REFETCHES.name] |= {"key"}
+        present[REFETCHES.name] |= {"key"}  # the name that `_prepare` gives the column
     new_tables = [table for table in TABLES if table.name not in present]
     new_columns = {
         table: [column for column in table.columns if column.name not in present[table.name]]
@@ -65,8 +66,8 @@ def migrate_tables(database: Database) -> None:
         if table.name in present
     }
     if new_tables or any(new_columns.values()):
-        steps = new_tables, new_columns, set(present), is_former
-        database.transact(lambda: _prepare(database, *steps))
+        names = set(present)
+        database.transact(lambda: _prepare(database, new_tables, new_columns, names, is_former))
 
 
 def _expect_own(present: Mapping[str, Collection[str]]) -> None:
@@ -79,9 +80,10 @@ def _expect_own(present: Mapping[str, Collection[str]]) -> None:
     of_each_version = [*CONFERENCES.tables]
     if "_dlt_pipeline_state" not in present:  # where a former version had the watermarks
         of_each_version.append(WATERMARKS)
-    for table in of_each_version if "_dlt_loads" in present else ():
-        if table.name not in present:
-            raise _gone(table.name)
+    if "_dlt_loads" in present:
+        for table in of_each_version:
+            if table.name not in present:
+                raise _gone(table.name)
     needed: dict[str, Collection[str]] = {**_OF_DLT, **MADE_WITH_VIEWS}
     for table in TABLES:
         added = _ADDED.get(table.name, ())

@@ -41,14 +41,15 @@ less than two row groups, or DuckDB would write what is left over, and its neigh
 
 
 class Packages:
-    """Brings the tables up to date, and finishes what a killed run left, when it is made.
+    """The load packages of one run. To create it migrates the tables, and loads or sets aside what
+    a killed run left.
 
     Args:
-        warehouse: that is held.
-        client: its progress counts.
-        record: notes each step.
-        comparison: takes note of what is read; if it is not to repair, nothing is written, also
-            not what a killed run left.
+        warehouse: held by this run.
+        client: reads the API; its `progress` is kept up to date.
+        record: is told of each step.
+        comparison: is told of what is read; unless it repairs, nothing is loaded, not even what a
+            killed run left.
     """
 
     def __init__(

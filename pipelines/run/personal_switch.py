@@ -1,7 +1,7 @@
 """The switch of `personal_data`: what earlier runs have kept, or hashed, is rewritten once.
 
-Of a run that is killed here no row in `_runs` has the new setting. So the next one begins again,
-and finds only what is left to do.
+If a run is killed meanwhile, no row in `_runs` has the new setting yet. So the next one begins
+again, and finds only what is left to do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from pipelines.warehouse.warehouse import Warehouse
 log = logging.getLogger("conference_insights")
 
 REWRITTEN = {("keep", "hash"), ("keep", "drop"), ("hash", "drop")}
-"""From what, and to what, is more than what is loaded from now on."""
+"""Changes of the mode, from and to, for which stored data is rewritten; any other change applies
+only to what is loaded from now on."""
 PAST = {"keep": "kept", "hash": "hashed", "drop": "dropped"}
 SIZES = ((1_000, 50_000), (100_000, 500), (2**31 - 1, 5))
 """Texts up to how long, and how many of them are rewritten with one statement."""
@@ -86,7 +87,7 @@ def last_treated(database: Database) -> Treated:
 
 
 def _steps(database: Database, personal: PersonalData) -> Iterator[None]:
-    """Each ends with what may be kept, if nothing follows it."""
+    """Rewrite step by step. After each step the tables are consistent and may be checkpointed."""
     for name, columns in COLUMNS.items():
         for column in columns:
             yield from _rewrite(database, f"{DATASET}.{name}", column, personal)

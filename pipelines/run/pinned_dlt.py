@@ -5,7 +5,8 @@ folder, and in outer sections there. Settings of other programs, or another user
 decide what is loaded and where to. So it gets one provider of settings, which has these and no
 others, and a folder of its own.
 
-Of dlt's inner parts only what is used here and in `one_transaction.py` is relied on.
+Of dlt's internals only what is used here and in the modules `one_transaction.py` of
+`pipelines/warehouse` is relied on.
 """
 
 from __future__ import annotations

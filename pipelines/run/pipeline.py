@@ -6,29 +6,29 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pipelines.errors import SettingsError
-from pipelines.lifecycle import FINAL_WITHIN, RETENTION, RETENTION_WARNING
+from pipelines.lifecycle import FINAL_WITHIN, RETENTION
 from pipelines.run.destination import (
     PublishSettings,
     nothing_in,
     publish_settings,
     warehouse_place,
 )
-from pipelines.run.erasures import finish_erasures, forget_of_whom
-from pipelines.run.packages import MAX_NAMED, Packages
+from pipelines.run.erasures import delete_expired_digests, finish_erasures
+from pipelines.run.packages import Packages
 from pipelines.run.personal_switch import rewrite_personal_data
 from pipelines.run.post_load import forget_former, is_loaded, run_post_load
 from pipelines.run.recovery import true_cause
+from pipelines.run.retention_gap import check_retention_gap
 from pipelines.run.settings import source_settings
 from pipelines.times import format_duration, iso_seconds, parse_moment
 from pipelines.twilio_insights.api.client import InsightsClient
-from pipelines.twilio_insights.api.clock import FIRST
-from pipelines.twilio_insights.errors import InsightsError, RefusedError, UnavailableError
+from pipelines.twilio_insights.errors import InsightsError, UnavailableError
 from pipelines.twilio_insights.extract.comparison import Comparison
 from pipelines.twilio_insights.extract.personal import PersonalData
 from pipelines.twilio_insights.extract.scope import INCREMENTAL, Sids, TimeRange
@@ -53,10 +53,8 @@ class Polling:
 
 @dataclass(frozen=True)
 class Backfill:
-    """What to read again: a range, given as dates, times or ages, or single conferences.
-
-    `filters` are for the range, instead of configured ones of the same names.
-    """
+    """What to read again: a range, given as dates, times or ages, or single conferences; `filters`
+    are for the range, instead of configured ones of the same names."""
 
     since: str = "30d"
     until: str = "0d"
@@ -146,7 +144,9 @@ def opened(
         with place.open() as warehouse:
             if comparison and not (comparison.repair or is_loaded(warehouse)):
                 raise nothing_in(place)
-            log.info("Warehouse: %s%s", place.name, " (NEW, created now)" * warehouse.created)
+            log.info(
+                "Warehouse: %s%s", place.name, " (NEW, created now)" if warehouse.created else ""
+            )
             with (
                 record.kept_in(warehouse),
                 unwrap_errors(place, stop),  # here, for the row in `_runs`
@@ -166,22 +166,22 @@ def _load(
     """List package by package, ask again for what is pending, then what follows a load."""
     client, warehouse, extraction = packages.client, packages.warehouse, packages.extraction
     progress, stop = client.progress, client.stop
-    undone = follow_personal_data(packages, record, delivery)
+    rewrite_error = follow_personal_data(packages, record, delivery)
     if progress.left_package:
         # Also if the API cannot be reached now.
         run_post_load(warehouse, delivery, datetime.now(UTC), record.phase, only_views=True)
     now = check_retention_gap(packages)
     record.correct_times(now)
-    forget_of_whom(warehouse, now)
+    delete_expired_digests(warehouse, now)
     progress.pending_before = packages.stored.count_pending(now)
     scope = backfill.scope(now) if backfill else INCREMENTAL
     while not (extraction.complete or extraction.fault or stop.is_set()):
         packages.load(scope)
-    late: Exception | None = None
+    failure: Exception | None = None
     if polling is not None:
-        late = _poll(packages, polling)
+        failure = _poll(packages, polling)
     fault = extraction.fault
-    # One account that fails for good would keep everybody's copy as it is.
+    # Only if no account answered: one that always fails must not hold up the copy of all others.
     is_cut = bool(fault and not packages.accounts.some_answer)
     if not (is_cut or stop.is_set() or isinstance(scope, TimeRange)):
         packages.load_by_parent(only=backfill.conferences if backfill else ())
@@ -191,21 +191,22 @@ def _load(
     is_cut = is_cut or stop.is_set()
     run_post_load(warehouse, delivery, client.now(), record.phase, only_views=is_cut)
     if backfill and backfill.conferences:
-        erased = packages.stored.erased()
-        if gone := sum(erased.covers(sid, None) for sid in {*backfill.conferences}):
+        is_erased = packages.stored.erased().covers
+        if gone := sum(is_erased(sid, None) for sid in {*backfill.conferences}):
             log.warning("Not loaded, since erased here: %d of the given conferences", gone)
-    if backfill and backfill.conferences and progress.unreadable:
-        late = UnavailableError(f"{progress.unreadable[0]} could not be fetched", "unreadable")
-    if not stop.is_set() and (error := fault or late or undone):
-        record.phase("extract")  # where it failed
+        if progress.unreadable:
+            what = f"{progress.unreadable[0]} could not be fetched"
+            failure = UnavailableError(what, "unreadable")
+    if not stop.is_set() and (error := fault or failure or rewrite_error):
+        record.phase("extract")  # what follows a load went well: the error is from before it
         raise error
 
 
 def follow_personal_data(
     packages: Packages, record: RunRecord, delivery: PublishSettings
 ) -> Exception | None:
-    """See to it that nothing stored contradicts the setting before more is loaded. If something
-    cannot be written, what is new is loaded all the same, and the next run begins again."""
+    """Finish erasures, and rewrite stored personal data as the setting says, before more is loaded.
+    Return the error if that fails: new data is loaded all the same, and the next run goes on."""
     warehouse, progress = packages.warehouse, packages.client.progress
     personal = PersonalData.of(packages.client.settings)
     if personal.mode == "keep":  # which nothing contradicts; what is loaded is to be hashed later
@@ -217,44 +218,11 @@ def follow_personal_data(
     except (WarehouseError, BusyError, ViewError, StatementError) as error:
         return error
     if is_rewritten:
-        progress.left_package = progress.left_package and personal.reason(progress.left_package)
+        if progress.left_package:  # its reason may quote personal data
+            progress.left_package = personal.reason(progress.left_package)
         record.look(warehouse)
     progress.personal_data, progress.hash_key_check = personal.mode, personal.key_check
     return None
-
-
-def check_retention_gap(packages: Packages) -> datetime:
-    """The API's time; warns of what Twilio has deleted, or will soon, before it was ever listed."""
-    progress, now, is_sure = packages.client.progress, datetime.now(UTC), False
-    try:
-        now, is_sure = packages.find_accounts(), True
-        return now
-    except RefusedError:
-        with suppress(InsightsError):
-            now = packages.client.now()  # the refusal told it
-        raise
-    finally:
-        accounts, oldest, lines = packages.accounts, now - RETENTION, list[str]()
-        for account, until in accounts.at_risk(now).items():
-            of = f" by {account}" if accounts.has_several else ""
-            if until < FIRST:
-                continue  # a wrong clock set it
-            if until < oldest and is_sure:
-                progress.gap_from = min(until, progress.gap_from or until)
-                progress.gap_to = oldest
-                lines.append(
-                    f"LOST: what was created{of} from {iso_seconds(until)} to "
-                    f"{iso_seconds(oldest)} was never listed, and Twilio keeps 30 days"
-                )
-            elif until < oldest + RETENTION_WARNING:
-                lines.append(
-                    f"Nothing created{of} since {iso_seconds(until)} is listed yet; Twilio begins "
-                    f"to delete it on {iso_seconds(until + RETENTION)}"
-                )
-        for line in lines[:MAX_NAMED]:
-            log.warning("%s", line)
-        if (more := len(lines) - MAX_NAMED) > 0:
-            log.warning("The same for %d more accounts, see the table accounts", more)
 
 
 def _poll(packages: Packages, polling: Polling) -> StillPendingError | None:
@@ -263,9 +231,9 @@ def _poll(packages: Packages, polling: Polling) -> StillPendingError | None:
     pending = extraction.still_pending
     while not client.stop.is_set() and (extraction.fault is None or accounts.some_answer):
         ended_after, unreadable = client.now() - FINAL_WITHIN, accounts.unreadable
-        awaited, late = packages.stored.awaited(pending, ended_after, unreadable)
-        if late:
-            log.info("%d pending ones ended, or began, over 24 hours ago: not awaited", late)
+        awaited, overdue = packages.stored.awaited(pending, ended_after, unreadable)
+        if overdue:
+            log.info("%d pending ones ended, or began, over 24 hours ago: not awaited", overdue)
         if not awaited:
             return None
         if (left := deadline - time.monotonic()) <= 0:

@@ -103,7 +103,7 @@ def forget_former(warehouse: Warehouse, settings: PublishSettings) -> None:
             raise WarehouseError(f"{error.filename} cannot be deleted: {error.strerror}") from None
     with warehouse.alone():
         apply_views(warehouse, DESCRIPTIONS, settings.timezone)
-        run_checks(warehouse, datetime.now(UTC))  # whose findings quote a row
+        run_checks(warehouse, datetime.now(UTC))  # what _checks quotes may be erased now
         warehouse.scrub()
         digest = apply_views(warehouse, DESCRIPTIONS, settings.timezone)
     if isinstance(warehouse, DuckDbWarehouse) and settings.directory:
@@ -118,9 +118,15 @@ def is_loaded(warehouse: Database) -> bool:
 def _copies(
     warehouse: DuckDbWarehouse, settings: PublishSettings, directory: Path, digest: str
 ) -> PublishedCopies:
-    rules = _left_out(settings), digest, erased_state(warehouse, settings.stored)
-    seal = seal_of(warehouse.path)
-    return PublishedCopies(warehouse.connection, directory, *rules, warehouse.path, seal)
+    return PublishedCopies(
+        warehouse.connection,
+        directory,
+        personal=_left_out(settings),
+        sql_digest=digest,
+        erased=erased_state(warehouse, settings.stored),
+        warehouse=warehouse.path,
+        seal=seal_of(warehouse.path),
+    )
 
 
 def _publish(
@@ -132,16 +138,17 @@ def _publish(
     rebuild: bool,
     told: set[str],
 ) -> Path:
-    """Make the checks and a copy. What is checked is all, once a day and as long as a check has
-    failed, or else what has changed."""
+    """Make the checks and a copy. All rows are checked before the first copy of a day, and as long
+    as a check fails; otherwise only the rows that changed."""
     failing = has_failed(warehouse)
     if rebuild or failing or not copies.are_current:
-        is_some = copies.are_of_this_day and not rebuild and not failing
-        of_all, of_changed = copies.staging, copies.changed if is_some else None
+        is_partial = copies.are_of_this_day and not rebuild and not failing
+        changed = copies.changed if is_partial else None
 
         def sql_of(check: Check) -> str:
             is_of_changed = check.level == "fail" or check.name in OF_PENDING
-            return (of_changed if of_changed and is_of_changed else of_all).of(check.sql)
+            rows = changed if changed and is_of_changed else copies.staging
+            return rows.of(check.sql)
 
         _check(warehouse, now, begin, told, settings.checks, sql_of)
     return _write_copies(copies, warehouse, settings, begin, rebuild)
@@ -167,9 +174,15 @@ def _write_copies(
         from pipelines.warehouse.lake.publishing import publish_lake  # few have one
 
         begin("lake")
-        where = warehouse.connection, warehouse.path, settings.lake
-        erased = erased_state(warehouse, settings.stored)
-        publish_lake(*where, settings.personal_data, erased, rebuild, forget)
+        publish_lake(
+            warehouse.connection,
+            warehouse.path,
+            settings.lake,
+            settings.personal_data,
+            erased_state(warehouse, settings.stored),
+            rebuild,
+            forget,
+        )
     return copy
 
 
@@ -193,7 +206,7 @@ def _check(
     if failed := [finding for finding in findings if finding.check.level == "fail"]:
         kept = "; nothing was published" if isinstance(warehouse, DuckDbWarehouse) else ""
         raise ChecksError(
-            f"{len(failed)} check{'s' * (len(failed) > 1)} failed{kept}; "
+            f"{len(failed)} check{'s' if len(failed) > 1 else ''} failed{kept}; "
             f"see `conference-insights status`. {failed[0]}"
         )
 
@@ -207,7 +220,7 @@ def _left_out(settings: PublishSettings) -> frozenset[str]:
 
 
 def publish_now() -> Path | Place:
-    """Publish the warehouse as it is, built from nothing, without the API: the copy's file, or a
+    """Publish the warehouse as it is, rebuilt in full, without the API: the copy's file, or a
     server with its views made again.
 
     Raises:

@@ -16,11 +16,11 @@ from pipelines.run.destination import expect_existing, warehouse_place
 from pipelines.run.packages import Packages
 from pipelines.run.pipeline import (
     Backfill,
-    check_retention_gap,
     follow_personal_data,
     opened,
 )
 from pipelines.run.post_load import run_post_load
+from pipelines.run.retention_gap import check_retention_gap
 from pipelines.times import naive_utc, parse_duration, parse_moment
 from pipelines.twilio_insights.extract.accounts import Accounts
 from pipelines.twilio_insights.extract.comparison import Comparison
@@ -56,7 +56,9 @@ def reconcile(
         expect_existing(place)
     with opened(progress, stop, None, comparison) as (packages, record, delivery):
         # What is written is as the setting says, and a later change of it is to find that out.
-        undone = follow_personal_data(packages, record, delivery) if comparison.repair else None
+        rewrite_error = (
+            follow_personal_data(packages, record, delivery) if comparison.repair else None
+        )
         try:
             now, accounts = check_retention_gap(packages), packages.accounts
             chosen = scope.scope(now)
@@ -79,7 +81,8 @@ def reconcile(
             packages.note_failures()
             fault = extraction.fault or accounts.decisive_failure
             is_cut = stop.is_set() or not accounts.some_answer
-            comparison.cut_by = _cut_by(accounts, fault) or "it was stopped" * stop.is_set()
+            stopped = "it was stopped" if stop.is_set() else ""
+            comparison.cut_by = _cut_by(accounts, fault) or stopped
         finally:
             names = {name for name, *_ in comparison.found}
             progress.compared = {name: asdict(comparison.total(name)) for name in sorted(names)}
@@ -92,31 +95,35 @@ def reconcile(
             run_post_load(packages.warehouse, delivery, now, record.phase, only_views=is_cut)
         if not stop.is_set():
             record.phase("compare")
-            if error := fault or undone:
+            if error := fault or rewrite_error:
                 raise error
             if comparison.faults:
                 raise DifferencesError(_describe(comparison))
 
 
 def _cut_by(accounts: Accounts, fault: Exception | None) -> str:
+    """Why not everything was compared; empty if everything was."""
     failed = [*accounts.describe_failures()]
-    more = f"; and {len(failed) - MAX_NAMED:,} more" * (len(failed) > MAX_NAMED)
-    named = f"not read: {'; '.join(failed[:MAX_NAMED])}{more}" * bool(failed)
-    return named or str(fault or "")
+    if not failed:
+        return str(fault or "")
+    more = f"; and {len(failed) - MAX_NAMED:,} more" if len(failed) > MAX_NAMED else ""
+    return f"not read: {'; '.join(failed[:MAX_NAMED])}{more}"
 
 
 def _reason(packages: Packages, account: str) -> str:
-    """Why records of the account may be here alone."""
+    """Why Twilio may not list records of the account that the warehouse has; or empty."""
     if packages.client.settings.filters:
         return "the filters leave them out"
-    return "another region may have them" * packages.accounts.is_elsewhere(account)
+    return "another region may have them" if packages.accounts.is_elsewhere(account) else ""
 
 
 def _describe(comparison: Comparison) -> str:
     found = comparison.total()
-    names = ("missing", "different", "unconfirmed", "rejected")[2 * comparison.repair :]
+    names = ["unconfirmed", "rejected"]
+    if not comparison.repair:  # a repair has written these
+        names = ["missing", "different", *names]
     parts = [f"{number:,} {name}" for name in names if (number := getattr(found, name))]
-    first = next(iter(sids[0] for name in names if (sids := comparison.sids[name])), "")
+    first = next((comparison.sids[name][0] for name in names if comparison.sids[name]), "")
     next_step = "run it again later" if comparison.repair else "`reconcile --repair` writes it"
     if found.rejected == comparison.faults:
         next_step = "see _rejected_rows"

@@ -32,9 +32,9 @@ from pipelines.twilio_insights.settings import (
     SECTION,
     Settings,
     as_text,
-    from_twilio,
     personal_data_problem,
 )
+from pipelines.twilio_insights.twilio_variables import from_twilio
 from pipelines.warehouse.lake.store import DEFAULT_KEEP
 
 log = logging.getLogger("conference_insights")

@@ -29,7 +29,7 @@ class Paging(NamedTuple):
         return cls(url, query, size, number, start)
 
     def page(self, key: str, found: Iterable[tuple[int, bytes]]) -> bytes:
-        """The envelope of one page.
+        """The JSON body of one page.
 
         Args:
             key: of its list.

@@ -151,7 +151,7 @@ class InsightsServer(ThreadingHTTPServer):
         self.server_close()
 
     def list_page(self, query: dict[str, str]) -> bytes:
-        """The envelope of one page; raises ValueError naming a parameter that is wrong."""
+        """The JSON body of one page; raises ValueError naming a parameter that is wrong."""
         paging = Paging.of(self.url + LIST_PATH, query)
         account = self.account.reach(query.get("Subaccount", self.account.sid))
         if account is None:

@@ -21,10 +21,16 @@ if TYPE_CHECKING:
 _SURROGATES = re.compile(
     r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F]..)"
 )
-_NUMBERS = bytes(
-    ord("0") if chr(byte) in digits else ord(":") if chr(byte) in ":,[- \t\r\n" else ord("x")
-    for byte in range(256)
-)
+
+
+def _kind(character: str) -> str:
+    """`0` for a digit, `:` for what may stand before a number, `x` for all else."""
+    if character in digits:
+        return "0"
+    return ":" if character in ":,[- \t\r\n" else "x"
+
+
+_NUMBERS = bytes(ord(_kind(chr(byte))) for byte in range(256))
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])', re.DOTALL)
 DEEPEST = 500
 """Levels of a value that everything here can read and write; Python's own readers recurse."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,30 +16,11 @@ from pipelines.times import parse_duration, parse_moment
 from pipelines.twilio_insights.codec import to_json
 from pipelines.twilio_insights.filters import filter_problem, filter_warning
 from pipelines.twilio_insights.resources import Resource
+from pipelines.twilio_insights.twilio_variables import TWILIO_NAMES
 
 log = logging.getLogger("conference_insights")
 
 SECTION = ("sources", "twilio_insights")
-TWILIO_NAMES = {
-    "account_sid": "TWILIO_ACCOUNT_SID",
-    "auth_token": "TWILIO_AUTH_TOKEN",
-    "api_key_sid": "TWILIO_API_KEY",
-    "api_key_secret": "TWILIO_API_SECRET",
-}
-"""What Twilio's own tools call the credentials."""
-REGION, EDGE = "TWILIO_REGION", "TWILIO_EDGE"
-EDGES = {
-    "au1": "sydney",
-    "br1": "sao-paulo",
-    "de1": "frankfurt",
-    "ie1": "dublin",
-    "jp1": "tokyo",
-    "jp2": "osaka",
-    "sg1": "singapore",
-    "us1": "ashburn",
-    "us2": "umatilla",
-}
-"""Twilio's regions, and the edge of each where nobody names one."""
 SECRETS = ("auth_token", "api_key_secret", "hash_key")
 PERSONAL_DATA = ("keep", "hash", "drop")
 SHORTEST_KEY = 16
@@ -55,37 +35,12 @@ _ACCOUNTS_PATH = "/2010-04-01/Accounts.json"
 _ELSEWHERE = "; or {} under [sources.twilio_insights] in .dlt/secrets.toml"
 
 
-def from_twilio(name: str) -> tuple[str, str]:
-    """What the variables of Twilio's own tools say of a setting, and which they are; blank if none.
-
-    Raises:
-        SettingsError: they name no region, or no edge.
-    """
-    if name == "base_url":
-        return _regional_url()
-    variable = TWILIO_NAMES.get(name, "")
-    return os.environ.get(variable, "").strip(), variable
-
-
-def _regional_url() -> tuple[str, str]:
-    """Edge and region come after the name of the product, as in the URLs of Twilio's SDKs."""
-    given = {name: os.environ.get(name, "").strip().lower() for name in (EDGE, REGION)}
-    for name, label in given.items():
-        if not re.fullmatch("[a-z0-9-]{0,20}", label):
-            raise SettingsError(f"{name}: write a name such as dublin (edge) or ie1 (region)")
-    region = given[REGION] or "us1"
-    if not any(given.values()):
-        return "", ""
-    if not (edge := given[EDGE] or EDGES.get(region)):
-        raise SettingsError(f"{REGION}: the edge of that region is not known; set {EDGE} too")
-    origin = " and ".join(name for name in given if given[name])
-    return f"https://insights.{edge}.{region}.twilio.com", origin
-
-
 def as_text(accounts: Any) -> Any:
-    """A list of SIDs as the text that it could have been; an empty one is not a blank setting."""
-    is_list = isinstance(accounts, list) and all(isinstance(one, str) for one in accounts)
-    return ",".join(accounts) or "," if is_list else accounts
+    """A list of SIDs as a text with commas; anything else as it is. An empty list becomes ",", as a
+    blank text would count as a setting that is not set."""
+    if isinstance(accounts, list) and all(isinstance(one, str) for one in accounts):
+        return ",".join(accounts) or ","
+    return accounts
 
 
 def personal_data_problem(personal_data: str, hash_key: str | None) -> str | None:
@@ -175,6 +130,7 @@ class Settings:
 
     def _garbled(self) -> str | None:
         for name in ("api_key_sid", "api_key_secret") if self.api_key_sid else ("auth_token",):
+            # Printable ASCII without quotes, and without the colon that ends a user's name.
             if not re.fullmatch("[!#-&(-9;-~]+", getattr(self, name)):
                 return (
                     f"sources.twilio_insights.{name} or {TWILIO_NAMES[name]}: no token has a "
@@ -184,21 +140,31 @@ class Settings:
 
     def _wrong(self) -> str | None:
         section = "sources.twilio_insights"
-        problem = self._wrong_url("base_url") or self._wrong_url("accounts_url")
-        problem = problem or self._wrong_accounts() or self._wrong_number()
-        if problem := problem or personal_data_problem(self.personal_data, self.hash_key):
+        if problem := (
+            self._wrong_url("base_url")
+            or self._wrong_url("accounts_url")
+            or self._wrong_accounts()
+            or self._wrong_number()
+            or self._wrong_time()
+            or personal_data_problem(self.personal_data, self.hash_key)
+        ):
             return f"{section}.{problem}"
-        for name in ("lookback", "request_deadline", "retry_budget", "created_after"):
-            try:
-                if name == "created_after":
-                    parse_moment(self.created_after or "0d", datetime.now(UTC))
-                elif not parse_duration(getattr(self, name)):
-                    return f"{section}.{name}: must be greater than zero"
-            except ValueError as error:
-                return f"{section}.{name}: {error}"
         for name, value in self.filters.items():
             if problem := filter_problem(name, value):
                 return f"{section}.filters.{name}: {problem}"
+        return None
+
+    def _wrong_time(self) -> str | None:
+        for name in ("lookback", "request_deadline", "retry_budget"):
+            try:
+                if not parse_duration(getattr(self, name)):
+                    return f"{name}: must be greater than zero"
+            except ValueError as error:
+                return f"{name}: {error}"
+        try:
+            parse_moment(self.created_after or "0d", datetime.now(UTC))
+        except ValueError as error:
+            return f"created_after: {error}"
         return None
 
     def _wrong_number(self) -> str | None:
@@ -215,12 +181,16 @@ class Settings:
         try:
             url = urlsplit(text)
             plain = url.scheme == "http" and url.hostname in LOOPBACK
-            beyond = not re.fullmatch(r"[\w.:\[\]-]+", url.netloc)  # as a blank, or a user
-            beyond = beyond or url.port == 0 or url.query or url.fragment
-            beyond = beyond or (url.path.strip("/") and name == "base_url")
+            has_more = (  # than host and port, as a blank, a user or a query
+                not re.fullmatch(r"[\w.:\[\]-]+", url.netloc)
+                or url.port == 0
+                or url.query
+                or url.fragment
+                or (name == "base_url" and url.path.strip("/"))
+            )
         except ValueError:  # its text may hold a password
             return f"{name}: not a URL; write https://host"
-        if not url.hostname or beyond or not (url.scheme == "https" or plain):
+        if not url.hostname or has_more or not (url.scheme == "https" or plain):
             return f"{name}: write https://host; plain http is for loopback only"
         return None
 

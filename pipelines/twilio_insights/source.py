@@ -27,8 +27,9 @@ from pipelines.twilio_insights.extract.destination_state import DestinationState
 from pipelines.twilio_insights.extract.extraction import Extraction, FormerState
 from pipelines.twilio_insights.filters import FILTERS, filter_names
 from pipelines.twilio_insights.resources import CONFERENCES, RESOURCES
-from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text, from_twilio
+from pipelines.twilio_insights.settings import SECRETS, SECTION, Settings, as_text
 from pipelines.twilio_insights.tables import LISTINGS, REFETCHES, TABLES, WATERMARKS, Table
+from pipelines.twilio_insights.twilio_variables import from_twilio
 
 if TYPE_CHECKING:
     from pipelines.twilio_insights.extract.flatten import Tables
@@ -223,9 +224,11 @@ def _exists(sql: SqlClientBase[Any], table: Table) -> bool:
 
 
 def _migrate_tables(sql: SqlClientBase[Any]) -> None:
-    """Versions before there were several resources had a conference in each row of `_refetches`;
-    those before there were several regions, none in `_watermarks`; those before participants did
-    not say who had listed."""
+    """Bring the bookkeeping tables of earlier versions up to date.
+
+    `_refetches` once had `conference_sid` instead of `resource` and `key`, `_watermarks` had no
+    `region`, and `_listings` had no `asked_by`.
+    """
     for later, column in ((WATERMARKS, "region"), (LISTINGS, "asked_by")):
         name = sql.make_qualified_table_name(later.name)
         with suppress(DatabaseException):  # it is of this version, or there is none
@@ -242,7 +245,8 @@ def _migrate_tables(sql: SqlClientBase[Any]) -> None:
 
 
 def _remembered(batches: Batches, continues: str | None) -> Iterator[Tables]:
-    """Hand on, and note what tells later whether the package is whole, and fits."""
+    """Yield the batches, and note in the load package's state by what a later run can tell whether
+    the package is complete and continues what the destination holds."""
     state, present = _package()["state"], set[str]()
     state[CONTINUES] = continues
     for batch in batches:

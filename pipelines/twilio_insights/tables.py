@@ -27,9 +27,10 @@ PYTHON_TYPES: dict[ColumnType, type] = {
 }
 """What a value has to be to fit, as it is received; anything fits `json`."""
 ADDED = {"fetched_at", "row_digest", "_dlt_load_id", "_tombstone"}
-"""Columns of what is known of a row, not of what it says."""
+"""Columns that this program or dlt adds; Twilio does not send them."""
 LARGEST = 2**31
-"""No count, and no duration in seconds, is larger; a few that are would overflow every sum."""
+"""The largest integer that is stored as one. No real count or duration in seconds is larger, and a
+few larger ones would overflow every sum."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,8 @@ class Database(ABC):
         """See to it that rows of a table of the dataset are found quickly by a column."""
 
     def transact(self, do: Callable[[], object]) -> None:
-        """Call `do` in a transaction; again, where the memory that it was given is too little."""
+        """Call `do` in a transaction. An engine with a limit of memory may roll back and call it
+        again with more memory, so `do` must be repeatable."""
         with self.transaction():
             do()
 
@@ -90,7 +91,7 @@ class Database(ABC):
 
     def query(self, sql: str, *arguments: Any) -> Rows:
         """Rows of a statement as the dlt source writes it: `{name}` is a table of the dataset, `%s`
-        an argument. None if a table is missing, as before the first load."""
+        an argument. An empty list if a table is missing, as before the first load."""
         text = re.sub(r"\{(\w+)\}", rf'{DATASET}."\1"', sql).replace("%s", "?")
         try:
             return self.execute(text, arguments)

@@ -32,9 +32,9 @@ class _DeferredJob(RunnableLoadJob):
 
 
 class Hints(NamedTuple):
-    """What a merge goes by: `keys` are the columns whose values are replaced, if they are; `scope`
-    a condition on the rows that are deleted instead, if there is one, with `{staging_table}`;
-    `received` a condition on the rows that are inserted."""
+    """How a table is merged. Rows that have the same `keys` are replaced; without keys nothing is
+    deleted. `scope`, if given, is the condition for the rows to delete instead, with
+    `{staging_table}` for the received rows; `received` is the condition for rows to insert."""
 
     keys: list[str]
     scope: str | None

@@ -1,6 +1,7 @@
-"""What was posted of runs that failed and have not recovered: it decides of posts alone.
+"""Which failures of runs were posted and have not recovered since; only posting goes by it.
 
-Of a file it stands beside it, also for runs that cannot open it; of a server in a table.
+For a warehouse file that is a file beside it, so that runs that cannot open the warehouse have it
+too; for a server it is a table.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def posted_errors(place: Place) -> dict[str, str]:
 
 
 def note_posted(place: Place, run: str, error_class: str | None) -> None:
-    """Keep that an error was posted; None: that the recovery was. A server must have been loaded.
+    """Note that an error was posted or, with None, that the recovery was. On a server without
+    `_runs` nothing is noted.
 
     Raises:
         Exception: it cannot be written.

@@ -13,9 +13,9 @@ TICK = timedelta(microseconds=1)
 _TABLE = f"{DATASET}._runs"
 
 
-def start_of_last(database: Database, run_id: str, now: datetime) -> datetime:
-    """When this run began, `now` by this machine's clock: after all others in any case, even if one
-    of them had a clock that was ahead."""
+def start_after_others(database: Database, run_id: str, now: datetime) -> datetime:
+    """The start to record for this run: `now`, or just after the last start of another run, if a
+    clock that was ahead has put that into the future."""
     ((last,),) = database.execute(
         f"SELECT max(started_at) FROM {_TABLE} WHERE run_id <> ?", [run_id]
     )
@@ -23,8 +23,8 @@ def start_of_last(database: Database, run_id: str, now: datetime) -> datetime:
 
 
 def correct_times(database: Database, run_id: str, began: datetime, now: datetime) -> bool:
-    """Move the runs that are far ahead to before this one began, in their order; whether there are
-    any.
+    """Move the runs that are far ahead to before this one began, in their order. Return whether
+    there are any.
 
     Args:
         began: when this one did, by this machine's clock.
@@ -38,15 +38,15 @@ def correct_times(database: Database, run_id: str, began: datetime, now: datetim
     )
     if not ahead or abs(now - began) > MAX_AHEAD:
         return False
-    by = ahead[-1][1] - naive_utc(began) + TICK
-    right = f"SELECT max(started_at) FROM {_TABLE} WHERE started_at <= ?"
-    before = database.execute(right, [limit])[0][0] or datetime.min
+    shift = ahead[-1][1] - naive_utc(began) + TICK
+    plausible = f"SELECT max(started_at) FROM {_TABLE} WHERE started_at <= ?"
+    previous = database.execute(plausible, [limit])[0][0] or datetime.min
     for other, started, ended in ahead:
-        before = max(started - by, before + TICK)
+        previous = max(started - shift, previous + TICK)
         if ended and ended > limit:
-            ended -= by
+            ended -= shift
         database.execute(
             f"UPDATE {_TABLE} SET started_at = ?, ended_at = ? WHERE run_id = ?",
-            [before, ended, other],
+            [previous, ended, other],
         )
     return True

@@ -19,7 +19,7 @@ from typing import Any
 
 from pipelines.exit_codes import BUSY
 from pipelines.warehouse.database import DATASET, Database, StatementError
-from pipelines.warehouse.run_times import correct_times, start_of_last
+from pipelines.warehouse.run_times import correct_times, start_after_others
 from pipelines.warehouse.snapshot import take_snapshot
 from pipelines.warehouse.status_files import REFUSED, STATUS, StatusFiles
 from pipelines.warehouse.warehouse import BusyError, Warehouse, WarehouseError, expect_columns
@@ -145,7 +145,7 @@ class RunRecord:
                 )
         warehouse.hold_run(self._counted.run_id)
         self.look(warehouse)
-        self._started = start_of_last(warehouse, self._counted.run_id, self._started)
+        self._started = start_after_others(warehouse, self._counted.run_id, self._started)
         row = self._row() | {"outcome": "running"}
         marks = ", ".join(f"${name}" for name in row)
         warehouse.execute(f"INSERT INTO {RUNS_TABLE} ({', '.join(row)}) VALUES ({marks})", row)
@@ -163,7 +163,7 @@ class RunRecord:
         except BusyError as error:
             if self._counted.load_ids or not warehouse.is_shared:
                 self._error = error
-            else:  # of a server, which another run loads: there was no run of this
+            else:  # a server whose accounts another run loads: this one did nothing
                 warehouse.execute(f"DELETE FROM {RUNS_TABLE} WHERE run_id = ?", [row["run_id"]])
             raise
         except BaseException as error:
@@ -180,7 +180,7 @@ class RunRecord:
                 self._outcome, self._error = "failed", self._error or error
             self.look(warehouse)
             self._write(STATUS)  # while the lock is held
-        if self._error:  # a run that ended well in no row has not, for who reads the row
+        if self._error:  # the run itself ended well, but its row could not be written
             raise self._error
 
     def correct_times(self, now: datetime) -> None:
@@ -188,7 +188,7 @@ class RunRecord:
         began = _now() - timedelta(seconds=time.monotonic() - self._clock)
         database, run_id = self._database, self._counted.run_id
         if database and correct_times(database, run_id, began, now):
-            self._started = start_of_last(database, run_id, began)
+            self._started = start_after_others(database, run_id, began)
             self._update()
 
     def look(self, database: Database) -> None:

@@ -26,7 +26,7 @@ AGES = {
 }
 """Twilio makes a summary final within 24 hours of the conference's end, if ever."""
 EXPIRED = "expired"
-REFUSED = "RefusedError"
+REFUSED_ERROR = "RefusedError"
 """The error class of an account that Twilio refuses."""
 MAX_FAILURES = 100
 """Accounts whose errors are kept in the status."""
@@ -112,13 +112,13 @@ def _count_others(database: Database, names: Collection[str]) -> dict[str, int]:
 _LISTED = f"""
     SELECT account_sid, listed_to AS loaded_to FROM {DATASET}.accounts
     WHERE listed_to IS NOT NULL AND left_at IS NULL
-    AND error_class IS DISTINCT FROM '{REFUSED}'
+    AND error_class IS DISTINCT FROM '{REFUSED_ERROR}'
 """
 
 
 def _accounts(database: Database, now: datetime) -> dict[str, Any]:
-    """How many are `followed`, and how many of these are `failing`; the `failures`, and the
-    accounts that `left` a day ago with conferences that nobody asks for any more."""
+    """How many are `followed`, and how many of these are `failing`; the `failures`; and the
+    accounts that `left` more than a day ago, with how many of their conferences stay pending."""
     ((followed, failing),) = database.execute(
         f"SELECT count(*), count(last_error) FROM {DATASET}.accounts WHERE left_at IS NULL"
     )

@@ -154,8 +154,10 @@ def apply_views(
     ((fetched, created),) = database.execute(
         f"SELECT max(fetched_at), max(create_time) FROM {DATASET}.conference_summaries"
     )
-    year = min(2100, fetched.year if fetched else 2026)  # clocks err
-    year = max(2020, min(year, created.year + 1) if created else year)
+    year = fetched.year if fetched else 2026
+    if created:
+        year = min(year, created.year + 1)
+    year = max(2020, min(year, 2100))  # a wrong clock may have set either
     texts = [*(view.text for view in views), repr(read_columns()), repr(tables)]
     zone = ZoneInfo(timezone)
     texts += [timezone, *map(repr, read_hours(zone, year))]
@@ -195,7 +197,7 @@ def _create(database: Database, view: View) -> None:
         line = LINE_OF_ERROR.search(str(error))
         where = f"{view.path}, line {line[1] if line else 1}"
         what = str(error).splitlines()[0]
-        next_step = "; rename what is not of conference-insights" * bool(OF_OTHERS.search(what))
+        next_step = "; rename what is not of conference-insights" if OF_OTHERS.search(what) else ""
         raise ViewError(f"{where}: {what}{next_step}") from None
 
 

@@ -92,7 +92,7 @@ class Warehouse(Database):
             keys: columns by table.
 
         Raises:
-            WarehouseError: a table has a double already.
+            WarehouseError: a table has duplicate keys already.
         """
 
     def checkpoint(self) -> None:
@@ -100,8 +100,8 @@ class Warehouse(Database):
 
     @abstractmethod
     def scrub(self) -> None:
-        """Leave nothing of what was deleted or overwritten on the disk; what is made by `_report`,
-        the views, is to be applied again.
+        """Leave nothing on the disk of what was deleted or overwritten. The caller applies the
+        views again afterwards, since a file is rebuilt without them.
 
         Raises:
             WarehouseError: the disk is full, or cannot be written.

@@ -1,7 +1,7 @@
 """The accounts that a parent account's credentials may list.
 
-An answer holds the auth token of every account. None becomes an object of ours: three fields are
-decoded, no error quotes what Twilio says, and none keeps the answer alive.
+An answer holds the auth token of every account. No token is ever decoded: only three fields of an
+account are, no error quotes what Twilio says, and none keeps the answer alive.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ class AccountsOrigin(Origin):
     """Where accounts are listed; it decodes its answers itself."""
 
     name, setting = "Twilio's list of accounts", "accounts_url"
-    aliases = re.compile("(?!)")  # its next pages are relative
+    aliases = re.compile("(?!)")  # matches nothing: the URLs of its next pages are relative
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         super().__init__(settings.accounts_page_url, settings, clock)
         self.first_page = f"{self.url}?Status={ACTIVE}&PageSize=1000"
 
     def decode(self, headers: httpx.Headers, content: bytes) -> Any:
-        """`accounts`, `next_page_uri` and `code`, as far as the answer has them; an account that is
-        none is None."""
+        """`accounts`, `next_page_uri` and `code`, as far as the answer has them; an element without
+        a valid SID becomes None. {} if a field has another type, None if it is no JSON."""
         if not codec.is_json(headers):
             return None
         try:

@@ -96,31 +96,34 @@ def _object_of(
 ) -> Callable[[Any], tuple[dict[str | None, Any], Any]]:
     """How what is in an object is read: the values by column, and the rest."""
     paths = {c: re.findall(r"\w+", c.field.removeprefix(prefix)) for c in columns}
-    are_in = {path[0] for path in paths.values() if len(path) > 1}
+    outer_names = {path[0] for path in paths.values() if len(path) > 1}
 
     def read(value: Any) -> tuple[dict[str | None, Any], Any]:
         known: dict[str | None, Any] = dict.fromkeys(column.name for column in columns)
         if not isinstance(value, dict):
             return known, value
-        rest = {k: {**v} if k in are_in and isinstance(v, dict) else v for k, v in value.items()}
+        rest = dict(value)
+        for name in outer_names & rest.keys():
+            if isinstance(rest[name], dict):
+                rest[name] = dict(rest[name])  # a copy: what fits a column is taken out of it
         for column, (*outer, name) in paths.items():
             if column.field.endswith("]"):
                 held = value.get(outer[0])
                 known[column.name] = isinstance(held, list) and name in held
                 continue
-            place = rest.get(outer[0]) if outer and outer[0] in are_in else rest
+            place = rest.get(outer[0]) if outer and outer[0] in outer_names else rest
             if isinstance(place, dict) and name in place:
                 found = None if place[name] in _EMPTY else fit(place[name], column.type)
                 if found is not None or place[name] in _EMPTY:
                     known[column.name] = found
                     del place[name]
-        return known, {k: v for k, v in rest.items() if k not in are_in or v not in _EMPTY}
+        return known, {k: v for k, v in rest.items() if k not in outer_names or v not in _EMPTY}
 
     return read
 
 
 def _values(value: Any) -> tuple[Collection[Child], Any]:
-    """One row a text."""
+    """One row per text."""
     if not isinstance(value, list):
         return (), value
     texts = dict.fromkeys(one for one in value if isinstance(one, str))
@@ -128,8 +131,8 @@ def _values(value: Any) -> tuple[Collection[Child], Any]:
 
 
 def _objects(table: Table) -> Read:
-    """One row an object, and one row a list element if the table has an index; a name without any
-    keeps one empty row."""
+    """One row per name; if the table has an index, one per element of a list. A name whose value is
+    empty has one row without values."""
     columns = [c for c in table.columns if c.rest or (c.is_received and c.name not in table.key)]
     names, of_object = [c.name for c in columns], _object_of([c for c in columns if not c.rest])
     has_index = len(table.key) == 3  # besides the parent's key and the name
@@ -151,7 +154,7 @@ def _objects(table: Table) -> Read:
 
 
 def _counts(value: Any) -> tuple[Collection[Child], Any]:
-    """One row a name."""
+    """One row per name."""
     if not isinstance(value, dict):
         return (), value
     if {*map(type, value.values())} == {int} and max(map(abs, value.values())) <= LARGEST:
@@ -162,7 +165,7 @@ def _counts(value: Any) -> tuple[Collection[Child], Any]:
 
 
 def _moments(value: Any) -> tuple[Collection[Child], Any]:
-    """One row a list element, also of one that is no time."""
+    """One row per list element; its time is None if the element is no time."""
     if not isinstance(value, dict):
         return (), value
     found, misfits = [], {}

@@ -237,6 +237,7 @@ class InsightsClient:
         body, fetched_at, status = self._get(url, self._decoders[resource.name], account)
         meta = body.get("meta") if isinstance(body, dict) else None
         rows = body.get(resource.envelope) if isinstance(body, dict) else None
+        # 0: there is none, so this is no page; None: it is the last one.
         next_url = meta.get("next_page_url", 0) if isinstance(meta, dict) else 0
         described = self._origin.describe(status, body)
         if isinstance(body, dict) and body.get("code") == INVALID_PAGE_TOKEN:

@@ -21,12 +21,12 @@ MAX_PAUSE = timedelta(days=60)
 
 
 class Clock:
-    """The time that a run goes by: the API's.
+    """The time that a run goes by: the API's, unless it is outside FIRST to LAST or implausible.
 
-    Only if that is more than a day from this machine's clock and, compared with what the warehouse
-    has reached, back in time or far ahead, the run goes by the clock that is nearer to what is
-    reached. Both have to hold: after a long pause, the clock of a machine that stood still would
-    always be the nearer one.
+    It is implausible if it is more than MAX_APART from this machine's clock, and also more than
+    MAX_APART before or MAX_PAUSE after the time up to which the warehouse is loaded. Then the run
+    goes by the clock that is nearer to that time. Being nearer is not enough alone: after a long
+    pause, the clock of a machine that stood still would always be nearer.
     """
 
     def __init__(self, progress: Progress) -> None:

@@ -17,8 +17,8 @@ _POLL_SECONDS = 0.05
 
 class ConcurrencyLimiter:
     """Additive increase, multiplicative decrease: one more request in flight after each round of
-    good answers, half as many when the API throttles. This is for all accounts together; that one
-    is to wait is for that account alone."""
+    good answers, half as many when the API throttles. All accounts share this limit; a Retry-After
+    holds only the account that got it."""
 
     def __init__(self, most: int, stop: threading.Event) -> None:
         self._most, self._stop = most, stop
@@ -60,7 +60,7 @@ class ConcurrencyLimiter:
             self._changed.notify_all()
 
     def on_throttle(self, hold: float = 0.0, account: str = "") -> None:
-        """Half as many; none at all of the account for `hold` seconds."""
+        """Halve the limit, and send no request of the account for `hold` seconds."""
         with self._changed:
             self._allowed = max(1.0, self._allowed / 2)
             until = max(self._not_before.get(account, 0.0), time.monotonic() + hold)

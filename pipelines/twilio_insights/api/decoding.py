@@ -1,8 +1,8 @@
 """Records as structs: ordinary ones are decoded straight from the bytes, value by value.
 
-Ordinary is a record whose values all have the documented types. A struct of one keeps everything
-that was received: its fields are in alphabetical order, those that were missing stay missing, and
-so it encodes to the text that the digest of the same summary as a dict is taken of.
+A record is ordinary if all its values have the documented types. Its struct keeps everything that
+was received: fields are in alphabetical order, and missing ones stay missing. So it encodes to the
+same JSON as a dict with sorted keys would, and has the same digest.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ class PageDecoder:
         self._ordinary = _Ordinary(self._format, self._learned)
 
     def decode(self, headers: httpx.Headers, content: bytes) -> Any:
-        """As `codec.decode`, but with a `Record` for each ordinary element of the envelope; of a
-        page there may be nothing but that and `meta`."""
+        """As `codec.decode`, but each ordinary element of the list becomes a `Record`; what a page
+        has besides the list and `meta` may be left out."""
         if codec.is_json(headers):
             with suppress(*_ODD):
                 return self._body(content)
@@ -200,7 +200,7 @@ class PageDecoder:
         return element
 
     def _learn(self, element: dict[str, Any]) -> bool:
-        """Whether it has unknown fields whose names were not learned before, but now."""
+        """Learn the names of its unknown fields, MAX_LEARNED in all; True if any was new."""
         with self._lock:
             unknown = filter(
                 _LEARNABLE.fullmatch, element.keys() - self._format.known_names - self._learned

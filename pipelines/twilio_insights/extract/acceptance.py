@@ -105,19 +105,23 @@ class Acceptor:
 
     def accept_as_listed(self, doubtful: Sequence[Pending]) -> None:
         """Take over what is doubtful, but not asked for by SID."""
-        for key, stored, _, _, account, _ in doubtful:
+        for asked in doubtful:
+            key = asked.key
             page = self._doubtful[key]
             if key in self._unresolved:
                 self.package.note_refetch(key, 0, 200, page.fetched_at, None, None)
-            known = {key: stored} if stored else {}
-            self.package.write(page, self._differing(page, [key], known, account))
+            known = {key: asked.version} if asked.version else {}
+            self.package.write(page, self._differing(page, [key], known, asked.account))
 
     def accept_listing(
         self, pages: Sequence[RecordPage], asked: ParentListing
     ) -> tuple[int, int, int]:
-        """Take over what belongs to a record of the parent resource, of which these versions are
-        stored; how many there are, how many of them are not final, and how many that are stored and
-        not final are not there."""
+        """Take over the children of one parent record; `asked.known` has the stored versions.
+
+        Returns:
+            How many were listed; how many of these are not final; and how many stored ones that
+            are not final were not listed.
+        """
         chosen, known = _most_final(pages), asked.known
         fresh = set(chosen) - self.package.written
         self._counts.rows_listed += len(fresh)
@@ -134,7 +138,8 @@ class Acceptor:
         return len(chosen), unfinished, absent
 
     def accept_fetched(self, asked: Pending, page: Page) -> None:
-        """Take over the answer to a fetch by SID; a refusal is noted and asked for again later."""
+        """Take over the answer to a fetch by SID. If there is no such record (404 or 400), note
+        that; one that the destination has is asked for again later."""
         self._counts.rows_refetched += 1
         key, now = asked.key, page.fetched_at
         if not page.rows and asked.version is None:

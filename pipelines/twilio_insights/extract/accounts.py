@@ -142,9 +142,11 @@ class Accounts:
             return self._client.now()  # others may answer, and the error told the time
 
     def due(self, now: datetime) -> list[str]:
-        """Those to be listed now: all but the refused ones that were asked within the last day, and
-        all if they are the only ones. Those that failed are the last, so that they keep no other
-        waiting, however many they are."""
+        """The accounts to list now; those that failed come last, so they keep no other waiting.
+
+        Accounts that were refused within the last day are left out and noted in `failures`, unless
+        that would leave none.
+        """
         waiting = self._waiting(now)
         order = sorted(self.followed, key=lambda a: self._rows[a].asked_at or datetime.min)
         if len(waiting) == len(self.followed):

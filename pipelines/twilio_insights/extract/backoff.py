@@ -11,7 +11,7 @@ LONGEST = timedelta(hours=24)
 
 
 def backoff(attempts: int) -> timedelta:
-    """How long it waits after so many answers before this one."""
+    """How long to wait after a 404 that follows so many earlier ones: 1, 2, 4 … 24 hours."""
     return min(timedelta(hours=2 ** min(attempts, 10)), LONGEST)
 
 
@@ -22,5 +22,6 @@ def is_due(table: str) -> str:
 
 
 def due_arguments(now: datetime) -> tuple[datetime, datetime]:
-    """What is due later than anything waits was asked for by a wrong clock."""
+    """The arguments of `is_due`. A due time further ahead than the longest wait was set by a wrong
+    clock, so it counts as due."""
     return naive_utc(now), naive_utc(now + LONGEST + MAX_SKEW)

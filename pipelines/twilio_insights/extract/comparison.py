@@ -81,7 +81,7 @@ class Comparison:
         """Of accounts, by their SIDs."""
         self._listed_to: Mapping[str, datetime | None] = {}
         self._now, self._lookback = datetime.max, timedelta()
-        self._reason: dict[str, str] = {}
+        self._reason_of_account: dict[str, str] = {}
 
     def begin(
         self,
@@ -101,7 +101,7 @@ class Comparison:
             reasons: why records of some accounts may be only here.
         """
         self.window, self._now, self._lookback = window, now, lookback
-        self._listed_to, self._reason = listed_to, dict(reasons)
+        self._listed_to, self._reason_of_account = listed_to, dict(reasons)
 
     @property
     def faults(self) -> int:
@@ -120,22 +120,22 @@ class Comparison:
         page: RecordPage,
         key: str,
         former: RowVersion | None,
-        parent: datetime | None = None,
+        parent_created: datetime | None = None,
         is_awaited: bool = False,
     ) -> None:
         """A record that Twilio shows, and the version of it that is here.
 
         Args:
-            parent: when the record was created that it was listed by.
+            parent_created: when the parent was created, for a record listed by its parent.
             is_awaited: whether the next run lists those of this parent in any case.
         """
-        version, at = page.versions[key], parent or page.created_at(key)
+        version, at = page.versions[key], parent_created or page.created_at(key)
         if (found := self._at(resource, account, at)) is None:
             return
         found.at_twilio += 1
         found.in_warehouse += former is not None
         if former is None:
-            is_new = is_awaited if parent else self._is_new(resource, account, page, key)
+            is_new = is_awaited if parent_created else self._is_new(resource, account, page, key)
             self._note(found, "new" if is_new else "missing", key)
         elif former.digest != version.digest:
             if former.rank > version.rank:
@@ -172,7 +172,7 @@ class Comparison:
             return
         found.in_warehouse += 1
         is_old = at and at < self._now - RETENTION + timedelta(days=1)
-        if reason := _TOO_OLD if is_old else self._reason.get(account):
+        if reason := _TOO_OLD if is_old else self._reason_of_account.get(account):
             found.explained += 1
             self.reasons[reason] += 1
         self._note(found, "only_here", key)

@@ -147,9 +147,14 @@ class DestinationState:
     def awaited(
         self, keys: Collection[str], ended_after: datetime, unreadable: Collection[str] = ()
     ) -> tuple[set[str], int]:
-        """Those of them that are not final, but do not wait after a 404, nor for an account that
-        cannot be read: the ones that ended, or else began, after that time, and how many did
-        before."""
+        """Which of these records may still become final in time.
+
+        Left out are those that are final, that wait after a 404, or whose account is unreadable.
+
+        Returns:
+            The keys of those that ended (or, without an end, were created) after `ended_after`,
+            and the number of the others.
+        """
         ended = f"s.{self._resource.ended}, " if self._resource.ended else ""
         rows = self._query(
             f"SELECT s.{self._resource.key}, coalesce({ended}{self._created}) > %s, s.account_sid "
@@ -236,7 +241,8 @@ class DestinationState:
 
 
 def loaded_packages(query: Query) -> str | None:
-    """What tells the packages that were completed from those of an older copy: their number and
-    the highest id. Ids come from this machine's clock, so the last may not be highest."""
+    """The completed load packages as a text, which differs for an older copy of the destination:
+    their number and the highest id. Ids come from this machine's clock, so the last one need not
+    be the highest. None: no package was completed."""
     rows = query("SELECT count(DISTINCT load_id), max(load_id) FROM {_dlt_loads}")
     return f"{rows[0][0]} to {rows[0][1]}" if rows and rows[0][0] else None

@@ -129,7 +129,7 @@ class Extraction:
         if not isinstance(scope, Sids):
             lister = self._lister = self._lister or self._begin(scope)
             is_listed = yield from self._list(lister, acceptor)
-        # As many may fail for good: those that answer are asked all the same.
+        # Even if so many accounts in a row gave no answer, those that did answer are asked.
         may_answer = accounts.some_answer or not self._is_down
         if is_listed and not isinstance(scope, TimeRange) and may_answer:
             due = self._due(package, scope, client.now())
@@ -168,7 +168,11 @@ class Extraction:
         at_once = len(windows) > 1
         self._ranges = [
             AccountRange(
-                *(account, window, counts.get(account, {}), page_size, at_once),
+                account,
+                window,
+                counts.get(account, {}),
+                page_size,
+                at_once,
                 known_to=self._watermark(account, now),
             )
             for account, window in windows.items()
@@ -266,7 +270,7 @@ class Extraction:
             due = [asked for asked in self._stored.pending(now) if asked.key not in seen]
             others = accounts.others  # after these, as another run may load some meanwhile
             due = [asked for asked in due if asked.account not in others]
-        # One of several may have what does not say whose it is.
+        # With several accounts, any of them may have a record whose account is not known.
         unknown = "" if accounts.has_several else accounts.own
         due = [
             asked._replace(

@@ -43,7 +43,8 @@ def fetch(
         others: accounts that may have what is unknown to that of the credentials.
 
     Returns:
-        Why accounts were given up.
+        By account, the error for which it was given up; without `others` also the last error of an
+        account that never answered, if it was asked for a record that the destination lacks.
     """
     progress, in_a_row, answered = client.progress, Counter[str](), set[str]()
     given_up: dict[str, InsightsError] = {}
@@ -89,7 +90,7 @@ def fetch(
 def _silent(
     due: list[Pending], errors: dict[str, InsightsError], answered: set[str]
 ) -> dict[str, InsightsError]:
-    """Accounts that gave no answer, asked for what nobody knows whether they have it."""
+    """Accounts that never answered, if they were asked for a record that the destination lacks."""
     unknown = {asked.account for asked in due if asked.version is None}
     return {a: error for a, error in errors.items() if a in unknown and a not in answered}
 

@@ -234,7 +234,7 @@ class WindowedLister:
             if before is not None and before <= shown:
                 return Listed(window, pages + [a for a in earlier if not a.known_by() <= shown])
             before = shown
-            earlier = pages + earlier  # of versions that are equally final the last one counts
+            earlier = pages + earlier  # of equally final versions the first, the newest, is kept
         log.warning(
             "Each time that %s to %s was listed, %d times, summaries had disappeared meanwhile",
             *map(iso_seconds, window),

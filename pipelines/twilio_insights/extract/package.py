@@ -35,8 +35,8 @@ BATCH_ROWS = 40_000
 BATCH_BYTES = 50_000_000
 """The same for those with long texts."""
 SMALL_PAGE, SMALL_PAGES = 500, 4_000
-"""Records of a page that is flattened together with others if it has fewer, and how many these
-have then: each time costs some milliseconds."""
+"""Pages with fewer records to write than SMALL_PAGE are collected, and flattened together once they
+have SMALL_PAGES records in all, since each flattening costs some milliseconds."""
 
 
 class LoadPackage:
@@ -163,7 +163,8 @@ class LoadPackage:
         self._notes[DRIFT, name] = (self._own, name, key)
 
     def flush(self, at_least: int) -> Tables | None:
-        """Hand out the records collected so far, if there are `at_least` this many."""
+        """Hand out the records collected so far, if there are `at_least` this many, or if they take
+        BATCH_BYTES; None: not yet. Names what the documentation does not know."""
         if self._batch_rows < at_least and self._batch_bytes < BATCH_BYTES:
             return None
         from pipelines.twilio_insights.extract.drift import find_drift

@@ -75,7 +75,7 @@ class ParentListings:
         """The children."""
         final = ", ".join(f"'{state}'" for state in parent.final_states)
         self._created = f"coalesce(s.{parent.created}, s.fetched_at)"
-        self._final = (
+        self._from_final_parents = (
             f"FROM {{{parent.table.name}}} AS s "
             f"LEFT JOIN {{_listings}} AS l ON l.parent_key = s.{parent.key} "
             # Those of older records are not needed.
@@ -142,7 +142,7 @@ class ParentListings:
         Args:
             also_new: take those that wait too.
         """
-        within = f"{self._final} AND {self._created} >= %s AND {self._created} < %s "
+        within = f"{self._from_final_parents} AND {self._created} >= %s AND {self._created} < %s "
         bounds = *self._bounds(now), naive_utc(start), naive_utc(end)
         taken = f"{within} AND {'TRUE' if also_new else f'NOT {_IS_NEW}'}"
         ((number, waiting),) = self._query(
@@ -161,7 +161,7 @@ class ParentListings:
         if len(self._accounts) == 1:
             return set()
         rows = self._query(
-            f"SELECT DISTINCT coalesce(s.account_sid, '{self._own}') {self._final} "
+            f"SELECT DISTINCT coalesce(s.account_sid, '{self._own}') {self._from_final_parents} "
             f"AND l.last_status = 200 AND l.asked_by = '{self._own}'",
             *self._bounds(now),
         )
@@ -171,7 +171,7 @@ class ParentListings:
         """How many are final and were not listed as they are now, but for those that Twilio does
         not have; and when it deletes the first of them."""
         rows = self._query(
-            f"SELECT count(*), min({self._created}) {self._final} "
+            f"SELECT count(*), min({self._created}) {self._from_final_parents} "
             f"AND ({_IS_NEW} OR l.last_status NOT IN (200, 404))",
             *self._bounds(now),
         )
@@ -191,7 +191,7 @@ class ParentListings:
             "CASE WHEN l.parent_digest = s.row_digest THEN l.attempts ELSE 0 END, "
             f"{self._created}, {_IS_NEW} OR {_IS_UNFINISHED}, "
             f"coalesce({ended}{self._created}), l.listed_at "
-            f"{self._final} AND {condition}",
+            f"{self._from_final_parents} AND {condition}",
             *self._bounds(now),
             *arguments,
         )

@@ -111,9 +111,9 @@ def is_hash(text: str) -> bool:
 
 def unmasked(column: Column, mode: str) -> str:
     """A condition for rows that still have something to be hashed or dropped."""
-    name, quote = f'"{column.name}"', '"' * column.is_json
+    name, quote = f'"{column.name}"', '"' if column.is_json else ""
     if mode == "drop":
         return f"{name} IS NOT NULL" if column.nullable else f"{name} <> 'null'"
-    before, length = f"{quote}{PREFIX}", len(PREFIX) + _HEX_DIGITS + 2 * column.is_json
+    before, length = f"{quote}{PREFIX}", len(PREFIX) + _HEX_DIGITS + 2 * len(quote)
     is_hashed = f"substr({name}, 1, {len(before)}) = '{before}' AND length({name}) = {length}"
     return f"{name} <> '' AND NOT ({is_hashed})"

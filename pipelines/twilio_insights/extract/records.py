@@ -87,7 +87,7 @@ class RecordPage:
                 continue
             else:
                 sid, status, owner = row[key], row.get(state), owner_of(row)
-            if parent and not _belongs(resource, row, parent):
+            if parent and not _set_parent(resource, row, parent):
                 reason = f"another {_parent_key(resource)} than was asked for"
                 self.rejected.append(Rejected(row, digest(row), reason))
                 continue
@@ -227,8 +227,8 @@ def _parent_key(resource: Resource) -> str:
     return resource.parent.key if resource.parent else ""
 
 
-def _belongs(resource: Resource, row: Any, parent: str) -> bool:
-    """Whether it belongs to the record that it was listed by; if it does not say, it does."""
+def _set_parent(resource: Resource, row: Any, parent: str) -> bool:
+    """Set the parent's key in a record that has none; False if it has the key of another parent."""
     key = _parent_key(resource)
     found = row.get(key) if isinstance(row, dict) else getattr(row, key)
     if found is None or found is UNSET:

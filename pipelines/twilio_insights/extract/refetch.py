@@ -56,12 +56,12 @@ def refetch(
         hours = {}  # a listing has more than what is due, and less
     of_account = defaultdict[str, list[Pending]](list)
     for asked in pending:
-        # When the API lists one that says that it is yet to be created, nobody knows.
+        # If `created` is in the future, nobody knows which window would list the record.
         if asked.created is not None and asked.created <= now:
             of_account[asked.account].append(asked)
     ranges = [
         AccountRange(
-            *(account, window, hours[account], page_size), known_to=accounts.watermark(account)
+            account, window, hours[account], page_size, known_to=accounts.watermark(account)
         )
         for account, its in of_account.items()
         if account in hours
@@ -115,14 +115,15 @@ def windows_to_list(
     for asked in due:
         if asked.created is not None:
             waiting[asked.created.replace(minute=0, second=0, microsecond=0)] += 1
-    found: list[list[datetime]] = []
+    found: list[tuple[datetime, datetime]] = []
     for hour in sorted(waiting):
-        if found and pages(found[-1][0], hour) - pages(*found[-1]) <= min(
-            pages(hour, hour), waiting[hour]
-        ):
-            found[-1][1] = hour
-        else:
-            found.append([hour, hour])
+        if found:
+            first, last = found[-1]
+            added = pages(first, hour) - pages(first, last)
+            if added <= min(pages(hour, hour), waiting[hour]):
+                found[-1] = first, hour
+                continue
+        found.append((hour, hour))
     return [
         Window(first, last + HOUR)
         for first, last in found
@@ -163,8 +164,10 @@ def _confirm(
         InsightsError: refused.
     """
     if doubtful:
-        for error in (yield from fetch(client, acceptor, doubtful, len(doubtful) + 1)).values():
-            raise error
+        never = len(doubtful) + 1
+        errors = yield from fetch(client, acceptor, doubtful, give_up=never)
+        if errors:
+            raise next(iter(errors.values()))
 
 
 def _decide(

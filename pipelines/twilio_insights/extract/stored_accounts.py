@@ -44,8 +44,20 @@ _NEW_ROWS = ", ".join(
 def new_row(
     account: str, followed_by: str, listed_to: datetime | None, now: datetime
 ) -> AccountRow:
-    nothing = None, None, None, None
-    return AccountRow(account, None, None, now, None, listed_to, *nothing, followed_by, None)
+    return AccountRow(
+        account_sid=account,
+        friendly_name=None,
+        status=None,
+        first_seen_at=now,
+        listed_from=None,
+        listed_to=listed_to,
+        last_error=None,
+        error_class=None,
+        failing_since=None,
+        asked_at=None,
+        followed_by=followed_by,
+        left_at=None,
+    )
 
 
 class StoredAccounts:

@@ -64,8 +64,8 @@ class VolumeEstimate:
                 self._rows[hour] = self._rows.get(hour, 0) / 2 + rows_by_hour.get(hour, 0)
 
     def first(self, window: Window, rows: int) -> Window:
-        """Its beginning, in which about so many will have been created, or fewer, so that the
-        other parts of it will not be much smaller."""
+        """The first of the parts that the window is to be listed in. All parts are expected to hold
+        the same number of records, `rows` at most. The whole window if nothing is known."""
         if not self._listed:
             return window
         average = sum(self._rows.values()) / (sum(self._listed.values(), timedelta()) / HOUR or 1)

@@ -95,12 +95,13 @@ def owner_file(folder: Path, warehouse: Path) -> Path | None:
 
 
 def other_owner(folder: Path, warehouse: Path) -> str | None:
-    """The other warehouse whose copies a folder has; not one that is gone, of which this one has
-    the seal, since that has been moved here."""
+    """The other warehouse whose copies the folder has; None if they are this one's. If the other is
+    gone and this one made the newest copy, it is the same warehouse, moved here."""
     owner = _owner(folder)
     if not owner or _are_same(owner, warehouse):
         return None
-    return None if not os.path.lexists(owner) and _is_sealed(folder, warehouse) else owner
+    is_moved = not os.path.lexists(owner) and _is_sealed(folder, warehouse)
+    return None if is_moved else owner
 
 
 def _is_sealed(folder: Path, warehouse: Path) -> bool:
@@ -163,7 +164,7 @@ def delete_old(folder: Path, newest: str, kept: int = COPIES_KEPT) -> list[Path]
     """Delete all but the newest copies, and give those that cannot be deleted."""
     copies = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     others = [path for path in copies if path.suffix != ".new" and path.name != newest]
-    stay = {folder / newest, *others[len(others) - kept + 1 :]}
+    stay = {folder / newest, *others[::-1][: kept - 1]}
     old = [path for path in copies if path not in stay and _OF_RUN.match(path.name)]
     for path in old:
         shutil.rmtree(path, ignore_errors=True)

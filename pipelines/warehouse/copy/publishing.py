@@ -98,7 +98,7 @@ class PublishedCopies:
         self.staging = take_staging(connection)
         self._version = _version(connection, self.staging, sql_digest, personal, erased)
         former = _former(self._link)
-        # Where nobody can tell, as without the link, they may.
+        # Without the link nobody can tell what earlier copies have.
         self._may_have_erased = former is None or former[1].erased != erased
         self._last = former if _is_alike(connection, former, self._version) else None
         if self._last and not self._is_sealed(self._last[0]):
@@ -159,7 +159,8 @@ class PublishedCopies:
             shutil.rmtree(self._folder / name, ignore_errors=True)
             raise
         # Copies from before a column was left out still have it.
-        is_to_forget = forget or self._may_have_erased or not (self._last or not self._personal)
+        may_have_personal = bool(self._personal) and self._last is None
+        is_to_forget = forget or self._may_have_erased or may_have_personal
         left = delete_old(self._folder, name, 1 if is_to_forget else COPIES_KEPT)
         if left and is_to_forget:
             raise WarehouseError(
@@ -257,7 +258,7 @@ def _is_alike(
     """Whether it was made from this warehouse by the same rules."""
     if former is None:
         return False
-    load_id, *rules = former[1].load_id, former[1].digest, former[1].erased
+    last = former[1]
     known = f"SELECT 1 FROM {DATASET}._dlt_loads WHERE load_id = ?"
-    is_known = connection.execute(known, [load_id]).fetchone() is not None
-    return is_known and rules == [version.digest, version.erased]
+    is_known = connection.execute(known, [last.load_id]).fetchone() is not None
+    return is_known and (last.digest, last.erased) == (version.digest, version.erased)

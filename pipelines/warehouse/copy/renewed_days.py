@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import permutations
 from typing import NamedTuple
 
 import duckdb
@@ -75,17 +74,18 @@ def _running_since(
     changed: InMemory,
     former: Mapping[str, str],
 ) -> str:
-    """A day, in UTC as in the report's zone, before which nothing that ran is other than in the
-    copy, and until which the copy has rows, if the view does; where one of them has none, the first
-    of all."""
+    """The first day to make anew, as SQL: nothing that ran before it differs from the copy, whether
+    days are UTC's or the report's, and the copy has rows up to it. It is `-infinity` if the copy or
+    the view has no rows."""
     of_copy = f"SELECT max(running_date) AS day FROM {COPY}.{ANALYTICS}.{RUNNING}"
     of_view = f"SELECT max(as_of_date) FROM {staging.of(f'{ANALYTICS}.stg_as_of')}"
     first = "CAST('-infinity' AS DATE)"
     days = [f"SELECT coalesce(day, {first}) FROM ({of_copy} UNION ALL {of_view})"]
     for name, (day, columns) in _OF_RUNNING.items():
         is_now = f"SELECT {columns} FROM {changed.of(f'{ANALYTICS}.{name}')}"
-        both = permutations((is_now, f"FROM {former[name]}"))
-        days += [f"SELECT {day} FROM ({one} EXCEPT {other})" for one, other in both]
+        was = f"FROM {former[name]}"
+        for one, other in ((is_now, was), (was, is_now)):  # rows that are new, rows that are gone
+            days.append(f"SELECT {day} FROM ({one} EXCEPT {other})")
     # Its days begin less than a day before or after those of UTC.
     found = connection.execute(
         f"SELECT CAST(min(day) - 1 AS VARCHAR) FROM ({' UNION ALL '.join(days)}) AS found (day)"

@@ -59,7 +59,7 @@ def build(
     def build_one(name: str) -> None:
         view = views[name]
         columns = {n: c for n, c in columns_of[name].items() if n not in personal}
-        # Views without a key have nothing personal, so they need none of it.
+        # The copies in `cut` lack columns that a view by conference may need: it reads the views.
         select = staging.of(_from_copies(view.select, but=cut if KEY in columns else set()))
         with connection.cursor() as own:
             own.begin()  # every transaction waits for the disk
@@ -160,8 +160,8 @@ def _replace(
 def _from_copies(
     select: str, but: Collection[str] = (), among: Mapping[str, str] = MappingProxyType({})
 ) -> str:
-    """The SELECT, from the copy's tables instead of the views they were made of, `but` some, and
-    `among` some of the rows of others."""
+    """The SELECT, reading the copy's tables in place of the views, except staging views and those
+    in `but`; `among` has, by view, the condition for the rows to read."""
     return re.sub(
         rf"\b{ANALYTICS}\.(\w+)",
         lambda named: (

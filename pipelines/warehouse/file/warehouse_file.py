@@ -172,7 +172,7 @@ def open_warehouse(path: Path) -> Iterator[DuckDbWarehouse]:
 def inspect_warehouse(path: Path) -> Iterator[DuckDb]:
     """Open it read-only and change nothing.
 
-    A process that only reads it is refused as one that writes: no run could start beside either.
+    It takes the run lock too: while a process has the file open, even to read, no run can open it.
 
     Raises:
         BusyError: a run, or another program, holds it.
@@ -187,7 +187,7 @@ def inspect_warehouse(path: Path) -> Iterator[DuckDb]:
         raise WarehouseError(f"Cannot use {path}: {error.strerror or error}") from None
     with lock or nullcontext():
         if lock:
-            run_lock.take(lock, path, "doctor")
+            run_lock.take(lock, path, "a command that only reads")
         if _is_held(path):
             _connect(path).close()  # fails, and DuckDB says who it is
         try:

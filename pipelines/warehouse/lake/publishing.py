@@ -144,10 +144,12 @@ class _Lake:
         )
 
     def _take_up(self, commits: Iterable[Commit]) -> None:
-        """Go on as the warehouse that was in this place, if the first run was lost with a torn
-        log or by a copy that was put back."""
+        """Continue as the warehouse that published from this place, if the first run, which
+        identifies it, was lost with a damaged log or because a copy was put back."""
         latest, own = newest(commits), {*self._accounts}
-        for commit in latest.values() if self._id not in latest else ():
+        if self._id in latest:
+            return
+        for commit in latest.values():
             if commit.name == self._name and own & {*commit.accounts}:
                 self._id = commit.warehouse
 
@@ -198,7 +200,8 @@ class _Lake:
                 else:
                     is_kept = commit.committed_at > oldest and not forget
                     commit = commit._replace(accounts=[])
-                kept += [commit] * is_kept
+                if is_kept:
+                    kept.append(commit)
             number = 1 + max((commit.number for commit in commits), default=0)
             return [*kept, new._replace(number=number)]
 

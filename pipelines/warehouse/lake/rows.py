@@ -23,8 +23,8 @@ SHARED = ("_report", "_report_hours")
 """Tables that are the same in every warehouse, of which readers need one."""
 AT_ONCE = 10_000
 """Rows that are read at once."""
-_PARENTS = {"_listings": "parent_key"}
-"""By table, the column with a conference's SID, where it has another name."""
+_SID_COLUMNS = {"_listings": "parent_key"}
+"""By table, the column with the conference's SID, if that is not `conference_sid`."""
 
 Part = tuple[str | None, Any]
 """An account and the first day of a month; both None for a table without."""
@@ -56,10 +56,10 @@ class LakeTable:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """Tables with whose rows those of this one are loaded anew, or deleted."""
+        """Tables that own these rows: where theirs are replaced or deleted, so are these."""
         if self.name in OWNERS:
             return (OWNERS[self.name][0],)
-        of_its_own = self.name in (*NOT_FINAL, *_PARENTS) or not self.is_by_month
+        of_its_own = self.name in (*NOT_FINAL, *_SID_COLUMNS) or not self.is_by_month
         return () if of_its_own else (ROOT,)
 
     @property
@@ -110,7 +110,7 @@ class LakeTable:
 
     @property
     def is_by_month(self) -> bool:
-        return self.name in (ROOT, *OWNERS, *_PARENTS) or "conference_sid" in self.columns
+        return self.name in (ROOT, *OWNERS, *_SID_COLUMNS) or "conference_sid" in self.columns
 
     @property
     def _source(self) -> tuple[str, str, str]:
@@ -120,7 +120,7 @@ class LakeTable:
             return "NULL", "NULL", source
         if self.name == ROOT:
             return _ACCOUNT.format("t"), _MONTH.format("t"), source
-        key, account = f"t.{_PARENTS.get(self.name, 'conference_sid')}", "c"
+        key, account = f"t.{_SID_COLUMNS.get(self.name, 'conference_sid')}", "c"
         if self.name in OWNERS:
             owner, by = OWNERS[self.name]
             source += f" LEFT JOIN {DATASET}.{owner} AS o ON o.{by} = t.{by}"

@@ -201,7 +201,7 @@ class Store:
 
 @contextmanager
 def lake_errors(url: str, then: str = "") -> Iterator[None]:
-    """Raise what a disk, a network or a bucket causes as an error that says so, and what `then`."""
+    """Raise what a disk, a network or a bucket causes as a LakeError; `then` ends its message."""
     errors: tuple[type[Exception], ...] = (OSError,)
     with suppress(ImportError):  # as `Store` says
         from deltalake.exceptions import DeltaError

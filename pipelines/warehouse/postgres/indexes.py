@@ -1,4 +1,4 @@
-"""Indexes of PostgreSQL: a double is an error there and never silent, and look-ups are quick."""
+"""Indexes of PostgreSQL: they make a duplicate key an error, and look-ups quick."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def prepare_indexes(
         keys: columns by table.
 
     Raises:
-        WarehouseError: a table has a double already.
+        WarehouseError: a table has duplicate keys already.
     """
     present = {name for (name,) in native(_INDEXES, [DATASET])}
     texts = {*native(_TEXTS, [DATASET])}
@@ -43,7 +43,9 @@ def prepare_indexes(
             try:
                 native(f"CREATE {kind} INDEX {name} ON {DATASET}.{table} ({', '.join(parts)})")
             except RejectedError as error:
-                raise WarehouseError(f"{table} in {warehouse} has a double: {error}") from error
+                raise WarehouseError(
+                    f"{table} in {warehouse} has duplicate keys: {error}"
+                ) from error
 
     for table, (first, *others) in keys.items():
         # An index takes no text of more than 2.7 kB, as a tag may be.

@@ -60,14 +60,14 @@ class _HeldSqlClient(Psycopg2SqlClient):
 
 
 class PackageClient(OneTransaction, PostgresClient):
-    """Copies the files to the server. The schema is there already, and may be another's."""
+    """Copies the files to the server. The schema exists already, and another role may own it."""
 
     def is_storage_initialized(self) -> bool:
         return True
 
     def _is_loaded(self, load_id: str) -> bool:
-        """By this run, and no run leaves a package to another. What the table says does not count:
-        an id is a time, and that of a package of another machine may be the same."""
+        """Whether this run has loaded it; no run finishes another's package. The table `_dlt_loads`
+        is not asked: ids are times, so a package of another machine may have the same."""
         return load_id in self._client.loaded
 
     def _load(self, load_id: str, files: dict[str, list[str]]) -> None:
@@ -102,14 +102,14 @@ class PackageClient(OneTransaction, PostgresClient):
                 among = hints.scope.format(staging_table=received)
             execute(f"DELETE FROM {target} WHERE {among}")
             if has_nul:
-                self._distinguish(name, received, keys)
+                self._delete_duplicates(name, received, keys)
         names = ", ".join(written)
         execute(
             f"INSERT INTO {target} ({names}) SELECT {names} FROM {received} WHERE {hints.received}"
         )
 
-    def _distinguish(self, name: str, received: str, keys: str) -> None:
-        """Keep one of the rows whose keys are equal since they have no NUL any more."""
+    def _delete_duplicates(self, name: str, received: str, keys: str) -> None:
+        """Keep one of the rows whose keys are equal since U+0000 in them was replaced."""
         order = f"PARTITION BY {keys} ORDER BY ctid"
         others = self.sql_client.execute_sql(
             f"WITH numbered AS (SELECT ctid, row_number() OVER ({order}) AS n FROM {received}), "

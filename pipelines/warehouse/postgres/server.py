@@ -166,8 +166,8 @@ class PostgresServer(Place):
             connection.close()
 
     def _expect_own_session(self, connection: Any) -> None:
-        """Where a pool answers, not the server: one that lends a session for a transaction only
-        lends ours, which is idle, to the next who asks, and with it our locks."""
+        """Refuse a pool that lends a session for each transaction: it would lend our idle session,
+        and with it our locks, to another client. It shows if a second connection gets the same."""
         if (session := self._session(connection)) == connection.info.backend_pid:
             return
         other = self._connect()

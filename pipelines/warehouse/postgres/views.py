@@ -95,7 +95,7 @@ class PostgresViews:
         for grantee, *_ in self._native(_GRANTED, [name]):
             self._native(f"REVOKE ALL ON {name} FROM {grantee}")
         for grantee, privilege, may_grant in granted:
-            option = " WITH GRANT OPTION" * may_grant
+            option = " WITH GRANT OPTION" if may_grant else ""
             self._native(f"GRANT {privilege} ON {name} TO {grantee}{option}")
 
 
