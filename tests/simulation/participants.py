@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tests.simulation.account import DAY, HOUR, MINUTE, Conference, canonical, iso
@@ -66,6 +67,7 @@ def people_of(conference: Conference) -> list[Person]:
     """As many as the summary says, which change only before they are final, or when it does."""
     dice = random.Random(f"people of {conference.sid}")
     finals = [(v.since, _count(v.body)) for v in conference.versions if v.rank >= 2]
+    changes = {v.since for was, v in pairwise(conference.versions) if v.body != was.body}
     people = []
     for number in range(max((count for _, count in finals), default=0)):
         seen = next(since for since, count in finals if count > number)
@@ -76,7 +78,7 @@ def people_of(conference: Conference) -> list[Person]:
         row = _row(dice, sid, conference)
         rows = [(appears, row | {"processing_state": dice.choice(["in_progress", None])})]
         rows.append((done, row | _outcome(dice)))
-        corrected = [s for s, _ in finals if s > done and dice.random() < 0.5]
+        corrected = [s for s, _ in finals if s > done and dice.random() < 0.5 and s in changes]
         complete = {"processing_state": "complete"}  # a correction does not make it less final
         rows += [(since, row | _outcome(dice) | complete) for since in corrected]
         versions = [_version(since, content) for since, content in rows]
