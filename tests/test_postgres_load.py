@@ -175,7 +175,9 @@ def test_a_double_that_a_merge_would_leave_is_an_error(warehouse: PostgresWareho
     warehouse.execute(f"DROP INDEX {DATASET}.conference_summaries_key")
     table = f"{DATASET}.conference_summaries"
     warehouse.execute(f"INSERT INTO {table} SELECT * FROM {table}")
-    with pytest.raises(WarehouseError, match=r"conference_summaries in postgresql://.* duplicate keys"):
+    with pytest.raises(
+        WarehouseError, match=r"conference_summaries in postgresql://.* duplicate keys"
+    ):
         warehouse.prepare_indexes(KEYS)
 
 
