@@ -27,7 +27,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres.warehouse import PostgresWarehouse
 from tests.in_memory import folder_in_memory
 

@@ -20,7 +20,7 @@ from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.database import DATASET
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from tests.conftest import ROOT, environment
 from tests.postgres_server import PostgresTestServer
 from tests.test_postgres_sql import rows

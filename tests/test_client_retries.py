@@ -133,6 +133,7 @@ def test_an_account_that_is_throttled_holds_up_no_other(account: Account) -> Non
         with ThreadPoolExecutor(2) as pool:
             waiting = [pool.submit(listed, client, OTHER)]
             while not client.progress.retries:
+                assert time.monotonic() - began < 20
                 time.sleep(0.01)
             waiting.append(pool.submit(listed, client, OTHER))
             for _ in range(3):

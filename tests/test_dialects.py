@@ -26,7 +26,7 @@ from sqlglot import exp
 from pipelines.run.post_load import DESCRIPTIONS
 from pipelines.simulator.sample_data import busy_account
 from pipelines.warehouse.dialects import DIALECTS, write_views
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.views import read_views
 from tests import reference
 from tests.conftest import NOW, ROOT, Command, Loaded, install_beside, loaded_once

@@ -34,7 +34,7 @@ from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.file.warehouse_file import DuckDbFile
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import NOW, ROOT, Command, Loaded, command_at, loaded_once, sid, summary

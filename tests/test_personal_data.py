@@ -26,7 +26,7 @@ from pipelines.simulator.participants import participant_row
 from pipelines.twilio_insights.extract.personal import COLUMNS, PersonalData, is_hash
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.file.warehouse_file import DuckDbFile, DuckDbWarehouse
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.warehouse import WarehouseError
 from tests import expected

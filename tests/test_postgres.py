@@ -18,8 +18,8 @@ import trustme
 
 from pipelines.errors import SettingsError
 from pipelines.warehouse.database import DATASET, MissingTableError, StatementError
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres.errors import ServerUnavailableError
-from pipelines.warehouse.postgres.server import PostgresServer
 from pipelines.warehouse.postgres.warehouse import LOCK_WAIT, PostgresWarehouse
 from pipelines.warehouse.warehouse import BusyError, WarehouseError
 from tests.conftest import NOW, ROOT, python, summary

@@ -22,7 +22,7 @@ from pipelines.twilio_insights.progress import Progress
 from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.warehouse.checks import ChecksError
 from pipelines.warehouse.database import DATASET, StatementError
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres.warehouse import PostgresWarehouse
 from pipelines.warehouse.runs import RunRecord
 from pipelines.warehouse.warehouse import BusyError, WarehouseError

@@ -23,7 +23,7 @@ from pipelines.twilio_insights.resources import CONFERENCES
 from pipelines.twilio_insights.source import begun_package
 from pipelines.twilio_insights.tables import DRIFT, TABLES
 from pipelines.warehouse.database import DATASET, PIPELINE
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres.warehouse import PostgresWarehouse
 from pipelines.warehouse.warehouse import WarehouseError
 from tests.conftest import NOW, ROOT, python, sid, slow, summary
@@ -166,7 +166,7 @@ def test_if_one_table_cannot_be_loaded_nothing_is(warehouse: PostgresWarehouse, 
     assert count(warehouse)["conference_summaries"] == 3
 
 
-def test_a_double_that_a_merge_would_leave_is_an_error(warehouse: PostgresWarehouse) -> None:
+def test_duplicate_keys_that_a_merge_would_leave_are_an_error(warehouse: PostgresWarehouse) -> None:
     rows = rows_of([summary(1, HOUR)])
     with pytest.raises(Exception, match="duplicate key"):
         load(warehouse, rows, rows)

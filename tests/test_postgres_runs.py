@@ -18,7 +18,7 @@ import pytest
 from pipelines.simulator.account import Account
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.checks import read_checks
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from tests import expected
 from tests.conftest import NOW, ROOT, command_at, summary
 from tests.postgres_server import PostgresTestServer

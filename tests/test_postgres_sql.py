@@ -20,7 +20,7 @@ from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.checks import read_checks, run_checks
 from pipelines.warehouse.database import DATASET, Database
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.sql import sql_files
 from pipelines.warehouse.views import apply_views, read_views

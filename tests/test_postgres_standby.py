@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.run.migrations import migrate_tables
 from pipelines.run.post_load import DESCRIPTIONS
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.views import apply_views, read_views
 from pipelines.warehouse.warehouse import WarehouseError

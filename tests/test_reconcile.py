@@ -24,7 +24,7 @@ from pipelines.twilio_insights.api import bounds
 from pipelines.twilio_insights.errors import RefusedError, UnavailableError
 from pipelines.twilio_insights.extract.comparison import Compared, Comparison
 from pipelines.twilio_insights.progress import Progress
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from tests.conftest import NOW, Command, Loaded, kill_when, sid, summary
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

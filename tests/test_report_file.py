@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -19,6 +16,7 @@ from tests.reports import DAY, copy_of, report
 from tests.reports import lively as lively
 from tests.reports import week as week
 from tests.test_wheel import installed as installed
+from tests.test_wheel import run_installed
 
 
 @pytest.mark.thorough
@@ -95,16 +93,8 @@ def test_the_wheel_has_all_that_a_report_needs(
         "import pathlib, sys, pipelines.report as r; print(r.__file__); "
         "r.write_report(*map(pathlib.Path, sys.argv[1:]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, copy_of(lively), "report.html"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(installed)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{installed}/pipelines/report/__init__.py\n"
+    said = run_installed(installed, tmp_path, program, str(copy_of(lively)), "report.html")
+    assert said == f"{installed}/pipelines/report/__init__.py\n"
     assert (tmp_path / "report.html").read_text("utf-8") == report(lively).source
 
 

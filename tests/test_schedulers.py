@@ -30,7 +30,7 @@ from pipelines.simulator.account import Account
 from pipelines.simulator.sample_data import busy_tree
 from pipelines.simulator.server import InsightsServer
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from tests import expected
 from tests.conftest import ROOT, Loaded, environment, summary
 from tests.machine import Machine, booted, wait_for

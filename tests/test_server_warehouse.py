@@ -23,7 +23,7 @@ from pipelines.simulator.sample_data import busy_account
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.database import Database
 from pipelines.warehouse.file.warehouse_file import inspect_warehouse
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from tests import expected
 from tests.conftest import NOW, Command, Loaded, loaded_once, sid, summary
 from tests.postgres_server import PostgresTestServer, held

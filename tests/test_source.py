@@ -28,7 +28,7 @@ from pipelines.twilio_insights.settings import SECTION, Settings
 from pipelines.twilio_insights.source import without_lists
 from pipelines.twilio_insights.tables import TABLES
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from tests import expected
 from tests.conftest import NOW, ROOT, Loaded, sid, summary
 

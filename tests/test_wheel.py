@@ -28,6 +28,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+def run_installed(installed: Path, folder: Path, program: str, *arguments: str) -> str:
+    """What a program prints that finds only what the wheel has installed."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_wheel_runs_from_an_empty_folder(
     loaded: Loaded, installed: Path, tmp_path: Path
 ) -> None:
@@ -40,16 +54,8 @@ def test_the_wheel_runs_from_an_empty_folder(
         "import dlt.common.runtime.anon_tracker as t; print(t._ANON_TRACKER_ENDPOINT); "
         "print([type(p).__module__ for p in dlt.config.config_providers])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(installed)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{installed}/pipelines/sql\nNone\n['pipelines.run.pinned_dlt']\n"
+    said = run_installed(installed, tmp_path, program)
+    assert said == f"{installed}/pipelines/sql\nNone\n['pipelines.run.pinned_dlt']\n"
     loaded.assert_exact()
     files = {path.stem for path in (ROOT / "sql/analytics").glob("*.sql")}
     with duckdb.connect(loaded.path) as connection:

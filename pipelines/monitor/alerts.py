@@ -109,7 +109,7 @@ def _kind_of_run(command: str, scope: Backfill | None) -> str:
     """The same for runs that are asked for the same; what cannot be read counts as not set."""
 
     def value(*path: str) -> Any:
-        with suppress(Exception):  # what is wrong with it is what the run itself says
+        with suppress(Exception):  # the error that is posted tells of it
             return found.value if (found := find(*path)) else None
         return from_twilio(path[-1])[0] or None
 
@@ -125,7 +125,7 @@ def _kind_of_run(command: str, scope: Backfill | None) -> str:
 def _place() -> str:
     try:
         return f"{socket.gethostname()}, {warehouse_place()}"
-    except Exception:  # what is wrong with it is what the run itself says
+    except Exception:  # the error that is posted tells of it, and is posted in any case
         return socket.gethostname()
 
 

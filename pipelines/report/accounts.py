@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
+from pipelines.report.formatting import list_some
 from pipelines.warehouse.database import ANALYTICS, Database
 
 NAMES_SHOWN = 10
@@ -31,13 +32,15 @@ def find_account(database: Database, wanted: str) -> str:
     if len(sids) == 1:
         return sids[0]
     if sids:
-        raise AccountError(f"{len(sids)} accounts are called {wanted}, give a SID: {_list(sids)}")
+        shown = list_some(sids, NAMES_SHOWN)
+        raise AccountError(f"{len(sids)} accounts are called {wanted}, give a SID: {shown}")
 
     def likeness(name: str) -> float:
         return SequenceMatcher(None, wanted.casefold(), name.casefold()).ratio()
 
     names = sorted(dict.fromkeys(name for _, name in known), key=likeness, reverse=True)
-    raise AccountError(f"No account is called {wanted}; there are: {_list(names) or 'none'}")
+    shown = list_some(names, NAMES_SHOWN) or "none"
+    raise AccountError(f"No account is called {wanted}; there are: {shown}")
 
 
 def of_account(database: Database, text: str) -> str:
@@ -52,8 +55,3 @@ def of_account(database: Database, text: str) -> str:
         lambda table: f"(SELECT * FROM {table[0]} WHERE account_sid = $account)",
         text,
     )
-
-
-def _list(names: list[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -72,6 +72,7 @@ class Figures:
     def can_compare(self) -> bool:
         """Whether both periods are completely loaded; if not, the prior one is left out."""
         first, today = self.state["first_day"], self.state["today"]
+        # Of the first day itself Twilio may have summarized only a part.
         begins = bool(first) and first < self.period.prior.start
         return begins and self.period.end <= today and not self[INCOMPLETE]
 

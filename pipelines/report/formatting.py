@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,6 +26,13 @@ def count(number: float | None) -> str:
 def pluralize(number: int, thing: str) -> str:
     """1 conference, 2 conferences."""
     return f"{count(number)} {thing}{'' if number == 1 else 's'}"
+
+
+def list_some(names: Sequence[str], most: int, number: int | None = None) -> str:
+    """At `most` so many names, and how many more there are of `number`, or of those given."""
+    shown = names[:most]
+    more = (number or len(names)) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
 def percent(value: float | None) -> str:

@@ -17,6 +17,7 @@ from pipelines.report.formatting import (
     day,
     days,
     format_value,
+    list_some,
     percent,
     pluralize,
     truncate,
@@ -199,7 +200,4 @@ class _Page(Sections):
 
 
 def _some(names: Sequence[str], number: int) -> str:
-    """The first of the names, and how many more there are."""
-    shown = [truncate(name, 40) for name in names[:NAMES_SHOWN]]
-    more = number - len(shown)
-    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+    return list_some([truncate(name, 40) for name in names], NAMES_SHOWN, number)

@@ -117,7 +117,7 @@ def warehouse_place() -> Place:
             "destination.postgres.credentials is missing: write postgresql://user:password@host:"
             f"5432/database into DESTINATION__POSTGRES__CREDENTIALS or {SECRETS_FILE}"
         )
-    from pipelines.warehouse.postgres.server import PostgresServer  # its driver is an extra
+    from pipelines.warehouse.postgres import PostgresServer  # its driver is an extra
 
     return PostgresServer(credentials.value)
 

@@ -17,7 +17,7 @@ import duckdb
 
 from pipelines.warehouse.database import Database
 from pipelines.warehouse.duckdb_database import DuckDb
-from pipelines.warehouse.postgres.server import PostgresServer
+from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.postgres.warehouse import PostgresWarehouse
 from tests.postgres_server import PostgresTestServer, started
 from tests.simulation import warehouse

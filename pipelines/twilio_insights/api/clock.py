@@ -21,7 +21,8 @@ MAX_PAUSE = timedelta(days=60)
 
 
 class Clock:
-    """The time that a run goes by: the API's, unless it is outside FIRST to LAST or implausible.
+    """The time that a run goes by: the API's; this machine's if that is outside FIRST to LAST; or,
+    if the API's is implausible, the likelier of the two.
 
     It is implausible if it is more than MAX_APART from this machine's clock, and also more than
     MAX_APART before or MAX_PAUSE after the time up to which the warehouse is loaded. Then the run
