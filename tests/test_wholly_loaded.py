@@ -63,6 +63,7 @@ def test_days_that_were_never_listed_are_not_empty(
         assert connection.sql(FULL).fetchall() == [(ACCOUNT_SID, begins, TODAY - DAY)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("days", "compared"), [(3, False), (14, False), (15, True)])
 def test_nothing_is_compared_with_days_until_the_first_conference(
     loaded: Loaded, days: int, compared: bool
