@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.monitor.settings_inventory import shown_settings
 from pipelines.run.destination import warehouse_path
-from pipelines.run.settings import DEFAULTS, HIDDEN, Found, find, source_settings
+from pipelines.run.settings import DEFAULTS, HIDDEN, SettingValue, find, source_settings
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights.twilio_variables import TWILIO_NAMES
 from tests.conftest import Command, Loaded, summary
@@ -36,20 +36,20 @@ def test_the_environment_comes_before_secrets_and_those_before_config(
     environment, secrets, config, twilio = values
     if variable := TWILIO_NAMES.get(name):
         monkeypatch.setenv(variable, twilio)
-        assert find(*path) == Found(twilio, variable)
+        assert find(*path) == SettingValue(twilio, variable)
     else:
         assert find(*path) is None
     if path not in HIDDEN:
         write(CONFIG, f"{'.'.join(path)} = {json.dumps(config)}\n")
-        assert find(*path) == Found(config, str(CONFIG))
+        assert find(*path) == SettingValue(config, str(CONFIG))
     write(SECRETS, f"{'.'.join(path)} = {json.dumps(secrets)}\n")
-    assert find(*path) == Found(secrets, str(SECRETS))
+    assert find(*path) == SettingValue(secrets, str(SECRETS))
     variable = "__".join(path).upper()
     for blank in ("", " ", "\n"):
         monkeypatch.setenv(variable, blank)
-        assert find(*path) == Found(secrets, str(SECRETS))
+        assert find(*path) == SettingValue(secrets, str(SECRETS))
     monkeypatch.setenv(variable, str(environment))
-    assert find(*path) == Found(environment, variable)
+    assert find(*path) == SettingValue(environment, variable)
 
 
 @pytest.mark.parametrize("deeper", ["", ".database"])

@@ -12,7 +12,7 @@ from dlt.common.configuration.resolve import resolve_configuration
 
 from pipelines.errors import SettingsError
 from pipelines.monitor.settings_inventory import find_unknown_settings, shown_settings
-from pipelines.run.settings import Found, find, source_settings
+from pipelines.run.settings import SettingValue, find, source_settings
 from pipelines.simulator.account import ACCOUNT_SID, AUTH_TOKEN
 from pipelines.twilio_insights import TwilioInsightsConfiguration
 from pipelines.twilio_insights.resources import CONFERENCES
@@ -54,7 +54,7 @@ def test_region_and_edge_are_those_of_twilios_own_tools(
 def test_the_example_of_settings_hides_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
     write(CONFIG, (ROOT / CONFIG).read_text())
     monkeypatch.setenv("TWILIO_REGION", "ie1")
-    assert find(*SECTION, "base_url") == Found(URL("dublin.ie1"), "TWILIO_REGION")
+    assert find(*SECTION, "base_url") == SettingValue(URL("dublin.ie1"), "TWILIO_REGION")
 
 
 @pytest.mark.parametrize(

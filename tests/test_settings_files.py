@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import SettingsError
-from pipelines.run.settings import Found, find, source_settings
+from pipelines.run.settings import SettingValue, find, source_settings
 from pipelines.simulator.account import ACCOUNT_SID
 from tests.conftest import Command, Loaded
 from tests.given_settings import CANARY, CONFIG, OWN, SECRETS, write
@@ -82,12 +82,12 @@ def test_root_reads_no_file_of_another_user_where_every_user_may_put_one(
 ) -> None:
     write(file, 'report_timezone = "Europe/Berlin"\n', 0o644)
     os.chown(file, SOMEBODY, SOMEBODY)
-    assert find("report_timezone") == Found("Europe/Berlin", str(file))
+    assert find("report_timezone") == SettingValue("Europe/Berlin", str(file))
     Path(open_to_all).chmod(0o1777)
     with pytest.raises(SettingsError, match=rf"another user \({SOMEBODY}\)"):
         find("report_timezone")
     os.chown(file, 0, 0)
-    assert find("report_timezone") == Found("Europe/Berlin", str(file))
+    assert find("report_timezone") == SettingValue("Europe/Berlin", str(file))
 
 
 @pytest.mark.parametrize("file", [SECRETS, CONFIG], ids=str)
@@ -97,7 +97,7 @@ def test_a_file_that_every_user_can_write_is_refused(file: Path) -> None:
         find("report_timezone")
     assert str(file.absolute()) in str(caught.value)
     file.chmod(0o644)
-    assert find("report_timezone") == Found("Europe/Berlin", str(file))
+    assert find("report_timezone") == SettingValue("Europe/Berlin", str(file))
 
 
 def test_a_file_of_secrets_that_others_can_read_is_warned_of(

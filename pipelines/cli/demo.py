@@ -27,7 +27,7 @@ from pipelines.warehouse.file.warehouse_file import inspect_warehouse, working_f
 from pipelines.warehouse.held_folder import held_folder
 from pipelines.warehouse.warehouse import WarehouseError
 
-WAREHOUSE, REPORT = "demo.duckdb", "report.html"
+DEMO_WAREHOUSE, REPORT = "demo.duckdb", "report.html"
 USER_SETTINGS = (
     "SOURCES__",
     "TWILIO_",
@@ -105,7 +105,7 @@ def run_demo(folder: Path, stop: threading.Event) -> None:
         OutputError: there is a file that is no report.
         WarehouseError: there is a warehouse that not only demos have written.
     """
-    path = folder.absolute() / WAREHOUSE
+    path = folder.absolute() / DEMO_WAREHOUSE
     expect_replaceable(path.with_name(REPORT))
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists():

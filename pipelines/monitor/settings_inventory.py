@@ -19,8 +19,8 @@ from pipelines.run.settings import (
     DEFAULTS,
     HIDDEN,
     SECRETS_FILE,
-    WAREHOUSE,
-    Found,
+    WAREHOUSE_FILE,
+    SettingValue,
     content_of,
     exposed_files,
     find,
@@ -51,7 +51,7 @@ def shown_settings() -> Iterator[Shown]:
         except SettingsError:
             continue
         if found or default is not None:
-            value, origin = found or Found(default, "default")
+            value, origin = found or SettingValue(default, "default")
             text = str(value).lower() if isinstance(value, bool) else str(value)  # as it is written
             yield Shown(".".join(path), _masked(path, text), origin)
 
@@ -79,7 +79,7 @@ def _masked(path: tuple[str, ...], text: str) -> str:
 
 def find_unknown_settings() -> Iterator[str]:
     """Names that look like settings of this program but are not: mostly misspelt ones."""
-    paths = {*DEFAULTS, FILTERS, (*WAREHOUSE, "database")}
+    paths = {*DEFAULTS, FILTERS, (*WAREHOUSE_FILE, "database")}
     variables = {*map(_variable, paths), *TWILIO_NAMES.values(), EDGE, REGION, LOG_VARIABLE}
     given = [(name, name) for name in sorted(os.environ.keys() - variables)]
     for file in (SECRETS_FILE, CONFIG_FILE):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import sqrt
 
 from pipelines.report import charts
 from pipelines.report.charts import Item
@@ -19,13 +18,12 @@ from pipelines.report.formatting import (
 )
 from pipelines.report.layout import MAX_BARS, Layout, facts_list, name_of, sid_link
 from pipelines.report.markup import Markup, element
+from pipelines.report.shares import Share
 
 KINDS = ("region", "country", "call_type", "direction")
 MIN_MEASURED, MAX_CARDS = 20, 6
 """Fewest measured participants of a group that is drawn, so that no single call is on top; most
 cards of the worst."""
-CLEARLY = 4
-"""Standard errors by which a group that stands out is worse than all others."""
 POOR = (
     "Poor is a latency of 150 ms, a jitter of 5 ms with peaks of 20 ms or a loss of 5 % or more, "
     "or a MOS of 3.5 or less, in either direction."
@@ -131,15 +129,14 @@ def most_striking(rows: Sequence[Row]) -> str:
         number, others = row["measured"], measured - row["measured"]
         if min(number, others) < MIN_MEASURED:
             continue
-        share, rest = row["poor"] / number, (poor - row["poor"]) / others
-        mean = poor / measured
-        error = sqrt(mean * (1 - mean) * (1 / number + 1 / others))
-        if share >= 2 * rest and share - rest > CLEARLY * error:
+        of_group, of_rest = Share(row["poor"], number), Share(poor - row["poor"], others)
+        own, rest = of_group.fraction, of_rest.fraction
+        if own >= 2 * rest and of_group.exceeds(of_rest):
             name = truncate(f"{humanize(row['kind']).capitalize()} {row['name'] or 'unknown'}", 40)
             found.append(
                 (
-                    (round(share - rest, 1), number),
-                    f"{name}: {whole_percent(100 * share)} of {count(number)} measured participants"
+                    (round(own - rest, 1), number),
+                    f"{name}: {whole_percent(100 * own)} of {count(number)} measured participants"
                     f" are poor; of all others {whole_percent(100 * rest)}.",
                 )
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from math import sqrt
 
 from pipelines.report import charts
 from pipelines.report.charts import Item
@@ -18,13 +17,14 @@ from pipelines.report.formatting import (
 )
 from pipelines.report.layout import Layout
 from pipelines.report.markup import Markup, element
+from pipelines.report.shares import Share
 
 WEEKDAYS_SHORT = [name[:3] for name in WEEKDAYS]
 WEEK_KEY = {"h1": "few", "h3": "some", "h5": "the most"}
 MIN_JUDGED = 5
 """Fewest final conferences of an hour whose quality is drawn."""
-CLEARLY, POINTS = 4, 5
-"""Standard errors, and percentage points, by which a bad week is worse than the others."""
+WORSE = 0.05
+"""The share of a bad week is larger than that of the others by at least so much."""
 
 
 class WeekSections(Layout):
@@ -97,7 +97,7 @@ def bad_week(rows: Sequence[Row]) -> Row | None:
     if len(judged) < 2:
         return None
     worst = max(judged, key=lambda row: float(row["percent_with_quality_problem"]))
-    return worst if _is_clearly_worse(worst, [row for row in judged if row is not worst]) else None
+    return worst if _is_worse(worst, [row for row in judged if row is not worst]) else None
 
 
 def say_weeks(rows: Sequence[Row]) -> str:
@@ -112,28 +112,25 @@ def say_weeks(rows: Sequence[Row]) -> str:
     )
     rest = [row for row in rows if row is not bad and row["final"]]
     other = f"in the other {len(rest)} weeks" if len(rest) > 1 else "in the other one"
-    said = f"The week {_span(bad)} was bad: {of_bad}, {other} {whole_percent(_share(rest))}."
+    of_rest = whole_percent(100 * _share(rest).fraction)
+    said = f"The week {_span(bad)} was bad: {of_bad}, {other} {of_rest}."
     last = rows[-1]
     if last is bad:
         return f"{said} It is the last one."
     if not last["final"]:
         return said
     share = whole_percent(last["percent_with_quality_problem"])
-    has_recovered = _is_clearly_worse(bad, [last])
+    has_recovered = _is_worse(bad, [last])
     return f"{said} {'It is over' if has_recovered else 'It goes on'}: in the last week {share}."
 
 
-def _is_clearly_worse(row: Row, others: Sequence[Row]) -> bool:
-    number, rest = row["final"], sum(other["final"] for other in others)
-    share, of_rest = _share([row]) / 100, _share(others) / 100
-    mean = (share * number + of_rest * rest) / (number + rest)
-    error = sqrt(mean * (1 - mean) * (1 / number + 1 / rest))
-    return share - of_rest > max(CLEARLY * error, POINTS / 100)
+def _is_worse(row: Row, others: Sequence[Row]) -> bool:
+    return _share([row]).exceeds(_share(others), by=WORSE)
 
 
-def _share(rows: Sequence[Row]) -> float:
+def _share(rows: Sequence[Row]) -> Share:
     with_problem = sum(row["final_with_quality_problem"] for row in rows)
-    return float(100 * with_problem / sum(row["final"] for row in rows))
+    return Share(with_problem, sum(row["final"] for row in rows))
 
 
 def _span(row: Row) -> str:

@@ -21,7 +21,7 @@ from pipelines.run.settings import (
     SECRETS_FILE,
     SERVER,
     TIMEZONE,
-    WAREHOUSE,
+    WAREHOUSE_FILE,
     find,
     personal_data,
 )
@@ -73,13 +73,13 @@ def warehouse_path() -> Path:
     Raises:
         SettingsError: it is not a file, or its name collides with a schema in it.
     """
-    found = find(*WAREHOUSE)
+    found = find(*WAREHOUSE_FILE)
     database = (found.value if found else DEFAULT_WAREHOUSE).removeprefix("duckdb:///")
     if not database or "://" in database or database.startswith((":", "md:", "{")):
         raise SettingsError(  # its text may hold a password
             "destination.duckdb.credentials: no path; write the path of a file"
         )
-    path = _path(database, WAREHOUSE)
+    path = _path(database, WAREHOUSE_FILE)
     if not path.name:
         raise SettingsError(f"destination.duckdb.credentials: {path} is a folder; name a file")
     if path.name.split(".")[0].lower() in _TAKEN:  # DuckDB's catalog is named so

@@ -42,7 +42,7 @@ log = logging.getLogger("conference_insights")
 SECRETS_FILE, CONFIG_FILE = Path(".dlt/secrets.toml"), Path(".dlt/config.toml")
 DEFAULT_WAREHOUSE = "warehouse.duckdb"
 DESTINATION_TYPE = ("destination_type",)
-WAREHOUSE = ("destination", "duckdb", "credentials")
+WAREHOUSE_FILE = ("destination", "duckdb", "credentials")
 SERVER = ("destination", "postgres", "credentials")
 TIMEZONE = ("report_timezone",)
 DIRECTORY, PERSONAL = ("publish", "directory"), ("publish", "personal_data")
@@ -53,7 +53,7 @@ DEFAULTS: dict[tuple[str, ...], Any] = {
     **{(*SECTION, one.name): one.default for one in fields(Settings) if one.name != FILTERS[-1]},
     **{(*FILTERS, name): None for name in CONFERENCES.filters},
     DESTINATION_TYPE: "duckdb",
-    WAREHOUSE: DEFAULT_WAREHOUSE,
+    WAREHOUSE_FILE: DEFAULT_WAREHOUSE,
     SERVER: None,
     TIMEZONE: "UTC",
     DIRECTORY: "<warehouse>.published, beside it",
@@ -72,7 +72,7 @@ _TOKEN = re.compile("([A-Z]{2})?[0-9A-Za-z]{32}")
 _MOST_BYTES = 1_000_000
 
 
-class Found(NamedTuple):
+class SettingValue(NamedTuple):
     """The value of a setting, and the variable or the file it is from."""
 
     value: Any
@@ -123,28 +123,28 @@ def slack_hook() -> str | None:
     return found.value if found else None
 
 
-def find(*path: str) -> Found | None:
+def find(*path: str) -> SettingValue | None:
     """The value that is set for just this path, as its type; None if none is, or a blank one.
 
     Raises:
         SettingsError: it is of another type, or a file is no TOML or not to be trusted.
     """
     # dlt takes the path of the file from either.
-    names = [(*path, "database"), path] if path == WAREHOUSE else [path]
+    names = [(*path, "database"), path] if path == WAREHOUSE_FILE else [path]
     for variable in ("__".join(name).upper() for name in names):
         if text := os.environ.get(variable, "").strip():
-            return Found(_typed(path, text, f"{'.'.join(path)} ({variable})"), variable)
+            return SettingValue(_typed(path, text, f"{'.'.join(path)} ({variable})"), variable)
     for file, name in product((SECRETS_FILE, CONFIG_FILE), names):
         value = _in_file(file, name)
         value = value.strip() if isinstance(value, str) else value
-        if value in (None, "") or (isinstance(value, dict) and path == WAREHOUSE):
+        if value in (None, "") or (isinstance(value, dict) and path == WAREHOUSE_FILE):
             continue
         if file == CONFIG_FILE and path in HIDDEN:
             raise SettingsError(f"{'.'.join(path)} is a secret: move it to {SECRETS_FILE}")
-        return Found(_typed(path, value, f"{'.'.join(name)} in {file}"), str(file))
+        return SettingValue(_typed(path, value, f"{'.'.join(name)} in {file}"), str(file))
     text, variable = from_twilio(path[-1]) if path[:-1] == SECTION else ("", "")
     if text:
-        return Found(_typed(path, text, f"{'.'.join(path)} ({variable})"), variable)
+        return SettingValue(_typed(path, text, f"{'.'.join(path)} ({variable})"), variable)
     return None
 
 

@@ -214,8 +214,8 @@ class Extraction:
         return parse_moment(after, now) if after else now - RETENTION
 
     def _list(self, lister: WindowedLister, acceptor: Acceptor) -> Generator[Tables, None, bool]:
-        """Take over window by window, until the package is full; whether all is listed, or cannot
-        be."""
+        """Take over window by window, until the package is full. Return whether all is listed, or
+        cannot be."""
         client, limit, package = self._client, self._package_rows, acceptor.package
         whole = sum((one.whole.span for one in self._ranges), timedelta())
         for turn, outcome in lister:

@@ -38,7 +38,7 @@ class _Csv:
 def copy_into(
     connection: Any, table: str, columns: Sequence[str], batches: Iterator[pa.RecordBatch]
 ) -> bool:
-    """Insert rows; whether a text had a NUL, for which U+FFFD was written.
+    """Insert rows, with U+FFFD for each U+0000 in a text. Return whether there was one.
 
     Args:
         connection: of psycopg2.
