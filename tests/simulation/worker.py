@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -12,8 +13,10 @@ from typing import Any
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.simulation.child"])
 
-PATIENCE = 300
-"""A run that says nothing for so many seconds hangs, on a busy machine too."""
+PATIENCE, LEAST, MOST = 300, 1, 600
+"""Seconds. A run hangs if it says nothing for the first, and a processor worked for it less than
+the second meanwhile; or, since it last said something, more than the third. The clock alone tells
+nothing: on a busy machine, a run may take long."""
 
 
 class BrokenError(AssertionError):
@@ -40,7 +43,7 @@ class Worker:
         """
         died = None
         try:
-            while self.wire.poll(PATIENCE):
+            while self._speaks():
                 said = self.wire.recv()
                 if isinstance(said, int):
                     return said, None
@@ -56,6 +59,25 @@ class Worker:
             return self.process.exitcode, died
         self.process.kill()
         raise BrokenError("it hangs")
+
+    def _speaks(self) -> bool:
+        """Wait for what it says; whether it says something before it hangs."""
+        begun = used = _processor_seconds(self.process.pid)
+        while not self.wire.poll(PATIENCE):
+            before, used = used, _processor_seconds(self.process.pid)
+            if used - before < LEAST or used - begun > MOST:
+                return False
+        return True
+
+
+def _processor_seconds(pid: int) -> float:
+    """Of all threads of a process; 0 on a system that has no /proc."""
+    try:
+        said = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    user, system = said.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def hire(folder: Path, environment: dict[str, str], package_rows: int) -> Worker:
