@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import duckdb
@@ -100,6 +101,28 @@ def test_after_wrong_credentials_no_account_waits(
             tree.run()
     tree.account.now += HOUR
     assert tree.run().accounts_failed == {}
+    assert is_exact(tree)
+
+
+@pytest.mark.parametrize("accounts", ["all", f"{ACCOUNT_SID},{SUPPORT},{SALES}"])
+@pytest.mark.parametrize("answered", [1, 2])
+def test_no_account_waits_because_the_credentials_were_revoked_during_a_run(
+    tree: Loaded, answered: int, accounts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ACCOUNTS, accounts)
+    monkeypatch.setenv("SOURCES__TWILIO_INSIGHTS__MAX_CONCURRENCY", "1")
+    answer, left = InsightsHandler.answer, [answered]
+
+    def revoked(handler: InsightsHandler) -> tuple[int, bytes]:
+        left[0] -= handler.path.startswith("/v1/Conferences")
+        return answer(handler) if left[0] >= 0 else (401, b'{"code": 20003}')
+
+    with monkeypatch.context() as during, suppress(RefusedError):
+        during.setattr(InsightsHandler, "answer", revoked)
+        tree.run()
+    assert left[0] < 0
+    tree.account.now += HOUR
+    tree.run()
     assert is_exact(tree)
 
 

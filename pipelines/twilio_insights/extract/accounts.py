@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pipelines.times import naive_utc
 from pipelines.twilio_insights.api.client import InsightsClient
@@ -16,16 +16,10 @@ from pipelines.twilio_insights.errors import (
 )
 from pipelines.twilio_insights.extract.destination_state import Query
 from pipelines.twilio_insights.extract.package import LoadPackage
+from pipelines.twilio_insights.extract.refusals import Refusals, is_refusal, is_waiting
 from pipelines.twilio_insights.extract.stored_accounts import StoredAccounts, new_row
 from pipelines.twilio_insights.extract.volume import Window
 from pipelines.twilio_insights.resources import Resource
-
-REFUSED_FOR = timedelta(hours=23)
-"""How long an account that was refused is not asked again: once a day, whenever the run begins."""
-
-
-def _is_refusal(error: InsightsError) -> bool:
-    return isinstance(error, RefusedError)
 
 
 class Accounts:
@@ -52,6 +46,7 @@ class Accounts:
         filters, region = self._settings.filters_text, self._settings.region
         self._stored = StoredAccounts(query, resource, filters, region)
         self._rows = self._stored.rows
+        self._refusals = Refusals(client, resource, self._rows)
         self.known_before = frozenset(self._rows)
         """Those that the destination had before this run."""
         self.followed = dict.fromkeys(self._settings.listed_accounts or (self.own,))
@@ -157,15 +152,8 @@ class Accounts:
         return [account for account in order if account not in waiting]
 
     def _waiting(self, now: datetime) -> set[str]:
-        since, latest = naive_utc(now - REFUSED_FOR), naive_utc(now + MAX_SKEW)
-        return {
-            account
-            for account in self.followed
-            if (row := self._rows.get(account))
-            and row.error_class == RefusedError.__name__
-            and row.asked_at
-            and since < row.asked_at < latest
-        }
+        rows = (row for account in self.followed if (row := self._rows.get(account)))
+        return {row.account_sid for row in rows if is_waiting(row, now)}
 
     def watermark(self, account: str) -> datetime | None:
         """As the destination has it."""
@@ -199,6 +187,7 @@ class Accounts:
 
     def note_success(self, account: str) -> None:
         """It was listed completely."""
+        self._refusals.note_answer(account)
         self.failures.pop(account, None)
         self._rows[account] = self._rows[account]._replace(
             last_error=None, error_class=None, failing_since=None, asked_at=None
@@ -240,14 +229,14 @@ class Accounts:
     def decisive_failure(self) -> InsightsError | None:
         """The error that a run ends with, if any; where all accounts were to be found, one that is
         refused does not count."""
-        refused = [error for error in self.failures.values() if _is_refusal(error)]
+        refused = [error for error in self.failures.values() if is_refusal(error)]
         may_be_refused = self._settings.accounts == "all" and len(refused) < len(self.followed)
         errors = [
             error
             for error in (self.fault, *self.failures.values())
-            if error and not (may_be_refused and error is not self.fault and _is_refusal(error))
+            if error and not (may_be_refused and error is not self.fault and is_refusal(error))
         ]
-        errors.sort(key=_is_refusal)  # others come first
+        errors.sort(key=is_refusal)  # others come first
         return errors[0] if errors else None
 
     @property
@@ -276,9 +265,7 @@ class Accounts:
             may_be_empty: whether that may be written without a package, if it has nothing else.
         """
         moved = {account: self._further(account, at) for account, at in reached.items()}
-        if not self.some_answer and all(map(_is_refusal, self.failures.values())):
-            for account in self.failures:  # the credentials may be to blame, so none of them waits
-                self._rows[account] = self._rows[account]._replace(asked_at=None)
+        self._refusals.check(self.failures)
         self._stored.write(package, moved, may_be_empty)
 
     def _further(self, account: str, reached: datetime) -> datetime:
