@@ -92,6 +92,21 @@ def test_where_all_are_refused_the_run_is(tree: Loaded) -> None:
         tree.account.now += HOUR
 
 
+@pytest.mark.thorough
+def test_those_that_wait_are_asked_if_no_other_answered(tree: Loaded) -> None:
+    everyone = [tree.account, sub(tree, SUPPORT), sub(tree, SALES)]
+    for refused in everyone:
+        for one in everyone:
+            one.advanced_features = one is not refused
+        with suppress(RefusedError):
+            tree.run()
+        tree.account.now += HOUR
+    everyone[-1].advanced_features = True
+    tree.run()
+    assert last_run(tree) == (3, {})
+    assert is_exact(tree)
+
+
 def test_after_wrong_credentials_no_account_waits(
     tree: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,8 @@ class Invariants:
         time: which final copy is stored is left open until the newest was."""
         self.listed_at: dict[tuple[str, int], int] = {}
         """When the run began that set the watermark of an account."""
+        self.refused_at: dict[str, int] = {}
+        """When an account was last refused, of several."""
         self.killed_at: int | None = None
         """When the run began that may have left a package."""
 
@@ -119,7 +121,13 @@ class Invariants:
             if kind == "refused" and self.has_several:
                 expected = expected | {0}  # those that are refused do not stop the others
         if self.api.met_of_account and plan.of_account:
-            expected = {0} if plan.of_account[1] == "refused" else {69}
+            account, kind = plan.of_account
+            expected = {0} if kind == "refused" else {69}
+            if kind == "refused":
+                self.refused_at[account] = self.account.now
+                since = self.account.now - 86_400  # none that was refused is asked again so soon
+                if {a for a, at in self.refused_at.items() if at > since} == {*self.account.sids}:
+                    expected = {0, 77}
         if plan.signal:
             expected = expected | {128 + plan.signal[1], -plan.signal[1]}
         # All three may be answers to the same request, which is not made a fourth time then.

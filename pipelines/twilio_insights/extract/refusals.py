@@ -49,14 +49,16 @@ class Refusals:
         self._answered.add(account)
 
     def check(self, failures: Mapping[str, InsightsError]) -> None:
-        """Have no account wait that was refused with credentials that may hold no longer."""
-        asked = {a for a, e in failures.items() if isinstance(e, RefusedError) and e.status}
-        refused = {a for a in asked - self._confirmed if self._rows[a].asked_at}
-        if refused and self._credentials_hold():
-            self._confirmed |= refused
-            return
-        for account in refused:
-            self._rows[account] = self._rows[account]._replace(asked_at=None)
+        """Have no account wait that was refused with credentials that may hold no longer, and none
+        at all if no other answered."""
+        refused = {a: e for a, e in failures.items() if isinstance(e, RefusedError)}
+        asked = {a for a, e in refused.items() if e.status and self._rows[a].asked_at}
+        new = asked - self._confirmed
+        if new and self._credentials_hold():
+            self._confirmed |= new
+        elif new:
+            for account in new if self._answered else refused:
+                self._rows[account] = self._rows[account]._replace(asked_at=None)
 
     def _credentials_hold(self) -> bool:
         """Whether an account that answered in this run still does."""
