@@ -91,14 +91,16 @@ def test_a_folder_that_cannot_be_used_exits_74(loaded: Loaded, command: Command)
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("output", ["warehouse.duckdb", "warehouse.duckdb.wal", ".dlt/mine.toml"])
+@pytest.mark.parametrize(
+    "output", ["warehouse.duckdb", "warehouse.duckdb.wal", ".dlt/mine.toml", "my_own_page.html"]
+)
 def test_a_report_replaces_nothing_but_a_report(
     sound: Loaded, command: Command, output: str
 ) -> None:
     file = sound.path.parent / output
     file.parent.mkdir(exist_ok=True)
     if file != sound.path:
-        file.write_text("a = 1")
+        file.write_text("<!DOCTYPE html>\n<title>Mine</title>\n" if "html" in output else "a = 1")
     before = file.read_bytes()
     done = command("report", "--output", output)
     assert done.returncode == 2

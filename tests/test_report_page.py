@@ -410,7 +410,7 @@ def test_a_page_is_replaced_as_a_whole(
     lively: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "report.html"
-    output.write_text("<!DOCTYPE html>before")
+    output.write_text("<title>Conferences, before")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -419,7 +419,7 @@ def test_a_page_is_replaced_as_a_whole(
         patch.setattr(Path, "replace", full)
         with pytest.raises(OSError, match="cannot be written: No space left"):
             write_report(copy_of(lively), output)
-    assert output.read_text() == "<!DOCTYPE html>before"
+    assert output.read_text() == "<title>Conferences, before"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["report.html"]
 
 

@@ -14,7 +14,7 @@ from pipelines.exit_codes import USAGE
 from pipelines.files import replace_file
 from pipelines.report.accounts import AccountError
 from pipelines.report.figures import PeriodError, read_figures
-from pipelines.report.page import write_page
+from pipelines.report.page import TITLE, write_page
 from pipelines.report.published_copy import CopyError
 from pipelines.warehouse.warehouse import Place
 
@@ -27,7 +27,8 @@ __all__ = [
     "write_report",
 ]
 
-HTML = b"<!DOCTYPE html>"
+HEAD_BYTES = 1_000
+"""Where the title of every report is, whichever version wrote it."""
 
 
 class OutputError(Exception):
@@ -74,7 +75,7 @@ def write_report(
 
 
 def expect_replaceable(output: Path) -> None:
-    """A warehouse or its log, a copy and settings are never written over; a device or pipe is.
+    """Only an earlier report or an empty file is written over, also a device or a pipe.
 
     Raises:
         OutputError: there is such a file.
@@ -86,6 +87,7 @@ def expect_replaceable(output: Path) -> None:
 def _may_be_report(file: Path) -> bool:
     try:
         with file.open("rb") as opened:
-            return opened.read(len(HTML)) in (b"", HTML)
+            head = opened.read(HEAD_BYTES)
     except OSError:
         return False
+    return not head or f"<title>{TITLE}".encode() in head

@@ -41,6 +41,8 @@ CARDS = {
 }
 """By column: title of the card, and whether more is better (1) or worse (-1)."""
 
+TITLE = "Conferences, "
+"""Without the period; by this a file is known to be a report."""
 TREATED = {
     "hash": "hashed: a name is a code, the same wherever it is the same",
     "drop": "not kept: there are no names",
@@ -74,7 +76,7 @@ class _Page(Sections):
             ),
             *(element("meta", name=name, content=text) for name, text in meta.items()),
             element("meta", name="referrer", content="no-referrer"),
-            element("title", f"Conferences, {period}"),
+            element("title", f"{TITLE}{period}"),
             style_sheet(style),
         )
         made = "Made by conference-insights; this file makes no network requests."
