@@ -37,11 +37,11 @@ from pipelines.warehouse.file.warehouse_file import DuckDbFile
 from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.warehouse import WarehouseError
+from tests.comparisons import compare, kinds
 from tests.conftest import NOW, ROOT, Command, Loaded, command_at, loaded_once, sid, summary
 from tests.forked import Forked
 from tests.test_personal_data import texts
 from tests.test_readme import blocks
-from tests.test_reconcile import compare, kinds
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 RAW = "conference_insights."

@@ -30,9 +30,9 @@ from pipelines.warehouse.postgres import PostgresServer
 from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.warehouse import WarehouseError
 from tests import expected
+from tests.comparisons import compare
 from tests.conftest import NOW, Command, Loaded, loaded_once, sid, summary
 from tests.forked import COMMAND, Forked
-from tests.test_reconcile import compare
 
 OWN = "SOURCES__TWILIO_INSIGHTS__"
 KEY = "a-key-that-nobody-guesses"
