@@ -116,6 +116,20 @@ def test_nothing_is_called_lost_by_this_machines_clock_alone(
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("tables_only")
+def test_a_watermark_from_a_wrong_clock_hides_nothing(loaded: Loaded) -> None:
+    loaded.run()
+    loaded.account.now = NOW + 400 * DAY
+    loaded.run()
+    loaded.account.now = NOW + 5 * DAY
+    loaded.account.put(summary(1, -DAY))
+    loaded.run()
+    loaded.assert_exact()
+    loaded.account.now += DAY
+    assert loaded.run().window_from == NOW + 3 * DAY
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", [2199, *slow(2001)])
 def test_what_an_earlier_version_kept_from_a_wrong_clock_breaks_nothing(
     loaded: Loaded, wrong: int, caplog: pytest.LogCaptureFixture

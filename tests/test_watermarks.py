@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import duckdb
 import pytest
@@ -102,3 +104,24 @@ def test_drift_is_a_row_by_account_and_named_once(loaded: Loaded) -> None:
         (ACCOUNT_SID, "tag = brand_new", sid(1)),
         (ACCOUNT_SID, "tag = newer", sid(2)),
     ]
+
+
+def test_what_the_documentation_does_not_know_is_named_once(loaded: Loaded) -> None:
+    odd: dict[str, Any] = {"tags": ["low_mos", "very_new"], "brand_new": 1, "status": "on_hold"}
+    loaded.account.put(summary(1, HOUR, detected_issues={"echo": 2}))
+    loaded.account.put(summary(2, HOUR, **odd))
+    loaded.account.put(summary(3, 2 * HOUR, **odd, account_sid="AC" + "e" * 32))
+    done = loaded.run()
+    assert done.drift == {
+        "account_sid = AC" + "e" * 32: sid(3),
+        "status = on_hold": done.drift["status = on_hold"],
+        "tag = very_new": done.drift["tag = very_new"],
+        "issue = echo": sid(1),
+        "extra_fields = brand_new": done.drift["extra_fields = brand_new"],
+    }
+    assert {*done.drift.values()} <= {sid(1), sid(2), sid(3)}
+    ((drift,),) = loaded.query("SELECT drift FROM conference_insights._runs")
+    assert json.loads(drift) == done.drift
+    loaded.account.put(summary(4, HOUR, **odd))
+    loaded.account.put(summary(5, HOUR, end_reason="bored"))
+    assert loaded.run().drift == {"end_reason = bored": sid(5)}
