@@ -39,8 +39,8 @@ from pipelines.warehouse.runs import prepare_runs
 from pipelines.warehouse.warehouse import WarehouseError
 from tests.comparisons import compare, kinds
 from tests.conftest import NOW, ROOT, Command, Loaded, command_at, loaded_once, sid, summary
+from tests.file_contents import texts
 from tests.forked import Forked
-from tests.test_personal_data import texts
 from tests.test_readme import blocks
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
