@@ -17,7 +17,7 @@ from pipelines.twilio_insights.extract.flatten import flatten
 from pipelines.twilio_insights.extract.personal import KEEP, PersonalData
 from pipelines.twilio_insights.resources import CONFERENCES
 from tests.conftest import NOW, Command, Loaded, sid, summary
-from tests.test_erase import (
+from tests.given_to_erase import (
     GONE,
     HOUR,
     KEY,
@@ -29,9 +29,9 @@ from tests.test_erase import (
     counted,
     found_in,
 )
-from tests.test_erase import full as full
-from tests.test_erase import odd as odd
-from tests.test_erase import rows_only as rows_only
+from tests.given_to_erase import full as full
+from tests.given_to_erase import odd as odd
+from tests.given_to_erase import rows_only as rows_only
 from tests.test_pages import deep
 
 
