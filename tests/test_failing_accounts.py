@@ -93,6 +93,22 @@ def test_where_all_are_refused_the_run_is(tree: Loaded) -> None:
 
 
 @pytest.mark.thorough
+def test_a_refused_account_waits_though_no_other_is_complete_in_the_first_package(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.run.packages.PACKAGE_ROWS", 300)
+    for number in range(3000):
+        tree.account.put(summary(1000 + number, number * HOUR / 5))
+    sub(tree, SALES).status = "suspended"
+    sub(tree, SUPPORT).advanced_features = False
+    assert len(tree.run().load_ids) > 2
+    tree.account.now += HOUR
+    tree.run()
+    assert SUPPORT not in asked(tree)
+    assert is_exact(tree, SUPPORT, SALES)
+
+
+@pytest.mark.thorough
 def test_those_that_wait_are_asked_if_no_other_answered(tree: Loaded) -> None:
     everyone = [tree.account, sub(tree, SUPPORT), sub(tree, SALES)]
     for refused in everyone:

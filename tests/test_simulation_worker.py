@@ -33,7 +33,7 @@ def waits_for_ever(wire: Connection[Any, Any]) -> None:
 
 def outcome(work: Work) -> int:
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=work, args=(there,))
+    process = multiprocessing.get_context("forkserver").Process(target=work, args=(there,))
     process.start()
     try:
         return Worker(process, here).outcome()[0]

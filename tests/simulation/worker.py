@@ -13,7 +13,7 @@ from typing import Any
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.simulation.child"])
 
-PATIENCE, LEAST, MOST = 300, 1, 600
+PATIENCE, LEAST, MOST = 300, 5, 600
 """Seconds. A run hangs if it says nothing for the first, and a processor worked for it less than
 the second meanwhile; or, since it last said something, more than the third. The clock alone tells
 nothing: on a busy machine, a run may take long."""

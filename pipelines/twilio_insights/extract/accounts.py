@@ -185,9 +185,12 @@ class Accounts:
         """The earliest of these."""
         return min(self.watermarks.values(), default=None)
 
+    def note_answer(self, account: str) -> None:
+        """Some of it was listed, so the credentials held."""
+        self._refusals.note_answer(account)
+
     def note_success(self, account: str) -> None:
         """It was listed completely."""
-        self._refusals.note_answer(account)
         self.failures.pop(account, None)
         self._rows[account] = self._rows[account]._replace(
             last_error=None, error_class=None, failing_since=None, asked_at=None

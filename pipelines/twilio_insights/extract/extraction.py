@@ -237,6 +237,7 @@ class Extraction:
             else:
                 self._in_a_row = 0
                 self._reached[turn.account] = listed.window.end
+                self._accounts.note_answer(turn.account)
                 client.progress.share_listed += listed.window.span / whole
                 if turn.is_complete:
                     self._accounts.note_success(turn.account)

@@ -54,19 +54,19 @@ class Refusals:
         refused = {a: e for a, e in failures.items() if isinstance(e, RefusedError)}
         asked = {a for a, e in refused.items() if e.status and self._rows[a].asked_at}
         new = asked - self._confirmed
-        if new and self._credentials_hold():
+        if new and self._credentials_hold(self._answered - failures.keys()):
             self._confirmed |= new
         elif new:
             for account in new if self._answered else refused:
                 self._rows[account] = self._rows[account]._replace(asked_at=None)
 
-    def _credentials_hold(self) -> bool:
-        """Whether an account that answered in this run still does."""
-        if not self._answered or self._client.stop.is_set():
+    def _credentials_hold(self, answered: set[str]) -> bool:
+        """Whether one of the accounts that answered in this run still does."""
+        if not answered or self._client.stop.is_set():
             return False
         now = self._client.now()
         try:
-            [*self._client.list_pages(self._resource, now - SECOND, now, min(self._answered))]
+            next(self._client.list_pages(self._resource, now - SECOND, now, min(answered)), None)
         except InsightsError:
             return False
         return True
