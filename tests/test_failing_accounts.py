@@ -157,6 +157,20 @@ def test_no_account_waits_because_the_credentials_were_revoked_during_a_run(
     assert is_exact(tree)
 
 
+def test_who_was_refused_with_other_credentials_is_asked_at_once(
+    tree: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as other:
+        other.setenv("TWILIO_ACCOUNT_SID", SUPPORT)
+        other.setenv("TWILIO_AUTH_TOKEN", next(iter(sub(tree, SUPPORT).logins))[1])
+        other.setenv(ACCOUNTS, f"{SUPPORT},{ACCOUNT_SID}")
+        with pytest.raises(RefusedError):
+            tree.run()
+    assert is_exact(tree, ACCOUNT_SID, SALES)
+    tree.run()
+    assert is_exact(tree)
+
+
 def test_a_parent_without_the_feature_may_have_subaccounts_with_it(tree: Loaded) -> None:
     tree.account.advanced_features = False
     done = tree.run()

@@ -111,7 +111,9 @@ class Accounts:
         for account in self.followed:
             former = self._rows.get(account) or new_row(account, self.own, None, moment)
             name, status = names.get(account, (former.friendly_name, former.status))
-            asked_at = None if former.left_at else former.asked_at  # it is back: ask at once
+            # One that is back, or was refused with other credentials, is asked at once.
+            is_known = not former.left_at and former.followed_by == self.own
+            asked_at = former.asked_at if is_known else None
             self._rows[account] = former._replace(
                 friendly_name=name,
                 status=status,
